@@ -1,0 +1,2 @@
+//! A load generator for WAMP routers.
+fn main() {}

@@ -1,0 +1,9 @@
+//! Corebar: an application router for the WAMP protocol.
+//!
+//! Data flows one way: octets, frame, message, shard, effect, frame, octets. The modules below are listed from the
+//! bottom up; each uses only those above it in this list.
+
+pub mod wamp;
+pub mod wire;
+
+pub mod router;

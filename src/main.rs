@@ -1,0 +1,2 @@
+//! The `corebar` program.
+fn main() {}

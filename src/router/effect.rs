@@ -1,0 +1,63 @@
+//! What a shard wants its owner to do.
+
+use super::peer::ShardMsg;
+use crate::wamp::Serializer;
+use crate::wire::frame::{Frame, Framing};
+
+/// The number of a shard, from 0.
+pub type ShardIndex = u16;
+
+/// A connection of a shard. Its owner chooses the numbers, small and dense, and uses one again only after it has
+/// called `Shard::lost` for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u32);
+
+/// What the core has to know of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// How the peer's messages are serialized, in both directions.
+    pub serializer: Serializer,
+    /// How messages to the peer are framed.
+    pub framing: Framing,
+    /// The largest serialized message that the peer takes, in octets, without framing (RawSocket announces one).
+    pub message_max: usize,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The session was closed in order by GOODBYE, or never opened: WebSocket close code 1000.
+    Normal,
+    /// The router shuts down: WebSocket close code 1001.
+    Shutdown,
+    /// The session was refused by ABORT: WebSocket close code 1000.
+    Refused,
+    /// The peer broke the protocol: WebSocket close code 1002.
+    Violation,
+}
+
+/// Something to do, in the order in which a shard gives them.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write a frame to a connection.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// The frame.
+        frame: Frame,
+    },
+    /// Write what is queued for a connection, then close it. Input that still comes from it is ignored by the core.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        ending: Ending,
+    },
+    /// Hand a message to another shard, after all earlier ones to it and on the same queue.
+    Peer {
+        /// The receiving shard; never the one that gives the effect.
+        to: ShardIndex,
+        /// The message.
+        message: ShardMsg,
+    },
+}

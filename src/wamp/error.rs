@@ -1,0 +1,39 @@
+//! The URIs that the protocol predefines for errors and closing reasons (specification, "Basic Profile URIs").
+
+/// A URI in a message is malformed or reserved.
+pub const INVALID_URI: &str = "wamp.error.invalid_uri";
+/// Nobody has registered the procedure.
+pub const NO_SUCH_PROCEDURE: &str = "wamp.error.no_such_procedure";
+/// Somebody else has registered the procedure.
+pub const PROCEDURE_ALREADY_EXISTS: &str = "wamp.error.procedure_already_exists";
+/// The registration is not one of the session's.
+pub const NO_SUCH_REGISTRATION: &str = "wamp.error.no_such_registration";
+/// The subscription is not one of the session's.
+pub const NO_SUCH_SUBSCRIPTION: &str = "wamp.error.no_such_subscription";
+/// An argument or option has a value that cannot be used.
+pub const INVALID_ARGUMENT: &str = "wamp.error.invalid_argument";
+/// The payload cannot be said in the receiver's serialization.
+pub const INVALID_PAYLOAD: &str = "wamp.error.invalid_payload";
+/// The call was canceled, or its callee left.
+pub const CANCELED: &str = "wamp.error.canceled";
+/// The message is larger than the receiver allows.
+pub const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
+/// The session holds as many subscriptions, registrations or open calls as it may.
+pub const LIMIT_EXCEEDED: &str = "wamp.error.limit_exceeded";
+/// An option was asked for that is not to be had.
+pub const OPTION_NOT_ALLOWED: &str = "wamp.error.option_not_allowed";
+/// The peer broke the protocol.
+pub const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
+/// The peer may not do this.
+pub const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
+/// The realm does not exist.
+pub const NO_SUCH_REALM: &str = "wamp.error.no_such_realm";
+/// None of the authentication methods that the client offers is to be had.
+pub const NO_MATCHING_AUTH_METHOD: &str = "wamp.error.no_matching_auth_method";
+
+/// The router or client ends.
+pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
+/// The peer leaves the realm.
+pub const CLOSE_REALM: &str = "wamp.close.close_realm";
+/// The answer to a GOODBYE.
+pub const GOODBYE_AND_OUT: &str = "wamp.close.goodbye_and_out";

@@ -1,0 +1,179 @@
+//! URIs of topics, procedures, errors and realms (specification, "URIs").
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A URI as a peer sent it. Cheap to clone; not yet checked against any rule.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uri(Arc<str>);
+
+impl Uri {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Uri {
+    fn from(text: &str) -> Self {
+        Uri(Arc::from(text))
+    }
+}
+
+impl From<String> for Uri {
+    fn from(text: String) -> Self {
+        Uri(Arc::from(text))
+    }
+}
+
+impl Deref for Uri {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Uri {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// How the URI of a subscription or registration is compared with the URI of a publication or call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum MatchPolicy {
+    /// The same characters.
+    #[default]
+    Exact,
+    /// The pattern's characters are a prefix.
+    Prefix,
+    /// Component by component, an empty component of the pattern matching any one component.
+    Wildcard,
+}
+
+impl MatchPolicy {
+    /// The name used in `match` options: `exact`, `prefix` or `wildcard`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            MatchPolicy::Exact => "exact",
+            MatchPolicy::Prefix => "prefix",
+            MatchPolicy::Wildcard => "wildcard",
+        }
+    }
+
+    /// The policy of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<MatchPolicy> {
+        match name {
+            "exact" => Some(MatchPolicy::Exact),
+            "prefix" => Some(MatchPolicy::Prefix),
+            "wildcard" => Some(MatchPolicy::Wildcard),
+            _ => None,
+        }
+    }
+}
+
+/// Which characters the components of a URI may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum UriRules {
+    /// Anything but `.`, `#` and white space.
+    #[default]
+    Loose,
+    /// Lower-case letters, digits and `_`.
+    Strict,
+}
+
+impl UriRules {
+    /// True if `uri` obeys the rules with no empty component: a topic, a procedure, an error, a realm.
+    #[must_use]
+    pub fn allow(self, uri: &str) -> bool {
+        !uri.is_empty() && uri.split('.').all(|component| !component.is_empty() && self.component(component))
+    }
+
+    /// True if `uri` can be the pattern of a subscription or registration: wildcard patterns may have empty
+    /// components anywhere, prefix patterns only at the end (a pattern `a.` is legal, the empty one as well).
+    #[must_use]
+    pub fn allow_pattern(self, uri: &str, policy: MatchPolicy) -> bool {
+        match policy {
+            MatchPolicy::Exact => self.allow(uri),
+            MatchPolicy::Prefix => uri.is_empty() || self.allow(uri.strip_suffix('.').unwrap_or(uri)),
+            MatchPolicy::Wildcard => uri.split('.').all(|component| self.component(component)),
+        }
+    }
+
+    fn component(self, component: &str) -> bool {
+        match self {
+            UriRules::Strict => component.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')),
+            // Byte-wise for the usual ASCII URI; only others pay for the Unicode white space table.
+            UriRules::Loose if component.is_ascii() => {
+                component.bytes().all(|b| b != b'#' && !b.is_ascii_whitespace() && b != 0x0b)
+            }
+            UriRules::Loose => component.chars().all(|c| c != '#' && !c.is_whitespace()),
+        }
+    }
+}
+
+/// True if the first component of `uri` is `wamp`, which applications must not use.
+#[must_use]
+pub fn is_reserved(uri: &str) -> bool {
+    uri == "wamp" || uri.starts_with("wamp.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loose_rules() {
+        for good in ["a", "com.myapp.topic1", "com.Müller.Straße", "com.my-app.T!", "1.2"] {
+            assert!(UriRules::Loose.allow(good), "{good}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "a b", "a.b#c", "a.\tb", "a.\u{00a0}b", "a\u{0b}"] {
+            assert!(!UriRules::Loose.allow(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn strict_rules() {
+        for good in ["a", "com.my_app.topic1"] {
+            assert!(UriRules::Strict.allow(good), "{good}");
+        }
+        for bad in ["", "A", "com.my-app", "com.müller", "a..b"] {
+            assert!(!UriRules::Strict.allow(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        assert!(UriRules::Loose.allow_pattern("a..b", MatchPolicy::Wildcard));
+        assert!(UriRules::Loose.allow_pattern("..", MatchPolicy::Wildcard));
+        assert!(!UriRules::Loose.allow_pattern("a.#.b", MatchPolicy::Wildcard));
+        assert!(UriRules::Loose.allow_pattern("a.", MatchPolicy::Prefix));
+        assert!(UriRules::Loose.allow_pattern("", MatchPolicy::Prefix));
+        assert!(!UriRules::Loose.allow_pattern("a..b", MatchPolicy::Prefix));
+        assert!(!UriRules::Loose.allow_pattern("a.", MatchPolicy::Exact));
+    }
+
+    #[test]
+    fn reserved() {
+        assert!(is_reserved("wamp.session.count") && is_reserved("wamp"));
+        assert!(!is_reserved("wampum.belt"));
+    }
+}

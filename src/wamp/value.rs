@@ -1,0 +1,197 @@
+//! Decoded values: for the options and details of messages, never for application payload.
+
+/// A value of WAMP's type system plus what the serializers add to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer in the range of `i64`.
+    Int(i64),
+    /// An integer above the range of `i64`.
+    UInt(u64),
+    /// A floating point number.
+    Float(f64),
+    /// Text.
+    Str(Box<str>),
+    /// Bytes.
+    Bin(Box<[u8]>),
+    /// A list.
+    List(Vec<Value>),
+    /// A dictionary.
+    Dict(Dict),
+}
+
+impl Value {
+    /// What a person would call this kind of value, for error messages.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::UInt(_) => "integer",
+            Value::Float(_) => "float",
+            Value::Str(_) => "string",
+            Value::Bin(_) => "binary",
+            Value::List(_) => "list",
+            Value::Dict(_) => "dict",
+        }
+    }
+
+    /// The text, if this is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The dictionary, if this is one.
+    #[must_use]
+    pub const fn as_dict(&self) -> Option<&Dict> {
+        match self {
+            Value::Dict(dict) => Some(dict),
+            _ => None,
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or(Value::UInt(value), Value::Int)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Str(value.into())
+    }
+}
+
+impl From<Dict> for Value {
+    fn from(value: Dict) -> Self {
+        Value::Dict(value)
+    }
+}
+
+/// A dictionary with text keys, in the order in which it was written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dict(Vec<(Box<str>, Value)>);
+
+/// An option or detail has a value of the wrong type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("attribute '{key}' must be a {wanted}, not a {found}")]
+pub struct WrongType {
+    /// The attribute.
+    pub key: &'static str,
+    /// What it should have been.
+    pub wanted: &'static str,
+    /// What it was.
+    pub found: &'static str,
+}
+
+impl Dict {
+    /// The empty dictionary; allocates nothing.
+    #[must_use]
+    pub const fn new() -> Dict {
+        Dict(Vec::new())
+    }
+
+    /// Appends a pair; the caller knows that the key is not there yet (of two equal keys the later one counts).
+    pub fn push(&mut self, key: impl Into<Box<str>>, value: impl Into<Value>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// The same dictionary with one more pair.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Box<str>>, value: impl Into<Value>) -> Dict {
+        self.push(key, value);
+        self
+    }
+
+    /// The value under `key`; null counts as absent, as does what decodes from an `undefined`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v).filter(|v| **v != Value::Null)
+    }
+
+    /// Number of pairs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is no pair.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The pairs in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(k, v)| (&**k, v))
+    }
+
+    /// A truth value; integers are not accepted in its place.
+    ///
+    /// # Errors
+    /// The value has another type.
+    pub fn bool(&self, key: &'static str) -> Result<Option<bool>, WrongType> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(WrongType { key, wanted: "bool", found: other.kind() }),
+        }
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// The value has another type.
+    pub fn str(&self, key: &'static str) -> Result<Option<&str>, WrongType> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Str(value)) => Ok(Some(value)),
+            Some(other) => Err(WrongType { key, wanted: "string", found: other.kind() }),
+        }
+    }
+
+    /// A non-negative integer.
+    ///
+    /// # Errors
+    /// The value has another type or is negative.
+    pub fn uint(&self, key: &'static str) -> Result<Option<u64>, WrongType> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Int(value)) if *value >= 0 => Ok(Some(value.unsigned_abs())),
+            Some(Value::UInt(value)) => Ok(Some(*value)),
+            Some(other) => Err(WrongType { key, wanted: "non-negative integer", found: other.kind() }),
+        }
+    }
+
+    /// A dictionary.
+    ///
+    /// # Errors
+    /// The value has another type.
+    pub fn dict(&self, key: &'static str) -> Result<Option<&Dict>, WrongType> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Dict(value)) => Ok(Some(value)),
+            Some(other) => Err(WrongType { key, wanted: "dict", found: other.kind() }),
+        }
+    }
+}
+
+impl FromIterator<(Box<str>, Value)> for Dict {
+    fn from_iter<I: IntoIterator<Item = (Box<str>, Value)>>(pairs: I) -> Self {
+        Dict(pairs.into_iter().collect())
+    }
+}
