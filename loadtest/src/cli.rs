@@ -32,27 +32,27 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: Run,
         #[command(flatten)]
-        fanout: Fanout,
+        fanout: FanoutOptions,
     },
     /// Callers call procedures of callees, which return the payload.
     Rpc {
         #[command(flatten)]
         run: Run,
         #[command(flatten)]
-        rpc: Rpc,
+        rpc: RpcOptions,
     },
     /// Sessions with one subscription each join and stay idle: the router's memory per session.
     Idle {
         #[command(flatten)]
         run: Run,
         #[command(flatten)]
-        idle: Idle,
+        idle: IdleOptions,
     },
     /// A server that does no routing: the yardstick for CPU time per delivery.
     ///
     /// It speaks just enough WAMP for the scenarios, and writes prepared frames to all subscribers. It prints
     /// "listening on URL" and serves until it is killed. It understands only this program's payloads.
-    Floor(Floor),
+    Floor(FloorOptions),
 }
 
 /// Which router, for how long, and what to do with the result.
@@ -114,7 +114,8 @@ pub(crate) struct Timing {
 }
 
 #[derive(Args, Clone, Serialize)]
-pub(crate) struct Fanout {
+/// Options of the scenario `fanout`.
+pub(crate) struct FanoutOptions {
     /// Sessions that publish.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) publishers: u16,
@@ -133,7 +134,8 @@ pub(crate) struct Fanout {
 }
 
 #[derive(Args, Clone, Serialize)]
-pub(crate) struct Rpc {
+/// Options of the scenario `rpc`.
+pub(crate) struct RpcOptions {
     /// Sessions that call.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) callers: u16,
@@ -152,7 +154,8 @@ pub(crate) struct Rpc {
 }
 
 #[derive(Args, Clone, Serialize)]
-pub(crate) struct Idle {
+/// Options of the scenario `idle`.
+pub(crate) struct IdleOptions {
     /// Sessions to bring up.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) sessions: u32,
@@ -165,7 +168,7 @@ pub(crate) struct Idle {
 }
 
 #[derive(Args, Clone)]
-pub(crate) struct Floor {
+pub(crate) struct FloorOptions {
     /// HOST:PORT (WebSocket and RawSocket) or unix:/PATH. Port 0 is any free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub(crate) listen: String,

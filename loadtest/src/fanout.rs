@@ -30,7 +30,7 @@ const TOPIC: u16 = 0;
 const NOBODY: u32 = u32::MAX;
 
 struct Fanout {
-    options: cli::Fanout,
+    options: cli::FanoutOptions,
     serializer: Serializer,
     schedule: Option<Schedule>,
     publishers: Vec<Publisher>,
@@ -64,7 +64,12 @@ struct Publisher {
 ///
 /// # Errors
 /// If the sessions cannot join or the server cannot be watched.
-pub(crate) fn run(options: &cli::Fanout, router: &Router, timing: &Timing, probe: Option<&Probe>) -> Result<Outcome> {
+pub(crate) fn run(
+    options: &cli::FanoutOptions,
+    router: &Router,
+    timing: &Timing,
+    probe: Option<&Probe>,
+) -> Result<Outcome> {
     let mut net = Net::new()?;
     let subscribers = options.subscribers as usize;
     let mut plans = vec![vec![Step::Subscribe(format!("bench.topic.{TOPIC}"))]; subscribers];
@@ -91,7 +96,7 @@ pub(crate) fn run(options: &cli::Fanout, router: &Router, timing: &Timing, probe
 }
 
 impl Fanout {
-    fn new(options: &cli::Fanout, serializer: Serializer, sessions: &[Session]) -> Self {
+    fn new(options: &cli::FanoutOptions, serializer: Serializer, sessions: &[Session]) -> Self {
         let (subscribers, publishers) = sessions.split_at(options.subscribers as usize);
         let conns = sessions.iter().map(|session| session.conn + 1).max().unwrap_or(0);
         let mut subscriber = vec![NOBODY; conns];

@@ -21,7 +21,7 @@ use crate::template::Template;
 const BACKLOG: usize = 256 << 20;
 
 struct Floor {
-    options: cli::Floor,
+    options: cli::FloorOptions,
     /// The subscribers of each topic, grouped by what their frames look like.
     topics: HashMap<u16, Vec<Group>>,
     /// The callee of each procedure.
@@ -48,7 +48,7 @@ struct Group {
 ///
 /// # Errors
 /// If the address cannot be listened on or the system refuses to wait.
-pub(crate) fn serve(options: &cli::Floor) -> Result<()> {
+pub(crate) fn serve(options: &cli::FloorOptions) -> Result<()> {
     machine::raise_file_limit();
     let mut net = Net::new()?;
     let wanted = match options.listen.strip_prefix("unix:") {

@@ -35,7 +35,12 @@ struct Idle {
 ///
 /// # Errors
 /// If the sessions cannot join or the server cannot be watched.
-pub(crate) fn run(options: &cli::Idle, router: &Router, timing: &Timing, probe: Option<&Probe>) -> Result<Outcome> {
+pub(crate) fn run(
+    options: &cli::IdleOptions,
+    router: &Router,
+    timing: &Timing,
+    probe: Option<&Probe>,
+) -> Result<Outcome> {
     let mut net = Net::new()?;
     // The publisher joins first, so that what the router sets up once is not counted for the sessions.
     let publisher = join::join_all(&mut net, router, &[vec![]])?.remove(0);

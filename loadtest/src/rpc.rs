@@ -23,7 +23,7 @@ const BACKLOG: usize = 16 << 20;
 const RETRY: u64 = SECOND / 1000;
 
 struct Rpc {
-    options: cli::Rpc,
+    options: cli::RpcOptions,
     serializer: Serializer,
     schedule: Schedule,
     roles: Vec<Role>,
@@ -60,7 +60,12 @@ struct Caller {
 ///
 /// # Errors
 /// If the sessions cannot join or the server cannot be watched.
-pub(crate) fn run(options: &cli::Rpc, router: &Router, timing: &Timing, probe: Option<&Probe>) -> Result<Outcome> {
+pub(crate) fn run(
+    options: &cli::RpcOptions,
+    router: &Router,
+    timing: &Timing,
+    probe: Option<&Probe>,
+) -> Result<Outcome> {
     let mut net = Net::new()?;
     let callees = usize::from(options.callees);
     let mut plans: Vec<_> = (0..callees).map(|number| vec![Step::Register(procedure(number))]).collect();
@@ -92,7 +97,7 @@ fn procedure(number: usize) -> String {
 }
 
 impl Rpc {
-    fn new(options: &cli::Rpc, serializer: Serializer, sessions: &[Session], schedule: Schedule) -> Self {
+    fn new(options: &cli::RpcOptions, serializer: Serializer, sessions: &[Session], schedule: Schedule) -> Self {
         let (callees, callers) = sessions.split_at(usize::from(options.callees));
         let conns = sessions.iter().map(|session| session.conn + 1).max().unwrap_or(0);
         let mut roles = vec![Role::Nobody; conns];

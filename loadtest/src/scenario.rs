@@ -18,9 +18,9 @@ use crate::{fanout, idle, machine, rpc, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
-    Fanout(cli::Fanout),
-    Rpc(cli::Rpc),
-    Idle(cli::Idle),
+    Fanout(cli::FanoutOptions),
+    Rpc(cli::RpcOptions),
+    Idle(cli::IdleOptions),
 }
 
 impl Scenario {
