@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Router;
 use crate::clock::SECOND;
+use crate::machine;
 use crate::net::{Handler, Net};
 use crate::serializer::Serializer;
 use crate::stop;
@@ -12,6 +13,8 @@ use crate::target::Target;
 
 /// Connections that are on their way up at one time.
 const IN_FLIGHT: usize = 200;
+/// Open files beside the connections.
+const SPARE_FILES: u64 = 64;
 /// How long nothing may happen while sessions come up, in nanoseconds.
 const PATIENCE: u64 = 15 * SECOND;
 
@@ -43,6 +46,9 @@ impl Session {
 /// With the first refusal or lost connection, or if nothing happens for 15 s, or on an interrupt.
 pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<Vec<Session>> {
     let target = Target::parse(&router.url)?;
+    let limit = machine::raise_file_limit();
+    let files = plans.len() as u64 + SPARE_FILES;
+    ensure!(files <= limit, "{} sessions need {files} open files, the limit is {limit} (ulimit -Hn)", plans.len());
     let mut joiner = Joiner {
         realm: &router.realm,
         serializer: router.serializer,

@@ -31,7 +31,7 @@ impl Machine {
     }
 }
 
-/// Raises the limit of open files to what the system allows; gives the new limit.
+/// Raises the limit of open files of this process to what the system allows; gives the limit then in force.
 pub(crate) fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -66,7 +66,8 @@ impl Report {
         );
         line("settings", settings(&self.config));
         let per = outcome.unit;
-        line("throughput", format!("{:>12.0} {per}s/s over {:.2} s", outcome.deliveries_per_second, outcome.seconds));
+        let many = if per == "delivery" { "deliveries".to_owned() } else { format!("{per}s") };
+        line("throughput", format!("{:>12.0} {many}/s over {:.2} s", outcome.deliveries_per_second, outcome.seconds));
         for (name, percentiles) in &outcome.latency_us {
             line(&name.replace('_', " "), times(percentiles));
         }

@@ -14,7 +14,7 @@ use crate::outcome::Outcome;
 use crate::probe::Probe;
 use crate::report::Report;
 use crate::server::Server;
-use crate::{fanout, idle, machine, rpc, stop};
+use crate::{fanout, idle, rpc, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -73,7 +73,6 @@ impl Scenario {
 /// If a server cannot be started, reached or watched, or the result cannot be written.
 pub(crate) fn run(run: &Run, scenario: &Scenario) -> Result<bool> {
     stop::watch()?;
-    machine::raise_file_limit();
     let mut router = run.router.clone();
     let spawned = run.spawn.as_deref().map(Server::start_line).transpose()?;
     let mut pid = run.pid;
