@@ -98,16 +98,18 @@ pub(crate) fn drive(
         if now >= schedule.from && first.is_none() {
             first = Some(Sample::take(net, load, probe)?);
         }
+        // Also past the end: what was due before it is sent, however late the generator is.
+        let due = load.pump(net, now, schedule);
         if now >= schedule.until || stop::asked() {
             break;
         }
         let next = if first.is_none() { schedule.from } else { schedule.until };
-        let due = load.pump(net, now, schedule);
         net.flush();
         // Signals end the wait, but one may come just before it.
         let latest = next.min(now + SECOND / 5);
         net.turn(load, Some(due.map_or(latest, |due| due.min(latest))))?;
     }
+    net.flush();
     let end = Sample::take(net, load, probe)?;
     let partial = end.time < schedule.until;
     let first = first.map_or_else(|| Sample::take(net, load, probe), Ok)?;
@@ -125,7 +127,7 @@ pub(crate) fn drive(
 
 fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Result<()> {
     let mut last = (load.delivered(), net.clock.now());
-    while !load.settled() {
+    while !load.settled() && !stop::insisted() {
         let now = net.clock.now();
         if load.delivered() != last.0 {
             last = (load.delivered(), now);

@@ -225,6 +225,7 @@ impl Load for Fanout {
     fn pump(&mut self, net: &mut Net, now: u64, schedule: &Schedule) -> Option<u64> {
         match self.options.rate {
             Rate::Max if now < schedule.start => Some(schedule.start),
+            Rate::Max if now >= schedule.until => None,
             Rate::Max => {
                 self.pump_window(net, now);
                 None

@@ -11,8 +11,9 @@ use crate::serializer::Serializer;
 use crate::stop;
 use crate::target::Target;
 
-/// Connections that are on their way up at one time.
-const IN_FLIGHT: usize = 200;
+/// Connections that are on their way up at one time. Many servers let 128 wait to be accepted; one more, and the
+/// system repeats its attempt a second later.
+const IN_FLIGHT: usize = 100;
 /// Open files beside the connections.
 const SPARE_FILES: u64 = 64;
 /// How long nothing may happen while sessions come up, in nanoseconds.

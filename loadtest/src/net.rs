@@ -9,6 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use slab::Slab;
+use socket2::{Domain, Socket, Type};
 
 use crate::clock::{Clock, SECOND};
 use crate::framing::{Frame, Framing, Kind};
@@ -19,6 +20,8 @@ use crate::target::{Address, Target, Transport};
 
 const TIMER: Token = Token(usize::MAX - 1);
 const LISTENER: Token = Token(usize::MAX - 2);
+/// Connections that may wait to be accepted.
+const WAITING: i32 = 4096;
 const BUFFER: usize = 256 << 10;
 
 /// Takes what happens on the connections.
@@ -102,8 +105,12 @@ impl Net {
         let registry = self.poll.registry();
         let (listener, bound) = match address {
             Address::Tcp(address) => {
-                let mut listener =
-                    mio::net::TcpListener::bind(*address).with_context(|| format!("cannot listen on {address}"))?;
+                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+                socket.set_nonblocking(true)?;
+                socket.set_reuse_address(true)?;
+                socket.bind(&(*address).into()).with_context(|| format!("cannot listen on {address}"))?;
+                socket.listen(WAITING).with_context(|| format!("cannot listen on {address}"))?;
+                let mut listener = mio::net::TcpListener::from_std(socket.into());
                 registry.register(&mut listener, LISTENER, Interest::READABLE)?;
                 let bound = Address::Tcp(listener.local_addr()?);
                 (Listener::Tcp(listener), bound)

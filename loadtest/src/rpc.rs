@@ -232,6 +232,7 @@ impl Load for Rpc {
     fn pump(&mut self, net: &mut Net, now: u64, schedule: &Schedule) -> Option<u64> {
         match self.options.rate {
             Rate::Max if now < schedule.start => Some(schedule.start),
+            Rate::Max if now >= schedule.until => None,
             Rate::Max => {
                 for number in 0..self.callers.len() {
                     let free = u64::from(self.options.window).saturating_sub(self.callers[number].calls.pending());

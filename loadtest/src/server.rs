@@ -1,6 +1,7 @@
 //! A server process that the load generator starts itself.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ impl Server {
     /// If it cannot be started or does not say where it listens within 20 s.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
         let shown = format!("{command:?}");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        // In a process group of its own, so that an interrupt from the terminal leaves it running until the run is over.
+        let child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut server = Self { child: child.with_context(|| format!("cannot start {shown}"))?, url: String::new() };
         let output = server.child.stdout.take().context("no standard output")?;
         let (sender, receiver) = mpsc::channel();
