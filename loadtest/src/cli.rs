@@ -175,7 +175,7 @@ pub(crate) struct FloorOptions {
     /// When to write.
     #[arg(long, value_enum, default_value = "single")]
     pub(crate) mode: FloorMode,
-    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N or swap:N.
+    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N, damage:N or swap:N.
     #[arg(long, hide = true)]
     pub(crate) fault: Option<Fault>,
 }
@@ -227,6 +227,8 @@ pub(crate) struct Fault {
 pub(crate) enum FaultKind {
     Drop,
     Double,
+    /// The payload is spoiled.
+    Damage,
     /// A delivery is held back until after the next one to the same receiver.
     Swap,
 }
@@ -239,6 +241,7 @@ impl FromStr for Fault {
         let kind = match kind {
             "drop" => FaultKind::Drop,
             "double" => FaultKind::Double,
+            "damage" => FaultKind::Damage,
             "swap" => FaultKind::Swap,
             other => return Err(format!("unknown fault {other:?}")),
         };

@@ -160,6 +160,13 @@ impl Floor {
         match fault.kind {
             FaultKind::Drop if due => net.framing(conn).is_some(),
             FaultKind::Double if due => send(net, conn, frame, now) && send(net, conn, frame, now),
+            FaultKind::Damage if due => {
+                let mut spoiled = frame.to_vec();
+                if let Some(place) = stamp::locate_any(&spoiled) {
+                    spoiled[place.end - 1] = b'#';
+                }
+                send(net, conn, &spoiled, now)
+            }
             FaultKind::Swap if due && !self.held.contains_key(&conn) => {
                 self.held.insert(conn, frame.to_vec());
                 net.framing(conn).is_some()

@@ -156,6 +156,20 @@ fn faults_are_noticed_as_what_they_are() {
 }
 
 #[test]
+fn damaged_payloads_are_noticed() {
+    let floor = Floor::start(&["--fault", "damage:100"]);
+    for scenario in ["fanout", "rpc"] {
+        let arguments = [scenario, "--url", &floor.url, "--rate", "100"];
+        let (status, result) = measure(&format!("damage-{scenario}"), &arguments);
+        assert_eq!(status, Some(1), "{result:#}");
+        let accounts = result["outcome"]["accounts"].as_object().expect("accounts");
+        let sum = |field: &str| accounts.values().map(|account| number(&account[field])).sum::<f64>();
+        assert!(sum("stray") > 0.0 && sum("lost") >= sum("stray"), "{result:#}");
+        assert_eq!(sum("doubled") + sum("misordered"), 0.0, "{result:#}");
+    }
+}
+
+#[test]
 fn lost_and_doubled_calls_are_noticed() {
     for (fault, field) in [("drop:99", "lost"), ("double:99", "doubled")] {
         let floor = Floor::start(&["--fault", fault]);
