@@ -6,4 +6,6 @@
 pub mod wamp;
 pub mod wire;
 
+pub mod session;
+
 pub mod router;
