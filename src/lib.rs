@@ -9,3 +9,6 @@ pub mod wire;
 pub mod session;
 
 pub mod router;
+
+#[cfg(feature = "sim")]
+pub mod sim;

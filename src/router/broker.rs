@@ -237,17 +237,17 @@ impl Shard {
         &mut self,
         conn: ConnId,
         subscription: SubscriptionId,
-        generation: Option<u32>,
+        generation: u32,
         publication: &Publication,
     ) {
         let Some(members) = self.members.get(&subscription) else { return };
         let subject = &members.subject;
         let Some(session) = self.conns[conn.0 as usize].session() else { return };
-        let stands = match session.subscriptions.get(subject) {
-            Some(Subscription::Active { generation: present, .. }) => generation.is_none_or(|past| past == *present),
-            _ => false,
+        let present = match session.subscriptions.get(subject) {
+            Some(Subscription::Active { generation, .. }) => Some(*generation),
+            _ => None,
         };
-        if !stands {
+        if present != Some(generation) && self.config.keeps(Rule::Generations) {
             return;
         }
         let pattern = subject.policy != MatchPolicy::Exact;

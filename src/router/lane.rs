@@ -40,7 +40,6 @@ impl Shard {
     fn take(&mut self, conn: ConnId, arrival: Arrival) {
         match arrival {
             Arrival::Event { subscription, generation, publication } => {
-                let generation = self.config.keeps(Rule::Generations).then_some(generation);
                 self.deliver_parked(conn, subscription, generation, &publication);
             }
             Arrival::Invoke(invoke) => self.invoke(conn, *invoke),

@@ -54,3 +54,11 @@ pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
     let _ = (raw, to);
     Err(TranscodeError("unwritten".into()))
 }
+
+/// x
+pub fn encode_to_vec(serializer: Serializer, message: &Message) -> Result<Vec<u8>, TranscodeError> {
+    let mut out = Vec::new();
+    let body = encode(serializer, message, &mut out)?;
+    out.extend_from_slice(&body.unwrap_or_default());
+    Ok(out)
+}
