@@ -6,4 +6,9 @@
 pub mod wamp;
 pub mod wire;
 
+pub mod session;
+
 pub mod router;
+
+#[cfg(feature = "sim")]
+pub mod sim;
