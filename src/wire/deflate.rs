@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn bombs_are_stopped() {
         let compressed = Deflater::default().compress(15, &vec![0; 10_000_000]).to_vec();
-        assert!(compressed.len() < 60_000);
+        assert!(compressed.len() < 100_000);
         let mut out = Vec::new();
         assert_eq!(Inflater::default().inflate(&compressed, 1_000_000, &mut out), Err(InflateError::TooLarge));
         assert!(out.capacity() < 4_000_000);
