@@ -32,7 +32,8 @@ impl Kind {
             Kind::Null => "null",
             Kind::Undefined => "undefined",
             Kind::Bool => "bool",
-            Kind::Uint(_) | Kind::Negative => "integer",
+            Kind::Uint(_) => "integer",
+            Kind::Negative => "negative integer",
             Kind::Float => "float",
             Kind::Str => "string",
             Kind::Bin => "binary",
@@ -144,9 +145,12 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// In JSON a byte string is a string that begins with U+0000.
+    /// In JSON a byte string is a string of U+0000 and base64.
     fn is_binary_text(&self, element: Element) -> bool {
-        self.serializer == Serializer::Json && self.bytes[element.start..element.end].starts_with(b"\"\\u0000")
+        let octets = &self.bytes[element.start..element.end];
+        self.serializer == Serializer::Json
+            && octets.starts_with(b"\"\\u0000")
+            && matches!(json::read(octets), Ok(Value::Bin(_)))
     }
 
     fn text_keys(&self, kwargs: Element, name: &str) -> Result<(), DecodeError> {
