@@ -4,6 +4,7 @@
 //! bottom up; each uses only those above it in this list.
 
 pub mod wamp;
+
 pub mod wire;
 
 pub mod session;
@@ -12,3 +13,13 @@ pub mod router;
 
 #[cfg(feature = "sim")]
 pub mod sim;
+
+pub mod config;
+
+pub mod shard;
+
+pub mod transport;
+
+pub mod node;
+
+pub mod cli;

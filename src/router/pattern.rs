@@ -1,10 +1,12 @@
 //! x
 /// x
 #[derive(Debug)]
-pub struct PrefixTrie<T>(Vec<(String, T)>);
+pub struct Naive<T, const W: bool>(Vec<(String, T)>);
 /// x
-pub type WildcardTrie<T> = PrefixTrie<T>;
-impl<T> PrefixTrie<T> {
+pub type WildcardTrie<T> = Naive<T, true>;
+/// x
+pub type PrefixTrie<T> = Naive<T, false>;
+impl<T, const W: bool> Naive<T, W> {
     /// x
     pub fn new() -> Self {
         Self(vec![])
@@ -19,6 +21,9 @@ impl<T> PrefixTrie<T> {
     }
     /// x
     pub fn insert(&mut self, p: &str, t: T) -> Option<T> {
+        if let Some(x) = self.get_mut(p) {
+            return Some(std::mem::replace(x, t));
+        }
         self.0.push((p.into(), t));
         None
     }
@@ -30,7 +35,14 @@ impl<T> PrefixTrie<T> {
     /// x
     pub fn for_each_match(&self, u: &str, mut f: impl FnMut(&T)) {
         for (p, t) in &self.0 {
-            if u.starts_with(p.as_str()) {
+            let m = if W {
+                let a: Vec<_> = p.split('.').collect();
+                let b: Vec<_> = u.split('.').collect();
+                a.len() == b.len() && a.iter().zip(&b).all(|(x, y)| x.is_empty() || x == y)
+            } else {
+                u.starts_with(p.as_str())
+            };
+            if m {
                 f(t)
             }
         }

@@ -49,6 +49,7 @@ struct Record {
     subscribing: BTreeMap<RequestId, (MatchPolicy, String)>,
     registering: BTreeMap<RequestId, String>,
     unregistering: BTreeMap<RequestId, RegistrationId>,
+    mistaken: BTreeSet<RequestId>,
     invocations: u64,
     events: BTreeSet<(SubscriptionId, Key, u64)>,
 }
@@ -138,8 +139,10 @@ impl Auditor {
                 let open = |period: &&mut Period| {
                     period.session == who && period.id == m.subscription && period.until.is_none()
                 };
-                if let Some(period) = self.periods.iter_mut().find(open) {
-                    period.until = Some(at);
+                match self.periods.iter_mut().find(open) {
+                    Some(period) => period.until = Some(at),
+                    // The client acts on what it has read, which may be out of date.
+                    None => drop(self.record(who).mistaken.insert(m.request)),
                 }
             }
             Message::Register(m) => {
@@ -317,6 +320,11 @@ impl Auditor {
             }
             MessageType::Register if *m.error == *error::PROCEDURE_ALREADY_EXISTS => {
                 self.record(who).registering.remove(&m.request);
+                Ok(())
+            }
+            MessageType::Unsubscribe
+                if *m.error == *error::NO_SUCH_SUBSCRIPTION && self.record(who).mistaken.remove(&m.request) =>
+            {
                 Ok(())
             }
             _ => breach("protocol", format!("unexpected ERROR {}", m.error)),

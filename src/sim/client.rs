@@ -42,7 +42,7 @@ pub(super) struct Client {
     sequence: u64,
     asked: BTreeMap<RequestId, Asked>,
     subscriptions: BTreeMap<(MatchPolicy, &'static str), Option<SubscriptionId>>,
-    registrations: BTreeMap<&'static str, Option<RegistrationId>>,
+    registrations: BTreeMap<&'static str, RegistrationId>,
     calls: Vec<RequestId>,
     invocations: Vec<(RequestId, bool)>,
 }
@@ -51,7 +51,6 @@ pub(super) struct Client {
 enum Asked {
     Subscribe((MatchPolicy, &'static str)),
     Register(&'static str),
-    Unregister(&'static str),
 }
 
 /// Payload that says who sent it and what number it is among all that this client sends: `[key, sequence]`.
@@ -88,7 +87,7 @@ impl Client {
             invocations: Vec::new(),
         };
         // Half of the clients understand INTERRUPT.
-        let features = Dict::new().with("call_canceling", key % 2 == 0);
+        let features = Dict::new().with("call_canceling", key.is_multiple_of(2));
         let roles = Dict::new()
             .with("publisher", Dict::new())
             .with("subscriber", Dict::new())
@@ -172,11 +171,10 @@ impl Client {
     }
 
     fn unregister(&mut self, rng: &mut Rng) {
-        let held: Vec<_> = self.registrations.iter().filter_map(|(name, id)| Some((*name, (*id)?))).collect();
+        let held: Vec<_> = self.registrations.iter().map(|(name, id)| (*name, *id)).collect();
         let Some((procedure, registration)) = rng.choice(held) else { return };
         self.registrations.remove(procedure);
         let request = self.next_request();
-        self.asked.insert(request, Asked::Unregister(procedure));
         self.up.push_back(Unregister { request, registration }.into());
     }
 
@@ -232,13 +230,11 @@ impl Client {
             }
             Message::Registered(m) => {
                 if let Some(Asked::Register(procedure)) = self.asked.remove(&m.request) {
-                    self.registrations.insert(procedure, Some(m.registration));
+                    self.registrations.insert(procedure, m.registration);
                 }
             }
-            Message::Result(m) => {
-                if m.details.get("progress").is_none() {
-                    self.calls.retain(|call| *call != m.request);
-                }
+            Message::Result(m) if m.details.get("progress").is_none() => {
+                self.calls.retain(|call| *call != m.request);
             }
             Message::Error(m) if m.request_type == MessageType::Call => {
                 self.calls.retain(|call| *call != m.request);
@@ -246,11 +242,9 @@ impl Client {
             Message::Invocation(m) => {
                 self.invocations.push((m.request, m.details.get("receive_progress").is_some()));
             }
-            Message::Interrupt(m) => {
-                // With kill an answer is awaited; with killnowait none is, and none is sent.
-                if m.options.get("mode").and_then(|mode| mode.as_str()) == Some("killnowait") {
-                    self.invocations.retain(|(request, _)| *request != m.request);
-                }
+            // With kill an answer is awaited; with killnowait none is, and none is sent.
+            Message::Interrupt(m) if m.options.get("mode").and_then(|mode| mode.as_str()) == Some("killnowait") => {
+                self.invocations.retain(|(request, _)| *request != m.request);
             }
             Message::Goodbye(_) => return true,
             _ => {}
