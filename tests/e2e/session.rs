@@ -10,7 +10,8 @@ on_every_wire! {
     session_ids_differ,
     unknown_realm_is_refused,
     malformed_realm_is_refused,
-    goodbye_is_echoed_and_the_connection_ends,
+    goodbye_is_echoed,
+    a_transport_carries_another_session_after_goodbye,
     second_hello_is_a_violation,
     nothing_may_come_before_hello,
     client_abort_ends_the_connection,
@@ -65,13 +66,35 @@ fn malformed_realm_is_refused(router: &Router, wire: Wire) {
     }
 }
 
-fn goodbye_is_echoed_and_the_connection_ends(router: &Router, wire: Wire) {
+fn goodbye_is_echoed(router: &Router, wire: Wire) {
+    let procedure = super::uri("goodbye");
     let mut client = Client::join(router.address(), wire);
+    client.register(&procedure);
     client.send(json!([6, {"message": "bye"}, "wamp.close.close_realm"]));
     let goodbye = client.expect(6);
     assert_eq!(goodbye[2].str(), "wamp.close.goodbye_and_out");
-    let code = client.expect_end();
-    assert_eq!(code, (wire.transport == Transport::WebSocket).then_some(1000));
+    // Nothing of it is left.
+    register_when_free(&mut Client::join(router.address(), wire), &procedure);
+}
+
+fn a_transport_carries_another_session_after_goodbye(router: &Router, wire: Wire) {
+    let mut client = Client::join(router.address(), wire);
+    for _ in 0..3 {
+        let request = client.next();
+        client.send(json!([6, {}, "wamp.close.close_realm"]));
+        client.expect(6);
+        client.send(json!([1, "realm1", {"roles": {"caller": {}}}]));
+        let welcome = client.expect(2);
+        assert_ne!(welcome[1].uint(), client.session());
+        // Ids of requests begin anew.
+        client.send(json!([48, 1, {}, format!("com.test.nobody{request}")]));
+        client.expect_error(48, 1, "wamp.error.no_such_procedure");
+    }
+    // Between two sessions there is none.
+    client.send(json!([6, {}, "wamp.close.close_realm"]));
+    client.expect(6);
+    client.send(json!([48, 1, {}, "com.test.nobody"]));
+    client.expect_abort("wamp.error.protocol_violation");
 }
 
 fn second_hello_is_a_violation(router: &Router, wire: Wire) {

@@ -188,7 +188,7 @@ fn broken_frames_close_with_the_right_code() {
         ("close code 999", client_frame(0x88, &999u16.to_be_bytes()), 1002),
         ("close code 1005", client_frame(0x88, &1005u16.to_be_bytes()), 1002),
         ("close reason not UTF-8", client_frame(0x88, b"\x03\xe8\xff"), 1007),
-        ("text not UTF-8", client_frame(0x81, b"[1,\"\xff\"]"), 1007),
+        ("fragments not UTF-8", [client_frame(0x01, b"[1,\"\xff"), client_frame(0x80, b"\"]")].concat(), 1007),
         ("text inside text", [client_frame(0x01, b"[1"), client_frame(0x81, b",2]")].concat(), 1002),
         ("a length of 2^63", raw::frame_head(0x81, 1 << 63), 1002),
         ("a length of 2^40", raw::frame_head(0x81, 1 << 40), 1009),

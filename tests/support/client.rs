@@ -138,7 +138,7 @@ impl Client {
                 Ok(Some(octets)) => octets,
                 Ok(None) => return Incoming::End(None),
                 Err(error) if is_timeout(&error) => return Incoming::Nothing,
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Incoming::End(None),
+                Err(error) if is_end(&error) => return Incoming::End(None),
                 Err(error) => panic!("{error} while reading"),
             },
         };
@@ -284,7 +284,7 @@ impl Client {
         (id(&message[2]), message[4..].to_vec())
     }
 
-    /// Leaves the realm in order and waits for the end of the connection.
+    /// Leaves the realm in order.
     #[track_caller]
     pub fn leave(mut self) {
         self.send(json!([6, {}, "wamp.close.close_realm"]));
@@ -360,7 +360,7 @@ fn rawsocket_message(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>>
 fn websocket_end(error: tungstenite::Error) -> Incoming {
     match error {
         tungstenite::Error::Io(error) if is_timeout(&error) => Incoming::Nothing,
-        tungstenite::Error::Io(error) if error.kind() == ErrorKind::ConnectionReset => Incoming::End(None),
+        tungstenite::Error::Io(error) if is_end(&error) => Incoming::End(None),
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Incoming::End(None),
         tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
             Incoming::End(None)
@@ -371,4 +371,9 @@ fn websocket_end(error: tungstenite::Error) -> Incoming {
 
 fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Reset, or closed within a frame: what becomes of a connection that the router gives up.
+fn is_end(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)
 }
