@@ -131,7 +131,8 @@ impl WsReader {
         let text = self.mode.accepts == Accepts::Text;
         let Some(partial) = &mut self.partial else { return Ok(None) };
         let Some(given) = partial.given else { return Ok(None) };
-        let data = &partial.data[given..];
+        // An empty message was given out as if it had one octet.
+        let data = partial.data.get(given..).unwrap_or_default();
         if given > 0 && (data.is_empty() || !batched) {
             self.partial = None;
             return Ok(None);
