@@ -323,8 +323,8 @@ fn write_int(value: i64, out: &mut Vec<u8>) {
 /// Writes a value.
 pub(super) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Unsayable> {
     match value {
-        Value::Null => out.push(0xc0),
-        Value::Undefined => out.extend_from_slice(&[0xd4, 0, 0]),
+        // The extension that some libraries write for undefined is a riddle to all others.
+        Value::Null | Value::Undefined => out.push(0xc0),
         Value::Bool(value) => out.push(0xc2 | u8::from(*value)),
         Value::Int(value) => write_int(*value, out),
         Value::UInt(value) => write_uint(*value, out),
