@@ -75,15 +75,18 @@ impl<'a> Elements<'a> {
     }
 
     /// The value of a dictionary element with text keys.
-    pub(super) fn dict(&self, element: Element, what: &str) -> Result<Dict, DecodeError> {
+    pub(super) fn dict(&self, element: Element, name: &str, field: &str) -> Result<Dict, DecodeError> {
         if element.end - element.start == 2 && self.serializer == Serializer::Json || element.end - element.start == 1 {
             return Ok(Dict::new());
         }
         let value = read(self.serializer, &self.bytes[element.start..element.end])
-            .map_err(|error| DecodeError::new(format!("{what}: {error}")))?;
+            .map_err(|error| DecodeError::new(format!("{name}.{field}: {error}")))?;
         match value {
             Value::Dict(dict) => Ok(dict),
-            other => Err(DecodeError::new(format!("{what} must be a dict with string keys, not a {}", other.kind()))),
+            other => {
+                let kind = other.kind();
+                Err(DecodeError::new(format!("{name}.{field} must be a dict with string keys, not a {kind}")))
+            }
         }
     }
 

@@ -49,9 +49,7 @@ impl Fields<'_, '_> {
 
     fn dict(&mut self, field: &str) -> Result<Dict, DecodeError> {
         match self.take() {
-            Some(element) if element.kind == Kind::Dict => {
-                self.elements.dict(element, &format_args!("{}.{field}", self.name).to_string())
-            }
+            Some(element) if element.kind == Kind::Dict => self.elements.dict(element, self.name, field),
             other => Err(self.error(field, "a dict", other.map(|element| element.kind))),
         }
     }

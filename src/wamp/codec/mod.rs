@@ -66,7 +66,11 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
 ///
 /// # Errors
 /// The payload cannot be transcoded.
-pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> Result<Option<Bytes>, TranscodeError> {
+pub fn encode<'m>(
+    serializer: Serializer,
+    message: &'m Message,
+    out: &mut Vec<u8>,
+) -> Result<Option<&'m Bytes>, TranscodeError> {
     let payload = match message.payload() {
         Some(payload) => payload.as_serialized(serializer).map_err(Clone::clone)?,
         None => None,
@@ -78,7 +82,7 @@ pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> R
         Serializer::MsgPack => msgpack::write_head(&items, more, out),
         Serializer::Cbor => cbor::write_head(&items, more, out),
     }
-    Ok(payload.map(|raw| raw.bytes.clone()))
+    Ok(payload.map(|raw| &raw.bytes))
 }
 
 /// The whole message in one piece.
@@ -88,6 +92,6 @@ pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> R
 pub fn encode_to_vec(serializer: Serializer, message: &Message) -> Result<Vec<u8>, TranscodeError> {
     let mut out = Vec::new();
     let body = encode(serializer, message, &mut out)?;
-    out.extend_from_slice(&body.unwrap_or_default());
+    out.extend_from_slice(body.map_or(&[], |body| body));
     Ok(out)
 }
