@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, dead_code, reason = "shared by several test programs, each of which uses a part")]
 
 pub mod client;
+pub mod install;
 pub mod raw;
 pub mod router;
 pub mod value;
