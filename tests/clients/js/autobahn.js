@@ -1,6 +1,8 @@
 // autobahn for JavaScript: autobahn.js URL SERIALIZER PREFIX ME NAME...
 'use strict';
 
+// Node before 22 has no WebSocket of its own; autobahn expects one.
+globalThis.WebSocket ??= require('ws');
 const autobahn = require('autobahn');
 const {run} = require('./exercise.js');
 

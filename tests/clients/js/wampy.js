@@ -21,6 +21,8 @@ run(async (url, serializer) => {
   const payload = (args, kwargs) => ({argsList: args, argsDict: kwargs});
   const held = {};
   return {
+    // wampy leaves `exclude_me` out when it is false, so it cannot hear itself.
+    deaf: true,
     subscribe: async (topic, listener) => {
       held[topic] = (await wampy.subscribe(topic, (event) => listener(event.argsList, event.argsDict))).subscriptionKey;
     },
