@@ -1,0 +1,132 @@
+//! Clients that were not written here, alone and with each other in one realm.
+//!
+//! `tests/clients` has one program for each library. Started with the names of its group, it subscribes, registers,
+//! calls everybody's procedures for results and for errors, publishes to everybody with acknowledgement,
+//! unregisters, unsubscribes and leaves, and checks everything it gets.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use support::{Router, install};
+
+/// A client library, and the transport where it has more than one.
+#[derive(Clone, Copy, PartialEq)]
+enum Library {
+    Autobahn,
+    AutobahnRawSocket,
+    AutobahnJs,
+    Wampy,
+}
+
+const SERIALIZERS: [&str; 3] = ["json", "msgpack", "cbor"];
+
+/// Where the libraries are installed.
+struct Clients {
+    python: PathBuf,
+    node: PathBuf,
+}
+
+impl Clients {
+    fn installed() -> Option<Clients> {
+        let source = source();
+        let python = install::python("python", &source.join("python.txt"));
+        let node = install::node("js", &source.join("js"));
+        Some(Clients { python: python?, node: node? })
+    }
+
+    /// Starts a client as the member `me` of a group.
+    fn start(&self, router: &Router, member: (Library, &str), prefix: &str, me: &str, group: &[String]) -> Child {
+        let (library, serializer) = member;
+        let url = match library {
+            Library::AutobahnRawSocket => format!("rs://{}", router.address()),
+            _ => router.url(),
+        };
+        let mut command = match library {
+            Library::Autobahn | Library::AutobahnRawSocket => {
+                let mut command = Command::new(self.python.join("bin/python"));
+                command.arg(source().join("peer.py"));
+                command
+            }
+            Library::AutobahnJs | Library::Wampy => {
+                let script = if library == Library::Wampy { "wampy.js" } else { "autobahn.js" };
+                let mut command = Command::new("node");
+                command.arg(source().join("js").join(script)).env("NODE_PATH", self.node.join("node_modules"));
+                command
+            }
+        };
+        command.args([&url, serializer, prefix, me]).args(group);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the client can be started")
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// Runs a group until all its members have left.
+fn run(clients: &Clients, router: &Router, prefix: &str, members: &[(Library, &str)]) {
+    let names: Vec<String> = (0..members.len()).map(|index| format!("peer{index}")).collect();
+    let children: Vec<Child> = (members.iter().zip(&names))
+        .map(|(member, name)| clients.start(router, *member, prefix, name, &names))
+        .collect();
+    // All are waited for before any is judged, so that none is left behind.
+    let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().expect("our child")).collect();
+    for (name, output) in names.iter().zip(outputs) {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && text.trim_end().ends_with("OK"), "{prefix} {name}:\n{text}\n{errors}");
+    }
+    assert_eq!(router.try_wait(), None, "the router runs");
+}
+
+fn alone(library: Library) {
+    let Some(clients) = Clients::installed() else { return };
+    for shards in [1, 4] {
+        let router = Router::shared(shards);
+        for serializer in SERIALIZERS {
+            run(&clients, &router, &format!("com.test.alone.{serializer}"), &[(library, serializer)]);
+        }
+    }
+}
+
+#[test]
+fn autobahn_python_on_websocket() {
+    alone(Library::Autobahn);
+}
+
+#[test]
+fn autobahn_python_on_rawsocket() {
+    alone(Library::AutobahnRawSocket);
+}
+
+#[test]
+fn autobahn_js() {
+    alone(Library::AutobahnJs);
+}
+
+#[test]
+fn wampy() {
+    alone(Library::Wampy);
+}
+
+/// Every library with every serializer in one realm.
+fn mixed(shards: u16) {
+    let Some(clients) = Clients::installed() else { return };
+    let router = Router::shared(shards);
+    let libraries = [Library::Autobahn, Library::AutobahnRawSocket, Library::AutobahnJs, Library::Wampy];
+    let members: Vec<(Library, &str)> =
+        libraries.into_iter().flat_map(|library| SERIALIZERS.map(|serializer| (library, serializer))).collect();
+    run(&clients, &router, "com.test.mixed", &members);
+}
+
+#[test]
+fn mixed_shards_1() {
+    mixed(1);
+}
+
+#[test]
+fn mixed_shards_4() {
+    mixed(4);
+}

@@ -1,0 +1,66 @@
+//! Programs from package registries, installed once below `target/clients`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder in which a Python environment with these requirements is installed; none if that cannot be done and the
+/// tests do not run for a merge.
+pub fn python(name: &str, requirements: &Path) -> Option<PathBuf> {
+    installed(name, &[requirements], |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "-r"];
+        run(Command::new(folder.join("bin/python")).args(pip).arg(requirements))
+    })
+}
+
+/// A folder in which the packages of this `package.json` and its lock file are installed; none as above.
+pub fn node(name: &str, source: &Path) -> Option<PathBuf> {
+    let files = [source.join("package.json"), source.join("package-lock.json")];
+    installed(name, &[&files[0], &files[1]], |folder| {
+        run(&mut Command::new("node").arg("--version"))?;
+        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        for file in &files {
+            let name = file.file_name().expect("a file has a name");
+            fs::copy(file, folder.join(name)).map_err(|error| error.to_string())?;
+        }
+        let arguments = ["install", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--no-save"];
+        run(Command::new("npm").args(arguments).current_dir(folder))
+    })
+}
+
+/// Calls `install` unless it has succeeded before with the same content of `inputs`.
+fn installed(name: &str, inputs: &[&Path], install: impl Fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
+    let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp lies in target").join("clients");
+    fs::create_dir_all(&clients).expect("target can be written");
+    // Each test may run in a process of its own.
+    let lock = File::create(clients.join(format!("{name}.lock"))).expect("target can be written");
+    lock.lock().expect("files can be locked");
+    let wanted: String = inputs.iter().map(|path| fs::read_to_string(path).expect("a committed file")).collect();
+    let folder = clients.join(name);
+    let marker = clients.join(format!("{name}.installed"));
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Some(folder);
+    }
+    let _ = fs::remove_dir_all(&folder);
+    match install(&folder) {
+        Ok(()) => {
+            fs::write(marker, wanted).expect("target can be written");
+            Some(folder)
+        }
+        Err(error) => {
+            let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+            assert!(!ci, "{name} cannot be installed, and CI must not skip this: {error}");
+            eprintln!("\nSKIPPED: {name} cannot be installed, so nothing was tested with it: {error}\n");
+            None
+        }
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
+}
