@@ -48,7 +48,7 @@ impl Frames {
         let link = self.classes[usize::from(class.0)];
         self.head.clear();
         let body = codec::encode(link.serializer, message, &mut self.head).map_err(Undeliverable::Unsayable)?;
-        let size = self.head.len() + body.as_ref().map_or(0, bytes::Bytes::len);
+        let size = self.head.len() + body.map_or(0, bytes::Bytes::len);
         if size > link.message_max {
             return Err(Undeliverable::TooLarge { size, max: link.message_max });
         }

@@ -95,6 +95,8 @@ pub(super) struct Reactor {
     turn_armed: bool,
     timer_task: Option<Waker>,
     timer_due: Option<Duration>,
+    /// The time of the present step.
+    now: Duration,
     shutting_down: bool,
     tally: Tally,
 }
@@ -137,6 +139,7 @@ impl Reactor {
             turn_armed: false,
             timer_task: None,
             timer_due: None,
+            now: Duration::ZERO,
             shutting_down: false,
             tally: Tally::default(),
             seat,
@@ -151,6 +154,7 @@ impl Reactor {
 
     /// Takes orders and messages from other shards. `spawn` starts the task of a new connection.
     pub(super) fn take_orders(&mut self, spawn: impl Fn(usize)) -> Progress {
+        self.tick();
         for _ in 0..ORDERS_PER_TURN {
             match self.seat.commands.try_recv() {
                 Ok(Command::Serve(socket)) => self.serve(socket, &spawn),
@@ -183,6 +187,7 @@ impl Reactor {
     pub(super) fn turn(&mut self, task: &Waker) {
         self.turn_task.get_or_insert_with(|| task.clone());
         self.turn_armed = false;
+        self.tick();
         if self.take_batches() {
             self.arm();
         }
@@ -199,6 +204,7 @@ impl Reactor {
     /// Does what is due and says when to come again.
     pub(super) fn expire(&mut self, task: &Waker) -> Option<Duration> {
         self.timer_task.get_or_insert_with(|| task.clone());
+        self.tick();
         let now = self.now();
         while let Some(entry) = self.handshakes.take_due(now) {
             if self.current(entry).is_some_and(|connection| connection.phase == Phase::Handshake) {
@@ -227,6 +233,7 @@ impl Reactor {
 
     /// Does what the socket of a connection asks for: one read, and a write that found no room before.
     pub(super) fn attend(&mut self, key: usize, cx: &mut Context<'_>) -> Poll<()> {
+        self.tick();
         let connection = &mut self.connections[key];
         if connection.task.is_none() {
             connection.task = Some(cx.waker().clone());
@@ -367,7 +374,8 @@ impl Reactor {
         }
         // The peer may still read what waits for it; the session is over.
         connection.phase = Phase::Closing;
-        self.closings.set(self.settings.epoch.elapsed(), (key, connection.serial));
+        let serial = connection.serial;
+        self.closings.set(self.now, (key, serial));
         self.forget(key);
         self.settle();
     }
@@ -574,8 +582,13 @@ impl Reactor {
         self.connections.get_mut(key).filter(|connection| connection.serial == serial)
     }
 
-    fn now(&self) -> Duration {
-        self.settings.epoch.elapsed()
+    /// Looks at the clock, once for all that is done in one step.
+    fn tick(&mut self) {
+        self.now = self.settings.epoch.elapsed();
+    }
+
+    const fn now(&self) -> Duration {
+        self.now
     }
 }
 

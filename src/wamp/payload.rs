@@ -48,9 +48,13 @@ pub struct Raw {
 #[derive(Clone, Default)]
 pub struct Payload(Option<Arc<Shared>>);
 
+/// By the index of the serializer.
+type Transcoded = [OnceLock<Result<Raw, TranscodeError>>; Serializer::ALL.len()];
+
 struct Shared {
     origin: Raw,
-    transcoded: [OnceLock<Result<Raw, TranscodeError>>; Serializer::ALL.len()],
+    /// Boxed, since hardly any payload is transcoded.
+    transcoded: OnceLock<Box<Transcoded>>,
 }
 
 impl Payload {
@@ -60,7 +64,7 @@ impl Payload {
     /// Payload that has been validated by the codec of its serializer.
     #[must_use]
     pub fn new(origin: Raw) -> Payload {
-        Payload(Some(Arc::new(Shared { origin, transcoded: Default::default() })))
+        Payload(Some(Arc::new(Shared { origin, transcoded: OnceLock::new() })))
     }
 
     /// True if the message ends before its arguments.
@@ -96,7 +100,7 @@ impl Payload {
         if shared.origin.serializer == serializer {
             return Ok(Some(&shared.origin));
         }
-        let slot = &shared.transcoded[serializer.index()];
+        let slot = &shared.transcoded.get_or_init(Box::default)[serializer.index()];
         slot.get_or_init(|| codec::transcode(&shared.origin, serializer)).as_ref().map(Some)
     }
 }

@@ -5,7 +5,7 @@
 pub enum Value {
     /// No value.
     Null,
-    /// What JavaScript's MessagePack and CBOR libraries send for an absent value; read as absent, written as null.
+    /// What JavaScript's MessagePack and CBOR libraries send for an absent value; read as absent, null in JSON.
     Undefined,
     /// A truth value.
     Bool(bool),

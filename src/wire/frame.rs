@@ -23,25 +23,33 @@ pub enum Framing {
 
 /// A complete frame, ready to be written. Cheap to clone; belongs to one shard.
 #[derive(Clone, Debug)]
-pub struct Frame(Rc<Parts>);
+pub struct Frame(Parts);
 
-#[derive(Debug)]
-struct Parts {
-    head: Box<[u8]>,
-    body: Bytes,
+#[derive(Clone, Debug)]
+enum Parts {
+    /// All octets in one piece.
+    Whole(Rc<[u8]>),
+    /// The front, and payload that other frames share.
+    Split(Rc<(Box<[u8]>, Bytes)>),
 }
 
 impl Frame {
+    /// A frame of one piece.
+    #[must_use]
+    pub fn whole(octets: &[u8]) -> Frame {
+        Frame(Parts::Whole(octets.into()))
+    }
+
     /// A frame of two parts, which are written one after the other; `body` may be empty.
     #[must_use]
     pub fn new(head: Box<[u8]>, body: Bytes) -> Frame {
-        Frame(Rc::new(Parts { head, body }))
+        Frame(Parts::Split(Rc::new((head, body))))
     }
 
     /// Octets of the whole frame.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.head.len() + self.0.body.len()
+        self.parts().iter().map(|part| part.len()).sum()
     }
 
     /// True if there is nothing to write.
@@ -53,7 +61,10 @@ impl Frame {
     /// The two parts, in the order of writing.
     #[must_use]
     pub fn parts(&self) -> [&[u8]; 2] {
-        [&self.0.head, &self.0.body]
+        match &self.0 {
+            Parts::Whole(octets) => [octets, &[]],
+            Parts::Split(parts) => [&parts.0, &parts.1],
+        }
     }
 }
 
@@ -72,68 +83,68 @@ pub struct FrameBuilder {
 
 impl FrameBuilder {
     /// The frame of one message: `head` and then `body` are its serialized octets.
-    pub fn build(&mut self, serializer: Serializer, framing: Framing, head: &[u8], body: Option<Bytes>) -> Frame {
-        let body = body.unwrap_or_default();
-        let size = head.len() + body.len();
+    pub fn build(&mut self, serializer: Serializer, framing: Framing, head: &[u8], body: Option<&Bytes>) -> Frame {
+        let size = head.len() + body.map_or(0, Bytes::len);
+        let text = serializer.is_text();
         self.scratch.clear();
+        let mut separator = None;
         match framing {
             Framing::Bare => {}
             Framing::RawSocket => self.scratch.extend_from_slice(&super::rawsocket::prefix(0, size)),
             Framing::WebSocket { batched, deflate } => {
-                let opcode = if serializer.is_text() { OP_TEXT } else { OP_BINARY };
-                let delimited = size + if !batched { 0 } else { if serializer.is_text() { 1 } else { 4 } };
-                if let Some(bits) = deflate.filter(|_| delimited >= COMPRESS_MIN) {
-                    return self.compressed(serializer, opcode, batched, bits, head, &body);
+                let delimiter = if text { 1 } else { 4 };
+                let size = size + if batched { delimiter } else { 0 };
+                if let Some(bits) = deflate.filter(|_| size >= COMPRESS_MIN) {
+                    return self.compressed(serializer, batched, bits, head, body);
                 }
-                header(opcode, delimited, &mut self.scratch);
-                if batched {
-                    let trailing = self.delimit(serializer, size);
-                    if trailing {
-                        self.scratch.extend_from_slice(head);
-                        self.scratch.extend_from_slice(&body);
-                        self.scratch.push(SEPARATOR);
-                        return Frame::new(self.scratch.as_slice().into(), Bytes::new());
-                    }
-                }
+                header(if text { OP_TEXT } else { OP_BINARY }, size, &mut self.scratch);
+                separator = self.delimit(serializer, batched, size.saturating_sub(delimiter));
             }
         }
         self.scratch.extend_from_slice(head);
-        if body.len() >= SHARE_MIN {
-            return Frame::new(self.scratch.as_slice().into(), body);
+        match body {
+            Some(body) if body.len() >= SHARE_MIN && separator.is_none() => {
+                return Frame::new(self.scratch.as_slice().into(), body.clone());
+            }
+            Some(body) => self.scratch.extend_from_slice(body),
+            None => {}
         }
-        self.scratch.extend_from_slice(&body);
-        Frame::new(self.scratch.as_slice().into(), Bytes::new())
+        self.scratch.extend(separator);
+        Frame::whole(&self.scratch)
     }
 
-    /// Writes the delimiter of a batched message, unless it comes behind the message: then true.
-    fn delimit(&mut self, serializer: Serializer, size: usize) -> bool {
-        if !serializer.is_text() {
-            let length = u32::try_from(size).unwrap_or(u32::MAX);
-            self.scratch.extend_from_slice(&length.to_be_bytes());
+    /// Writes what stands before a batched message of `size` octets, and gives what has to stand behind it.
+    fn delimit(&mut self, serializer: Serializer, batched: bool, size: usize) -> Option<u8> {
+        if !batched {
+            return None;
         }
-        serializer.is_text()
+        if serializer.is_text() {
+            return Some(SEPARATOR);
+        }
+        let length = u32::try_from(size).unwrap_or(u32::MAX);
+        self.scratch.extend_from_slice(&length.to_be_bytes());
+        None
     }
 
     fn compressed(
         &mut self,
         serializer: Serializer,
-        opcode: u8,
         batched: bool,
         bits: u8,
         head: &[u8],
-        body: &[u8],
+        body: Option<&Bytes>,
     ) -> Frame {
-        let trailing = batched && self.delimit(serializer, head.len() + body.len());
+        let size = head.len() + body.map_or(0, Bytes::len);
+        let separator = self.delimit(serializer, batched, size);
         self.scratch.extend_from_slice(head);
-        self.scratch.extend_from_slice(body);
-        if trailing {
-            self.scratch.push(SEPARATOR);
-        }
+        self.scratch.extend_from_slice(body.map_or(&[], |body| body));
+        self.scratch.extend(separator);
         let compressed = self.deflater.compress(bits, &self.scratch);
+        let opcode = if serializer.is_text() { OP_TEXT } else { OP_BINARY };
         let mut frame = Vec::with_capacity(compressed.len() + 10);
         header(opcode | RSV1, compressed.len(), &mut frame);
         frame.extend_from_slice(compressed);
-        Frame::new(frame.into(), Bytes::new())
+        Frame::whole(&frame)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 fn prefixes(patterns: &[&'static str], uri: &str) -> Vec<&'static str> {
     let mut trie = PrefixTrie::new();
-    patterns.iter().for_each(|pattern| assert!(trie.insert(pattern, pattern).is_none()));
+    patterns.iter().for_each(|pattern| assert!(trie.insert(pattern, *pattern).is_none()));
     let mut found = Vec::new();
     trie.for_each_match(uri, |pattern| found.push(*pattern));
     found
@@ -14,7 +14,7 @@ fn prefixes(patterns: &[&'static str], uri: &str) -> Vec<&'static str> {
 
 fn wildcards(patterns: &[&'static str], uri: &str) -> Vec<&'static str> {
     let mut trie = WildcardTrie::new();
-    patterns.iter().for_each(|pattern| assert!(trie.insert(pattern, pattern).is_none()));
+    patterns.iter().for_each(|pattern| assert!(trie.insert(pattern, *pattern).is_none()));
     let mut found = Vec::new();
     trie.for_each_match(uri, |pattern| found.push(*pattern));
     found

@@ -28,7 +28,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
         list.push(Element { kind, start, end: scanner.at });
     }
     if scanner.at < bytes.len() {
-        return Err(scanner.error("there is more than one value"));
+        return Err(scanner.error("more octets than one value"));
     }
     let end = list.last().map_or(scanner.at, |element| element.end);
     Ok(Elements { serializer: Serializer::Cbor, bytes, list, end })
@@ -180,7 +180,7 @@ impl<'a> Scanner<'a> {
         match (head.major, head.argument) {
             (UINT, Some(value)) => Ok(Value::from(value)),
             (NEGATIVE, Some(value)) => {
-                let value = i64::try_from(value).map_err(|_| self.error("an integer needs more than 64 bits"))?;
+                let value = i64::try_from(value).map_err(|_| self.error("an integer is out of range"))?;
                 Ok(Value::Int(-1 - value))
             }
             (BYTES | TEXT, _) => {
@@ -342,7 +342,8 @@ fn write_str(text: &str, out: &mut Vec<u8>) {
 /// Writes a value.
 pub(super) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Unsayable> {
     match value {
-        Value::Null | Value::Undefined => out.push(0xf6),
+        Value::Null => out.push(0xf6),
+        Value::Undefined => out.push(0xf7),
         Value::Bool(value) => out.push(0xf4 | u8::from(*value)),
         Value::Int(value) if *value < 0 => write_argument(NEGATIVE, (-1 - value).unsigned_abs(), out),
         Value::Int(value) => write_argument(UINT, value.unsigned_abs(), out),

@@ -32,7 +32,8 @@ impl Kind {
             Kind::Null => "null",
             Kind::Undefined => "undefined",
             Kind::Bool => "bool",
-            Kind::Uint(_) | Kind::Negative => "integer",
+            Kind::Uint(_) => "integer",
+            Kind::Negative => "negative integer",
             Kind::Float => "float",
             Kind::Str => "string",
             Kind::Bin => "binary",
@@ -74,15 +75,18 @@ impl<'a> Elements<'a> {
     }
 
     /// The value of a dictionary element with text keys.
-    pub(super) fn dict(&self, element: Element, what: &str) -> Result<Dict, DecodeError> {
+    pub(super) fn dict(&self, element: Element, name: &str, field: &str) -> Result<Dict, DecodeError> {
         if element.end - element.start == 2 && self.serializer == Serializer::Json || element.end - element.start == 1 {
             return Ok(Dict::new());
         }
         let value = read(self.serializer, &self.bytes[element.start..element.end])
-            .map_err(|error| DecodeError::new(format!("{what}: {error}")))?;
+            .map_err(|error| DecodeError::new(format!("{name}.{field}: {error}")))?;
         match value {
             Value::Dict(dict) => Ok(dict),
-            other => Err(DecodeError::new(format!("{what} must be a dict with string keys, not a {}", other.kind()))),
+            other => {
+                let kind = other.kind();
+                Err(DecodeError::new(format!("{name}.{field} must be a dict with string keys, not a {kind}")))
+            }
         }
     }
 
@@ -144,9 +148,12 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// In JSON a byte string is a string that begins with U+0000.
+    /// In JSON a byte string is a string of U+0000 and base64.
     fn is_binary_text(&self, element: Element) -> bool {
-        self.serializer == Serializer::Json && self.bytes[element.start..element.end].starts_with(b"\"\\u0000")
+        let octets = &self.bytes[element.start..element.end];
+        self.serializer == Serializer::Json
+            && octets.starts_with(b"\"\\u0000")
+            && matches!(json::read(octets), Ok(Value::Bin(_)))
     }
 
     fn text_keys(&self, kwargs: Element, name: &str) -> Result<(), DecodeError> {

@@ -49,9 +49,7 @@ impl Fields<'_, '_> {
 
     fn dict(&mut self, field: &str) -> Result<Dict, DecodeError> {
         match self.take() {
-            Some(element) if element.kind == Kind::Dict => {
-                self.elements.dict(element, &format_args!("{}.{field}", self.name).to_string())
-            }
+            Some(element) if element.kind == Kind::Dict => self.elements.dict(element, self.name, field),
             other => Err(self.error(field, "a dict", other.map(|element| element.kind))),
         }
     }
@@ -76,9 +74,10 @@ impl Fields<'_, '_> {
         Ok(payload.map_or(Payload::NONE, Payload::new))
     }
 
-    /// The details of a revocation.
-    fn optional_dict(&mut self, field: &str) -> Result<Option<Dict>, DecodeError> {
-        if self.next < self.elements.list.len() { self.dict(field).map(Some) } else { Ok(None) }
+    /// The details of a revocation, which answers no request.
+    fn revocation(&mut self, request: RequestId) -> Result<Option<Dict>, DecodeError> {
+        let there = self.next < self.elements.list.len();
+        if there || request.get() == 0 { self.dict("Details").map(Some) } else { Ok(None) }
     }
 }
 
@@ -89,8 +88,8 @@ pub(super) fn message(elements: &Elements<'_>) -> Result<Message, DecodeError> {
         let kind = first.kind.name();
         return Err(DecodeError::new(format!("the type of a message must be a non-negative integer, not a {kind}")));
     };
-    let message_type = MessageType::from_code(code)
-        .ok_or_else(|| DecodeError::new(format!("{code} is not the type of any message")))?;
+    let message_type =
+        MessageType::from_code(code).ok_or_else(|| DecodeError::new(format!("unknown message type {code}")))?;
     let mut fields = Fields { elements, name: message_type.name(), next: 1 };
     let message = match message_type.code() {
         0..16 => session_message(message_type, &mut fields)?,
@@ -159,7 +158,7 @@ fn routed_message(message_type: MessageType, f: &mut Fields<'_, '_>) -> Result<M
         MessageType::Unsubscribe => {
             Unsubscribe { request, subscription: f.id("Subscription", SubscriptionId::new)? }.into()
         }
-        MessageType::Unsubscribed => Unsubscribed { request, details: f.optional_dict("Details")? }.into(),
+        MessageType::Unsubscribed => Unsubscribed { request, details: f.revocation(request)? }.into(),
         MessageType::Call => {
             let (options, procedure) = (f.dict("Options")?, f.uri("Procedure")?);
             Call { request, options, procedure, payload: f.payload(true)? }.into()
@@ -175,7 +174,7 @@ fn routed_message(message_type: MessageType, f: &mut Fields<'_, '_>) -> Result<M
         MessageType::Unregister => {
             Unregister { request, registration: f.id("Registration", RegistrationId::new)? }.into()
         }
-        MessageType::Unregistered => Unregistered { request, details: f.optional_dict("Details")? }.into(),
+        MessageType::Unregistered => Unregistered { request, details: f.revocation(request)? }.into(),
         MessageType::Invocation => Invocation {
             request,
             registration: f.id("Registration", RegistrationId::new)?,

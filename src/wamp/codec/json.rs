@@ -18,8 +18,10 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
     }
     let mut scanner = Scanner { bytes, at: 0, depth_left: depth };
     scanner.space();
-    if scanner.peek() != Some(b'[') {
-        return Err(DecodeError::new("JSON: a message must be a list"));
+    match scanner.peek() {
+        Some(b'[') => {}
+        Some(_) => return Err(DecodeError::new("JSON: a message must be a list")),
+        None => return Err(scanner.error("unexpected end")),
     }
     scanner.enter()?;
     let mut list = SmallVec::new();
@@ -43,7 +45,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
     let end = scanner.at;
     scanner.space();
     if scanner.at < bytes.len() {
-        return Err(scanner.error("there is more than one value"));
+        return Err(scanner.error("more octets than one value"));
     }
     Ok(Elements { serializer: Serializer::Json, bytes, list, end })
 }
@@ -231,10 +233,10 @@ impl Scanner<'_> {
         let text = ascii(&self.bytes[start..self.at]);
         if float {
             let finite = text.parse::<f64>().is_ok_and(f64::is_finite);
-            return if finite { Ok(Kind::Float) } else { Err(self.error("a number is too large")) };
+            return if finite { Ok(Kind::Float) } else { Err(self.error("a number is out of range")) };
         }
         let kind = if negative { text.parse::<i64>().ok().map(|_| Kind::Negative) } else { uint(text).map(Kind::Uint) };
-        kind.ok_or_else(|| self.error("an integer needs more than 64 bits"))
+        kind.ok_or_else(|| self.error("an integer is out of range"))
     }
 }
 
@@ -341,6 +343,11 @@ impl Scanner<'_> {
     }
 }
 
+/// The octets that a text stands for, if it does.
+fn binary(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.strip_prefix('\0')?.as_bytes()).ok()
+}
+
 fn scalar(kind: Kind, octets: &[u8]) -> Result<Value, DecodeError> {
     let number = ascii(octets);
     Ok(match kind {
@@ -351,7 +358,7 @@ fn scalar(kind: Kind, octets: &[u8]) -> Result<Value, DecodeError> {
         Kind::Float => Value::Float(number.parse().map_err(|_| DecodeError::new("JSON: number out of range"))?),
         _ => {
             let text = text(octets)?;
-            match text.strip_prefix('\0').and_then(|rest| BASE64.decode(rest.as_bytes()).ok()) {
+            match binary(&text) {
                 Some(binary) => Value::Bin(binary.into()),
                 None => Value::Str(text.into()),
             }
@@ -437,6 +444,9 @@ pub(super) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Unsayable> {
             out.extend_from_slice(zmij::Buffer::new().format_finite(*value).as_bytes());
         }
         Value::Float(value) => return Err(Unsayable(format!("JSON has no number {value}"))),
+        Value::Str(text) if binary(text).is_some() => {
+            return Err(Unsayable("JSON would take a text of U+0000 and base64 for binary".into()));
+        }
         Value::Str(text) => write_str(text, out),
         Value::Bin(octets) => {
             out.extend_from_slice(b"\"\\u0000");

@@ -16,11 +16,13 @@ use bytes::Bytes;
 
 pub use transcode::transcode;
 
+/// The depth that no limit goes beyond, since each level takes some stack.
+pub const DEPTH_MAX: u16 = 512;
+
 /// What a message from a peer may have.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeLimits {
-    /// Nesting depth of lists and dictionaries, the message itself being depth 1. The scan uses stack for each level:
-    /// no more than 1024.
+    /// Nesting depth of lists and dictionaries, the message itself being depth 1; [`DEPTH_MAX`] at most.
     pub depth: u16,
 }
 
@@ -51,10 +53,11 @@ pub struct TranscodeError(pub Box<str>);
 /// # Errors
 /// The octets are not one whole message of the specification's form, or nested too deeply.
 pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Result<Message, DecodeError> {
+    let depth = limits.depth.min(DEPTH_MAX);
     let elements = match serializer {
-        Serializer::Json => json::scan(bytes, limits.depth),
-        Serializer::MsgPack => msgpack::scan(bytes, limits.depth),
-        Serializer::Cbor => cbor::scan(bytes, limits.depth),
+        Serializer::Json => json::scan(bytes, depth),
+        Serializer::MsgPack => msgpack::scan(bytes, depth),
+        Serializer::Cbor => cbor::scan(bytes, depth),
     }?;
     fields::message(&elements)
 }
@@ -63,7 +66,11 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
 ///
 /// # Errors
 /// The payload cannot be transcoded.
-pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> Result<Option<Bytes>, TranscodeError> {
+pub fn encode<'m>(
+    serializer: Serializer,
+    message: &'m Message,
+    out: &mut Vec<u8>,
+) -> Result<Option<&'m Bytes>, TranscodeError> {
     let payload = match message.payload() {
         Some(payload) => payload.as_serialized(serializer).map_err(Clone::clone)?,
         None => None,
@@ -75,7 +82,7 @@ pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> R
         Serializer::MsgPack => msgpack::write_head(&items, more, out),
         Serializer::Cbor => cbor::write_head(&items, more, out),
     }
-    Ok(payload.map(|raw| raw.bytes.clone()))
+    Ok(payload.map(|raw| &raw.bytes))
 }
 
 /// The whole message in one piece.
@@ -85,9 +92,6 @@ pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> R
 pub fn encode_to_vec(serializer: Serializer, message: &Message) -> Result<Vec<u8>, TranscodeError> {
     let mut out = Vec::new();
     let body = encode(serializer, message, &mut out)?;
-    out.extend_from_slice(&body.unwrap_or_default());
+    out.extend_from_slice(body.map_or(&[], |body| body));
     Ok(out)
 }
-
-#[cfg(test)]
-mod tests;

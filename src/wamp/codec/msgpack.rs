@@ -22,7 +22,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
         list.push(Element { kind, start, end: scanner.at });
     }
     if scanner.at < bytes.len() {
-        return Err(scanner.error("there is more than one value"));
+        return Err(scanner.error("more octets than one value"));
     }
     Ok(Elements { serializer: Serializer::MsgPack, bytes, list, end: scanner.at })
 }
@@ -323,6 +323,7 @@ fn write_int(value: i64, out: &mut Vec<u8>) {
 /// Writes a value.
 pub(super) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Unsayable> {
     match value {
+        // The extension that some libraries write for undefined is a riddle to all others.
         Value::Null | Value::Undefined => out.push(0xc0),
         Value::Bool(value) => out.push(0xc2 | u8::from(*value)),
         Value::Int(value) => write_int(*value, out),

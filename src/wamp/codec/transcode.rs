@@ -16,6 +16,9 @@ pub(super) struct Unsayable(pub(super) String);
 /// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, or a
 /// map with keys that are not strings; anywhere an extension type or a tag that only the first one knows.
 pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
+    if raw.serializer == to {
+        return Ok(raw.clone());
+    }
     let mut out = Vec::with_capacity(raw.bytes.len() + raw.bytes.len() / 4);
     let mut rest = &raw.bytes[..];
     for element in 0..raw.shape.elements() {
