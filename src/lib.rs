@@ -3,7 +3,15 @@
 //! Data flows one way: octets, frame, message, shard, effect, frame, octets. The modules below are listed from the
 //! bottom up; each uses only those above it in this list.
 
+pub mod config;
 pub mod wamp;
 pub mod wire;
 
 pub mod router;
+
+pub mod shard;
+pub mod transport;
+
+pub mod node;
+
+pub mod cli;

@@ -1,0 +1,84 @@
+//! From the arguments to the exit code.
+
+use super::args::Args;
+use super::banner::banner;
+use crate::config::RuntimeConfig;
+use crate::node::Node;
+use clap::Parser;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The arguments or what they ask for make no sense.
+const EXIT_USAGE: u8 = 2;
+
+/// Ended by a second signal before the shutdown was complete.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    // The filter was checked with the arguments.
+    let filter = EnvFilter::new(args.log());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    let config = args.config();
+    if let Err(error) = config.check() {
+        eprintln!("corebar: {error}");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("corebar: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("corebar: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a node until a signal comes.
+async fn serve(config: RuntimeConfig) -> Result<(), Box<dyn std::error::Error>> {
+    // Before the banner: whoever has read it may send a signal.
+    let mut signals = Signals::new()?;
+    let node = Node::start(config.clone())?;
+    let mut out = io::stdout().lock();
+    // Nobody may be reading any more; that is no reason not to serve.
+    let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
+    drop(out);
+    signals.next().await;
+    tracing::info!("shutting down");
+    tokio::select! {
+        () = node.shut_down() => Ok(()),
+        () = signals.next() => std::process::exit(EXIT_INTERRUPTED),
+    }
+}
+
+/// The signals that end the program.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Everything that can be configured, as plain data with defaults.
+
+use crate::router::{Limits, RealmConfig};
+use crate::wamp::{Uri, UriRules};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A TCP port. An empty host means all addresses of this machine; port 0 means any free port.
+    Tcp {
+        /// A host name or an IP address, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix domain socket at this path.
+    Unix(PathBuf),
+}
+
+impl FromStr for ListenAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(ListenAddress::Unix(path.into())) };
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(AddressError::NoPort)?;
+        let port = port.parse().map_err(|_| AddressError::BadPort)?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']').ok_or(AddressError::BadHost)?,
+            None if host.contains(':') => return Err(AddressError::Brackets),
+            None => host,
+        };
+        if host.contains(['/', '[', ']', ' ']) {
+            return Err(AddressError::BadHost);
+        }
+        Ok(ListenAddress::Tcp { host: host.into(), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            ListenAddress::Tcp { host, port } => write!(f, "{host}:{port}"),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why a text is no [`ListenAddress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AddressError {
+    /// `unix:` and nothing behind it.
+    #[error("`unix:` needs a path behind it")]
+    NoPath,
+    /// No colon.
+    #[error("expected HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH")]
+    NoPort,
+    /// Not a number from 0 to 65535.
+    #[error("the port has to be a number from 0 to 65535")]
+    BadPort,
+    /// Characters that no host name has.
+    #[error("the host is neither a name nor an IP address")]
+    BadHost,
+    /// An IPv6 address without brackets.
+    #[error("an IPv6 address has to stand in brackets: [::1]:8080")]
+    Brackets,
+}
+
+/// The configuration of a running router. Names carry their units.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// Where to listen; at least one.
+    pub listen: Vec<ListenAddress>,
+    /// The realms that can be joined; at least one.
+    pub realms: Vec<RealmConfig>,
+    /// How many shards to run; none means one for each core that this process may use.
+    pub shards: Option<u16>,
+    /// Pin each shard to a core of its own, if there are enough.
+    pub pin: bool,
+    /// Limits per session.
+    pub limits: Limits,
+    /// Connections that the system holds ready for each listener.
+    pub backlog: i32,
+    /// From accepting a socket to the end of the WebSocket or RawSocket handshake.
+    pub handshake_timeout: Duration,
+    /// From the end of that handshake to the client's HELLO.
+    pub hello_timeout: Duration,
+    /// From the router's last word to the client's closing the connection.
+    pub close_timeout: Duration,
+    /// From the signal to shut down to the end of the process, if clients do not leave.
+    pub shutdown_timeout: Duration,
+    /// How long to accept nobody after the system ran out of file descriptors or memory.
+    pub accept_pause: Duration,
+    /// Octets of one message from a client, not counting the framing.
+    pub message_bytes_max: usize,
+    /// Octets that may wait for a client that does not read. What comes on top of more ends its connection.
+    pub out_queue_bytes_max: usize,
+    /// Batches in each ring between two shards.
+    pub ring_batches: usize,
+    /// With more octets than this waiting for other shards, a shard stops reading from its clients.
+    pub overflow_high_bytes: usize,
+    /// With no more octets than this waiting, it reads again.
+    pub overflow_low_bytes: usize,
+    /// WebSocket requests for this path get their messages back: for conformance tests of the WebSocket layer.
+    pub echo_path: Option<String>,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        const SECOND: Duration = Duration::from_secs(1);
+        const MIB: usize = 1024 * 1024;
+        RuntimeConfig {
+            listen: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 }],
+            realms: vec![open_realm("realm1")],
+            shards: None,
+            pin: true,
+            limits: Limits::default(),
+            backlog: 1024,
+            handshake_timeout: 10 * SECOND,
+            hello_timeout: 10 * SECOND,
+            close_timeout: 2 * SECOND,
+            shutdown_timeout: 3 * SECOND,
+            accept_pause: SECOND / 10,
+            message_bytes_max: 16 * MIB,
+            out_queue_bytes_max: 16 * MIB,
+            ring_batches: 64,
+            overflow_high_bytes: 64 * MIB,
+            overflow_low_bytes: 16 * MIB,
+            echo_path: None,
+        }
+    }
+}
+
+impl RuntimeConfig {
+    /// The most shards that can be asked for: the rings are as many as their square.
+    pub const SHARDS_MAX: u16 = 64;
+
+    /// Says what cannot work.
+    ///
+    /// # Errors
+    ///
+    /// The first setting found that contradicts another or makes no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.listen.is_empty() {
+            return Err(ConfigError::NoListener);
+        }
+        if self.realms.is_empty() {
+            return Err(ConfigError::NoRealm);
+        }
+        for (index, realm) in self.realms.iter().enumerate() {
+            if !realm.uri_rules.allow(&realm.name) {
+                return Err(ConfigError::RealmName(realm.name.clone()));
+            }
+            if self.realms[..index].iter().any(|other| other.name == realm.name) {
+                return Err(ConfigError::RealmTwice(realm.name.clone()));
+            }
+        }
+        if self.shards.is_some_and(|shards| shards == 0 || shards > Self::SHARDS_MAX) {
+            return Err(ConfigError::Shards);
+        }
+        if self.overflow_low_bytes > self.overflow_high_bytes {
+            return Err(ConfigError::OverflowMarks);
+        }
+        Ok(())
+    }
+}
+
+/// A realm that anybody may join.
+#[must_use]
+pub fn open_realm(name: &str) -> RealmConfig {
+    RealmConfig { name: Uri::from(name), uri_rules: UriRules::Loose, strict: false }
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Nowhere to listen.
+    #[error("there is no address to listen on")]
+    NoListener,
+    /// Nothing to join.
+    #[error("there is no realm")]
+    NoRealm,
+    /// Not a URI.
+    #[error("the realm name {0:?} is not a URI: components between dots must not be empty or hold white space or `#`")]
+    RealmName(Uri),
+    /// Two realms of one name.
+    #[error("the realm {0:?} is there twice")]
+    RealmTwice(Uri),
+    /// None, or too many.
+    #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
+    Shards,
+    /// Low above high.
+    #[error("overflow_low_bytes is above overflow_high_bytes")]
+    OverflowMarks,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ListenAddress, AddressError> {
+        text.parse()
+    }
+
+    #[test]
+    fn addresses() {
+        let tcp = |host: &str, port| Ok(ListenAddress::Tcp { host: host.into(), port });
+        assert_eq!(parse("127.0.0.1:8080"), tcp("127.0.0.1", 8080));
+        assert_eq!(parse("[::1]:0"), tcp("::1", 0));
+        assert_eq!(parse(":80"), tcp("", 80));
+        assert_eq!(parse("localhost:1"), tcp("localhost", 1));
+        assert_eq!(parse("unix:/tmp/x y"), Ok(ListenAddress::Unix("/tmp/x y".into())));
+        assert_eq!(parse("unix:"), Err(AddressError::NoPath));
+        assert_eq!(parse("8080"), Err(AddressError::NoPort));
+        assert_eq!(parse("a:65536"), Err(AddressError::BadPort));
+        assert_eq!(parse("::1:80"), Err(AddressError::Brackets));
+        assert_eq!(parse("[::1:80"), Err(AddressError::BadHost));
+        assert_eq!(parse("http://a:80"), Err(AddressError::Brackets));
+        assert_eq!(parse("[::1]:80").expect("an address").to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn defaults_are_sound() {
+        assert_eq!(RuntimeConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn contradictions_are_told() {
+        let with = |change: fn(&mut RuntimeConfig)| {
+            let mut config = RuntimeConfig::default();
+            change(&mut config);
+            config.check().expect_err("a contradiction")
+        };
+        assert_eq!(with(|config| config.listen.clear()), ConfigError::NoListener);
+        assert_eq!(with(|config| config.realms.clear()), ConfigError::NoRealm);
+        assert_eq!(with(|config| config.realms[0] = open_realm("a..b")), ConfigError::RealmName("a..b".into()));
+        assert_eq!(with(|config| config.realms.push(open_realm("realm1"))), ConfigError::RealmTwice("realm1".into()));
+        assert_eq!(with(|config| config.shards = Some(0)), ConfigError::Shards);
+        assert_eq!(with(|config| config.overflow_low_bytes = usize::MAX), ConfigError::OverflowMarks);
+    }
+}

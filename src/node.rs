@@ -1,0 +1,178 @@
+//! A running router: its shards, its listeners, and how it ends.
+
+use crate::config::{ConfigError, RuntimeConfig};
+use crate::router::{ShardConfig, ShardIndex};
+use crate::shard::thread::cores_for;
+use crate::shard::{Command, Door, Loads, Mesh, Seat};
+use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
+use crate::transport::reactor::{self, Settings};
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::task::AbortHandle;
+
+/// While it shuts down, the node looks this often whether all clients have gone.
+const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
+
+/// Why a router does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A listener could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A shard could not be started.
+    #[error("cannot start a shard: {0}")]
+    Shard(io::Error),
+    /// The operating system gave no randomness.
+    #[error("cannot get random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A router that runs. It goes on when this value is dropped; [`Node::shut_down`] ends it.
+#[derive(Debug)]
+pub struct Node {
+    bound: Vec<Bound>,
+    cores: Vec<Option<usize>>,
+    doors: Arc<[Door]>,
+    loads: Arc<Loads>,
+    threads: Vec<JoinHandle<()>>,
+    acceptors: Vec<AbortHandle>,
+    shutdown_timeout: Duration,
+}
+
+impl Node {
+    /// Opens all listeners, starts all shards, then begins to accept. Has to be called on a tokio runtime, which
+    /// accepts connections for as long as it runs.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; nothing is left running.
+    pub fn start(config: RuntimeConfig) -> Result<Node, StartError> {
+        config.check()?;
+        let open = |address| Listener::bind(address, config.backlog);
+        let listeners = config.listen.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let bound = listeners.iter().map(|listener| listener.bound().clone()).collect();
+
+        let shards = config.shards.unwrap_or_else(default_shards);
+        let loads = Arc::new(Loads::new(usize::from(shards)));
+        let mut node = Node {
+            bound,
+            cores: Vec::new(),
+            doors: Arc::new([]),
+            loads,
+            threads: Vec::new(),
+            acceptors: Vec::new(),
+            shutdown_timeout: config.shutdown_timeout,
+        };
+        let pause = config.accept_pause;
+        let started = node.start_shards(shards, config).and_then(|()| {
+            for listener in listeners {
+                let acceptor = Acceptor::new(listener, node.doors.clone(), node.loads.clone(), pause);
+                let acceptor = acceptor.map_err(StartError::Shard)?;
+                node.acceptors.push(tokio::spawn(acceptor.run()).abort_handle());
+            }
+            Ok(())
+        });
+        match started {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it listens, in the order of the configuration.
+    #[must_use]
+    pub fn bound(&self) -> &[Bound] {
+        &self.bound
+    }
+
+    /// The core to which each shard is pinned, if it is.
+    #[must_use]
+    pub fn cores(&self) -> &[Option<usize>] {
+        &self.cores
+    }
+
+    /// Connections now open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.loads.total()
+    }
+
+    /// Accepts nobody new, says goodbye to every session, and ends all shards when the last client has gone, or when
+    /// the time for it is over.
+    pub async fn shut_down(mut self) {
+        self.acceptors.drain(..).for_each(|acceptor| acceptor.abort());
+        let until = Instant::now() + self.shutdown_timeout;
+        for door in self.doors.iter() {
+            while door.send(Command::Shutdown).is_err() && Instant::now() < until {
+                tokio::time::sleep(SHUTDOWN_POLL).await;
+            }
+        }
+        // An aborted acceptor closes its listener when the runtime next looks at it: the sleep lets it.
+        loop {
+            tokio::time::sleep(SHUTDOWN_POLL).await;
+            if self.loads.total() == 0 || Instant::now() >= until {
+                break;
+            }
+        }
+        let left = self.loads.total();
+        if left > 0 {
+            tracing::warn!(connections = left, "some clients did not leave in time");
+        }
+        self.stop();
+    }
+
+    fn start_shards(&mut self, shards: ShardIndex, config: RuntimeConfig) -> Result<(), StartError> {
+        let count = usize::from(shards);
+        let mesh = Arc::new(Mesh::new(count, config.ring_batches));
+        let cores = if config.pin { cores_for(count) } else { None };
+        let core = |index: ShardIndex| cores.as_ref().map(|cores| cores[usize::from(index)]);
+        let (seats, doors): (Vec<_>, Vec<_>) =
+            (0..shards).map(|index| Seat::new(index, core(index), mesh.clone())).unzip();
+        self.doors = doors.into();
+        let epoch = Instant::now();
+        let realms: Arc<[_]> = config.realms.clone().into();
+        let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
+        let config = Arc::new(config);
+        for seat in seats {
+            let shard = ShardConfig {
+                index: seat.index,
+                shards,
+                seed: getrandom::u64().map_err(StartError::Random)?,
+                realms: realms.clone(),
+                limits: config.limits,
+                agent: agent.clone(),
+            };
+            let settings = Settings { shard, config: config.clone(), loads: self.loads.clone(), epoch };
+            self.cores.push(seat.core.map(|core| core.id));
+            let thread = seat.start(move |seat| reactor::run(seat, settings)).map_err(StartError::Shard)?;
+            self.threads.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Ends all shards that run.
+    fn stop(&mut self) {
+        for (door, thread) in self.doors.iter().zip(self.threads.drain(..)) {
+            while !thread.is_finished() && door.send(Command::Stop).is_err() {
+                std::thread::sleep(SHUTDOWN_POLL);
+            }
+            if thread.join().is_err() {
+                tracing::error!("a shard ended by a panic");
+            }
+        }
+    }
+}
+
+/// One shard for each core that this process may use.
+fn default_shards() -> ShardIndex {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ShardIndex::try_from(cores).unwrap_or(ShardIndex::MAX).min(RuntimeConfig::SHARDS_MAX)
+}

@@ -1,0 +1,24 @@
+//! What a shard is told by the rest of the process, other shards aside.
+
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+
+/// An accepted socket, non-blocking, not yet known to any reactor.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix domain socket.
+    Unix(UnixStream),
+}
+
+/// An order to a shard.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve this connection. It is already counted in the shard's load.
+    Serve(Socket),
+    /// Take leave of every session and serve nobody new.
+    Shutdown,
+    /// End the thread now, whatever is still open.
+    Stop,
+}

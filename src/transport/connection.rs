@@ -1,0 +1,72 @@
+//! What a shard keeps of one connection.
+
+use super::outqueue::OutQueue;
+use super::protocol::Protocol;
+use super::stream::Stream;
+use std::task::Waker;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The transport's handshake is not finished; the core does not know the connection.
+    Handshake,
+    /// Messages go to and from the core.
+    Open,
+    /// The last frame is queued. What still comes is thrown away.
+    Closing,
+    /// The socket is closed; the connection's task has yet to see it.
+    Gone,
+}
+
+/// One connection. Its key in the slab is its `ConnId`.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The socket, until the connection is gone.
+    pub(super) stream: Option<Stream>,
+    /// What octets from the peer mean; taken out while they are read.
+    pub(super) protocol: Option<Protocol>,
+    /// What waits to be written.
+    pub(super) out: OutQueue,
+    /// Wakes the connection's task; also given to the socket by writes, so that the task learns of room.
+    pub(super) task: Option<Waker>,
+    /// How far it has come.
+    pub(super) phase: Phase,
+    /// Tells this connection from earlier and later ones with the same key.
+    pub(super) serial: u32,
+    /// The core knows the connection and has not been told that it is lost.
+    pub(super) known: bool,
+    /// The core has sent something: the client has said HELLO, or will not come to it.
+    pub(super) answered: bool,
+    /// On the list of queues to write.
+    pub(super) dirty: bool,
+    /// A write found no room; the task tries again when it is woken.
+    pub(super) blocked: bool,
+    /// The peer sends no more.
+    pub(super) ended: bool,
+    /// Something was written since the closing deadline was last looked at.
+    pub(super) progress: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, protocol: Protocol, serial: u32) -> Connection {
+        Connection {
+            stream: Some(stream),
+            protocol: Some(protocol),
+            out: OutQueue::default(),
+            task: None,
+            phase: Phase::Handshake,
+            serial,
+            known: false,
+            answered: false,
+            dirty: false,
+            blocked: false,
+            ended: false,
+            progress: false,
+        }
+    }
+
+    /// Who is at the other end, for the log.
+    pub(super) fn peer(&self) -> String {
+        self.stream.as_ref().map_or_else(|| "a lost peer".into(), Stream::peer)
+    }
+}

@@ -1,0 +1,10 @@
+//! Sockets: accepting them, reading and writing them, and closing them.
+
+mod connection;
+mod deadlines;
+pub mod listener;
+pub mod outqueue;
+mod protocol;
+pub mod reactor;
+mod stream;
+mod tasks;

@@ -1,0 +1,594 @@
+//! Everything that one shard's thread owns: the core, its connections, its end of the mesh.
+//!
+//! A turn of the thread: the sockets that have become readable are read, one read each, and what they bring goes
+//! through the core; then, once, messages for other shards are handed over and the out-queues that got something are
+//! written.
+
+use super::connection::{Connection, Phase};
+use super::deadlines::Deadlines;
+use super::outqueue::SCRATCH_BYTES;
+use super::protocol::{Protocol, Signal};
+use super::stream::Stream;
+use super::tasks::{Root, Timer, Turn};
+use crate::config::RuntimeConfig;
+use crate::router::{ConnId, Effect, Ending, Link, Shard, ShardConfig, ShardMsg};
+use crate::shard::{Command, Loads, Port, Seat, Socket};
+use crate::wire::frame::Frame;
+use slab::Slab;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Octets of one read. The buffer is shared by all connections of the shard.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Batches from other shards that are taken before the sockets get their turn.
+const BATCHES_PER_TURN: usize = 64;
+
+/// New connections that are taken before the sockets get their turn.
+const ORDERS_PER_TURN: usize = 64;
+
+/// Writes to one socket before others get their turn.
+const WRITES_PER_TURN: usize = 8;
+
+/// What a shard's reactor is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The core's part.
+    pub shard: ShardConfig,
+    /// The runtime's part.
+    pub config: Arc<RuntimeConfig>,
+    /// Where connections are counted.
+    pub loads: Arc<Loads>,
+    /// The start of time for the core; the same for all shards.
+    pub epoch: Instant,
+}
+
+/// What happened to the connections of one shard since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    accepted: u64,
+    /// Ended because they did not read what was sent to them.
+    overruns: u64,
+    /// Ended because they did not finish the handshake, or did not say HELLO, in time.
+    timeouts: u64,
+    /// Ended because they broke the rules of the transport.
+    faults: u64,
+}
+
+/// What the root has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Sleep until the bell rings.
+    Done,
+    /// Go on in the next turn.
+    More,
+    /// End the thread.
+    Stop,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    core: Shard,
+    port: Port<ShardMsg>,
+    seat: Seat,
+    settings: Settings,
+    connections: Slab<Connection>,
+    next_serial: u32,
+    /// Connections whose out-queues got something in this turn.
+    dirty: Vec<usize>,
+    /// Connections that are gone and of which the core has to be told.
+    lost: Vec<ConnId>,
+    /// Connections that were not read because too much waits for other shards.
+    held: Vec<usize>,
+    holding: bool,
+    read_buffer: Vec<u8>,
+    scratch: Vec<u8>,
+    handshakes: Deadlines<(usize, u32)>,
+    hellos: Deadlines<(usize, u32)>,
+    closings: Deadlines<(usize, u32)>,
+    turn_task: Option<Waker>,
+    turn_armed: bool,
+    timer_task: Option<Waker>,
+    timer_due: Option<Duration>,
+    shutting_down: bool,
+    tally: Tally,
+}
+
+/// Runs a shard on this thread until it is told to stop.
+pub async fn run(seat: Seat, settings: Settings) {
+    let epoch = settings.epoch;
+    let reactor = Rc::new(RefCell::new(Reactor::new(seat, settings)));
+    // Unconstrained: one turn may write to more sockets than tokio lets one task touch.
+    drop(tokio::task::spawn_local(tokio::task::unconstrained(Turn(reactor.clone()))));
+    drop(tokio::task::spawn_local(Timer::new(reactor.clone(), epoch)));
+    Root(reactor.clone()).await;
+    let reactor = reactor.borrow();
+    tracing::debug!(
+        shard = reactor.seat.index,
+        connections = ?reactor.tally,
+        sessions = ?reactor.core.counters(),
+        "the shard ends"
+    );
+}
+
+impl Reactor {
+    fn new(seat: Seat, settings: Settings) -> Reactor {
+        let config = &settings.config;
+        Reactor {
+            core: Shard::new(settings.shard.clone()),
+            port: Port::new(seat.mesh.clone(), seat.index),
+            connections: Slab::new(),
+            next_serial: 0,
+            dirty: Vec::new(),
+            lost: Vec::new(),
+            held: Vec::new(),
+            holding: false,
+            read_buffer: vec![0; READ_BYTES],
+            scratch: Vec::with_capacity(SCRATCH_BYTES),
+            handshakes: Deadlines::new(config.handshake_timeout),
+            hellos: Deadlines::new(config.hello_timeout),
+            closings: Deadlines::new(config.close_timeout),
+            turn_task: None,
+            turn_armed: false,
+            timer_task: None,
+            timer_due: None,
+            shutting_down: false,
+            tally: Tally::default(),
+            seat,
+            settings,
+        }
+    }
+
+    /// Lets others wake the root.
+    pub(super) fn attach(&self, root: &Waker) {
+        self.seat.mesh.bell(usize::from(self.seat.index)).attach(root);
+    }
+
+    /// Takes orders and messages from other shards. `spawn` starts the task of a new connection.
+    pub(super) fn take_orders(&mut self, spawn: impl Fn(usize)) -> Progress {
+        for _ in 0..ORDERS_PER_TURN {
+            match self.seat.commands.try_recv() {
+                Ok(Command::Serve(socket)) => self.serve(socket, &spawn),
+                Ok(Command::Shutdown) => self.shut_down(),
+                Ok(Command::Stop) => return Progress::Stop,
+                Err(_) => break,
+            }
+        }
+        let more = self.take_batches();
+        // Also if nothing came: the bell may have been rung for the overflow.
+        self.arm();
+        if more || !self.seat.commands.is_empty() { Progress::More } else { Progress::Done }
+    }
+
+    /// True if there may be more.
+    fn take_batches(&mut self) -> bool {
+        for _ in 0..BATCHES_PER_TURN {
+            let Some((from, mut batch)) = self.port.take() else { return false };
+            let now = self.now();
+            for message in batch.drain(..) {
+                self.core.peer(now, from, message);
+                self.settle();
+            }
+            self.port.recycle(batch);
+        }
+        true
+    }
+
+    /// Ends a turn: other shards first, since they have further to go, then the sockets.
+    pub(super) fn turn(&mut self, task: &Waker) {
+        self.turn_task.get_or_insert_with(|| task.clone());
+        self.turn_armed = false;
+        if self.take_batches() {
+            self.arm();
+        }
+        self.port.hand_over();
+        self.flush();
+        self.regulate();
+        if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
+            && let Some(timer) = &self.timer_task
+        {
+            timer.wake_by_ref();
+        }
+    }
+
+    /// Does what is due and says when to come again.
+    pub(super) fn expire(&mut self, task: &Waker) -> Option<Duration> {
+        self.timer_task.get_or_insert_with(|| task.clone());
+        let now = self.now();
+        while let Some(entry) = self.handshakes.take_due(now) {
+            if self.current(entry).is_some_and(|connection| connection.phase == Phase::Handshake) {
+                self.tally.timeouts += 1;
+                self.lose(entry.0, "no complete handshake in time");
+            }
+        }
+        while let Some(entry) = self.hellos.take_due(now) {
+            let silent = |connection: &mut Connection| connection.phase == Phase::Open && !connection.answered;
+            if self.current(entry).is_some_and(silent) {
+                self.tally.timeouts += 1;
+                self.core.violate(now, conn_id(entry.0), "no HELLO in time");
+            }
+        }
+        while let Some(entry) = self.closings.take_due(now) {
+            let Some(connection) = self.current(entry).filter(|connection| connection.phase == Phase::Closing) else {
+                continue;
+            };
+            // A slow reader gets its last words as long as it reads.
+            if std::mem::take(&mut connection.progress) && !connection.out.is_empty() {
+                self.closings.set(now, entry);
+            } else {
+                self.lose(entry.0, "closed");
+            }
+        }
+        if self.core.next_deadline().is_some_and(|due| due <= now) {
+            self.core.expire(now);
+        }
+        self.settle();
+        self.timer_due = self.next_due();
+        self.timer_due
+    }
+
+    /// Does what the socket of a connection asks for: one read, and a write that found no room before.
+    pub(super) fn attend(&mut self, key: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = &mut self.connections[key];
+        if connection.task.is_none() {
+            connection.task = Some(cx.waker().clone());
+        }
+        if std::mem::take(&mut connection.blocked) {
+            self.mark_dirty(key);
+        }
+        // The second read mostly does not happen: after one that did not fill the buffer, the socket is known to be
+        // empty, and asking only registers the task.
+        for _ in 0..2 {
+            let connection = &mut self.connections[key];
+            if connection.ended && connection.phase != Phase::Gone {
+                return Poll::Pending;
+            }
+            let Some(stream) = &mut connection.stream else {
+                self.connections.remove(key);
+                self.settings.loads.remove(usize::from(self.seat.index));
+                return Poll::Ready(());
+            };
+            if self.holding {
+                self.held.push(key);
+                return Poll::Pending;
+            }
+            match stream.poll_read(cx, &mut self.read_buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => self.end_of_input(key),
+                Poll::Ready(Ok(octets)) => {
+                    self.input(key, octets);
+                    if octets == self.read_buffer.len() {
+                        break;
+                    }
+                }
+                Poll::Ready(Err(error)) => self.lose(key, &error.to_string()),
+            }
+        }
+        // There may be more, but others come first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn serve(&mut self, socket: Socket, spawn: impl Fn(usize)) {
+        let stream = match Stream::register(socket) {
+            Ok(stream) if !self.shutting_down => stream,
+            refused => {
+                if let Err(error) = refused {
+                    tracing::warn!(%error, "cannot serve a connection");
+                }
+                self.settings.loads.remove(usize::from(self.seat.index));
+                return;
+            }
+        };
+        self.tally.accepted += 1;
+        let serial = self.next_serial;
+        self.next_serial = serial.wrapping_add(1);
+        let protocol = Protocol::new(&self.settings.config);
+        let key = self.connections.insert(Connection::new(stream, protocol, serial));
+        self.handshakes.set(self.now(), (key, serial));
+        spawn(key);
+    }
+
+    fn shut_down(&mut self) {
+        self.shutting_down = true;
+        let waiting = |(key, connection): (usize, &Connection)| (connection.phase == Phase::Handshake).then_some(key);
+        let unknown: Vec<usize> = self.connections.iter().filter_map(waiting).collect();
+        unknown.into_iter().for_each(|key| self.lose(key, "shutdown"));
+        self.core.shutdown(self.now());
+        self.settle();
+    }
+
+    /// Gives what was read to the connection's protocol and acts on what it means.
+    fn input(&mut self, key: usize, octets: usize) {
+        let connection = &mut self.connections[key];
+        if matches!(connection.phase, Phase::Closing | Phase::Gone) {
+            return;
+        }
+        let Some(mut protocol) = connection.protocol.take() else { return };
+        // The buffer leaves its place so that the protocol may point into it while the core is called.
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        protocol.feed(&mut buffer[..octets], |signal| self.act(key, signal));
+        self.read_buffer = buffer;
+        let connection = &mut self.connections[key];
+        if connection.phase != Phase::Gone {
+            connection.protocol = Some(protocol);
+        }
+    }
+
+    /// False if the rest of the input does not matter any more.
+    fn act(&mut self, key: usize, signal: Signal<'_>) -> bool {
+        match signal {
+            Signal::Reply(frame) => self.queue(key, frame),
+            Signal::Opened(link) => self.open(key, link),
+            Signal::Message(message) => {
+                self.core.receive(self.now(), conn_id(key), message);
+                self.settle();
+            }
+            Signal::Close(frame) => {
+                if let Some(frame) = frame {
+                    self.queue(key, frame);
+                }
+                self.begin_closing(key);
+            }
+            Signal::Fault { reason, close } => self.fault(key, reason, close),
+        }
+        matches!(self.connections[key].phase, Phase::Handshake | Phase::Open)
+    }
+
+    fn open(&mut self, key: usize, link: Link) {
+        let now = self.now();
+        let connection = &mut self.connections[key];
+        connection.phase = Phase::Open;
+        connection.known = true;
+        self.hellos.set(now, (key, connection.serial));
+        self.core.open(now, conn_id(key), link);
+        self.settle();
+    }
+
+    /// The peer broke the rules of the transport.
+    fn fault(&mut self, key: usize, reason: &str, close: Option<Frame>) {
+        self.tally.faults += 1;
+        let connection = &mut self.connections[key];
+        tracing::info!(peer = connection.peer(), reason, "a connection broke the protocol");
+        if connection.phase == Phase::Open {
+            self.core.violate(self.now(), conn_id(key), reason);
+            // The core says goodbye and asks for a close; the close frame that belongs to the fault goes instead.
+            self.settle_with(Some((key, &close)));
+        }
+        if matches!(self.connections[key].phase, Phase::Handshake | Phase::Open) {
+            if let Some(frame) = close {
+                self.queue(key, frame);
+            }
+            self.begin_closing(key);
+        }
+    }
+
+    fn end_of_input(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        connection.ended = true;
+        if connection.out.is_empty() {
+            self.lose(key, "closed by the peer");
+            return;
+        }
+        // The peer may still read what waits for it; the session is over.
+        connection.phase = Phase::Closing;
+        self.closings.set(self.settings.epoch.elapsed(), (key, connection.serial));
+        self.forget(key);
+        self.settle();
+    }
+
+    /// Takes everything that the core wants done.
+    fn settle(&mut self) {
+        self.settle_with(None);
+    }
+
+    /// The same, with a frame to use when the core closes this connection.
+    fn settle_with(&mut self, fault: Option<(usize, &Option<Frame>)>) {
+        loop {
+            while let Some(effect) = self.core.poll() {
+                match effect {
+                    Effect::Send { conn, frame } => {
+                        let key = conn.0 as usize;
+                        if let Some(connection) = self.connections.get_mut(key)
+                            && connection.phase == Phase::Open
+                        {
+                            connection.answered = true;
+                            self.queue(key, frame);
+                        }
+                    }
+                    Effect::Close { conn, ending } => {
+                        let key = conn.0 as usize;
+                        let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());
+                        self.close(key, ending, frame);
+                    }
+                    Effect::Peer { to, message } => {
+                        self.port.post(to, message);
+                        self.arm();
+                    }
+                }
+            }
+            let Some(conn) = self.lost.pop() else { return };
+            self.core.lost(self.now(), conn);
+        }
+    }
+
+    /// Closes a connection in order, with this frame if it is given and with the one that tells `ending` otherwise.
+    fn close(&mut self, key: usize, ending: Ending, frame: Option<Option<Frame>>) {
+        let Some(connection) = self.connections.get(key) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let link_close = || Protocol::close_frame(connection, ending);
+        if let Some(frame) = frame.unwrap_or_else(link_close) {
+            self.queue(key, frame);
+        }
+        self.begin_closing(key);
+    }
+
+    fn begin_closing(&mut self, key: usize) {
+        let now = self.now();
+        let connection = &mut self.connections[key];
+        if !matches!(connection.phase, Phase::Handshake | Phase::Open) {
+            return;
+        }
+        connection.phase = Phase::Closing;
+        self.closings.set(now, (key, connection.serial));
+        self.forget(key);
+        // Even with nothing to write: the flush tells the peer that this was all.
+        self.mark_dirty(key);
+    }
+
+    /// Adds a frame to what is written at the end of the turn.
+    fn queue(&mut self, key: usize, frame: Frame) {
+        let connection = &mut self.connections[key];
+        if connection.phase == Phase::Gone {
+            return;
+        }
+        let waiting = connection.out.bytes();
+        if waiting > self.settings.config.out_queue_bytes_max {
+            self.tally.overruns += 1;
+            let peer = connection.peer();
+            tracing::warn!(peer, bytes = waiting, "a client does not read what is sent to it; its connection is ended");
+            self.drop_socket(key);
+            return;
+        }
+        connection.out.push(frame);
+        if !connection.blocked {
+            self.mark_dirty(key);
+        }
+    }
+
+    fn mark_dirty(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(key);
+        }
+        self.arm();
+    }
+
+    /// Ends a connection at once. The core is told, and its effects are taken.
+    fn lose(&mut self, key: usize, reason: &str) {
+        let connection = &self.connections[key];
+        tracing::debug!(peer = connection.peer(), reason, "a connection is gone");
+        self.drop_socket(key);
+        self.settle();
+    }
+
+    /// Ends a connection at once. The core is told when its present effects have been taken.
+    fn drop_socket(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        connection.phase = Phase::Gone;
+        connection.stream = None;
+        connection.protocol = None;
+        connection.out.clear();
+        if let Some(task) = &connection.task {
+            task.wake_by_ref();
+        }
+        self.forget(key);
+    }
+
+    /// Has the core told that the connection is lost, once.
+    fn forget(&mut self, key: usize) {
+        if std::mem::take(&mut self.connections[key].known) {
+            self.lost.push(conn_id(key));
+        }
+    }
+
+    /// Writes what waits, one connection after the other.
+    fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            self.write(key);
+        }
+        if self.dirty.is_empty() {
+            // Keep the memory.
+            self.dirty = dirty;
+        }
+        self.settle();
+    }
+
+    fn write(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !std::mem::take(&mut connection.dirty) {
+            return;
+        }
+        let (Some(stream), Some(task)) = (&mut connection.stream, &connection.task) else { return };
+        let mut cx = Context::from_waker(task);
+        for _ in 0..WRITES_PER_TURN {
+            if connection.out.is_empty() {
+                break;
+            }
+            match connection.out.write_once(&mut self.scratch, |parts| stream.poll_write(&mut cx, parts)) {
+                Poll::Ready(Ok(octets)) if octets > 0 => connection.progress = true,
+                Poll::Ready(_) => {
+                    self.drop_socket(key);
+                    return;
+                }
+                Poll::Pending => {
+                    connection.blocked = true;
+                    return;
+                }
+            }
+        }
+        if !connection.out.is_empty() {
+            self.mark_dirty(key);
+        } else if connection.phase == Phase::Closing {
+            if connection.ended {
+                self.drop_socket(key);
+            } else {
+                stream.finish();
+            }
+        }
+    }
+
+    /// Stops reading while too much waits for other shards, and goes on when most of it is gone.
+    fn regulate(&mut self) {
+        let weight = self.port.overflow_weight();
+        let config = &self.settings.config;
+        if !self.holding && weight > config.overflow_high_bytes {
+            self.holding = true;
+            tracing::warn!(shard = self.seat.index, bytes = weight, "other shards fall behind; reading pauses");
+        } else if self.holding && weight <= config.overflow_low_bytes {
+            self.holding = false;
+            tracing::info!(shard = self.seat.index, "other shards have caught up; reading goes on");
+            for key in self.held.drain(..) {
+                if let Some(task) = self.connections.get(key).and_then(|connection| connection.task.as_ref()) {
+                    task.wake_by_ref();
+                }
+            }
+        }
+    }
+
+    /// Has the turn ended by its task.
+    fn arm(&mut self) {
+        if !self.turn_armed {
+            self.turn_armed = true;
+            if let Some(task) = &self.turn_task {
+                task.wake_by_ref();
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        let limits = [self.handshakes.next(), self.hellos.next(), self.closings.next(), self.core.next_deadline()];
+        limits.into_iter().flatten().min()
+    }
+
+    /// The connection for which a deadline was set, if it is still there.
+    fn current(&mut self, (key, serial): (usize, u32)) -> Option<&mut Connection> {
+        self.connections.get_mut(key).filter(|connection| connection.serial == serial)
+    }
+
+    fn now(&self) -> Duration {
+        self.settings.epoch.elapsed()
+    }
+}
+
+fn conn_id(key: usize) -> ConnId {
+    ConnId(u32::try_from(key).expect("a process has fewer file descriptors than that"))
+}

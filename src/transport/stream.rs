@@ -1,0 +1,78 @@
+//! A connected socket of either kind.
+
+use crate::shard::Socket;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A socket known to the reactor of this thread.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix domain socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Makes the socket known to the reactor of this thread.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses to watch it.
+    pub(super) fn register(socket: Socket) -> io::Result<Stream> {
+        match socket {
+            Socket::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
+            Socket::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
+        }
+    }
+
+    /// Who is at the other end, for the log.
+    #[must_use]
+    pub(super) fn peer(&self) -> String {
+        match self {
+            Stream::Tcp(socket) => {
+                socket.peer_addr().map_or_else(|_| "a lost TCP peer".into(), |peer| peer.to_string())
+            }
+            Stream::Unix(_) => "a peer on a Unix socket".into(),
+        }
+    }
+
+    /// Reads what has come, or has the task of `cx` woken when something comes. 0 octets: the peer sends no more.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut target = ReadBuf::new(buffer);
+        let result = match self {
+            Stream::Tcp(socket) => Pin::new(socket).poll_read(cx, &mut target),
+            Stream::Unix(socket) => Pin::new(socket).poll_read(cx, &mut target),
+        };
+        result.map_ok(|()| target.filled().len())
+    }
+
+    /// Writes some of `parts` in one call to the system, or has the task of `cx` woken when there is room.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Stream::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Tells the peer that nothing more will be sent.
+    pub(super) fn finish(&mut self) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        // The sockets' shutdown never waits; if it fails, the connection is already gone, which the next read tells.
+        let _ = match self {
+            Stream::Tcp(socket) => Pin::new(socket).poll_shutdown(&mut cx),
+            Stream::Unix(socket) => Pin::new(socket).poll_shutdown(&mut cx),
+        };
+    }
+}
