@@ -5,7 +5,7 @@ use super::banner::banner;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use clap::Parser;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -22,7 +22,12 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     // The filter was checked with the arguments.
     let filter = EnvFilter::new(args.log());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let config = args.config();
     if let Err(error) = config.check() {
         eprintln!("corebar: {error}");
