@@ -1,7 +1,8 @@
 //! Everything that can be configured, as plain data with defaults.
 
-use crate::router::{Limits, RealmConfig};
-use crate::wamp::{Uri, UriRules};
+use crate::router::Limits;
+use crate::session::RealmConfig;
+use crate::wamp::Uri;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -90,8 +91,6 @@ pub struct RuntimeConfig {
     pub backlog: i32,
     /// From accepting a socket to the end of the WebSocket or RawSocket handshake.
     pub handshake_timeout: Duration,
-    /// From the end of that handshake to the client's HELLO.
-    pub hello_timeout: Duration,
     /// From the router's last word to the client's closing the connection.
     pub close_timeout: Duration,
     /// From the signal to shut down to the end of the process, if clients do not leave.
@@ -118,13 +117,12 @@ impl Default for RuntimeConfig {
         const MIB: usize = 1024 * 1024;
         RuntimeConfig {
             listen: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 }],
-            realms: vec![open_realm("realm1")],
+            realms: vec![RealmConfig::new("realm1")],
             shards: None,
             pin: true,
             limits: Limits::default(),
             backlog: 1024,
             handshake_timeout: 10 * SECOND,
-            hello_timeout: 10 * SECOND,
             close_timeout: 2 * SECOND,
             shutdown_timeout: 3 * SECOND,
             accept_pause: SECOND / 10,
@@ -170,12 +168,6 @@ impl RuntimeConfig {
         }
         Ok(())
     }
-}
-
-/// A realm that anybody may join.
-#[must_use]
-pub fn open_realm(name: &str) -> RealmConfig {
-    RealmConfig { name: Uri::from(name), uri_rules: UriRules::Loose, strict: false }
 }
 
 /// What is wrong with a configuration.
@@ -240,8 +232,11 @@ mod tests {
         };
         assert_eq!(with(|config| config.listen.clear()), ConfigError::NoListener);
         assert_eq!(with(|config| config.realms.clear()), ConfigError::NoRealm);
-        assert_eq!(with(|config| config.realms[0] = open_realm("a..b")), ConfigError::RealmName("a..b".into()));
-        assert_eq!(with(|config| config.realms.push(open_realm("realm1"))), ConfigError::RealmTwice("realm1".into()));
+        assert_eq!(with(|config| config.realms[0] = RealmConfig::new("a..b")), ConfigError::RealmName("a..b".into()));
+        assert_eq!(
+            with(|config| config.realms.push(RealmConfig::new("realm1"))),
+            ConfigError::RealmTwice("realm1".into())
+        );
         assert_eq!(with(|config| config.shards = Some(0)), ConfigError::Shards);
         assert_eq!(with(|config| config.overflow_low_bytes = usize::MAX), ConfigError::OverflowMarks);
     }

@@ -3,13 +3,21 @@
 //! Data flows one way: octets, frame, message, shard, effect, frame, octets. The modules below are listed from the
 //! bottom up; each uses only those above it in this list.
 
-pub mod config;
 pub mod wamp;
+
 pub mod wire;
+
+pub mod session;
 
 pub mod router;
 
+#[cfg(feature = "sim")]
+pub mod sim;
+
+pub mod config;
+
 pub mod shard;
+
 pub mod transport;
 
 pub mod node;

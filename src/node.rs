@@ -149,6 +149,8 @@ impl Node {
                 realms: realms.clone(),
                 limits: config.limits,
                 agent: agent.clone(),
+                #[cfg(feature = "sim")]
+                broken: None,
             };
             let settings = Settings { shard, config: config.clone(), loads: self.loads.clone(), epoch };
             self.cores.push(seat.core.map(|core| core.id));

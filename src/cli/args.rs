@@ -1,6 +1,7 @@
 //! The command line.
 
-use crate::config::{ListenAddress, RuntimeConfig, open_realm};
+use crate::config::{ListenAddress, RuntimeConfig};
+use crate::session::RealmConfig;
 use clap::Parser;
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
@@ -76,7 +77,7 @@ impl Args {
             config.listen = self.listen;
         }
         if !self.realm.is_empty() {
-            config.realms = self.realm.iter().map(|name| open_realm(name)).collect();
+            config.realms = self.realm.iter().map(|name| RealmConfig::new(name)).collect();
         }
         config.shards = match self.shards {
             ShardCount::Auto => None,

@@ -1,20 +1,12 @@
 //! What a shard has to know before its first message.
 
 use super::effect::ShardIndex;
-use crate::wamp::{Uri, UriRules};
+use crate::session::RealmConfig;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A realm: a routing namespace of its own.
-#[derive(Clone, Debug)]
-pub struct RealmConfig {
-    /// The realm's URI, as in HELLO.
-    pub name: Uri,
-    /// Which URIs its sessions may use.
-    pub uri_rules: UriRules,
-    /// Request ids must count from 1 by 1, as the letter of the specification has it. Otherwise any id is taken that
-    /// is not the id of a request still open.
-    pub strict: bool,
-}
+/// The largest number of shards.
+pub const SHARDS_MAX: ShardIndex = 128;
 
 /// Limits on what one client can make the router hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +21,8 @@ pub struct Limits {
     pub registrations_max: u32,
     /// Calls of one session that have no final result yet.
     pub calls_max: u32,
+    /// From the end of the transport's handshake, or of the last session, to HELLO.
+    pub hello_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -39,6 +33,7 @@ impl Default for Limits {
             subscriptions_max: 100_000,
             registrations_max: 100_000,
             calls_max: 65_536,
+            hello_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -48,9 +43,9 @@ impl Default for Limits {
 pub struct ShardConfig {
     /// Which shard this is, from 0.
     pub index: ShardIndex,
-    /// How many shards there are.
+    /// How many shards there are, from 1 to [`SHARDS_MAX`].
     pub shards: ShardIndex,
-    /// Seeds the random ids of this shard; from the operating system's randomness in production.
+    /// Seeds the random ids and the hashing of this shard; from the operating system's randomness in production.
     pub seed: u64,
     /// The realms that can be joined.
     pub realms: Arc<[RealmConfig]>,
@@ -58,4 +53,38 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// `WELCOME.Details.agent`.
     pub agent: Arc<str>,
+    /// A rule that this shard breaks, to test that the simulator notices.
+    #[cfg(feature = "sim")]
+    pub broken: Option<Rule>,
+}
+
+/// The rules of the mesh that can be broken one at a time; see `docs/ordering.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// R4: SUBSCRIBED and REGISTERED wait until every shard knows.
+    AckAfterAllApplied,
+    /// R5: UNREGISTERED waits until every shard has applied the shorter list of callees.
+    UnregisteredAfterFlush,
+    /// R6: an event parked for a subscription that has ended since is dropped.
+    Generations,
+    /// R7: an invocation that comes before its REGISTERED is held.
+    EarlyInvocationsHeld,
+    /// R7: what comes behind a held invocation waits as well.
+    OneLane,
+    /// R8: UNREGISTERED goes through the lane.
+    UnregisteredThroughLane,
+}
+
+impl ShardConfig {
+    /// True if the rule holds: always, outside the simulator.
+    #[must_use]
+    pub fn keeps(&self, rule: Rule) -> bool {
+        #[cfg(feature = "sim")]
+        return self.broken != Some(rule);
+        #[cfg(not(feature = "sim"))]
+        {
+            let _ = rule;
+            true
+        }
+    }
 }

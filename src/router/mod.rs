@@ -1,14 +1,28 @@
 //! The core: one [`Shard`] per reactor thread, deterministic, without IO, clock, threads or global randomness.
 //!
-//! The owner of a shard calls [`Shard::open`], [`Shard::receive`], [`Shard::lost`], [`Shard::peer`] and
-//! [`Shard::shutdown`] with the present time, and after each call takes every [`Effect`] from [`Shard::poll`].
+//! The owner of a shard calls [`Shard::open`], [`Shard::receive`], [`Shard::violate`], [`Shard::lost`],
+//! [`Shard::peer`], [`Shard::expire`] and [`Shard::shutdown`] with the present time, and after each call takes every
+//! [`Effect`] from [`Shard::poll`]. The rules that keep order between shards are in `docs/ordering.md`.
 
+mod barrier;
+mod broker;
+mod calls;
 pub mod config;
+mod dealer;
 pub mod effect;
+mod frames;
+mod home;
+mod lane;
+mod lifecycle;
+mod map;
+pub mod pattern;
 pub mod peer;
+mod replica;
+mod session;
 pub mod shard;
+pub mod subject;
 
-pub use config::{Limits, RealmConfig, ShardConfig};
+pub use config::{Limits, Rule, SHARDS_MAX, ShardConfig};
 pub use effect::{ConnId, Effect, Ending, Link, ShardIndex};
 pub use peer::ShardMsg;
-pub use shard::Shard;
+pub use shard::{Counters, Shard};

@@ -1,8 +1,20 @@
-//! One shard: its sessions, its replica of the routing tables, and the subjects whose home it is.
+//! One shard: its connections and sessions, its replica of the routing table, and the subjects whose home it is.
 
-use super::config::ShardConfig;
-use super::effect::{ConnId, Effect, Link, ShardIndex};
-use super::peer::ShardMsg;
+use super::barrier::Barrier;
+use super::broker::Members;
+use super::config::{Rule, ShardConfig};
+use super::effect::{ConnId, Effect, Ending, Link, ShardIndex};
+use super::frames::{Class, Frames, Undeliverable};
+use super::home::Home;
+use super::lifecycle::Conn;
+use super::map::{Hashing, Map};
+use super::peer::{Answer, LogEntry, ShardMsg};
+use super::replica::Replica;
+use super::session::Session;
+use crate::wamp::codec::{self, DecodeLimits};
+use crate::wamp::id::ID_MAX;
+use crate::wamp::{Message, SessionId, SubscriptionId};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Counters of one shard, since its start.
@@ -18,74 +30,245 @@ pub struct Counters {
     pub events_undeliverable: u64,
     /// Calls read from clients.
     pub calls: u64,
-    /// Sessions ended for breaking the protocol.
+    /// Sessions and connections ended for breaking the protocol.
     pub violations: u64,
 }
 
 /// One shard of the router. `now` is the time since some fixed start, the same for all shards, never going back.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    pub(super) config: ShardConfig,
+    pub(super) hashing: Hashing,
+    pub(super) random: fastrand::Rng,
+    pub(super) conns: Vec<Conn>,
+    pub(super) sessions: Map<SessionId, ConnId>,
+    pub(super) members: Map<SubscriptionId, Members>,
+    pub(super) home: Home,
+    pub(super) replica: Replica,
+    pub(super) barrier: Barrier<Answer>,
+    pub(super) frames: Frames,
+    pub(super) counters: Counters,
+    pub(super) call_serial: u64,
+    pub(super) generation: u32,
+    /// How many sessions have something in their lane; zero nearly always, and then nobody looks.
+    pub(super) lanes_busy: usize,
+    pub(super) hello_deadlines: VecDeque<(Duration, ConnId, u32)>,
+    pub(super) shutting_down: bool,
+    own: VecDeque<ShardMsg>,
+    effects: VecDeque<Effect>,
+}
 
 impl Shard {
     /// A shard with no connections.
     #[must_use]
     pub fn new(config: ShardConfig) -> Shard {
-        let _ = config;
-        Shard {}
+        let hashing = Hashing::new(config.seed);
+        Shard {
+            random: fastrand::Rng::with_seed(config.seed),
+            conns: Vec::new(),
+            sessions: hashing.map(),
+            members: hashing.map(),
+            home: Home::new(config.index, config.shards, hashing.clone()),
+            replica: Replica::new(config.realms.len(), &hashing),
+            barrier: Barrier::new(config.shards),
+            frames: Frames::default(),
+            counters: Counters::default(),
+            call_serial: 0,
+            generation: 0,
+            lanes_busy: 0,
+            hello_deadlines: VecDeque::new(),
+            shutting_down: false,
+            own: VecDeque::new(),
+            effects: VecDeque::new(),
+            hashing,
+            config,
+        }
     }
 
     /// A connection has finished its transport's handshake; a HELLO may come.
     pub fn open(&mut self, now: Duration, conn: ConnId, link: Link) {
-        let _ = (now, conn, link);
+        let class = self.frames.class(link);
+        self.connect(now, conn, class);
     }
 
     /// One serialized message has come from a connection.
     pub fn receive(&mut self, now: Duration, conn: ConnId, message: &[u8]) {
-        let _ = (now, conn, message);
+        let Some(class) = self.listening(conn) else { return };
+        let limits = DecodeLimits { depth: self.config.limits.depth_max };
+        match codec::decode(self.frames.serializer(class), message, limits) {
+            Ok(message) => self.dispatch(now, conn, message),
+            Err(error) => self.violation(conn, &error.to_string()),
+        }
+        self.settle();
     }
 
-    /// The connection broke a rule of the transport or sent what cannot be framed. If the transport can still carry a
-    /// message, an ABORT with this reason is sent; then the connection is closed.
+    /// The connection broke a rule of the transport, or sent what is no message at all. An ABORT with this reason is
+    /// sent, then the connection is closed.
     pub fn violate(&mut self, now: Duration, conn: ConnId, reason: &str) {
-        let _ = (now, conn, reason);
+        let _ = now;
+        if self.listening(conn).is_some() {
+            self.violation(conn, reason);
+            self.settle();
+        }
     }
 
     /// The connection is gone, for whatever reason, also after `Effect::Close`. Its number may be used again after
     /// the effects of this call have been taken.
     pub fn lost(&mut self, now: Duration, conn: ConnId) {
-        let _ = (now, conn);
+        let _ = now;
+        self.disconnect(conn);
+        self.settle();
     }
 
     /// A message from another shard.
     pub fn peer(&mut self, now: Duration, from: ShardIndex, message: ShardMsg) {
-        let _ = (now, from, message);
+        let _ = now;
+        self.handle_peer(from, message);
+        self.settle();
     }
 
     /// Sends GOODBYE `wamp.close.system_shutdown` to every session and refuses new ones. Connections without a
     /// session are closed at once, the others when their GOODBYE has come; the owner closes what takes too long.
     pub fn shutdown(&mut self, now: Duration) {
         let _ = now;
-    }
-
-    /// When [`Shard::expire`] has to be called next, if at all.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Does what is due.
-    pub fn expire(&mut self, now: Duration) {
-        let _ = now;
+        self.say_goodbye_to_all();
+        self.settle();
     }
 
     /// The next thing to do. Call until it gives `None`, after every other call.
     pub fn poll(&mut self) -> Option<Effect> {
-        None
+        self.effects.pop_front()
     }
 
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        Counters { sessions: self.sessions.len() as u64, ..self.counters }
+    }
+
+    /// Messages to itself are handled when the handler that sent them is done, in order, before anything else: a
+    /// queue like those to other shards, only always emptied at once.
+    fn settle(&mut self) {
+        while let Some(message) = self.own.pop_front() {
+            self.handle_peer(self.config.index, message);
+        }
+    }
+
+    fn handle_peer(&mut self, from: ShardIndex, message: ShardMsg) {
+        match message {
+            ShardMsg::Event(publication, subscriptions) => {
+                for subscription in subscriptions {
+                    self.deliver(subscription, &publication);
+                }
+            }
+            ShardMsg::Invoke(invoke) => self.arrive_invoke(invoke),
+            ShardMsg::Return(back) => self.arrive_return(back),
+            ShardMsg::Cancel(cancel) => self.arrive_cancel(cancel),
+            ShardMsg::Ask(ask) => {
+                let mut out = Vec::new();
+                self.home.ask(from, *ask, &mut out);
+                for (to, message) in out {
+                    self.send_peer(to, message);
+                }
+            }
+            ShardMsg::Answer(answer) => self.arrive_answer(from, *answer),
+            ShardMsg::Log(entry) => self.apply(from, *entry),
+            ShardMsg::Applied { home, position } => {
+                self.barrier.applied(home, from, position);
+                while let Some(answer) = self.barrier.next(home) {
+                    self.conclude(answer);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, home: ShardIndex, entry: LogEntry) {
+        if let Some((to, position)) = self.replica.apply(entry) {
+            self.send_peer(to, ShardMsg::Applied { home, position });
+        }
+    }
+
+    /// A home has answered: some answers count only when every shard has applied what they rest on.
+    fn arrive_answer(&mut self, home: ShardIndex, answer: Answer) {
+        let position = match &answer {
+            Answer::Unsubscribed(..) | Answer::RegisterRefused(..) => 0,
+            Answer::Subscribed { position, .. } | Answer::Registered { position, .. } => {
+                if self.config.keeps(Rule::AckAfterAllApplied) { *position } else { 0 }
+            }
+            Answer::Unregistered { position, .. } => {
+                if self.config.keeps(Rule::UnregisteredAfterFlush) {
+                    *position
+                } else {
+                    0
+                }
+            }
+        };
+        if let Some(answer) = self.barrier.pass(home, position, answer) {
+            self.conclude(answer);
+        }
+    }
+
+    fn conclude(&mut self, answer: Answer) {
+        match answer {
+            Answer::Subscribed { session, subject, id, .. } => self.subscribed(session, subject, id),
+            Answer::Unsubscribed(session, request) => self.unsubscribed(session, request),
+            Answer::Registered { session, procedure, request, id, .. } => {
+                self.registered(session, procedure, request, id);
+            }
+            Answer::RegisterRefused(session, procedure, request) => {
+                self.register_refused(session, &procedure, request);
+            }
+            Answer::Unregistered { session, procedure, request, .. } => {
+                self.arrive_unregistered(session, procedure, request);
+            }
+        }
+    }
+
+    pub(super) fn send_peer(&mut self, to: ShardIndex, message: ShardMsg) {
+        if to == self.config.index {
+            self.own.push_back(message);
+        } else {
+            self.effects.push_back(Effect::Peer { to, message });
+        }
+    }
+
+    /// Sends a message to a connection of this shard.
+    pub(super) fn send(&mut self, conn: ConnId, class: Class, message: &Message) -> Result<(), Undeliverable> {
+        let frame = self.frames.build(class, message)?;
+        self.effects.push_back(Effect::Send { conn, frame });
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, conn: ConnId, ending: Ending) {
+        self.effects.push_back(Effect::Close { conn, ending });
+    }
+
+    /// Split so that a caller may hold parts of the shard while it emits.
+    pub(super) fn effects(&mut self) -> &mut VecDeque<Effect> {
+        &mut self.effects
+    }
+
+    /// A random id of the global scope.
+    pub(super) fn random_id(&mut self) -> u64 {
+        self.random.u64(1..=ID_MAX)
+    }
+
+    pub(super) fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        let conn = *self.sessions.get(&id)?;
+        self.session_at(conn)
+    }
+
+    /// True if nothing is subscribed, registered, called, held or waited for: after every session has left and every
+    /// message between shards has arrived.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.sessions.is_empty()
+            && self.members.is_empty()
+            && self.home.is_empty()
+            && self.replica.is_empty()
+            && self.barrier.is_empty()
+            && self.lanes_busy == 0
+            && self.own.is_empty()
     }
 }

@@ -35,8 +35,8 @@ pub(super) struct Connection {
     pub(super) serial: u32,
     /// The core knows the connection and has not been told that it is lost.
     pub(super) known: bool,
-    /// The core has sent something: the client has said HELLO, or will not come to it.
-    pub(super) answered: bool,
+    /// The peer expects a close frame.
+    pub(super) websocket: bool,
     /// On the list of queues to write.
     pub(super) dirty: bool,
     /// A write found no room; the task tries again when it is woken.
@@ -57,7 +57,7 @@ impl Connection {
             phase: Phase::Handshake,
             serial,
             known: false,
-            answered: false,
+            websocket: false,
             dirty: false,
             blocked: false,
             ended: false,

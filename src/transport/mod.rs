@@ -4,6 +4,7 @@ mod connection;
 mod deadlines;
 pub mod listener;
 pub mod outqueue;
+mod page;
 mod protocol;
 pub mod reactor;
 mod stream;

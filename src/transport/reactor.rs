@@ -7,13 +7,13 @@
 use super::connection::{Connection, Phase};
 use super::deadlines::Deadlines;
 use super::outqueue::SCRATCH_BYTES;
-use super::protocol::{Protocol, Signal};
+use super::protocol::{self, Protocol, Signal};
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Loads, Port, Seat, Socket};
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -52,7 +52,7 @@ struct Tally {
     accepted: u64,
     /// Ended because they did not read what was sent to them.
     overruns: u64,
-    /// Ended because they did not finish the handshake, or did not say HELLO, in time.
+    /// Ended because they did not finish the handshake in time.
     timeouts: u64,
     /// Ended because they broke the rules of the transport.
     faults: u64,
@@ -86,9 +86,10 @@ pub(super) struct Reactor {
     held: Vec<usize>,
     holding: bool,
     read_buffer: Vec<u8>,
+    /// Taken out while it is used.
+    shared: Option<Box<protocol::Shared>>,
     scratch: Vec<u8>,
     handshakes: Deadlines<(usize, u32)>,
-    hellos: Deadlines<(usize, u32)>,
     closings: Deadlines<(usize, u32)>,
     turn_task: Option<Waker>,
     turn_armed: bool,
@@ -128,9 +129,9 @@ impl Reactor {
             held: Vec::new(),
             holding: false,
             read_buffer: vec![0; READ_BYTES],
+            shared: Some(Box::new(protocol::Shared::new(config))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
             handshakes: Deadlines::new(config.handshake_timeout),
-            hellos: Deadlines::new(config.hello_timeout),
             closings: Deadlines::new(config.close_timeout),
             turn_task: None,
             turn_armed: false,
@@ -203,13 +204,6 @@ impl Reactor {
             if self.current(entry).is_some_and(|connection| connection.phase == Phase::Handshake) {
                 self.tally.timeouts += 1;
                 self.lose(entry.0, "no complete handshake in time");
-            }
-        }
-        while let Some(entry) = self.hellos.take_due(now) {
-            let silent = |connection: &mut Connection| connection.phase == Phase::Open && !connection.answered;
-            if self.current(entry).is_some_and(silent) {
-                self.tally.timeouts += 1;
-                self.core.violate(now, conn_id(entry.0), "no HELLO in time");
             }
         }
         while let Some(entry) = self.closings.take_due(now) {
@@ -287,7 +281,7 @@ impl Reactor {
         self.tally.accepted += 1;
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
-        let protocol = Protocol::new(&self.settings.config);
+        let protocol = Protocol::new();
         let key = self.connections.insert(Connection::new(stream, protocol, serial));
         self.handshakes.set(self.now(), (key, serial));
         spawn(key);
@@ -311,7 +305,9 @@ impl Reactor {
         let Some(mut protocol) = connection.protocol.take() else { return };
         // The buffer leaves its place so that the protocol may point into it while the core is called.
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        protocol.feed(&mut buffer[..octets], |signal| self.act(key, signal));
+        let Some(mut shared) = self.shared.take() else { return };
+        protocol.feed(&mut buffer[..octets], &mut shared, |signal| self.act(key, signal));
+        self.shared = Some(shared);
         self.read_buffer = buffer;
         let connection = &mut self.connections[key];
         if connection.phase != Phase::Gone {
@@ -328,12 +324,7 @@ impl Reactor {
                 self.core.receive(self.now(), conn_id(key), message);
                 self.settle();
             }
-            Signal::Close(frame) => {
-                if let Some(frame) = frame {
-                    self.queue(key, frame);
-                }
-                self.begin_closing(key);
-            }
+            Signal::Close => self.begin_closing(key),
             Signal::Fault { reason, close } => self.fault(key, reason, close),
         }
         matches!(self.connections[key].phase, Phase::Handshake | Phase::Open)
@@ -344,7 +335,7 @@ impl Reactor {
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
         connection.known = true;
-        self.hellos.set(now, (key, connection.serial));
+        connection.websocket = matches!(link.framing, Framing::WebSocket { .. });
         self.core.open(now, conn_id(key), link);
         self.settle();
     }
@@ -396,7 +387,6 @@ impl Reactor {
                         if let Some(connection) = self.connections.get_mut(key)
                             && connection.phase == Phase::Open
                         {
-                            connection.answered = true;
                             self.queue(key, frame);
                         }
                     }
@@ -422,8 +412,8 @@ impl Reactor {
         if connection.phase != Phase::Open {
             return;
         }
-        let link_close = || Protocol::close_frame(connection, ending);
-        if let Some(frame) = frame.unwrap_or_else(link_close) {
+        let farewell = || connection.websocket.then(|| protocol::farewell(ending));
+        if let Some(frame) = frame.unwrap_or_else(farewell) {
             self.queue(key, frame);
         }
         self.begin_closing(key);
@@ -575,7 +565,7 @@ impl Reactor {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let limits = [self.handshakes.next(), self.hellos.next(), self.closings.next(), self.core.next_deadline()];
+        let limits = [self.handshakes.next(), self.closings.next(), self.core.next_deadline()];
         limits.into_iter().flatten().min()
     }
 

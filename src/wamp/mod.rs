@@ -4,7 +4,6 @@
 
 pub mod codec;
 pub mod error;
-pub mod feature;
 pub mod id;
 pub mod message;
 pub mod payload;

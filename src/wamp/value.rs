@@ -5,6 +5,8 @@
 pub enum Value {
     /// No value.
     Null,
+    /// What JavaScript's MessagePack and CBOR libraries send for an absent value; read as absent, null in JSON.
+    Undefined,
     /// A truth value.
     Bool(bool),
     /// An integer in the range of `i64`.
@@ -21,6 +23,8 @@ pub enum Value {
     List(Vec<Value>),
     /// A dictionary.
     Dict(Dict),
+    /// A map with keys that are not all text, which MessagePack and CBOR allow in application payload.
+    Map(Vec<(Value, Value)>),
 }
 
 impl Value {
@@ -29,6 +33,7 @@ impl Value {
     pub const fn kind(&self) -> &'static str {
         match self {
             Value::Null => "null",
+            Value::Undefined => "undefined",
             Value::Bool(_) => "bool",
             Value::Int(_) | Value::UInt(_) => "integer",
             Value::Float(_) => "float",
@@ -36,6 +41,7 @@ impl Value {
             Value::Bin(_) => "binary",
             Value::List(_) => "list",
             Value::Dict(_) => "dict",
+            Value::Map(_) => "map with keys that are not all strings",
         }
     }
 
@@ -61,6 +67,12 @@ impl Value {
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Value::Bool(value)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Value::Int(value.into())
     }
 }
 
@@ -120,7 +132,12 @@ impl Dict {
     /// The value under `key`; null counts as absent, as does what decodes from an `undefined`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v).filter(|v| **v != Value::Null)
+        self.0
+            .iter()
+            .rev()
+            .find(|(k, _)| &**k == key)
+            .map(|(_, v)| v)
+            .filter(|v| !matches!(v, Value::Null | Value::Undefined))
     }
 
     /// Number of pairs.

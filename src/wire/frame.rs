@@ -1,5 +1,6 @@
 //! Outgoing frames: built once, shared by every receiver with the same serializer and framing.
 
+use super::deflate::Deflater;
 use crate::wamp::Serializer;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -56,14 +57,148 @@ impl Frame {
     }
 }
 
-/// Builds frames; holds the buffers and the compressor that a shard shares among its connections.
+/// Payload of fewer octets is copied into the frame; more is shared with the frames of other shards and encodings.
+const SHARE_MIN: usize = 4096;
+
+/// Messages of fewer octets are not compressed.
+const COMPRESS_MIN: usize = 256;
+
+/// Builds frames; holds the buffer and the compressors that a shard shares among its connections.
 #[derive(Debug, Default)]
-pub struct FrameBuilder {}
+pub struct FrameBuilder {
+    scratch: Vec<u8>,
+    deflater: Deflater,
+}
 
 impl FrameBuilder {
     /// The frame of one message: `head` and then `body` are its serialized octets.
     pub fn build(&mut self, serializer: Serializer, framing: Framing, head: &[u8], body: Option<Bytes>) -> Frame {
-        let _ = (serializer, framing);
-        Frame::new(head.into(), body.unwrap_or_default())
+        let body = body.unwrap_or_default();
+        let size = head.len() + body.len();
+        self.scratch.clear();
+        match framing {
+            Framing::Bare => {}
+            Framing::RawSocket => self.scratch.extend_from_slice(&super::rawsocket::prefix(0, size)),
+            Framing::WebSocket { batched, deflate } => {
+                let opcode = if serializer.is_text() { OP_TEXT } else { OP_BINARY };
+                let delimited = size + if !batched { 0 } else { if serializer.is_text() { 1 } else { 4 } };
+                if let Some(bits) = deflate.filter(|_| delimited >= COMPRESS_MIN) {
+                    return self.compressed(serializer, opcode, batched, bits, head, &body);
+                }
+                header(opcode, delimited, &mut self.scratch);
+                if batched {
+                    let trailing = self.delimit(serializer, size);
+                    if trailing {
+                        self.scratch.extend_from_slice(head);
+                        self.scratch.extend_from_slice(&body);
+                        self.scratch.push(SEPARATOR);
+                        return Frame::new(self.scratch.as_slice().into(), Bytes::new());
+                    }
+                }
+            }
+        }
+        self.scratch.extend_from_slice(head);
+        if body.len() >= SHARE_MIN {
+            return Frame::new(self.scratch.as_slice().into(), body);
+        }
+        self.scratch.extend_from_slice(&body);
+        Frame::new(self.scratch.as_slice().into(), Bytes::new())
     }
+
+    /// Writes the delimiter of a batched message, unless it comes behind the message: then true.
+    fn delimit(&mut self, serializer: Serializer, size: usize) -> bool {
+        if !serializer.is_text() {
+            let length = u32::try_from(size).unwrap_or(u32::MAX);
+            self.scratch.extend_from_slice(&length.to_be_bytes());
+        }
+        serializer.is_text()
+    }
+
+    fn compressed(
+        &mut self,
+        serializer: Serializer,
+        opcode: u8,
+        batched: bool,
+        bits: u8,
+        head: &[u8],
+        body: &[u8],
+    ) -> Frame {
+        let trailing = batched && self.delimit(serializer, head.len() + body.len());
+        self.scratch.extend_from_slice(head);
+        self.scratch.extend_from_slice(body);
+        if trailing {
+            self.scratch.push(SEPARATOR);
+        }
+        let compressed = self.deflater.compress(bits, &self.scratch);
+        let mut frame = Vec::with_capacity(compressed.len() + 10);
+        header(opcode | RSV1, compressed.len(), &mut frame);
+        frame.extend_from_slice(compressed);
+        Frame::new(frame.into(), Bytes::new())
+    }
+}
+
+/// Between the messages of a JSON batch: the ASCII record separator.
+pub(super) const SEPARATOR: u8 = 0x1e;
+
+pub(super) const OP_CONTINUATION: u8 = 0;
+pub(super) const OP_TEXT: u8 = 1;
+pub(super) const OP_BINARY: u8 = 2;
+pub(super) const OP_CLOSE: u8 = 8;
+pub(super) const OP_PING: u8 = 9;
+pub(super) const OP_PONG: u8 = 10;
+/// The bit of the first octet that marks a compressed message.
+pub(super) const RSV1: u8 = 0x40;
+
+/// Appends the header of an unmasked final frame.
+fn header(opcode: u8, length: usize, out: &mut Vec<u8>) {
+    out.push(0x80 | opcode);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => out.push(short),
+        (_, Ok(middle)) => {
+            out.push(126);
+            out.extend_from_slice(&middle.to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// A message in one uncompressed frame, for connections that speak no WAMP.
+#[must_use]
+pub fn message_frame(text: bool, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(payload.len() + 10);
+    header(if text { OP_TEXT } else { OP_BINARY }, payload.len(), &mut frame);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Appends a control frame; a payload of more than 125 octets is cut.
+pub(super) fn control(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+    let payload = &payload[..payload.len().min(125)];
+    header(opcode, payload.len(), out);
+    out.extend_from_slice(payload);
+}
+
+/// A close frame with a code of RFC 6455, section 7.4, and a reason for a person, cut to 123 octets.
+#[must_use]
+pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut payload = code.to_be_bytes().to_vec();
+    payload.extend_from_slice(&reason.as_bytes()[..end]);
+    let mut frame = Vec::new();
+    control(OP_CLOSE, &payload, &mut frame);
+    frame
+}
+
+/// A ping; its payload, at most 125 octets, comes back in a pong.
+#[must_use]
+pub fn ping_frame(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    control(OP_PING, payload, &mut frame);
+    frame
 }

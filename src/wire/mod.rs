@@ -1,3 +1,14 @@
 //! Octets to frames and back: WebSocket (RFC 6455, RFC 7692) and WAMP RawSocket, without IO.
 
+pub mod deflate;
 pub mod frame;
+pub mod handshake;
+pub mod http;
+mod mask;
+pub mod rawsocket;
+pub mod reader;
+pub mod websocket;
+
+pub use frame::{Frame, FrameBuilder, Framing};
+pub use handshake::{Accepted, HandshakeOptions, Step};
+pub use reader::{Inbound, Reader, WireError, WireEvent};

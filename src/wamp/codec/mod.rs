@@ -1,14 +1,28 @@
 //! Messages to octets and back.
+//!
+//! A message is scanned once: the scan validates every octet and finds where the elements of the message begin and
+//! end. What the router acts on is then decoded; application payload is kept as it came.
+
+mod cbor;
+mod elements;
+mod fields;
+mod json;
+mod msgpack;
+mod transcode;
 
 use super::message::Message;
-use super::payload::Raw;
 use super::serializer::Serializer;
 use bytes::Bytes;
+
+pub use transcode::transcode;
+
+/// The depth that no limit goes beyond, since each level takes some stack.
+pub const DEPTH_MAX: u16 = 512;
 
 /// What a message from a peer may have.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeLimits {
-    /// Nesting depth of lists and dictionaries, the message itself being depth 1.
+    /// Nesting depth of lists and dictionaries, the message itself being depth 1; [`DEPTH_MAX`] at most.
     pub depth: u16,
 }
 
@@ -23,6 +37,12 @@ impl Default for DecodeLimits {
 #[error("{0}")]
 pub struct DecodeError(pub Box<str>);
 
+impl DecodeError {
+    fn new(text: impl Into<Box<str>>) -> DecodeError {
+        DecodeError(text.into())
+    }
+}
+
 /// The payload cannot be said in another serialization.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -31,10 +51,15 @@ pub struct TranscodeError(pub Box<str>);
 /// Reads one message.
 ///
 /// # Errors
-/// See [`DecodeError`].
+/// The octets are not one whole message of the specification's form, or nested too deeply.
 pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Result<Message, DecodeError> {
-    let _ = (serializer, bytes, limits);
-    Err(DecodeError("unwritten".into()))
+    let depth = limits.depth.min(DEPTH_MAX);
+    let elements = match serializer {
+        Serializer::Json => json::scan(bytes, depth),
+        Serializer::MsgPack => msgpack::scan(bytes, depth),
+        Serializer::Cbor => cbor::scan(bytes, depth),
+    }?;
+    fields::message(&elements)
 }
 
 /// Appends the message up to its payload to `out` and gives the octets that must follow.
@@ -42,15 +67,27 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
 /// # Errors
 /// The payload cannot be transcoded.
 pub fn encode(serializer: Serializer, message: &Message, out: &mut Vec<u8>) -> Result<Option<Bytes>, TranscodeError> {
-    let _ = (serializer, message, out);
-    Ok(None)
+    let payload = match message.payload() {
+        Some(payload) => payload.as_serialized(serializer).map_err(Clone::clone)?,
+        None => None,
+    };
+    let items = fields::items(message);
+    let more = payload.map_or(0, |raw| raw.shape.elements());
+    match serializer {
+        Serializer::Json => json::write_head(&items, more > 0, out),
+        Serializer::MsgPack => msgpack::write_head(&items, more, out),
+        Serializer::Cbor => cbor::write_head(&items, more, out),
+    }
+    Ok(payload.map(|raw| raw.bytes.clone()))
 }
 
-/// Writes payload in another serialization.
+/// The whole message in one piece.
 ///
 /// # Errors
-/// See [`TranscodeError`].
-pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
-    let _ = (raw, to);
-    Err(TranscodeError("unwritten".into()))
+/// As [`encode`].
+pub fn encode_to_vec(serializer: Serializer, message: &Message) -> Result<Vec<u8>, TranscodeError> {
+    let mut out = Vec::new();
+    let body = encode(serializer, message, &mut out)?;
+    out.extend_from_slice(&body.unwrap_or_default());
+    Ok(out)
 }

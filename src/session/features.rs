@@ -1,11 +1,11 @@
 //! Roles and features as peers announce them in HELLO and WELCOME.
 
-use super::value::{Dict, Value, WrongType};
+use crate::wamp::value::{Dict, Value, WrongType};
 
-/// The roles and features that a client announced and the router acts on.
+/// What a client announced and the router acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientFeatures {
-    /// The client said at least one of the four client roles.
+    /// The client has at least one of the four client roles.
     pub any_role: bool,
     /// `callee.call_canceling`: the client understands INTERRUPT.
     pub callee_canceling: bool,
@@ -30,17 +30,17 @@ impl ClientFeatures {
     }
 }
 
-/// `WELCOME.Details.roles`: what this router does. A feature stands here when it works.
+/// Features of the broker, by their specified names. A feature stands here when it works.
+pub const BROKER_FEATURES: &[&str] = &["publisher_exclusion", "pattern_based_subscription"];
+/// Features of the dealer, by their specified names; the specification spells one of them in two ways.
+pub const DEALER_FEATURES: &[&str] = &["call_canceling", "call_cancelling", "progressive_call_results"];
+
+/// `WELCOME.Details.roles`: what this router does.
 #[must_use]
 pub fn router_roles() -> Dict {
-    let features = |names: &[&str]| {
-        let list: Dict = names.iter().map(|name| ((*name).into(), Value::Bool(true))).collect();
-        Dict::new().with("features", list)
+    let role = |names: &[&str]| {
+        let features: Dict = names.iter().map(|name| ((*name).into(), Value::Bool(true))).collect();
+        Dict::new().with("features", features)
     };
-    Dict::new().with("broker", features(BROKER_FEATURES)).with("dealer", features(DEALER_FEATURES))
+    Dict::new().with("broker", role(BROKER_FEATURES)).with("dealer", role(DEALER_FEATURES))
 }
-
-/// Features of the broker, by their specified names.
-pub const BROKER_FEATURES: &[&str] = &["publisher_exclusion"];
-/// Features of the dealer, by their specified names.
-pub const DEALER_FEATURES: &[&str] = &[];

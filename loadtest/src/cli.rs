@@ -1,0 +1,298 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::serializer::Serializer;
+use crate::stamp::MIN_PAYLOAD;
+
+/// Load generator for WAMP routers: measures latency, throughput and the router's CPU time, and accounts for
+/// every message. The exit status is 1 if anything was lost, doubled or out of order, 2 if the run failed.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  loadtest fanout --url ws://127.0.0.1:8080/ws --subscribers 1000 --rate 20 --pid $(pidof router)
+  loadtest fanout --url ws://127.0.0.1:8080/ws --publishers 4 --subscribers 100 --rate max
+  loadtest rpc --url rs://127.0.0.1:8081 --callers 10 --callees 10 --window 16 --serializer cbor
+  loadtest idle --url ws://127.0.0.1:8080/ws --sessions 50000 --sources 4 --pid 1234
+  loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Publishers send events, every subscriber gets each of them.
+    Fanout {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        fanout: FanoutOptions,
+    },
+    /// Callers call procedures of callees, which return the payload.
+    Rpc {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        rpc: RpcOptions,
+    },
+    /// Sessions with one subscription each join and stay idle: the router's memory per session.
+    Idle {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        idle: IdleOptions,
+    },
+    /// A server that does no routing: the yardstick for CPU time per delivery.
+    ///
+    /// It speaks just enough WAMP for the scenarios, and writes prepared frames to all subscribers. It prints
+    /// "listening on URL" and serves until it is killed. It understands only this program's payloads.
+    Floor(FloorOptions),
+}
+
+/// Which router, for how long, and what to do with the result.
+#[derive(Args, Clone)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) router: Router,
+    #[command(flatten)]
+    pub(crate) timing: Timing,
+    /// Process id of the router on this machine, for its CPU time and memory; descendants count too.
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// Start the router with this command line, which must print "listening on URL", instead of --url and --pid.
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["url", "pid"])]
+    pub(crate) spawn: Option<String>,
+    /// Run router and yardstick in turns, and compare them.
+    #[arg(long, value_enum)]
+    pub(crate) against: Option<Yardstick>,
+    /// How the yardstick writes; by default coalesced for saturating runs and single otherwise.
+    #[arg(long, value_enum)]
+    pub(crate) floor_mode: Option<FloorMode>,
+    /// How often each side runs, with --against.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Write the result as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How to reach the router.
+#[derive(Args, Clone, Serialize)]
+pub(crate) struct Router {
+    /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT or unix:/PATH (RawSocket).
+    #[arg(long, default_value = "ws://127.0.0.1:8080/")]
+    pub(crate) url: String,
+    /// Realm to join.
+    #[arg(long, default_value = "realm1")]
+    pub(crate) realm: String,
+    /// How messages are written.
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) serializer: Serializer,
+    /// Connect from 127.0.0.1, 127.0.0.2, ... in turn; one address has some 28,000 ports.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) sources: usize,
+}
+
+/// The course of a run.
+#[derive(Args, Clone, Copy, Serialize)]
+pub(crate) struct Timing {
+    /// Seconds that are measured.
+    #[arg(long, default_value_t = 10.0, value_parser = positive)]
+    pub(crate) duration: f64,
+    /// Seconds of load before the measurement; they are accounted for, but not measured.
+    #[arg(long, default_value_t = 2.0, value_parser = not_negative)]
+    pub(crate) warmup: f64,
+    /// Seconds without any arrival after which what is still missing counts as lost.
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
+    pub(crate) patience: f64,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `fanout`.
+pub(crate) struct FanoutOptions {
+    /// Sessions that publish.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Sessions that subscribe.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) subscribers: u32,
+    /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
+    #[arg(long, default_value = "100")]
+    pub(crate) rate: Rate,
+    /// With --rate max: events of each publisher that the last subscriber has not got yet.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `rpc`.
+pub(crate) struct RpcOptions {
+    /// Sessions that call.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) callers: u16,
+    /// Sessions that register a procedure each; every caller calls them in turn.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) callees: u16,
+    /// Calls of each caller that are open at one time; without --rate.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Calls per second of each caller at scheduled times, however many are open. "max" is the window's pace.
+    #[arg(long, default_value = "max")]
+    pub(crate) rate: Rate,
+    /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `idle`.
+pub(crate) struct IdleOptions {
+    /// Sessions to bring up.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sessions: u32,
+    /// Topics that they subscribe to, in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics: u16,
+    /// Seconds to wait before each look at the memory.
+    #[arg(long, default_value_t = 2.0, value_parser = not_negative)]
+    pub(crate) settle: f64,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct FloorOptions {
+    /// HOST:PORT (WebSocket and RawSocket) or unix:/PATH. Port 0 is any free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) listen: String,
+    /// When to write.
+    #[arg(long, value_enum, default_value = "single")]
+    pub(crate) mode: FloorMode,
+    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N, damage:N or swap:N.
+    #[arg(long, hide = true)]
+    pub(crate) fault: Option<Fault>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FloorMode {
+    /// One write per event and subscriber.
+    Single,
+    /// One write per subscriber and turn of the event loop.
+    Coalesce,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Yardstick {
+    /// This program's own server that does no routing.
+    Floor,
+}
+
+/// How fast to send.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Rate {
+    /// As fast as the window allows.
+    Max,
+    /// At scheduled times.
+    PerSecond(f64),
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "max" => Ok(Self::Max),
+            number => positive(number).map(Self::PerSecond),
+        }
+    }
+}
+
+/// A deliberate error of the floor server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) every: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    Drop,
+    Double,
+    /// The payload is spoiled.
+    Damage,
+    /// A delivery is held back until after the next one to the same receiver.
+    Swap,
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, every) = text.split_once(':').ok_or("expected KIND:N")?;
+        let kind = match kind {
+            "drop" => FaultKind::Drop,
+            "double" => FaultKind::Double,
+            "damage" => FaultKind::Damage,
+            "swap" => FaultKind::Swap,
+            other => return Err(format!("unknown fault {other:?}")),
+        };
+        match every.parse() {
+            Ok(every) if every > 0 => Ok(Self { kind, every }),
+            _ => Err(format!("{every:?} is not a positive number")),
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match not_negative(text)? {
+        0.0 => Err("must be more than 0".into()),
+        number => Ok(number),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is not a number from 0 to 1e9")),
+    }
+}
+
+fn payload_bytes(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(bytes) if (MIN_PAYLOAD..=60 << 20).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("expected {MIN_PAYLOAD} to {} bytes", 60 << 20)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_and_faults() {
+        assert_eq!("max".parse(), Ok(Rate::Max));
+        assert_eq!("0.5".parse(), Ok(Rate::PerSecond(0.5)));
+        for wrong in ["", "0", "-1", "inf", "nan", "fast"] {
+            assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
+        }
+        assert_eq!("swap:7".parse(), Ok(Fault { kind: FaultKind::Swap, every: 7 }));
+        for wrong in ["swap", "swap:0", "lose:1"] {
+            assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
+        }
+    }
+}

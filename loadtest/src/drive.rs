@@ -1,0 +1,182 @@
+//! The course of a measured run: warm-up, measurement, stragglers.
+
+use anyhow::Result;
+
+use crate::cli::{Rate, Timing};
+use crate::clock::{self, SECOND};
+use crate::net::{Handler, Net};
+use crate::probe::Probe;
+use crate::stop;
+
+/// A load that [`drive`] can run.
+pub(crate) trait Load: Handler {
+    /// Sends what is due at `now`; gives when the next is due.
+    fn pump(&mut self, net: &mut Net, now: u64, schedule: &Schedule) -> Option<u64>;
+    /// Deliveries so far.
+    fn delivered(&self) -> u64;
+    /// True if everything that was sent has arrived.
+    fn settled(&self) -> bool;
+}
+
+/// When a run begins, is measured and ends, in nanoseconds of the run's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) start: u64,
+    pub(crate) from: u64,
+    pub(crate) until: u64,
+}
+
+impl Schedule {
+    pub(crate) fn new(start: u64, timing: &Timing) -> Self {
+        let from = start + seconds(timing.warmup);
+        Self { start, from, until: from + seconds(timing.duration) }
+    }
+
+    /// When the `number`-th item of source `source` out of `sources` is meant to be sent: the sources take turns.
+    pub(crate) fn intended(&self, rate: f64, number: u64, source: usize, sources: usize) -> u64 {
+        let turns = number as f64 + source as f64 / sources as f64;
+        self.start + (turns * SECOND as f64 / rate) as u64
+    }
+
+    /// True for what was meant to be sent within the measurement.
+    pub(crate) fn measures(&self, time: u64) -> bool {
+        (self.from..self.until).contains(&time)
+    }
+}
+
+/// What was measured from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// Length of the measurement.
+    pub(crate) seconds: f64,
+    /// Deliveries within it.
+    pub(crate) delivered: u64,
+    /// CPU time of the server within it, in nanoseconds.
+    pub(crate) server_cpu: Option<u64>,
+    /// Resident memory of the server at its beginning and end, in bytes.
+    pub(crate) server_memory: Option<[u64; 2]>,
+    /// Share of one core that the generator's thread used.
+    pub(crate) generator_cpu: f64,
+    /// True if somebody ended the run early.
+    pub(crate) partial: bool,
+}
+
+struct Sample {
+    time: u64,
+    delivered: u64,
+    server_cpu: Option<u64>,
+    server_memory: Option<u64>,
+    own_cpu: u64,
+}
+
+impl Sample {
+    fn take(net: &Net, load: &impl Load, probe: Option<&Probe>) -> Result<Self> {
+        Ok(Self {
+            server_memory: probe.map(Probe::memory).transpose()?,
+            server_cpu: probe.map(Probe::cpu).transpose()?,
+            time: net.clock.now(),
+            delivered: load.delivered(),
+            own_cpu: clock::thread_cpu(),
+        })
+    }
+}
+
+/// Runs a load through its schedule and waits for stragglers.
+///
+/// # Errors
+/// If the system refuses to wait, or the watched server has ended.
+pub(crate) fn drive(
+    net: &mut Net,
+    load: &mut impl Load,
+    schedule: &Schedule,
+    timing: &Timing,
+    probe: Option<&Probe>,
+) -> Result<Window> {
+    let mut first = None;
+    loop {
+        let now = net.clock.now();
+        if now >= schedule.from && first.is_none() {
+            first = Some(Sample::take(net, load, probe)?);
+        }
+        // Also past the end: what was due before it is sent, however late the generator is.
+        let due = load.pump(net, now, schedule);
+        if now >= schedule.until || stop::asked() {
+            break;
+        }
+        let next = if first.is_none() { schedule.from } else { schedule.until };
+        net.flush();
+        // Signals end the wait, but one may come just before it.
+        let latest = next.min(now + SECOND / 5);
+        net.turn(load, Some(due.map_or(latest, |due| due.min(latest))))?;
+    }
+    net.flush();
+    let end = Sample::take(net, load, probe)?;
+    let partial = end.time < schedule.until;
+    let first = first.map_or_else(|| Sample::take(net, load, probe), Ok)?;
+    await_stragglers(net, load, timing)?;
+    let seconds = (end.time - first.time.min(end.time)) as f64 / SECOND as f64;
+    Ok(Window {
+        seconds,
+        delivered: end.delivered - first.delivered.min(end.delivered),
+        server_cpu: end.server_cpu.zip(first.server_cpu).map(|(end, first)| end.saturating_sub(first)),
+        server_memory: first.server_memory.zip(end.server_memory).map(|(first, end)| [first, end]),
+        generator_cpu: (end.own_cpu.saturating_sub(first.own_cpu)) as f64 / (seconds.max(1e-9) * SECOND as f64),
+        partial,
+    })
+}
+
+fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Result<()> {
+    let mut last = (load.delivered(), net.clock.now());
+    while !load.settled() && !stop::insisted() {
+        let now = net.clock.now();
+        if load.delivered() != last.0 {
+            last = (load.delivered(), now);
+        }
+        if now - last.1 > seconds(timing.patience) {
+            break;
+        }
+        net.turn(load, Some(now + SECOND / 20))?;
+    }
+    // What comes after the last expected message would be doubled or stray: leave it a moment to come.
+    let grace = net.clock.now() + SECOND / 10;
+    while net.clock.now() < grace {
+        net.turn(load, Some(grace))?;
+    }
+    Ok(())
+}
+
+/// Seconds as nanoseconds.
+pub(crate) fn seconds(seconds: f64) -> u64 {
+    (seconds * SECOND as f64) as u64
+}
+
+/// When the next item of any source is due, where `number` says how many each has sent.
+pub(crate) fn next_due(rate: Rate, schedule: &Schedule, sent: impl ExactSizeIterator<Item = u64>) -> Option<u64> {
+    let Rate::PerSecond(rate) = rate else { return None };
+    let sources = sent.len();
+    sent.enumerate().map(|(source, number)| schedule.intended(rate, number, source, sources)).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMING: Timing = Timing { duration: 2.0, warmup: 1.0, patience: 1.0 };
+
+    #[test]
+    fn the_schedule_is_even_and_sources_take_turns() {
+        let schedule = Schedule::new(1000, &TIMING);
+        assert_eq!((schedule.from, schedule.until), (1000 + SECOND, 1000 + 3 * SECOND));
+        assert_eq!(schedule.intended(10.0, 0, 0, 4), 1000);
+        assert_eq!(schedule.intended(10.0, 3, 0, 4), 1000 + 3 * SECOND / 10);
+        assert_eq!(schedule.intended(10.0, 0, 2, 4), 1000 + SECOND / 20);
+        assert!(!schedule.measures(1000) && schedule.measures(schedule.from) && !schedule.measures(schedule.until));
+    }
+
+    #[test]
+    fn the_source_that_sent_least_is_due_first() {
+        let schedule = Schedule::new(0, &TIMING);
+        assert_eq!(next_due(Rate::PerSecond(1.0), &schedule, [5, 4, 5].into_iter()), Some(4 * SECOND + SECOND / 3));
+        assert_eq!(next_due(Rate::Max, &schedule, [1].into_iter()), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! Bringing many sessions up: connect, join the realm, subscribe and register, a bounded number at a time.
+
+use anyhow::{Result, anyhow, ensure};
+use serde_json::{Value, json};
+
+use crate::cli::Router;
+use crate::clock::SECOND;
+use crate::machine;
+use crate::net::{Handler, Net};
+use crate::serializer::Serializer;
+use crate::stop;
+use crate::target::Target;
+
+/// Connections that are on their way up at one time. Many servers let 128 wait to be accepted; one more, and the
+/// system repeats its attempt a second later.
+const IN_FLIGHT: usize = 100;
+/// Open files beside the connections.
+const SPARE_FILES: u64 = 64;
+/// How long nothing may happen while sessions come up, in nanoseconds.
+const PATIENCE: u64 = 15 * SECOND;
+
+/// What a session does once it has joined, before the load begins.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Subscribe(String),
+    Register(String),
+}
+
+/// A session that is up.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) conn: usize,
+    /// The subscription and registration ids, in the order of the steps.
+    pub(crate) ids: Vec<u64>,
+}
+
+impl Session {
+    /// The first request id that is free after the steps.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.ids.len() as u64 + 1
+    }
+}
+
+/// Brings one session up per entry of `plans`, and gives them in that order.
+///
+/// # Errors
+/// With the first refusal or lost connection, or if nothing happens for 15 s, or on an interrupt.
+pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<Vec<Session>> {
+    let target = Target::parse(&router.url)?;
+    let limit = machine::raise_file_limit();
+    let files = plans.len() as u64 + SPARE_FILES;
+    ensure!(files <= limit, "{} sessions need {files} open files, the limit is {limit} (ulimit -Hn)", plans.len());
+    let mut joiner = Joiner {
+        realm: &router.realm,
+        serializer: router.serializer,
+        plans,
+        sessions: Vec::new(),
+        by_conn: Vec::new(),
+        up: 0,
+        failure: None,
+        last: net.clock.now(),
+    };
+    while joiner.up < plans.len() {
+        while joiner.sessions.len() < plans.len() && joiner.sessions.len() - joiner.up < IN_FLIGHT {
+            let number = joiner.sessions.len();
+            let conn = net.connect(&target, router.serializer, number, router.sources)?;
+            joiner.sessions.push(Session { conn, ids: vec![0; plans[number].len()] });
+            if joiner.by_conn.len() <= conn {
+                joiner.by_conn.resize(conn + 1, usize::MAX);
+            }
+            joiner.by_conn[conn] = number;
+        }
+        let wake = net.clock.now() + SECOND / 10;
+        net.turn(&mut joiner, Some(wake))?;
+        if let Some(failure) = joiner.failure.take() {
+            return Err(failure.context(format!("{} of {} sessions had joined", joiner.up, plans.len())));
+        }
+        ensure!(!stop::asked(), "interrupted while sessions were joining");
+        let silent = net.clock.now().saturating_sub(joiner.last);
+        ensure!(silent < PATIENCE, "the router is silent; {} of {} sessions had joined", joiner.up, plans.len());
+    }
+    Ok(joiner.sessions)
+}
+
+struct Joiner<'a> {
+    realm: &'a str,
+    serializer: Serializer,
+    plans: &'a [Vec<Step>],
+    sessions: Vec<Session>,
+    by_conn: Vec<usize>,
+    up: usize,
+    failure: Option<anyhow::Error>,
+    last: u64,
+}
+
+impl Joiner<'_> {
+    fn answer(&mut self, net: &mut Net, conn: usize, message: &[u8]) -> Result<()> {
+        let number = self.by_conn[conn];
+        let Some(head) = self.serializer.head(message) else {
+            return Err(anyhow!("not a WAMP message: {}", String::from_utf8_lossy(message)));
+        };
+        match head.kind {
+            WELCOME => {
+                for (step, request) in self.plans[number].iter().zip(1u64..) {
+                    let message = match step {
+                        Step::Subscribe(topic) => json!([SUBSCRIBE, request, {}, topic]),
+                        Step::Register(procedure) => json!([REGISTER, request, {}, procedure]),
+                    };
+                    net.send(conn, &self.serializer.encode(&message));
+                }
+                self.up += usize::from(self.plans[number].is_empty());
+            }
+            SUBSCRIBED | REGISTERED => {
+                let ids = &mut self.sessions[number].ids;
+                let slot = ids.get_mut((head.first as usize).wrapping_sub(1));
+                let slot = slot.ok_or_else(|| anyhow!("a reply to the request {} never sent", head.first))?;
+                *slot = head.second;
+                self.up += usize::from(ids.iter().all(|id| *id != 0));
+            }
+            // A topic that retains its last event sends it to every new subscriber.
+            EVENT => {}
+            _ => return Err(refusal(&self.serializer.decode(message)?)),
+        }
+        Ok(())
+    }
+}
+
+impl Handler for Joiner<'_> {
+    fn opened(&mut self, net: &mut Net, conn: usize) {
+        let roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
+        let hello =
+            json!([HELLO, self.realm, {"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))}]);
+        net.send(conn, &self.serializer.encode(&hello));
+    }
+
+    fn message(&mut self, net: &mut Net, conn: usize, message: &[u8], now: u64) {
+        self.last = now;
+        if let Err(error) = self.answer(net, conn, message) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn closed(&mut self, _: &mut Net, _: usize, reason: &str) {
+        self.failure.get_or_insert(anyhow!("a connection was lost: {reason}"));
+    }
+}
+
+fn refusal(message: &Value) -> anyhow::Error {
+    match message.get(0).and_then(Value::as_u64) {
+        Some(ABORT) => anyhow!("the router refused the session: {} {}", message[2], message[1]),
+        Some(ERROR) => anyhow!("the router refused a request: {} {}", message[4], message[3]),
+        Some(CHALLENGE) => anyhow!("the router asks for authentication by {}", message[1]),
+        _ => anyhow!("unexpected message {message}"),
+    }
+}
+
+/// Message types (section "Message Codes and Direction" of the specification).
+pub(crate) const HELLO: u64 = 1;
+pub(crate) const WELCOME: u64 = 2;
+pub(crate) const ABORT: u64 = 3;
+pub(crate) const CHALLENGE: u64 = 4;
+pub(crate) const ERROR: u64 = 8;
+pub(crate) const PUBLISH: u64 = 16;
+pub(crate) const SUBSCRIBE: u64 = 32;
+pub(crate) const SUBSCRIBED: u64 = 33;
+pub(crate) const EVENT: u64 = 36;
+pub(crate) const CALL: u64 = 48;
+pub(crate) const RESULT: u64 = 50;
+pub(crate) const REGISTER: u64 = 64;
+pub(crate) const REGISTERED: u64 = 65;
+pub(crate) const INVOCATION: u64 = 68;
+pub(crate) const YIELD: u64 = 70;

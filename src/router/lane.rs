@@ -1,0 +1,54 @@
+//! The lane of a session: everything that arrives for it goes through one queue (rule R7 of `docs/ordering.md`).
+//!
+//! It stops where an invocation has overtaken the acknowledgement of its registration, which waits for other shards
+//! alone, never for a client; so it is short and soon empty again.
+
+use super::config::Rule;
+use super::effect::ConnId;
+use super::session::{Arrival, Session};
+use super::shard::Shard;
+
+impl Shard {
+    /// Lets something arrive at a session: at once, or behind what waits.
+    pub(super) fn arrive(&mut self, conn: ConnId, arrival: Arrival) {
+        let one_lane = self.config.keeps(Rule::OneLane);
+        let hold = self.config.keeps(Rule::EarlyInvocationsHeld);
+        let Some(session) = self.session_at(conn) else { return };
+        let behind = one_lane && !session.lane.is_empty();
+        if behind || (hold && is_blocked(session, &arrival)) {
+            let first = session.lane.is_empty();
+            session.lane.push_back(arrival);
+            self.lanes_busy += usize::from(first);
+        } else {
+            self.take(conn, arrival);
+        }
+    }
+
+    /// Goes on with what waits, after something that it may have waited for.
+    pub(super) fn advance(&mut self, conn: ConnId) {
+        while let Some(session) = self.session_at(conn) {
+            if session.lane.front().is_none_or(|first| is_blocked(session, first)) {
+                return;
+            }
+            let Some(arrival) = session.lane.pop_front() else { return };
+            let emptied = session.lane.is_empty();
+            self.lanes_busy -= usize::from(emptied);
+            self.take(conn, arrival);
+        }
+    }
+
+    fn take(&mut self, conn: ConnId, arrival: Arrival) {
+        match arrival {
+            Arrival::Event { subscription, generation, publication } => {
+                self.deliver_parked(conn, subscription, generation, &publication);
+            }
+            Arrival::Invoke(invoke) => self.invoke(conn, *invoke),
+            Arrival::Return(back) => self.take_return(conn, *back),
+            Arrival::Unregistered { procedure, request } => self.unregistered(conn, procedure, request),
+        }
+    }
+}
+
+fn is_blocked(session: &Session, arrival: &Arrival) -> bool {
+    matches!(arrival, Arrival::Invoke(invoke) if session.is_early(invoke))
+}

@@ -1,0 +1,299 @@
+//! The world: shards, the queues between them, and clients; one seed decides what happens next.
+
+use super::auditor::{Auditor, Breach, not_clean};
+use super::client::Client;
+use crate::router::{ConnId, Effect, Limits, Link, Rule, Shard, ShardConfig, ShardIndex, ShardMsg};
+use crate::session::RealmConfig;
+use crate::wamp::codec::{self, DecodeLimits};
+use crate::wamp::{Message, Serializer};
+use crate::wire::frame::Framing;
+use fastrand::Rng;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Decides everything that happens.
+    pub seed: u64,
+    /// How many shards.
+    pub shards: ShardIndex,
+    /// How many connections.
+    pub clients: usize,
+    /// How many steps before everything is allowed to come to rest.
+    pub steps: u32,
+    /// A rule that every shard breaks.
+    pub broken: Option<Rule>,
+    /// Breaks rule R1: `Applied` travels on a queue of its own.
+    pub own_queue_for_acks: bool,
+}
+
+impl Scenario {
+    /// A scenario in which every rule is kept.
+    #[must_use]
+    pub const fn new(seed: u64, shards: ShardIndex) -> Scenario {
+        Scenario { seed, shards, clients: 6, steps: 260, broken: None, own_queue_for_acks: false }
+    }
+}
+
+/// What a run without a breach was like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Depends on everything that was written, in order: equal for equal scenarios.
+    pub fingerprint: u64,
+    /// Messages that clients were written.
+    pub written: u64,
+}
+
+struct World {
+    scenario: Scenario,
+    rng: Rng,
+    now: u64,
+    shards: Vec<Shard>,
+    queues: Vec<VecDeque<ShardMsg>>,
+    /// How likely each queue is to move: some are slow.
+    speed: Vec<u32>,
+    clients: Vec<Client>,
+    /// Connection numbers that are not in use, per shard.
+    free: Vec<Vec<u32>>,
+    by_conn: BTreeMap<(ShardIndex, ConnId), usize>,
+    keys: u32,
+    auditor: Auditor,
+    fingerprint: u64,
+    written: u64,
+}
+
+/// Runs a scenario.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run(scenario: Scenario) -> Result<Outcome, Breach> {
+    let mut world = World::new(scenario);
+    for _ in 0..scenario.clients {
+        world.join();
+    }
+    for _ in 0..scenario.steps {
+        world.step()?;
+    }
+    world.rest()?;
+    world.auditor.concludes()?;
+    world.all_leave()?;
+    for (index, shard) in world.shards.iter().enumerate() {
+        if !shard.is_clean() {
+            return Err(not_clean(ShardIndex::try_from(index).unwrap_or_default()));
+        }
+    }
+    Ok(Outcome { fingerprint: world.fingerprint, written: world.written })
+}
+
+impl World {
+    fn new(scenario: Scenario) -> World {
+        let mut rng = Rng::with_seed(scenario.seed);
+        let realms: Arc<[RealmConfig]> = Arc::from([RealmConfig { strict: true, ..RealmConfig::new("realm1") }]);
+        let shards = (0..scenario.shards)
+            .map(|index| {
+                Shard::new(ShardConfig {
+                    index,
+                    shards: scenario.shards,
+                    seed: rng.u64(..),
+                    realms: realms.clone(),
+                    limits: Limits::default(),
+                    agent: "simulated".into(),
+                    broken: scenario.broken,
+                })
+            })
+            .collect();
+        // The second half is for acknowledgements, if they have queues of their own.
+        let queues = 2 * usize::from(scenario.shards).pow(2);
+        World {
+            scenario,
+            now: 0,
+            shards,
+            queues: (0..queues).map(|_| VecDeque::new()).collect(),
+            speed: (0..queues).map(|_| if rng.u8(..) < 64 { 1 } else { 16 }).collect(),
+            clients: Vec::new(),
+            free: vec![Vec::new(); usize::from(scenario.shards)],
+            by_conn: BTreeMap::new(),
+            keys: 0,
+            auditor: Auditor::default(),
+            fingerprint: scenario.seed,
+            written: 0,
+            rng,
+        }
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_micros(self.now)
+    }
+
+    fn join(&mut self) {
+        let shard = self.rng.u16(0..self.scenario.shards);
+        let taken = self.clients.iter().filter(|client| client.shard == shard).count();
+        let number = self.free[usize::from(shard)].pop().unwrap_or(u32::try_from(taken).unwrap_or(u32::MAX));
+        let serializer = Serializer::ALL[self.rng.usize(..Serializer::ALL.len())];
+        let client = self.new_client(shard, ConnId(number), serializer);
+        let link = Link { serializer, framing: Framing::Bare, message_max: usize::MAX };
+        self.by_conn.insert((shard, client.conn), self.clients.len());
+        let (at, conn) = (usize::from(shard), client.conn);
+        self.clients.push(client);
+        let now = self.time();
+        self.shards[at].open(now, conn, link);
+    }
+
+    fn new_client(&mut self, shard: ShardIndex, conn: ConnId, serializer: Serializer) -> Client {
+        self.keys += 1;
+        Client::new(self.keys, shard, conn, serializer)
+    }
+
+    fn step(&mut self) -> Result<(), Breach> {
+        self.now += 1;
+        let who = self.rng.usize(..self.clients.len());
+        match self.rng.u32(0..200) {
+            0 => self.drop_connection(who),
+            1..66 => self.move_queue(),
+            66..110 => self.router_reads(who),
+            110..150 => self.client_reads(who),
+            _ => {
+                self.clients[who].act(&mut self.rng);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets everything arrive and every invocation be answered.
+    fn rest(&mut self) -> Result<(), Breach> {
+        loop {
+            let mut moved = false;
+            for _ in 0..4 {
+                self.now += 1;
+                moved |= self.queues.iter().any(|queue| !queue.is_empty());
+                self.move_queue()?;
+            }
+            for who in 0..self.clients.len() {
+                self.now += 1;
+                let client = &mut self.clients[who];
+                moved |= !client.up.is_empty() || !client.down.is_empty();
+                moved |= !client.leaving && client.answer(&mut self.rng);
+                self.router_reads(who)?;
+                self.client_reads(who)?;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    fn all_leave(&mut self) -> Result<(), Breach> {
+        for who in 0..self.clients.len() {
+            let (shard, conn) = (self.clients[who].shard, self.clients[who].conn);
+            self.auditor.ends(self.clients[who].key);
+            let now = self.time();
+            self.shards[usize::from(shard)].lost(now, conn);
+            self.effects(shard)?;
+        }
+        while self.queues.iter().any(|queue| !queue.is_empty()) {
+            self.move_queue()?;
+        }
+        Ok(())
+    }
+
+    fn drop_connection(&mut self, who: usize) -> Result<(), Breach> {
+        let (shard, conn, key) = (self.clients[who].shard, self.clients[who].conn, self.clients[who].key);
+        self.auditor.ends(key);
+        let now = self.time();
+        self.shards[usize::from(shard)].lost(now, conn);
+        self.effects(shard)?;
+        // It comes back as another client, on a shard of its own choice.
+        self.clients.swap_remove(who);
+        self.by_conn.remove(&(shard, conn));
+        if let Some(moved) = self.clients.get(who) {
+            self.by_conn.insert((moved.shard, moved.conn), who);
+        }
+        self.free[usize::from(shard)].push(conn.0);
+        self.join();
+        Ok(())
+    }
+
+    fn move_queue(&mut self) -> Result<(), Breach> {
+        let full = |(at, queue): (usize, &VecDeque<ShardMsg>)| (!queue.is_empty()).then_some(self.speed[at]);
+        let total: u32 = self.queues.iter().enumerate().filter_map(full).sum();
+        if total == 0 {
+            return Ok(());
+        }
+        let mut pick = self.rng.u32(0..total);
+        let at = (0..self.queues.len()).find(|at| {
+            let speed = if self.queues[*at].is_empty() { 0 } else { self.speed[*at] };
+            let found = pick < speed;
+            pick = pick.saturating_sub(speed);
+            found
+        });
+        let Some((at, message)) = at.and_then(|at| Some((at, self.queues[at].pop_front()?))) else { return Ok(()) };
+        let shards = usize::from(self.scenario.shards);
+        let pair = at % (shards * shards);
+        let (from, to) = (pair / shards, pair % shards);
+        let now = self.time();
+        self.shards[to].peer(now, ShardIndex::try_from(from).unwrap_or_default(), message);
+        self.effects(ShardIndex::try_from(to).unwrap_or_default())
+    }
+
+    fn router_reads(&mut self, who: usize) -> Result<(), Breach> {
+        let client = &mut self.clients[who];
+        let Some(message) = client.up.pop_front() else { return Ok(()) };
+        let (shard, conn, key) = (client.shard, client.conn, client.key);
+        let octets = codec::encode_to_vec(client.serializer, &message).map_err(|error| Breach {
+            guarantee: "protocol",
+            what: format!("a client's message cannot be encoded: {error}"),
+        })?;
+        self.auditor.reads(self.now, key, &message)?;
+        let now = self.time();
+        self.shards[usize::from(shard)].receive(now, conn, &octets);
+        self.effects(shard)
+    }
+
+    fn client_reads(&mut self, who: usize) -> Result<(), Breach> {
+        if self.clients[who].read() {
+            // GOODBYE has come: the connection serves another session.
+            let (shard, conn, serializer) =
+                (self.clients[who].shard, self.clients[who].conn, self.clients[who].serializer);
+            self.clients[who] = self.new_client(shard, conn, serializer);
+        }
+        Ok(())
+    }
+
+    /// Takes what a shard wants done.
+    fn effects(&mut self, shard: ShardIndex) -> Result<(), Breach> {
+        while let Some(effect) = self.shards[usize::from(shard)].poll() {
+            match effect {
+                Effect::Send { conn, frame } => {
+                    let Some(&who) = self.by_conn.get(&(shard, conn)) else { continue };
+                    let client = &mut self.clients[who];
+                    let octets = frame.parts().concat();
+                    let message = codec::decode(client.serializer, &octets, DecodeLimits::default()).map_err(|e| {
+                        Breach { guarantee: "protocol", what: format!("the router wrote what cannot be read: {e}") }
+                    })?;
+                    self.fingerprint = fold(self.fingerprint, client.key, &message, &octets);
+                    self.written += 1;
+                    self.auditor.writes(self.now, client.key, &message)?;
+                    client.down.push_back(message);
+                }
+                Effect::Close { conn, ending } => {
+                    let what = format!("connection {} of shard {shard} was closed: {ending:?}", conn.0);
+                    return Err(Breach { guarantee: "protocol", what });
+                }
+                Effect::Peer { to, message } => {
+                    let shards = usize::from(self.scenario.shards);
+                    let pair = usize::from(shard) * shards + usize::from(to);
+                    let own = self.scenario.own_queue_for_acks && matches!(message, ShardMsg::Applied { .. });
+                    self.queues[pair + if own { shards * shards } else { 0 }].push_back(message);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fold(hash: u64, key: u32, message: &Message, octets: &[u8]) -> u64 {
+    let start = hash ^ u64::from(key) ^ u64::from(message.message_type().code());
+    octets.iter().fold(start, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+}

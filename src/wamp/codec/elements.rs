@@ -1,0 +1,187 @@
+//! A scanned message: its elements as places in its octets.
+
+use super::{DecodeError, cbor, json, msgpack};
+use crate::wamp::{Dict, Raw, Serializer, Shape, Value};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::borrow::Cow;
+
+/// What kind of value stands somewhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Null,
+    Undefined,
+    Bool,
+    /// A non-negative integer.
+    Uint(u64),
+    /// A negative integer.
+    Negative,
+    Float,
+    Str,
+    Bin,
+    List,
+    Dict,
+    /// An extension or tag of the serialization.
+    Other,
+}
+
+impl Kind {
+    /// What a person would call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Kind::Null => "null",
+            Kind::Undefined => "undefined",
+            Kind::Bool => "bool",
+            Kind::Uint(_) => "integer",
+            Kind::Negative => "negative integer",
+            Kind::Float => "float",
+            Kind::Str => "string",
+            Kind::Bin => "binary",
+            Kind::List => "list",
+            Kind::Dict => "dict",
+            Kind::Other => "extension",
+        }
+    }
+}
+
+/// An element of the message list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element {
+    pub(super) kind: Kind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// The elements of a message, all valid.
+#[derive(Debug)]
+pub(super) struct Elements<'a> {
+    pub(super) serializer: Serializer,
+    pub(super) bytes: &'a [u8],
+    pub(super) list: SmallVec<[Element; 8]>,
+    /// Where the octets end that have to follow the head of a message with the same last element: in JSON behind the
+    /// closing bracket.
+    pub(super) end: usize,
+}
+
+impl<'a> Elements<'a> {
+    /// The text of a string element.
+    pub(super) fn text(&self, element: Element) -> Result<Cow<'a, str>, DecodeError> {
+        let octets = &self.bytes[element.start..element.end];
+        match self.serializer {
+            Serializer::Json => json::text(octets),
+            Serializer::MsgPack => msgpack::text(octets),
+            Serializer::Cbor => cbor::text(octets),
+        }
+    }
+
+    /// The value of a dictionary element with text keys.
+    pub(super) fn dict(&self, element: Element, what: &str) -> Result<Dict, DecodeError> {
+        if element.end - element.start == 2 && self.serializer == Serializer::Json || element.end - element.start == 1 {
+            return Ok(Dict::new());
+        }
+        let value = read(self.serializer, &self.bytes[element.start..element.end])
+            .map_err(|error| DecodeError::new(format!("{what}: {error}")))?;
+        match value {
+            Value::Dict(dict) => Ok(dict),
+            other => Err(DecodeError::new(format!("{what} must be a dict with string keys, not a {}", other.kind()))),
+        }
+    }
+
+    /// The payload: the elements from `first` on, none, one or two of them.
+    pub(super) fn payload(&self, first: usize, name: &str, transparent: bool) -> Result<Option<Raw>, DecodeError> {
+        let absent = |kind| matches!(kind, Kind::Null | Kind::Undefined);
+        let elements = &self.list[first.min(self.list.len())..];
+        let (args, kwargs) = match elements {
+            [] => return Ok(None),
+            [args] => (*args, None),
+            [args, kwargs] => (*args, Some(*kwargs).filter(|kwargs| !absent(kwargs.kind))),
+            _ => return Err(DecodeError::new(format!("{name} has too many elements"))),
+        };
+        if kwargs.is_none() && absent(args.kind) {
+            return Ok(None);
+        }
+        let shape = match (args.kind, kwargs.map(|kwargs| kwargs.kind)) {
+            (Kind::List, None) => Shape::Args,
+            (Kind::List | Kind::Null | Kind::Undefined, Some(Kind::Dict)) => Shape::ArgsKwargs,
+            (Kind::Bin, None) if transparent => Shape::Transparent,
+            (Kind::Str, None) if transparent && self.is_binary_text(args) => Shape::Transparent,
+            (Kind::List | Kind::Null | Kind::Undefined, Some(other)) => {
+                return Err(DecodeError::new(format!("{name}.ArgumentsKw must be a dict, not a {}", other.name())));
+            }
+            (other, _) => {
+                return Err(DecodeError::new(format!("{name}.Arguments must be a list, not a {}", other.name())));
+            }
+        };
+        if let Some(kwargs) = kwargs {
+            self.text_keys(kwargs, name)?;
+        }
+        // Where an element is left out, the rest is put together anew.
+        let whole = kwargs.is_some() == (elements.len() == 2) && !absent(args.kind);
+        let bytes = if whole {
+            Bytes::copy_from_slice(&self.bytes[args.start..self.end])
+        } else {
+            let args = if absent(args.kind) { self.empty_list() } else { &self.bytes[args.start..args.end] };
+            self.assemble(args, kwargs)
+        };
+        Ok(Some(Raw { serializer: self.serializer, shape, bytes }))
+    }
+
+    fn assemble(&self, args: &[u8], kwargs: Option<Element>) -> Bytes {
+        let json = self.serializer == Serializer::Json;
+        let mut octets = args.to_vec();
+        if let Some(kwargs) = kwargs {
+            octets.extend_from_slice(if json { b"," } else { b"" });
+            octets.extend_from_slice(&self.bytes[kwargs.start..kwargs.end]);
+        }
+        octets.extend_from_slice(if json { b"]" } else { b"" });
+        Bytes::from(octets)
+    }
+
+    const fn empty_list(&self) -> &'static [u8] {
+        match self.serializer {
+            Serializer::Json => b"[]",
+            Serializer::MsgPack => &[0x90],
+            Serializer::Cbor => &[0x80],
+        }
+    }
+
+    /// In JSON a byte string is a string of U+0000 and base64.
+    fn is_binary_text(&self, element: Element) -> bool {
+        let octets = &self.bytes[element.start..element.end];
+        self.serializer == Serializer::Json
+            && octets.starts_with(b"\"\\u0000")
+            && matches!(json::read(octets), Ok(Value::Bin(_)))
+    }
+
+    fn text_keys(&self, kwargs: Element, name: &str) -> Result<(), DecodeError> {
+        let octets = &self.bytes[kwargs.start..kwargs.end];
+        let textual = match self.serializer {
+            Serializer::Json => true,
+            Serializer::MsgPack => msgpack::has_text_keys(octets)?,
+            Serializer::Cbor => cbor::has_text_keys(octets)?,
+        };
+        if textual { Ok(()) } else { Err(DecodeError::new(format!("{name}.ArgumentsKw must have string keys"))) }
+    }
+}
+
+/// Reads one value that has been scanned.
+pub(super) fn read(serializer: Serializer, octets: &[u8]) -> Result<Value, DecodeError> {
+    match serializer {
+        Serializer::Json => json::read(octets),
+        Serializer::MsgPack => msgpack::read(octets),
+        Serializer::Cbor => cbor::read(octets),
+    }
+}
+
+/// Makes a dictionary of pairs, or a map if a key is not text. Pairs without a value are left out of dictionaries.
+pub(super) fn dict_or_map(pairs: Vec<(Value, Value)>) -> Value {
+    if pairs.iter().any(|(key, _)| !matches!(key, Value::Str(_))) {
+        return Value::Map(pairs);
+    }
+    let textual = pairs.into_iter().filter_map(|(key, value)| match (key, value) {
+        (_, Value::Undefined) => None,
+        (Value::Str(key), value) => Some((key, value)),
+        _ => None,
+    });
+    Value::Dict(textual.collect())
+}

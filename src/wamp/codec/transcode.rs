@@ -1,0 +1,60 @@
+//! Payload from one serialization to another.
+
+use super::elements::read;
+use super::{TranscodeError, cbor, json, msgpack};
+use crate::wamp::{Raw, Serializer, Shape, Value};
+use bytes::Bytes;
+
+/// Something that a serialization cannot say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unsayable(pub(super) String);
+
+/// Writes payload in another serialization: integers stay integers, floats stay floats, and byte strings stay byte
+/// strings (in JSON by the specification's convention).
+///
+/// # Errors
+/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, or a
+/// map with keys that are not strings; anywhere an extension type or a tag that only the first one knows.
+pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
+    if raw.serializer == to {
+        return Ok(raw.clone());
+    }
+    let mut out = Vec::with_capacity(raw.bytes.len() + raw.bytes.len() / 4);
+    let mut rest = &raw.bytes[..];
+    for element in 0..raw.shape.elements() {
+        let error =
+            |why: String| TranscodeError(format!("from {} to {}: {why}", raw.serializer.name(), to.name()).into());
+        let length = match raw.serializer {
+            Serializer::Json => json::first_value(rest),
+            Serializer::MsgPack => msgpack::first_value(rest),
+            Serializer::Cbor => cbor::first_value(rest),
+        };
+        let length = length.map_err(|why| error(why.to_string()))?;
+        let value = read(raw.serializer, &rest[..length]).map_err(|why| error(why.to_string()))?;
+        if to == Serializer::Json && element > 0 {
+            out.push(b',');
+        }
+        write(&value, raw.shape, to, &mut out).map_err(|why| error(why.0))?;
+        rest = &rest[length..];
+        if raw.serializer == Serializer::Json {
+            // The comma before the next element, with the white space around it.
+            let skip = rest.iter().position(|octet| !matches!(octet, b' ' | b'\n' | b'\r' | b'\t' | b','));
+            rest = &rest[skip.unwrap_or(rest.len())..];
+        }
+    }
+    if to == Serializer::Json {
+        out.push(b']');
+    }
+    Ok(Raw { serializer: to, shape: raw.shape, bytes: Bytes::from(out) })
+}
+
+fn write(value: &Value, shape: Shape, to: Serializer, out: &mut Vec<u8>) -> Result<(), Unsayable> {
+    if shape == Shape::Transparent && !matches!(value, Value::Bin(_)) {
+        return Err(Unsayable("payload that stands alone must be binary".into()));
+    }
+    match to {
+        Serializer::Json => json::write(value, out),
+        Serializer::MsgPack => msgpack::write(value, out),
+        Serializer::Cbor => cbor::write(value, out),
+    }
+}

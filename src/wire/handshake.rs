@@ -1,0 +1,252 @@
+//! The opening handshake of WebSocket (RFC 6455, section 4.2), with the subprotocols of WAMP.
+
+use super::deflate;
+use super::http::refusal;
+use crate::wamp::Serializer;
+use tungstenite::handshake::derive_accept_key;
+
+/// What an endpoint offers.
+#[derive(Clone, Debug)]
+pub struct HandshakeOptions {
+    /// Where WebSocket and the page are served.
+    pub paths: Vec<String>,
+    /// Octets of a request up to the end of its headers.
+    pub header_bytes_max: usize,
+    /// permessage-deflate is accepted if it is offered.
+    pub deflate: bool,
+    /// Here connections need no subprotocol, and get back what they send: for tests of WebSocket itself.
+    pub echo_path: Option<String>,
+}
+
+impl Default for HandshakeOptions {
+    fn default() -> Self {
+        HandshakeOptions {
+            paths: vec!["/".into(), "/ws".into()],
+            header_bytes_max: 16 * 1024,
+            deflate: true,
+            echo_path: None,
+        }
+    }
+}
+
+/// A WebSocket subprotocol of WAMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subprotocol {
+    /// How messages are serialized.
+    pub serializer: Serializer,
+    /// Several messages may come in one WebSocket message.
+    pub batched: bool,
+}
+
+impl Subprotocol {
+    /// The subprotocol of this name, such as `wamp.2.json` or `wamp.2.cbor.batched`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Subprotocol> {
+        let name = name.strip_prefix("wamp.2.")?;
+        let (name, batched) = name.strip_suffix(".batched").map_or((name, false), |name| (name, true));
+        let serializer = Serializer::ALL.into_iter().find(|serializer| serializer.name() == name)?;
+        Some(Subprotocol { serializer, batched })
+    }
+}
+
+/// A handshake that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// What to answer.
+    pub response: Vec<u8>,
+    /// The subprotocol; none on the echo path.
+    pub protocol: Option<Subprotocol>,
+    /// permessage-deflate is in use, with this window for what the server sends.
+    pub deflate: Option<u8>,
+}
+
+/// What a request comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The end of the headers has not come.
+    NeedMore,
+    /// A WebSocket connection; frames follow behind `consumed` octets.
+    Upgrade {
+        /// Octets of the request.
+        consumed: usize,
+        /// What was agreed.
+        accepted: Accepted,
+    },
+    /// An ordinary request for a page.
+    Page {
+        /// HEAD instead of GET.
+        head_only: bool,
+    },
+    /// Something else: answer and close.
+    Refuse {
+        /// What to answer.
+        response: Vec<u8>,
+    },
+}
+
+const HEADERS_MAX: usize = 64;
+
+/// The headers of a request that matter here.
+#[derive(Debug, Default)]
+struct Request<'a> {
+    upgrade: bool,
+    connection_upgrade: bool,
+    host: bool,
+    version: Option<&'a str>,
+    key: Option<&'a str>,
+    protocols: Vec<&'a str>,
+    extensions: Vec<&'a str>,
+}
+
+/// Reads a request from its first octet on; call again with more if it is not complete.
+#[must_use]
+pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
+    let refuse = |status, text: &str| Step::Refuse { response: refusal(status, &[], text) };
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let consumed = match request.parse(&input[..input.len().min(options.header_bytes_max)]) {
+        Ok(httparse::Status::Complete(consumed)) => consumed,
+        Ok(httparse::Status::Partial) if input.len() < options.header_bytes_max => return Step::NeedMore,
+        Ok(httparse::Status::Partial) => return refuse(431, "the headers are too long"),
+        Err(httparse::Error::TooManyHeaders) => return refuse(431, "there are too many headers"),
+        Err(httparse::Error::Version) => return refuse(505, "this is not HTTP/1.1"),
+        Err(_) => return refuse(400, "this is not an HTTP request"),
+    };
+    let target = request.path.unwrap_or_default();
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let read = read_headers(request.headers);
+    let get = request.method == Some("GET");
+    if !get && request.method != Some("HEAD") {
+        let response = refusal(405, &[("Allow", "GET, HEAD")], "only GET and HEAD are served here");
+        return Step::Refuse { response };
+    }
+    let echo = options.echo_path.as_deref() == Some(path);
+    if !echo && !options.paths.iter().any(|known| known == path) {
+        return refuse(404, &format!("nothing is served at {path:?}; WebSocket is at {}", options.paths.join(", ")));
+    }
+    if !read.upgrade {
+        return Step::Page { head_only: !get };
+    }
+    if !get || request.version != Some(1) {
+        return refuse(400, "a WebSocket handshake is a GET of HTTP/1.1");
+    }
+    match agree(&read, options, echo) {
+        Ok(accepted) => Step::Upgrade { consumed, accepted },
+        Err(response) => Step::Refuse { response },
+    }
+}
+
+fn read_headers<'a>(headers: &[httparse::Header<'a>]) -> Request<'a> {
+    let mut request = Request::default();
+    for header in headers {
+        let Ok(value) = std::str::from_utf8(header.value) else { continue };
+        let value = value.trim();
+        let has = |token: &str| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token));
+        match &*header.name.to_ascii_lowercase() {
+            "upgrade" => request.upgrade |= has("websocket"),
+            "connection" => request.connection_upgrade |= has("upgrade"),
+            "host" => request.host = true,
+            "sec-websocket-version" => request.version = Some(value),
+            "sec-websocket-key" => request.key = Some(value),
+            "sec-websocket-protocol" => request.protocols.extend(value.split(',').map(str::trim)),
+            "sec-websocket-extensions" => request.extensions.push(value),
+            _ => {}
+        }
+    }
+    request
+}
+
+fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Result<Accepted, Vec<u8>> {
+    let refuse = |text: &str| Err(refusal(400, &[], text));
+    if request.version != Some("13") {
+        let wanted = [("Sec-WebSocket-Version", "13")];
+        return Err(refusal(426, &wanted, "only version 13 of WebSocket is spoken here"));
+    }
+    if !request.connection_upgrade {
+        return refuse("the header 'Connection: Upgrade' is missing");
+    }
+    if !request.host {
+        return refuse("the header 'Host' is missing");
+    }
+    let decoded = request.key.and_then(|key| data_encoding::BASE64.decode(key.as_bytes()).ok());
+    let key = request.key.filter(|_| decoded.is_some_and(|octets| octets.len() == 16));
+    let Some(key) = key else {
+        return refuse("the header 'Sec-WebSocket-Key' must be 16 octets in base64");
+    };
+    let chosen = request.protocols.iter().find_map(|name| Some((*name, Subprotocol::from_name(name)?)));
+    if chosen.is_none() && !echo {
+        return refuse(
+            "a subprotocol is needed: one of wamp.2.json, wamp.2.msgpack, wamp.2.cbor, or one of these with .batched",
+        );
+    }
+    let extension = deflate::negotiate(&request.extensions.join(",")).filter(|_| options.deflate);
+    let mut response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    if let Some((name, _)) = chosen {
+        response.push_str(&format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    }
+    if let Some((answer, _)) = &extension {
+        response.push_str(&format!("Sec-WebSocket-Extensions: {answer}\r\n"));
+    }
+    response.push_str("\r\n");
+    let protocol = chosen.filter(|_| !echo).map(|(_, protocol)| protocol);
+    Ok(Accepted { response: response.into_bytes(), protocol, deflate: extension.map(|(_, bits)| bits) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    const BASE: &str = "Host: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n";
+
+    fn ask(line: &str, headers: &str) -> Step {
+        let options = HandshakeOptions { echo_path: Some("/echo".into()), ..HandshakeOptions::default() };
+        parse(format!("{line} HTTP/1.1\r\n{headers}\r\n").as_bytes(), &options)
+    }
+
+    fn status(step: &Step) -> u16 {
+        match step {
+            Step::NeedMore => 0,
+            Step::Upgrade { .. } => 101,
+            Step::Page { .. } => 200,
+            Step::Refuse { response } => String::from_utf8_lossy(&response[9..12]).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_handshake_is_accepted() {
+        let headers =
+            format!("{BASE}{KEY}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: foo, wamp.2.cbor.batched\r\n");
+        let Step::Upgrade { consumed, accepted } = ask("GET /ws?x=1", &headers) else { panic!() };
+        assert_eq!(accepted.protocol, Some(Subprotocol { serializer: Serializer::Cbor, batched: true }));
+        let text = String::from_utf8(accepted.response).unwrap();
+        assert!(text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{text}");
+        assert!(text.contains("Sec-WebSocket-Protocol: wamp.2.cbor.batched\r\n"));
+        assert_eq!(consumed, "GET /ws?x=1 HTTP/1.1\r\n\r\n".len() + headers.len());
+    }
+
+    #[test]
+    fn handshakes_are_refused() {
+        let all = |extra: &str| format!("{BASE}{KEY}Sec-WebSocket-Version: 13\r\n{extra}");
+        let wamp = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
+        assert_eq!(status(&ask("GET /", &all(wamp))), 101);
+        assert_eq!(status(&ask("GET /", &all(""))), 400);
+        assert_eq!(status(&ask("GET /echo", &all(""))), 101);
+        assert_eq!(status(&ask("GET /", &all("Sec-WebSocket-Protocol: wamp.3.json\r\n"))), 400);
+        assert_eq!(status(&ask("GET /nowhere", &all(wamp))), 404);
+        assert_eq!(status(&ask("POST /", &all(wamp))), 405);
+        assert_eq!(status(&ask("GET /", &format!("{BASE}{KEY}{wamp}Sec-WebSocket-Version: 8\r\n"))), 426);
+        assert_eq!(status(&ask("GET /", &format!("{BASE}{wamp}Sec-WebSocket-Version: 13\r\n"))), 400);
+        assert_eq!(status(&ask("GET /", "Host: x\r\n")), 200);
+        assert_eq!(status(&parse(b"GET / HTTP/1.1\r\nHo", &HandshakeOptions::default())), 0);
+        assert_eq!(status(&parse(b"\x16\x03\x01 garbage\r\n\r\n", &HandshakeOptions::default())), 400);
+        let endless = [b"GET / HTTP/1.1\r\n".as_slice(), &b"x: y\r\n".repeat(5000)].concat();
+        assert_eq!(status(&parse(&endless, &HandshakeOptions::default())), 431);
+        let long = [b"GET / HTTP/1.1\r\nx: ".as_slice(), &b"y".repeat(50_000)].concat();
+        assert_eq!(status(&parse(&long, &HandshakeOptions::default())), 431);
+    }
+}

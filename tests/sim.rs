@@ -1,0 +1,94 @@
+//! The simulator, run: many schedules with every rule kept, and few with one rule broken, which must be noticed.
+
+use corebar::router::Rule;
+use corebar::sim::{Outcome, Scenario, run};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Schedules per number of shards. `COREBAR_SIM_SCHEDULES` asks for more.
+fn schedules() -> u64 {
+    std::env::var("COREBAR_SIM_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
+}
+
+fn must_keep(scenario: Scenario) -> Outcome {
+    match run(scenario) {
+        Ok(outcome) => outcome,
+        Err(breach) => panic!("{breach}\nagain: {scenario:?}"),
+    }
+}
+
+/// Runs seeds on all cores.
+fn sweep(first: u64, count: u64, shards: u16) {
+    let next = AtomicU64::new(first);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        break;
+                    }
+                    must_keep(Scenario::new(seed, shards));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn one_shard() {
+    sweep(0, schedules(), 1);
+}
+
+#[test]
+fn two_shards() {
+    sweep(0, schedules(), 2);
+}
+
+#[test]
+fn four_shards() {
+    sweep(0, schedules(), 4);
+}
+
+#[test]
+fn eight_shards() {
+    sweep(0, schedules(), 8);
+}
+
+/// Seeds that nobody has run before; the panic tells which.
+#[test]
+fn fresh_seeds() {
+    for shards in [2, 4, 8] {
+        sweep(fastrand::u64(..) >> 1, schedules() / 20, shards);
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_runs() {
+    for seed in 0..50 {
+        let scenario = Scenario::new(seed, 4);
+        assert_eq!(must_keep(scenario), must_keep(scenario));
+    }
+    assert_ne!(must_keep(Scenario::new(1, 4)).fingerprint, must_keep(Scenario::new(2, 4)).fingerprint);
+}
+
+/// The first seed below `bound` that shows a breach, with the promise that it breaks.
+fn caught(scenario: Scenario, bound: u64) -> &'static str {
+    let breach = (0..bound).find_map(|seed| run(Scenario { seed, ..scenario }).err().map(|breach| (seed, breach)));
+    let Some((seed, breach)) = breach else { panic!("nobody noticed in {bound} seeds: {scenario:?}") };
+    println!("{:?} {}: seed {seed} shows {breach}", scenario.broken, scenario.own_queue_for_acks);
+    breach.guarantee
+}
+
+#[test]
+fn every_broken_rule_is_noticed() {
+    let broken = |rule| Scenario { broken: Some(rule), ..Scenario::new(0, 4) };
+    assert!(["G3", "G6"].contains(&caught(broken(Rule::AckAfterAllApplied), 1_000)));
+    assert_eq!(caught(broken(Rule::UnregisteredAfterFlush), 20_000), "G6");
+    assert!(["G2", "G4"].contains(&caught(broken(Rule::Generations), 60_000)));
+    assert_eq!(caught(broken(Rule::EarlyInvocationsHeld), 1_000), "G6");
+    assert!(["G1", "G5", "pair order"].contains(&caught(broken(Rule::OneLane), 20_000)));
+    assert_eq!(caught(broken(Rule::UnregisteredThroughLane), 60_000), "G6");
+    let acks = Scenario { own_queue_for_acks: true, ..Scenario::new(0, 4) };
+    assert_eq!(caught(acks, 60_000), "G6");
+}

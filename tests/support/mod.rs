@@ -1,0 +1,14 @@
+//! What the end-to-end tests share: a router process, and clients that owe nothing to Corebar's own code.
+
+#![allow(unreachable_pub, dead_code, reason = "shared by several test programs, each of which uses a part")]
+
+pub mod client;
+pub mod raw;
+pub mod router;
+pub mod value;
+pub mod wire;
+
+pub use client::Client;
+pub use router::Router;
+pub use value::Value;
+pub use wire::{Serializer, Transport, Wire};
