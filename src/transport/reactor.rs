@@ -96,6 +96,7 @@ pub(super) struct Reactor {
     timer_task: Option<Waker>,
     timer_due: Option<Duration>,
     shutting_down: bool,
+    clock: Duration,
     tally: Tally,
 }
 
@@ -138,6 +139,7 @@ impl Reactor {
             timer_task: None,
             timer_due: None,
             shutting_down: false,
+            clock: Duration::ZERO,
             tally: Tally::default(),
             seat,
             settings,
@@ -151,6 +153,7 @@ impl Reactor {
 
     /// Takes orders and messages from other shards. `spawn` starts the task of a new connection.
     pub(super) fn take_orders(&mut self, spawn: impl Fn(usize)) -> Progress {
+        self.tick();
         for _ in 0..ORDERS_PER_TURN {
             match self.seat.commands.try_recv() {
                 Ok(Command::Serve(socket)) => self.serve(socket, &spawn),
@@ -169,9 +172,8 @@ impl Reactor {
     fn take_batches(&mut self) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let Some((from, mut batch)) = self.port.take() else { return false };
-            let now = self.now();
             for message in batch.drain(..) {
-                self.core.peer(now, from, message);
+                self.core.peer(self.clock, from, message);
                 self.settle();
             }
             self.port.recycle(batch);
@@ -181,6 +183,7 @@ impl Reactor {
 
     /// Ends a turn: other shards first, since they have further to go, then the sockets.
     pub(super) fn turn(&mut self, task: &Waker) {
+        self.tick();
         self.turn_task.get_or_insert_with(|| task.clone());
         self.turn_armed = false;
         if self.take_batches() {
@@ -198,6 +201,7 @@ impl Reactor {
 
     /// Does what is due and says when to come again.
     pub(super) fn expire(&mut self, task: &Waker) -> Option<Duration> {
+        self.tick();
         self.timer_task.get_or_insert_with(|| task.clone());
         let now = self.now();
         while let Some(entry) = self.handshakes.take_due(now) {
@@ -227,6 +231,7 @@ impl Reactor {
 
     /// Does what the socket of a connection asks for: one read, and a write that found no room before.
     pub(super) fn attend(&mut self, key: usize, cx: &mut Context<'_>) -> Poll<()> {
+        self.tick();
         let connection = &mut self.connections[key];
         if connection.task.is_none() {
             connection.task = Some(cx.waker().clone());
@@ -247,7 +252,9 @@ impl Reactor {
                 return Poll::Ready(());
             };
             if self.holding {
-                self.held.push(key);
+                if !std::mem::replace(&mut connection.held, true) {
+                    self.held.push(key);
+                }
                 return Poll::Pending;
             }
             match stream.poll_read(cx, &mut self.read_buffer) {
@@ -304,8 +311,8 @@ impl Reactor {
         }
         let Some(mut protocol) = connection.protocol.take() else { return };
         // The buffer leaves its place so that the protocol may point into it while the core is called.
-        let mut buffer = std::mem::take(&mut self.read_buffer);
         let Some(mut shared) = self.shared.take() else { return };
+        let mut buffer = std::mem::take(&mut self.read_buffer);
         protocol.feed(&mut buffer[..octets], &mut shared, |signal| self.act(key, signal));
         self.shared = Some(shared);
         self.read_buffer = buffer;
@@ -367,7 +374,7 @@ impl Reactor {
         }
         // The peer may still read what waits for it; the session is over.
         connection.phase = Phase::Closing;
-        self.closings.set(self.settings.epoch.elapsed(), (key, connection.serial));
+        self.closings.set(self.clock, (key, connection.serial));
         self.forget(key);
         self.settle();
     }
@@ -547,7 +554,9 @@ impl Reactor {
             self.holding = false;
             tracing::info!(shard = self.seat.index, "other shards have caught up; reading goes on");
             for key in self.held.drain(..) {
-                if let Some(task) = self.connections.get(key).and_then(|connection| connection.task.as_ref()) {
+                let Some(connection) = self.connections.get_mut(key) else { continue };
+                connection.held = false;
+                if let Some(task) = &connection.task {
                     task.wake_by_ref();
                 }
             }
@@ -574,8 +583,13 @@ impl Reactor {
         self.connections.get_mut(key).filter(|connection| connection.serial == serial)
     }
 
+    /// The time when the present task began; asking the clock for each message would cost more than it tells.
     fn now(&self) -> Duration {
-        self.settings.epoch.elapsed()
+        self.clock
+    }
+
+    fn tick(&mut self) {
+        self.clock = self.settings.epoch.elapsed();
     }
 }
 
