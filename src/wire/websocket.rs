@@ -181,6 +181,10 @@ impl WsReader {
         if head.opcode >= OP_CLOSE {
             let payload = &input[start..*at];
             if whole {
+                // Its header may have come alone before.
+                if let Some(partial) = &mut self.partial {
+                    partial.frame = None;
+                }
                 return self.control(head.opcode, payload, out);
             }
             let partial = self.partial.get_or_insert_default();
