@@ -3,6 +3,7 @@
 use crate::router::Limits;
 use crate::session::RealmConfig;
 use crate::wamp::Uri;
+use crate::wamp::codec::DEPTH_MAX;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -138,7 +139,7 @@ impl Default for RuntimeConfig {
 
 impl RuntimeConfig {
     /// The most shards that can be asked for: the rings are as many as their square.
-    pub const SHARDS_MAX: u16 = 64;
+    pub const SHARDS_MAX: u16 = crate::router::SHARDS_MAX;
 
     /// Says what cannot work.
     ///
@@ -166,6 +167,9 @@ impl RuntimeConfig {
         if self.overflow_low_bytes > self.overflow_high_bytes {
             return Err(ConfigError::OverflowMarks);
         }
+        if self.limits.depth_max == 0 || self.limits.depth_max > DEPTH_MAX {
+            return Err(ConfigError::Depth);
+        }
         Ok(())
     }
 }
@@ -188,6 +192,9 @@ pub enum ConfigError {
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,
+    /// None, or more than the stack is safe for.
+    #[error("depth_max has to be from 1 to {DEPTH_MAX}")]
+    Depth,
     /// Low above high.
     #[error("overflow_low_bytes is above overflow_high_bytes")]
     OverflowMarks,

@@ -1,6 +1,6 @@
 //! Barriers: what waits until every shard has applied a log position (rules R4, R5 and R8 of `docs/ordering.md`).
 
-use super::effect::ShardIndex;
+use super::index::ShardIndex;
 use std::collections::BTreeMap;
 
 /// What waits on one shard, per home.

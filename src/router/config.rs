@@ -1,12 +1,9 @@
 //! What a shard has to know before its first message.
 
-use super::effect::ShardIndex;
+use super::index::ShardIndex;
 use crate::session::RealmConfig;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The largest number of shards.
-pub const SHARDS_MAX: ShardIndex = 128;
 
 /// Limits on what one client can make the router hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +40,7 @@ impl Default for Limits {
 pub struct ShardConfig {
     /// Which shard this is, from 0.
     pub index: ShardIndex,
-    /// How many shards there are, from 1 to [`SHARDS_MAX`].
+    /// How many shards there are, from 1 to [`super::SHARDS_MAX`].
     pub shards: ShardIndex,
     /// Seeds the random ids and the hashing of this shard; from the operating system's randomness in production.
     pub seed: u64,

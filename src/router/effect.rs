@@ -1,11 +1,9 @@
 //! What a shard wants its owner to do.
 
+use super::index::ShardIndex;
 use super::peer::ShardMsg;
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, Framing};
-
-/// The number of a shard, from 0.
-pub type ShardIndex = u16;
 
 /// A connection of a shard. Its owner chooses the numbers, small and dense, and uses one again only after it has
 /// called `Shard::lost` for it.

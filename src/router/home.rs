@@ -1,6 +1,6 @@
 //! The home of subjects: the one place where their ids, members and the interest of shards are decided.
 
-use super::effect::ShardIndex;
+use super::index::ShardIndex;
 use super::map::{Hashing, Map};
 use super::peer::{Answer, Ask, LogEntry, ShardMsg};
 use super::subject::Subject;

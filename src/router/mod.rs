@@ -12,6 +12,7 @@ mod dealer;
 pub mod effect;
 mod frames;
 mod home;
+pub mod index;
 mod lane;
 mod lifecycle;
 mod map;
@@ -22,7 +23,8 @@ mod session;
 pub mod shard;
 pub mod subject;
 
-pub use config::{Limits, Rule, SHARDS_MAX, ShardConfig};
-pub use effect::{ConnId, Effect, Ending, Link, ShardIndex};
+pub use config::{Limits, Rule, ShardConfig};
+pub use effect::{ConnId, Effect, Ending, Link};
+pub use index::{SHARDS_MAX, ShardIndex};
 pub use peer::ShardMsg;
 pub use shard::{Counters, Shard};

@@ -2,7 +2,7 @@
 //!
 //! For each ordered pair of shards one queue carries all of these in order (rule R1 of `docs/ordering.md`).
 
-use super::effect::ShardIndex;
+use super::index::ShardIndex;
 use super::subject::Subject;
 use crate::session::RealmIndex;
 use crate::wamp::{Dict, Payload, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId, Uri};

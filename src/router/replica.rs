@@ -3,7 +3,7 @@
 //! It changes by log entries of the homes alone; matching and choosing happen here, on the publisher's or caller's
 //! shard.
 
-use super::effect::ShardIndex;
+use super::index::ShardIndex;
 use super::map::{Hashing, Map};
 use super::pattern::{PrefixTrie, WildcardTrie};
 use super::peer::LogEntry;

@@ -1,7 +1,8 @@
 //! A session as its shard keeps it.
 
-use super::effect::{ConnId, ShardIndex};
+use super::effect::ConnId;
 use super::frames::Class;
+use super::index::ShardIndex;
 use super::map::{Hashing, Map};
 use super::peer::{CallRef, Invoke, Publication, Return};
 use super::subject::Subject;

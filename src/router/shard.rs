@@ -3,9 +3,10 @@
 use super::barrier::Barrier;
 use super::broker::Members;
 use super::config::{Rule, ShardConfig};
-use super::effect::{ConnId, Effect, Ending, Link, ShardIndex};
+use super::effect::{ConnId, Effect, Ending, Link};
 use super::frames::{Class, Frames, Undeliverable};
 use super::home::Home;
+use super::index::ShardIndex;
 use super::lifecycle::Conn;
 use super::map::{Hashing, Map};
 use super::peer::{Answer, LogEntry, ShardMsg};

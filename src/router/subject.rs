@@ -1,6 +1,6 @@
 //! Subjects: what can be subscribed to or registered, and where its home is.
 
-use super::effect::ShardIndex;
+use super::index::ShardIndex;
 use crate::session::RealmIndex;
 use crate::wamp::{MatchPolicy, Uri};
 

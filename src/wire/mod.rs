@@ -1,6 +1,7 @@
 //! Octets to frames and back: WebSocket (RFC 6455, RFC 7692) and WAMP RawSocket, without IO.
 
 pub mod deflate;
+pub mod event;
 pub mod frame;
 pub mod handshake;
 pub mod http;
@@ -9,6 +10,7 @@ pub mod rawsocket;
 pub mod reader;
 pub mod websocket;
 
+pub use event::{Inbound, WireError, WireEvent};
 pub use frame::{Frame, FrameBuilder, Framing};
 pub use handshake::{Accepted, HandshakeOptions, Step};
-pub use reader::{Inbound, Reader, WireError, WireEvent};
+pub use reader::Reader;

@@ -1,6 +1,6 @@
 //! WAMP RawSocket (specification, "RawSocket Transport").
 
-use super::reader::{WireError, WireEvent};
+use super::event::{WireError, WireEvent};
 use crate::wamp::Serializer;
 
 /// The first octet of a handshake, which no HTTP request begins with.

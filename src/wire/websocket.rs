@@ -1,9 +1,9 @@
 //! Incoming WebSocket frames (RFC 6455), on the server's side.
 
 use super::deflate::InflateError;
+use super::event::{Inbound, WireError, WireEvent};
 use super::frame::{OP_BINARY, OP_CLOSE, OP_CONTINUATION, OP_PING, OP_PONG, OP_TEXT, RSV1, SEPARATOR, control};
 use super::mask::unmask;
-use super::reader::{Inbound, WireError, WireEvent};
 
 /// Which messages a connection takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
