@@ -101,9 +101,14 @@ fn the_best_registration_of_the_specification() {
         ("a1.b2.c88.d4.e5.f6.g7", &["a1.b2..d4.e5..g7", "a1.b2..d4..f6.g7"]),
         ("a2.b2.c2.d2.e2", &[]),
     ] {
-        assert_eq!(prefix.longest_match(procedure), None, "{procedure}");
         assert_eq!(wildcards(&wildcard, procedure), found, "{procedure}");
     }
+    for procedure in ["a1.b2.c55.d4.e5", "a1.b2.c88.d4.e5.f6.g7", "a2.b2.c2.d2.e2"] {
+        assert_eq!(prefix.longest_match(procedure), None, "{procedure}");
+    }
+    // Here the table says "no prefix match", as if prefixes ended with a component, which the section on prefixes
+    // denies: "com.myapp.topic.emergency-low". By characters there is one.
+    assert_eq!(prefix.longest_match("a1.b2.c33.d4.e5"), Some(&"a1.b2.c3"));
 }
 
 #[test]
