@@ -4,6 +4,8 @@
 
 use corebar::router::pattern::{PrefixTrie, WildcardTrie};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
 use hashbrown::HashMap;
 use std::hint::black_box;
 
@@ -39,8 +41,11 @@ fn measure(c: &mut Criterion, name: &str, size: usize, found: impl Fn(&str) -> u
 /// Looking the topic up in a hash table.
 fn exact(c: &mut Criterion) {
     for size in SIZES {
-        let table: HashMap<String, usize> =
-            (0..size).map(|number| (format!("com.example.{}.temperature", device(number)), 1)).collect();
+        // Hashed as in a shard.
+        let mut table = HashMap::with_hasher(SeedableRandomState::with_seed(1, SharedSeed::global_fixed()));
+        for number in 0..size {
+            table.insert(format!("com.example.{}.temperature", device(number)), 1);
+        }
         measure(c, "match/exact", size, |topic| table.get(topic).copied().unwrap_or(0));
     }
 }
