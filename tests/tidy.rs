@@ -275,8 +275,8 @@ fn literal_or_comment(text: &str, before: Option<char>) -> usize {
             length => 1 + length,
         };
     }
-    if text.starts_with('\'') {
-        let mut characters = text[1..].chars();
+    if let Some(inside) = text.strip_prefix('\'') {
+        let mut characters = inside.chars();
         let first = characters.next();
         // 'a' and '\n' are characters, 'a is a lifetime.
         if first == Some('\\') || characters.next() == Some('\'') {

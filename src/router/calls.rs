@@ -53,7 +53,12 @@ impl Shard {
     pub(super) fn arrive_invoke(&mut self, invoke: Box<Invoke>) {
         match self.sessions.get(&invoke.callee) {
             Some(&conn) => self.arrive(conn, Arrival::Invoke(invoke)),
-            None => self.fail_call(invoke.call, invoke.caller, invoke.request, "the callee has left"),
+            // The callee has left while the call was on its way, so nobody has begun to work on it.
+            None => {
+                let details = message_details("the callee has left before the call reached it");
+                let outcome = Outcome::Error(error::NO_SUCH_PROCEDURE.into(), details, Payload::NONE);
+                self.send_return(invoke.call, invoke.caller, invoke.request, outcome);
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Conn {
     state: State,
     /// Tells one use of the connection's number, and one wait for HELLO, from the next.
     round: u32,
+    /// A session has ended here by GOODBYE.
+    served: bool,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +83,12 @@ impl Shard {
             }
             self.hello_deadlines.pop_front();
             let entry = &self.conns[conn.0 as usize];
-            if entry.round == round && matches!(entry.state, State::Fresh(_)) {
+            if entry.round != round || !matches!(entry.state, State::Fresh(_)) {
+                continue;
+            }
+            if entry.served {
+                self.end(conn, Ending::Normal);
+            } else {
                 self.violation(conn, "no HELLO has come in time");
             }
         }
@@ -199,6 +206,7 @@ impl Shard {
         let _ = self.send(conn, class, &Message::Goodbye(reply));
         // The transport may be used for another session.
         self.await_hello(now, conn, class);
+        self.conns[conn.0 as usize].served = true;
     }
 
     pub(super) fn say_goodbye_to_all(&mut self) {
@@ -245,6 +253,7 @@ impl Shard {
         self.leave(conn);
         if let Some(entry) = self.conns.get_mut(conn.0 as usize) {
             entry.state = State::Free;
+            entry.served = false;
         }
     }
 

@@ -88,7 +88,8 @@ struct Offer {
 struct Called {
     over: bool,
     sequence: u64,
-    routable: bool,
+    /// Who offered the procedure when the call was read.
+    offered_by: Vec<Key>,
     invoked: bool,
 }
 
@@ -156,11 +157,9 @@ impl Auditor {
             }
             Message::Call(m) => {
                 let (_, sequence) = stamp(&m.payload)?;
-                let sessions = &self.sessions;
-                let routable = self.offers.iter().any(|offer| {
-                    offer.procedure == *m.procedure && !offer.ending && !offer.ended && !sessions[&offer.session].ended
-                });
-                let call = Called { over: false, sequence, routable, invoked: false };
+                let stands = |offer: &&Offer| offer.procedure == *m.procedure && !offer.ending && !offer.ended;
+                let offered_by = self.offers.iter().filter(stands).map(|offer| offer.session).collect();
+                let call = Called { over: false, sequence, offered_by, invoked: false };
                 self.calls.insert((who, m.request), call);
             }
             _ => {}
@@ -308,7 +307,8 @@ impl Auditor {
     fn error(&mut self, who: Key, m: &crate::wamp::message::Error) -> Checked {
         match m.request_type {
             MessageType::Call => {
-                let routable = self.calls.get(&(who, m.request)).is_some_and(|call| call.routable);
+                let offered_by = self.calls.get(&(who, m.request)).map_or(&[][..], |call| &call.offered_by);
+                let routable = offered_by.iter().any(|callee| !self.sessions[callee].ended);
                 if *m.error == *error::NO_SUCH_PROCEDURE && routable {
                     return breach(
                         "G6",

@@ -41,6 +41,8 @@ pub(super) struct Connection {
     pub(super) dirty: bool,
     /// A write found no room; the task tries again when it is woken.
     pub(super) blocked: bool,
+    /// On the list of connections that are not read for now.
+    pub(super) held: bool,
     /// The peer sends no more.
     pub(super) ended: bool,
     /// Something was written since the closing deadline was last looked at.
@@ -60,6 +62,7 @@ impl Connection {
             websocket: false,
             dirty: false,
             blocked: false,
+            held: false,
             ended: false,
             progress: false,
         }

@@ -73,10 +73,11 @@ impl OutQueue {
         let result = if self.worth_copying() {
             self.fill(scratch);
             write(&[IoSlice::new(scratch)])
+        } else if self.rest.is_empty() {
+            // By far the most common case: one event for an idle subscriber.
+            self.gather::<2>(write)
         } else {
-            let mut parts = [IoSlice::new(&[]); PARTS_MAX];
-            let count = self.gather(&mut parts);
-            write(&parts[..count])
+            self.gather::<PARTS_MAX>(write)
         };
         if let Poll::Ready(Ok(octets)) = result {
             self.advance(octets);
@@ -105,7 +106,12 @@ impl OutQueue {
         }
     }
 
-    fn gather<'a>(&'a self, parts: &mut [IoSlice<'a>; PARTS_MAX]) -> usize {
+    /// Writes the first parts as they are.
+    fn gather<const MAX: usize>(
+        &self,
+        write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let mut parts = [IoSlice::new(&[]); MAX];
         let mut count = 0;
         let mut skip = self.written;
         for part in self.head.iter().chain(&self.rest).flat_map(Frame::parts) {
@@ -116,11 +122,11 @@ impl OutQueue {
             }
             parts[count] = IoSlice::new(&part[used..]);
             count += 1;
-            if count == PARTS_MAX {
+            if count == MAX {
                 break;
             }
         }
-        count
+        write(&parts[..count])
     }
 
     fn advance(&mut self, octets: usize) {

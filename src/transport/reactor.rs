@@ -95,9 +95,8 @@ pub(super) struct Reactor {
     turn_armed: bool,
     timer_task: Option<Waker>,
     timer_due: Option<Duration>,
-    /// The time of the present step.
-    now: Duration,
     shutting_down: bool,
+    clock: Duration,
     tally: Tally,
 }
 
@@ -139,8 +138,8 @@ impl Reactor {
             turn_armed: false,
             timer_task: None,
             timer_due: None,
-            now: Duration::ZERO,
             shutting_down: false,
+            clock: Duration::ZERO,
             tally: Tally::default(),
             seat,
             settings,
@@ -173,9 +172,8 @@ impl Reactor {
     fn take_batches(&mut self) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let Some((from, mut batch)) = self.port.take() else { return false };
-            let now = self.now();
             for message in batch.drain(..) {
-                self.core.peer(now, from, message);
+                self.core.peer(self.clock, from, message);
                 self.settle();
             }
             self.port.recycle(batch);
@@ -185,9 +183,9 @@ impl Reactor {
 
     /// Ends a turn: other shards first, since they have further to go, then the sockets.
     pub(super) fn turn(&mut self, task: &Waker) {
+        self.tick();
         self.turn_task.get_or_insert_with(|| task.clone());
         self.turn_armed = false;
-        self.tick();
         if self.take_batches() {
             self.arm();
         }
@@ -203,8 +201,8 @@ impl Reactor {
 
     /// Does what is due and says when to come again.
     pub(super) fn expire(&mut self, task: &Waker) -> Option<Duration> {
-        self.timer_task.get_or_insert_with(|| task.clone());
         self.tick();
+        self.timer_task.get_or_insert_with(|| task.clone());
         let now = self.now();
         while let Some(entry) = self.handshakes.take_due(now) {
             if self.current(entry).is_some_and(|connection| connection.phase == Phase::Handshake) {
@@ -254,7 +252,9 @@ impl Reactor {
                 return Poll::Ready(());
             };
             if self.holding {
-                self.held.push(key);
+                if !std::mem::replace(&mut connection.held, true) {
+                    self.held.push(key);
+                }
                 return Poll::Pending;
             }
             match stream.poll_read(cx, &mut self.read_buffer) {
@@ -311,8 +311,8 @@ impl Reactor {
         }
         let Some(mut protocol) = connection.protocol.take() else { return };
         // The buffer leaves its place so that the protocol may point into it while the core is called.
-        let mut buffer = std::mem::take(&mut self.read_buffer);
         let Some(mut shared) = self.shared.take() else { return };
+        let mut buffer = std::mem::take(&mut self.read_buffer);
         protocol.feed(&mut buffer[..octets], &mut shared, |signal| self.act(key, signal));
         self.shared = Some(shared);
         self.read_buffer = buffer;
@@ -374,8 +374,7 @@ impl Reactor {
         }
         // The peer may still read what waits for it; the session is over.
         connection.phase = Phase::Closing;
-        let serial = connection.serial;
-        self.closings.set(self.now, (key, serial));
+        self.closings.set(self.clock, (key, connection.serial));
         self.forget(key);
         self.settle();
     }
@@ -555,7 +554,9 @@ impl Reactor {
             self.holding = false;
             tracing::info!(shard = self.seat.index, "other shards have caught up; reading goes on");
             for key in self.held.drain(..) {
-                if let Some(task) = self.connections.get(key).and_then(|connection| connection.task.as_ref()) {
+                let Some(connection) = self.connections.get_mut(key) else { continue };
+                connection.held = false;
+                if let Some(task) = &connection.task {
                     task.wake_by_ref();
                 }
             }
@@ -582,13 +583,13 @@ impl Reactor {
         self.connections.get_mut(key).filter(|connection| connection.serial == serial)
     }
 
-    /// Looks at the clock, once for all that is done in one step.
-    fn tick(&mut self) {
-        self.now = self.settings.epoch.elapsed();
+    /// The time when the present task began; asking the clock for each message would cost more than it tells.
+    fn now(&self) -> Duration {
+        self.clock
     }
 
-    const fn now(&self) -> Duration {
-        self.now
+    fn tick(&mut self) {
+        self.clock = self.settings.epoch.elapsed();
     }
 }
 

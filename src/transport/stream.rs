@@ -54,15 +54,18 @@ impl Stream {
         result.map_ok(|()| target.filled().len())
     }
 
-    /// Writes some of `parts` in one call to the system, or has the task of `cx` woken when there is room.
+    /// Writes some of `parts` in one call to the system, or has the task of `cx` woken when there is room. A single
+    /// part takes the system's shorter way.
     ///
     /// # Errors
     ///
     /// The connection is broken.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-            Stream::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+        match (self, parts) {
+            (Stream::Tcp(socket), [part]) => Pin::new(socket).poll_write(cx, part),
+            (Stream::Tcp(socket), parts) => Pin::new(socket).poll_write_vectored(cx, parts),
+            (Stream::Unix(socket), [part]) => Pin::new(socket).poll_write(cx, part),
+            (Stream::Unix(socket), parts) => Pin::new(socket).poll_write_vectored(cx, parts),
         }
     }
 

@@ -195,7 +195,7 @@ impl WsReader {
         }
         if whole && self.in_place(&head) {
             let text = head.opcode == OP_TEXT;
-            if text && self.mode.accepts == Accepts::Any && std::str::from_utf8(&input[start..*at]).is_err() {
+            if text && std::str::from_utf8(&input[start..*at]).is_err() {
                 return Err(WireError::new(1007, "text must be UTF-8"));
             }
             self.partial = None;

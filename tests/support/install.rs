@@ -18,7 +18,7 @@ pub fn python(name: &str, requirements: &Path) -> Option<PathBuf> {
 pub fn node(name: &str, source: &Path) -> Option<PathBuf> {
     let files = [source.join("package.json"), source.join("package-lock.json")];
     installed(name, &[&files[0], &files[1]], |folder| {
-        run(&mut Command::new("node").arg("--version"))?;
+        run(Command::new("node").arg("--version"))?;
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         for file in &files {
             let name = file.file_name().expect("a file has a name");

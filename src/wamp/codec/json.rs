@@ -344,7 +344,7 @@ impl Scanner<'_> {
 }
 
 /// The octets that a text stands for, if it does.
-fn binary(text: &str) -> Option<Vec<u8>> {
+pub(super) fn binary(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.strip_prefix('\0')?.as_bytes()).ok()
 }
 

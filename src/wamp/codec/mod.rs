@@ -9,6 +9,7 @@ mod fields;
 mod json;
 mod msgpack;
 mod transcode;
+mod tree;
 
 use super::message::Message;
 use super::serializer::Serializer;

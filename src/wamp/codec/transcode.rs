@@ -1,7 +1,7 @@
 //! Payload from one serialization to another.
 
 use super::elements::read;
-use super::{TranscodeError, cbor, json, msgpack};
+use super::{TranscodeError, cbor, json, msgpack, tree};
 use crate::wamp::{Raw, Serializer, Shape, Value};
 use bytes::Bytes;
 
@@ -30,7 +30,11 @@ pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
             Serializer::Cbor => cbor::first_value(rest),
         };
         let length = length.map_err(|why| error(why.to_string()))?;
-        let value = read(raw.serializer, &rest[..length]).map_err(|why| error(why.to_string()))?;
+        let value = match raw.serializer {
+            Serializer::Json => tree::read(&rest[..length]),
+            serializer => read(serializer, &rest[..length]),
+        };
+        let value = value.map_err(|why| error(why.to_string()))?;
         if to == Serializer::Json && element > 0 {
             out.push(b',');
         }

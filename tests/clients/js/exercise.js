@@ -22,9 +22,13 @@ async function call(client, procedure) {
 }
 
 async function exercise(client) {
+  let unsubscribed = false;
   const seen = {hello: new Set(), done: new Set()};
   const listener = (kind) => (args, kwargs) => {
     const [name, ...rest] = args;
+    assert(!unsubscribed, 'an event after UNSUBSCRIBED');
+    // From a peer that has unsubscribed already.
+    if (name === 'nobody') return;
     same(rest, ARGS);
     same(kwargs, KWARGS);
     assert(!seen[kind].has(name), `${kind} of ${name} came twice`);
@@ -60,6 +64,7 @@ async function exercise(client) {
   assert.strictEqual(gone.error, 'wamp.error.no_such_procedure');
   await client.unsubscribe(`${prefix}.hello`);
   await client.unsubscribe(`${prefix}.done`);
+  unsubscribed = true;
   await client.publish(`${prefix}.hello`, ['nobody'], {});
 }
 

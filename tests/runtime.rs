@@ -1,0 +1,217 @@
+//! What the runtime does when time or memory runs short: a router in this process, with small limits.
+
+use corebar::config::{ListenAddress, RuntimeConfig};
+use corebar::node::Node;
+use corebar::transport::listener::Bound;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Runs `test` against a router of this configuration, then shuts it down; gives how long that took.
+fn with_router(change: impl FnOnce(&mut RuntimeConfig), test: impl FnOnce(SocketAddr) + Send) -> Duration {
+    let mut config = RuntimeConfig {
+        listen: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 }],
+        shards: Some(1),
+        pin: false,
+        ..RuntimeConfig::default()
+    };
+    change(&mut config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let node = Node::start(config).expect("a router");
+    let Bound::Tcp(address) = node.bound()[0].clone() else { panic!("a TCP address") };
+    thread::scope(|scope| {
+        let client = scope.spawn(move || test(address));
+        runtime.block_on(async {
+            while !client.is_finished() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        if let Err(panic) = client.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    let start = Instant::now();
+    runtime.block_on(node.shut_down());
+    start.elapsed()
+}
+
+/// A RawSocket client that speaks JSON.
+struct Client(TcpStream);
+
+impl Client {
+    fn connect(address: SocketAddr) -> Client {
+        let mut socket = TcpStream::connect(address).expect("the router listens");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        socket.write_all(&[0x7f, 0xf1, 0, 0]).expect("the handshake");
+        let mut answer = [0; 4];
+        socket.read_exact(&mut answer).expect("the handshake is answered");
+        assert_eq!(answer[1] & 0x0f, 1);
+        Client(socket)
+    }
+
+    fn join(address: SocketAddr) -> Client {
+        let mut client = Client::connect(address);
+        client.send(r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#);
+        assert!(client.receive().starts_with("[2,"));
+        client
+    }
+
+    fn subscribe(&mut self, topic: &str) {
+        self.send(&format!("[32,1,{{}},{topic:?}]"));
+        assert!(self.receive().starts_with("[33,1,"));
+    }
+
+    fn send(&mut self, message: &str) {
+        let length = u32::try_from(message.len()).expect("a short message").to_be_bytes();
+        self.0.write_all(&[&length, message.as_bytes()].concat()).expect("the router reads");
+    }
+
+    fn receive(&mut self) -> String {
+        let mut length = [0; 4];
+        self.0.read_exact(&mut length).expect("a message");
+        let mut message = vec![0; u32::from_be_bytes(length) as usize];
+        self.0.read_exact(&mut message).expect("the rest of the message");
+        String::from_utf8(message).expect("JSON")
+    }
+}
+
+/// Waits for the router to close the connection, and gives how long it took.
+fn closed_after(socket: &mut TcpStream) -> Duration {
+    let start = Instant::now();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+    let mut buffer = [0; 1024];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(0) => return start.elapsed(),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return start.elapsed(),
+            Err(error) => panic!("the connection was not closed: {error}"),
+        }
+    }
+}
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+#[test]
+fn a_handshake_that_does_not_end_is_ended() {
+    with_router(
+        |config| config.handshake_timeout = LIMIT,
+        |address| {
+            let mut silent = TcpStream::connect(address).expect("the router listens");
+            let mut half = TcpStream::connect(address).expect("the router listens");
+            half.write_all(b"GET / HTTP/1.1\r\nHo").expect("half a request");
+            let mut joined = Client::join(address);
+            let took = closed_after(&mut silent);
+            assert!(took > LIMIT / 2 && took < LIMIT * 10, "{took:?}");
+            closed_after(&mut half);
+            joined.subscribe("com.example.still.there");
+        },
+    );
+}
+
+#[test]
+fn a_client_without_hello_is_ended() {
+    with_router(
+        |config| config.limits.hello_timeout = LIMIT,
+        |address| {
+            let mut client = Client::connect(address);
+            assert!(client.receive().starts_with("[3,"), "an ABORT says why");
+            closed_after(&mut client.0);
+        },
+    );
+}
+
+#[test]
+fn a_client_that_does_not_close_is_closed() {
+    with_router(
+        |config| config.close_timeout = LIMIT,
+        |address| {
+            let mut probe = TcpStream::connect(address).expect("the router listens");
+            probe.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+            // The router has said all it had to say: it ends its side at once, and later the whole connection.
+            closed_after(&mut probe);
+            thread::sleep(LIMIT * 3);
+            let broken = (0..20).any(|_| {
+                thread::sleep(Duration::from_millis(20));
+                probe.write_all(b"still here").is_err()
+            });
+            assert!(broken, "the connection is still open");
+        },
+    );
+}
+
+#[test]
+fn a_reader_that_falls_behind_is_ended_and_others_are_not() {
+    with_router(
+        |config| config.out_queue_bytes_max = 256 * 1024,
+        |address| {
+            let topic = "com.example.flood";
+            let (mut stalled, mut reader) = (Client::join(address), Client::join(address));
+            stalled.subscribe(topic);
+            reader.subscribe(topic);
+            let counter = thread::spawn(move || {
+                (0..3000).for_each(|_| assert!(reader.receive().starts_with("[36,")));
+            });
+            let mut publisher = Client::join(address);
+            let event = format!("[16,1,{{}},{topic:?},[{:?}]]", "x".repeat(8000));
+            for number in 1..=3000 {
+                publisher.send(&event.replacen("[16,1,", &format!("[16,{number},"), 1));
+                if number % 20 == 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            counter.join().expect("the reader gets everything");
+            closed_after(&mut stalled.0);
+        },
+    );
+}
+
+/// Rings of one batch and the smallest marks: reading stops and goes on all the time, and nothing is lost.
+#[test]
+fn pressure_between_shards_loses_nothing() {
+    const EVENTS: usize = 20_000;
+    let change = |config: &mut RuntimeConfig| {
+        config.shards = Some(3);
+        config.ring_batches = 1;
+        config.overflow_high_bytes = 1;
+        config.overflow_low_bytes = 0;
+    };
+    with_router(change, |address| {
+        let mut subscribers: Vec<Client> = (0..3).map(|_| Client::join(address)).collect();
+        subscribers.iter_mut().for_each(|subscriber| subscriber.subscribe("com.example.count"));
+        let counters: Vec<_> = subscribers
+            .into_iter()
+            .map(|mut subscriber| {
+                thread::spawn(move || {
+                    for number in 0..EVENTS {
+                        let event = subscriber.receive();
+                        assert!(event.ends_with(&format!("[{number}]]")), "{event} is not event {number}");
+                    }
+                })
+            })
+            .collect();
+        let mut publisher = Client::join(address);
+        for chunk in 0..EVENTS / 100 {
+            let mut octets = Vec::new();
+            for number in chunk * 100..(chunk + 1) * 100 {
+                let message = format!(r#"[16,{},{{}},"com.example.count",[{number}]]"#, number + 1);
+                octets.extend_from_slice(&u32::try_from(message.len()).expect("short").to_be_bytes());
+                octets.extend_from_slice(message.as_bytes());
+            }
+            publisher.0.write_all(&octets).expect("the router reads in the end");
+        }
+        counters.into_iter().for_each(|counter| counter.join().expect("every event, in order"));
+    });
+}
+
+#[test]
+fn shutting_down_waits_for_clients_but_not_for_ever() {
+    let mut kept = Vec::new();
+    let took = with_router(|config| config.shutdown_timeout = LIMIT, |address| kept.push(Client::join(address)));
+    assert!(took >= LIMIT && took < LIMIT * 10, "{took:?}");
+    assert!(kept[0].receive().contains("wamp.close.system_shutdown"));
+    let took = with_router(|_| {}, |address| drop(Client::join(address)));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
