@@ -1,6 +1,10 @@
-//! Patterns: which of many prefix or wildcard patterns match a URI, at a cost that depends on the URI alone
-//! (specification, "Pattern-based Subscriptions").
+//! Patterns: which of many prefix or wildcard patterns match a URI, without looking at each of them (specification,
+//! "Pattern-based Subscriptions" and "Pattern-based Registrations").
+//!
+//! Both tries keep their nodes in one vector, by index. So neither matching nor forgetting a trie recurses, however
+//! long its patterns are. The order of matches depends on the patterns alone, not on the order they came in.
 
+mod nodes;
 mod prefix;
 mod wildcard;
 

@@ -1,48 +1,66 @@
 //! Prefix patterns: a radix trie over octets.
 
-/// Values by prefix pattern. A pattern matches a URI that begins with its characters; the empty pattern matches all.
+use super::nodes::{self, Nodes, ROOT};
+use std::iter;
+
+/// Values by prefix pattern. A pattern matches a URI that begins with its characters, wherever components end; the
+/// empty pattern matches all.
+///
+/// Matching costs a time in proportion to the length of the URI, whatever the number of patterns. There are fewer than
+/// two nodes per pattern, besides the root.
 #[derive(Debug)]
 pub struct PrefixTrie<T> {
-    root: Node<T>,
+    nodes: Nodes<Node<T>>,
     len: usize,
 }
 
+/// Every node but the root has a value or at least two children.
 #[derive(Debug)]
 struct Node<T> {
     /// The octets between the parent and this node; empty at the root alone.
     label: Box<[u8]>,
     value: Option<T>,
-    /// By the first octet of their labels.
-    children: Vec<Node<T>>,
+    /// Sorted by the first octets of their labels.
+    children: Vec<Child>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Child {
+    first: u8,
+    index: usize,
+}
+
+impl<T> Default for Node<T> {
+    fn default() -> Self {
+        Node { label: Box::default(), value: None, children: Vec::new() }
+    }
+}
+
+impl<T> nodes::Node for Node<T> {
+    fn relink(&mut self, moved: &[usize]) {
+        self.children.iter_mut().for_each(|child| child.index = moved[child.index]);
+    }
 }
 
 impl<T> Node<T> {
-    fn child(&self, octets: &[u8]) -> Result<usize, usize> {
-        match octets.first() {
-            Some(first) => self.children.binary_search_by_key(first, |child| child.label[0]),
-            None => Err(0),
-        }
+    /// Where among the children the one with this first octet is, or would have to be.
+    fn search(&self, first: u8) -> Result<usize, usize> {
+        self.children.binary_search_by_key(&first, |child| child.first)
     }
 
-    /// Cuts the label, so that a node stands at the cut.
-    fn split(&mut self, at: usize) {
-        let (front, back) = self.label.split_at(at);
-        let (front, back): (Box<[u8]>, Box<[u8]>) = (front.into(), back.into());
-        let children = std::mem::take(&mut self.children);
-        let lower = Node { label: back, value: self.value.take(), children };
-        self.label = front;
-        self.children.push(lower);
+    /// The child below which everything is that begins with these octets.
+    fn child(&self, octets: &[u8]) -> Option<usize> {
+        let at = self.search(*octets.first()?).ok()?;
+        Some(self.children[at].index)
     }
 
-    /// Joins a node that says nothing with its only child.
-    fn join(&mut self) {
-        if self.value.is_some() || self.children.len() != 1 || self.label.is_empty() {
-            return;
+    /// Forgets the child with this first octet.
+    fn disown(&mut self, first: u8) {
+        self.children.retain(|child| child.first != first);
+        // A branch that was once wide must not hold its memory for good.
+        if self.children.len() < self.children.capacity() / 4 {
+            self.children.shrink_to(self.children.len() * 2);
         }
-        let Some(child) = self.children.pop() else { return };
-        self.label = [&*self.label, &*child.label].concat().into();
-        self.value = child.value;
-        self.children = child.children;
     }
 }
 
@@ -56,7 +74,7 @@ impl<T> PrefixTrie<T> {
     /// No patterns.
     #[must_use]
     pub fn new() -> PrefixTrie<T> {
-        PrefixTrie { root: Node { label: Box::default(), value: None, children: Vec::new() }, len: 0 }
+        PrefixTrie { nodes: Nodes::new(), len: 0 }
     }
 
     /// Number of patterns.
@@ -73,101 +91,127 @@ impl<T> PrefixTrie<T> {
 
     /// The value of exactly this pattern.
     #[must_use]
+    pub fn get(&self, pattern: &str) -> Option<&T> {
+        self.nodes[self.find(pattern)?].value.as_ref()
+    }
+
+    /// The value of exactly this pattern.
+    #[must_use]
     pub fn get_mut(&mut self, pattern: &str) -> Option<&mut T> {
-        let mut node = &mut self.root;
-        let mut rest = pattern.as_bytes();
-        while !rest.is_empty() {
-            let at = node.child(rest).ok()?;
-            node = &mut node.children[at];
-            rest = rest.strip_prefix(&*node.label)?;
-        }
-        node.value.as_mut()
+        let index = self.find(pattern)?;
+        self.nodes[index].value.as_mut()
     }
 
     /// Sets the value of a pattern; gives the one before.
     pub fn insert(&mut self, pattern: &str, value: T) -> Option<T> {
-        let mut node = &mut self.root;
+        let mut index = ROOT;
         let mut rest = pattern.as_bytes();
-        while !rest.is_empty() {
-            match node.child(rest) {
+        while let Some(&first) = rest.first() {
+            match self.nodes[index].search(first) {
                 Ok(at) => {
-                    node = &mut node.children[at];
-                    let common = rest.iter().zip(&*node.label).take_while(|(a, b)| a == b).count();
-                    if common < node.label.len() {
-                        node.split(common);
+                    let child = self.nodes[index].children[at].index;
+                    let label = &self.nodes[child].label;
+                    let common = rest.iter().zip(label).take_while(|(a, b)| a == b).count();
+                    if common < label.len() {
+                        self.split(child, common);
                     }
+                    index = child;
                     rest = &rest[common..];
                 }
                 Err(at) => {
-                    node.children.insert(at, Node { label: rest.into(), value: None, children: Vec::new() });
-                    node = &mut node.children[at];
+                    let leaf = self.nodes.add(Node { label: rest.into(), ..Node::default() });
+                    self.nodes[index].children.insert(at, Child { first, index: leaf });
+                    index = leaf;
                     rest = &[];
                 }
             }
         }
-        let before = node.value.replace(value);
+        let before = self.nodes[index].value.replace(value);
         self.len += usize::from(before.is_none());
         before
     }
 
     /// Forgets a pattern; gives its value.
     pub fn remove(&mut self, pattern: &str) -> Option<T> {
-        // The nodes on the way that may have to be joined are the last and the one before it.
+        let (mut parent, mut index) = (ROOT, ROOT);
         let mut rest = pattern.as_bytes();
-        let mut node = &mut self.root;
-        loop {
-            if rest.is_empty() {
-                // Only the root is reached without looking at it as a child.
-                let value = node.value.take();
-                self.len -= usize::from(value.is_some());
-                return value;
-            }
-            let at = node.child(rest).ok()?;
-            let after = rest.strip_prefix(&*node.children[at].label)?;
-            if after.is_empty() {
-                let child = &mut node.children[at];
-                let value = child.value.take()?;
-                if child.children.is_empty() {
-                    node.children.remove(at);
-                } else {
-                    child.join();
-                }
-                node.join();
-                self.len -= 1;
-                return Some(value);
-            }
-            rest = after;
-            node = &mut node.children[at];
+        while !rest.is_empty() {
+            parent = index;
+            index = self.nodes[index].child(rest)?;
+            rest = rest.strip_prefix(&*self.nodes[index].label)?;
         }
+        let value = self.nodes[index].value.take()?;
+        self.len -= 1;
+        if index != ROOT && self.nodes[index].children.is_empty() {
+            let node = self.nodes.take(index);
+            self.nodes[parent].disown(node.label[0]);
+            self.join(parent);
+        } else {
+            self.join(index);
+        }
+        self.nodes.tidy();
+        Some(value)
     }
 
     /// Gives the value of every pattern that matches, the shortest first.
-    pub fn for_each_match(&self, uri: &str, mut each: impl FnMut(&T)) {
-        let mut node = &self.root;
-        let mut rest = uri.as_bytes();
-        loop {
-            if let Some(value) = &node.value {
-                each(value);
-            }
-            let Ok(at) = node.child(rest) else { return };
-            node = &node.children[at];
-            let Some(after) = rest.strip_prefix(&*node.label) else { return };
-            rest = after;
-        }
+    pub fn for_each_match(&self, uri: &str, each: impl FnMut(&T)) {
+        self.matches(uri).for_each(each);
     }
 
     /// The value of the longest pattern that matches.
     #[must_use]
     pub fn longest_match(&self, uri: &str) -> Option<&T> {
-        let mut longest = None;
-        let mut node = &self.root;
+        self.matches(uri).last()
+    }
+
+    /// The values on the way down.
+    fn matches(&self, uri: &str) -> impl Iterator<Item = &T> {
         let mut rest = uri.as_bytes();
-        loop {
-            longest = node.value.as_ref().or(longest);
-            let Ok(at) = node.child(rest) else { return longest };
-            node = &node.children[at];
-            let Some(after) = rest.strip_prefix(&*node.label) else { return longest };
-            rest = after;
+        iter::successors(Some(&self.nodes[ROOT]), move |node| {
+            let child = &self.nodes[node.child(rest)?];
+            rest = rest.strip_prefix(&*child.label)?;
+            Some(child)
+        })
+        .filter_map(|node| node.value.as_ref())
+    }
+
+    /// The node where a pattern ends.
+    fn find(&self, pattern: &str) -> Option<usize> {
+        let mut index = ROOT;
+        let mut rest = pattern.as_bytes();
+        while !rest.is_empty() {
+            index = self.nodes[index].child(rest)?;
+            rest = rest.strip_prefix(&*self.nodes[index].label)?;
         }
+        Some(index)
+    }
+
+    /// Cuts a node in two: the upper one, with the first octets of the label, takes its place.
+    fn split(&mut self, index: usize, at: usize) {
+        let mut lower = std::mem::take(&mut self.nodes[index]);
+        let (front, back) = lower.label.split_at(at);
+        let (front, back): (Box<[u8]>, Box<[u8]>) = (front.into(), back.into());
+        let first = back[0];
+        lower.label = back;
+        let lower = self.nodes.add(lower);
+        self.nodes[index] = Node { label: front, value: None, children: vec![Child { first, index: lower }] };
+    }
+
+    /// Makes one node of a node that says nothing and its only child.
+    fn join(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let &[child] = &*node.children else { return };
+        if index == ROOT || node.value.is_some() {
+            return;
+        }
+        let mut lower = self.nodes.take(child.index);
+        lower.label = [&*self.nodes[index].label, &*lower.label].concat().into();
+        self.nodes[index] = lower;
+    }
+
+    /// The number of nodes and of places for them, for tests of what is kept.
+    #[cfg(test)]
+    pub(super) const fn nodes(&self) -> (usize, usize) {
+        (self.nodes.len(), self.nodes.capacity())
     }
 }
