@@ -55,6 +55,26 @@ fn eight_shards() {
     sweep(0, schedules(), 8);
 }
 
+/// Scenarios that once failed, by a fault of the router or of the auditor, or that show a broken rule: seed, shards.
+const CORPUS: &[(u64, u16)] = &[
+    // A client unsubscribed twice, because SUBSCRIBED of a repeated SUBSCRIBE had been on its way.
+    (16_708, 1),
+    // These show each of the rules below when it is broken, so much happens in them.
+    (1, 4),
+    (4, 4),
+    (161, 4),
+    (361, 4),
+    (2_392, 4),
+    (2_955, 4),
+];
+
+#[test]
+fn corpus() {
+    for &(seed, shards) in CORPUS {
+        must_keep(Scenario::new(seed, shards));
+    }
+}
+
 /// Seeds that nobody has run before; the panic tells which.
 #[test]
 fn fresh_seeds() {
