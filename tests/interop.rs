@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use support::{Router, install};
 
 /// A client library, and the transport where it has more than one.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Library {
     Autobahn,
     AutobahnRawSocket,
@@ -86,7 +86,8 @@ fn alone(library: Library) {
     for shards in [1, 4] {
         let router = Router::shared(shards);
         for serializer in SERIALIZERS {
-            run(&clients, &router, &format!("com.test.alone.{serializer}"), &[(library, serializer)]);
+            // The router is shared with the other tests, which run at the same time.
+            run(&clients, &router, &format!("com.test.{library:?}.{serializer}"), &[(library, serializer)]);
         }
     }
 }
