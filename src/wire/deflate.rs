@@ -9,6 +9,12 @@ use std::fmt;
 /// What ends each flushed block and is left out on the wire.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
+/// Final blocks in one message: two octets make one, and each costs the decompressor a new beginning.
+const STREAMS_MAX: u32 = 1024;
+
+/// Octets of scratch memory that are kept from one message to the next.
+pub(super) const SCRATCH_KEPT_MAX: usize = 1 << 20;
+
 /// Compresses messages; one per shard.
 #[derive(Default)]
 pub struct Deflater {
@@ -31,6 +37,7 @@ impl Deflater {
         let compress = slot.get_or_insert_with(|| Compress::new_with_window_bits(Compression::fast(), false, bits));
         compress.reset();
         self.out.clear();
+        self.out.shrink_to(SCRATCH_KEPT_MAX);
         loop {
             let done = usize::try_from(compress.total_in()).unwrap_or(message.len());
             self.out.reserve(64 + (message.len() - done) / 2);
@@ -78,11 +85,11 @@ impl Inflater {
     /// See [`InflateError`].
     pub fn inflate(&mut self, compressed: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
         self.decompress.reset(false);
+        let mut streams = 1;
         for input in [compressed, &TAIL] {
-            let before = self.decompress.total_in();
+            let mut done = 0;
             loop {
-                let done = usize::try_from(self.decompress.total_in() - before).unwrap_or(input.len());
-                let (consumed, produced) = (self.decompress.total_in(), self.decompress.total_out());
+                let (consumed, produced) = (self.decompress.total_in(), out.len());
                 if out.len() == out.capacity() {
                     out.reserve((2 * out.len()).clamp(512, 1 << 20));
                 }
@@ -91,16 +98,20 @@ impl Inflater {
                 if out.len() > max {
                     return Err(InflateError::TooLarge);
                 }
-                let moved = self.decompress.total_in() > consumed || self.decompress.total_out() > produced;
+                let taken = self.decompress.total_in() - consumed;
+                done = usize::try_from(taken).map_or(input.len(), |taken| done + taken);
                 if status == Status::StreamEnd {
-                    // A final block ends the message, though its sender did not have to write one.
-                    return Ok(());
+                    // A final block does not end the message: its sender may go on with more blocks.
+                    if streams == STREAMS_MAX {
+                        return Err(InflateError::Corrupt);
+                    }
+                    self.decompress.reset(false);
+                    streams += 1;
                 }
-                let read = self.decompress.total_in() - before == input.len() as u64;
-                if read && out.len() < out.capacity() {
+                if done == input.len() && out.len() < out.capacity() {
                     break;
                 }
-                if !moved && out.len() < out.capacity() {
+                if taken == 0 && out.len() == produced && out.len() < out.capacity() {
                     return Err(InflateError::Corrupt);
                 }
             }
@@ -180,6 +191,22 @@ mod tests {
         assert_eq!(Inflater::default().inflate(&compressed, 1_000_000, &mut out), Err(InflateError::TooLarge));
         assert!(out.capacity() < 4_000_000);
         assert_eq!(Inflater::default().inflate(&[0xff; 50], 1000, &mut Vec::new()), Err(InflateError::Corrupt));
+    }
+
+    #[test]
+    fn a_message_goes_on_behind_a_final_block() {
+        let inflate = |compressed: &[u8]| {
+            let mut out = Vec::new();
+            Inflater::default().inflate(compressed, 100, &mut out).map(|()| out)
+        };
+        // The example of RFC 7692, section 7.2.3.4, once and twice.
+        let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        assert_eq!(inflate(&[&hello[..], &[0]].concat()), Ok(b"Hello".to_vec()));
+        assert_eq!(inflate(&[&hello[..], &hello, &[0]].concat()), Ok(b"HelloHello".to_vec()));
+        assert_eq!(inflate(&[&hello[..], &[0xff; 50]].concat()), Err(InflateError::Corrupt));
+        let empty = [0x03, 0x00];
+        assert_eq!(inflate(&[&empty.repeat(1000)[..], &[0]].concat()), Ok(Vec::new()));
+        assert_eq!(inflate(&empty.repeat(2000)), Err(InflateError::Corrupt));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Outgoing frames: built once, shared by every receiver with the same serializer and framing.
 
-use super::deflate::Deflater;
+use super::deflate::{Deflater, SCRATCH_KEPT_MAX};
 use crate::wamp::Serializer;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -87,6 +87,7 @@ impl FrameBuilder {
         let size = head.len() + body.map_or(0, Bytes::len);
         let text = serializer.is_text();
         self.scratch.clear();
+        self.scratch.shrink_to(SCRATCH_KEPT_MAX);
         let mut separator = None;
         match framing {
             Framing::Bare => {}
@@ -141,9 +142,12 @@ impl FrameBuilder {
         self.scratch.extend(separator);
         let compressed = self.deflater.compress(bits, &self.scratch);
         let opcode = if serializer.is_text() { OP_TEXT } else { OP_BINARY };
-        let mut frame = Vec::with_capacity(compressed.len() + 10);
-        header(opcode | RSV1, compressed.len(), &mut frame);
-        frame.extend_from_slice(compressed);
+        // What cannot be compressed would only grow.
+        let smaller = compressed.len() < self.scratch.len();
+        let (first, payload) = if smaller { (opcode | RSV1, compressed) } else { (opcode, &*self.scratch) };
+        let mut frame = Vec::with_capacity(payload.len() + 10);
+        header(first, payload.len(), &mut frame);
+        frame.extend_from_slice(payload);
         Frame::whole(&frame)
     }
 }
@@ -212,4 +216,25 @@ pub fn ping_frame(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     control(OP_PING, payload, &mut frame);
     frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_sent_uncompressed_and_large_scratch_is_released() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let noise: Bytes = (0..3 << 20).map(|_| random.u8(..)).collect::<Vec<u8>>().into();
+        let mut builder = FrameBuilder::default();
+        for batched in [false, true] {
+            let framing = Framing::WebSocket { batched, deflate: Some(15) };
+            let frame = builder.build(Serializer::Cbor, framing, b"", Some(&noise));
+            assert_eq!(frame.parts()[0][0], 0x80 | OP_BINARY);
+            assert_eq!(frame.len(), 10 + if batched { 4 } else { 0 } + noise.len());
+            let frame = builder.build(Serializer::Cbor, framing, &[0; 1000], None);
+            assert_eq!(frame.parts()[0][0], 0x80 | RSV1 | OP_BINARY);
+            assert!(builder.scratch.capacity() <= SCRATCH_KEPT_MAX);
+        }
+    }
 }

@@ -94,6 +94,7 @@ struct Request<'a> {
     host: bool,
     version: Option<&'a str>,
     key: Option<&'a str>,
+    key_repeated: bool,
     protocols: Vec<&'a str>,
     extensions: Vec<&'a str>,
 }
@@ -113,7 +114,7 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
         Err(_) => return refuse(400, "this is not an HTTP request"),
     };
     let target = request.path.unwrap_or_default();
-    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = path_of(target);
     let read = read_headers(request.headers);
     let get = request.method == Some("GET");
     if !get && request.method != Some("HEAD") {
@@ -136,6 +137,20 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     }
 }
 
+/// The path of a request's target, which may be a whole URI (RFC 9112, section 3.2.2).
+fn path_of(target: &str) -> &str {
+    let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
+    let origin = match scheme {
+        Some(scheme) => target[scheme.len()..].find(['/', '?']).map_or("/", |at| &target[scheme.len() + at..]),
+        None => target,
+    };
+    match origin.split(['?', '#']).next() {
+        Some("") if scheme.is_some() => "/",
+        path => path.unwrap_or_default(),
+    }
+}
+
 fn read_headers<'a>(headers: &[httparse::Header<'a>]) -> Request<'a> {
     let mut request = Request::default();
     for header in headers {
@@ -147,7 +162,7 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>]) -> Request<'a> {
             "connection" => request.connection_upgrade |= has("upgrade"),
             "host" => request.host = true,
             "sec-websocket-version" => request.version = Some(value),
-            "sec-websocket-key" => request.key = Some(value),
+            "sec-websocket-key" => request.key_repeated |= request.key.replace(value).is_some(),
             "sec-websocket-protocol" => request.protocols.extend(value.split(',').map(str::trim)),
             "sec-websocket-extensions" => request.extensions.push(value),
             _ => {}
@@ -169,9 +184,10 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Resul
         return refuse("the header 'Host' is missing");
     }
     let decoded = request.key.and_then(|key| data_encoding::BASE64.decode(key.as_bytes()).ok());
-    let key = request.key.filter(|_| decoded.is_some_and(|octets| octets.len() == 16));
+    let valid = !request.key_repeated && decoded.is_some_and(|octets| octets.len() == 16);
+    let key = request.key.filter(|_| valid);
     let Some(key) = key else {
-        return refuse("the header 'Sec-WebSocket-Key' must be 16 octets in base64");
+        return refuse("the header 'Sec-WebSocket-Key' must stand there once: 16 octets in base64");
     };
     let chosen = request.protocols.iter().find_map(|name| Some((*name, Subprotocol::from_name(name)?)));
     if chosen.is_none() && !echo {
@@ -238,6 +254,11 @@ mod tests {
         assert_eq!(status(&ask("GET /echo", &all(""))), 101);
         assert_eq!(status(&ask("GET /", &all("Sec-WebSocket-Protocol: wamp.3.json\r\n"))), 400);
         assert_eq!(status(&ask("GET /nowhere", &all(wamp))), 404);
+        for uri in ["http://x", "HTTP://x/", "https://x/ws?y", "http://x?y"] {
+            assert_eq!(status(&ask(&format!("GET {uri}"), &all(wamp))), 101, "{uri}");
+        }
+        assert_eq!(status(&ask("GET http://x/nowhere", &all(wamp))), 404);
+        assert_eq!(status(&ask("GET /", &all(&format!("{wamp}{KEY}")))), 400);
         assert_eq!(status(&ask("POST /", &all(wamp))), 405);
         assert_eq!(status(&ask("GET /", &format!("{BASE}{KEY}{wamp}Sec-WebSocket-Version: 8\r\n"))), 426);
         assert_eq!(status(&ask("GET /", &format!("{BASE}{wamp}Sec-WebSocket-Version: 13\r\n"))), 400);
