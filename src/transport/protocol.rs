@@ -43,7 +43,7 @@ impl Shared {
             options,
             message_bytes_max: config.message_bytes_max,
             inbound: Inbound::default(),
-            echoes: FrameBuilder::default(),
+            echoes: FrameBuilder::eager(),
             out: Vec::new(),
         }
     }

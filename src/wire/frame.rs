@@ -77,11 +77,19 @@ const COMPRESS_MIN: usize = 256;
 /// Builds frames; holds the buffer and the compressors that a shard shares among its connections.
 #[derive(Debug, Default)]
 pub struct FrameBuilder {
+    /// Compress whatever may be compressed, also where it does not pay.
+    eager: bool,
     scratch: Vec<u8>,
     deflater: Deflater,
 }
 
 impl FrameBuilder {
+    /// A builder that compresses every message for which compression was agreed: for tests of compression itself.
+    #[must_use]
+    pub fn eager() -> FrameBuilder {
+        FrameBuilder { eager: true, ..FrameBuilder::default() }
+    }
+
     /// The frame of one message: `head` and then `body` are its serialized octets.
     pub fn build(&mut self, serializer: Serializer, framing: Framing, head: &[u8], body: Option<&Bytes>) -> Frame {
         let size = head.len() + body.map_or(0, Bytes::len);
@@ -95,7 +103,7 @@ impl FrameBuilder {
             Framing::WebSocket { batched, deflate } => {
                 let delimiter = if text { 1 } else { 4 };
                 let size = size + if batched { delimiter } else { 0 };
-                if let Some(bits) = deflate.filter(|_| size >= COMPRESS_MIN) {
+                if let Some(bits) = deflate.filter(|_| size >= COMPRESS_MIN || self.eager) {
                     return self.compressed(serializer, batched, bits, head, body);
                 }
                 header(if text { OP_TEXT } else { OP_BINARY }, size, &mut self.scratch);
@@ -143,7 +151,7 @@ impl FrameBuilder {
         let compressed = self.deflater.compress(bits, &self.scratch);
         let opcode = if serializer.is_text() { OP_TEXT } else { OP_BINARY };
         // What cannot be compressed would only grow.
-        let smaller = compressed.len() < self.scratch.len();
+        let smaller = self.eager || compressed.len() < self.scratch.len();
         let (first, payload) = if smaller { (opcode | RSV1, compressed) } else { (opcode, &*self.scratch) };
         let mut frame = Vec::with_capacity(payload.len() + 10);
         header(first, payload.len(), &mut frame);
