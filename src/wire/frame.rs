@@ -218,14 +218,6 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     frame
 }
 
-/// A ping; its payload, at most 125 octets, comes back in a pong.
-#[must_use]
-pub fn ping_frame(payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    control(OP_PING, payload, &mut frame);
-    frame
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
