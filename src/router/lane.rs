@@ -43,8 +43,12 @@ impl Shard {
                 self.deliver_parked(conn, subscription, generation, &publication);
             }
             Arrival::Invoke(invoke) => self.invoke(conn, *invoke),
+            Arrival::Part(part) => self.invoke_part(conn, *part),
             Arrival::Return(back) => self.take_return(conn, *back),
-            Arrival::Unregistered { procedure, request } => self.unregistered(conn, procedure, request),
+            Arrival::Unregistered { subject, request } => self.unregistered(conn, subject, request),
+            Arrival::RegistrationRevoked { subject, revocation } => {
+                self.registration_revoked(conn, &subject, revocation);
+            }
         }
     }
 }

@@ -97,6 +97,7 @@ impl World {
                     index,
                     shards: scenario.shards,
                     seed: rng.u64(..),
+                    epoch: Duration::from_secs(1_700_000_000),
                     realms: realms.clone(),
                     limits: Limits::default(),
                     agent: "simulated".into(),

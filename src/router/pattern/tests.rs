@@ -102,6 +102,7 @@ fn the_best_registration_of_the_specification() {
         ("a2.b2.c2.d2.e2", &[]),
     ] {
         assert_eq!(wildcards(&wildcard, procedure), found, "{procedure}");
+        assert_eq!(wildcard.best_match(procedure), found.first(), "{procedure}");
     }
     for procedure in ["a1.b2.c55.d4.e5", "a1.b2.c88.d4.e5.f6.g7", "a2.b2.c2.d2.e2"] {
         assert_eq!(prefix.longest_match(procedure), None, "{procedure}");

@@ -4,6 +4,7 @@ use super::elements::read;
 use super::{TranscodeError, cbor, json, msgpack, tree};
 use crate::wamp::{Raw, Serializer, Shape, Value};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// Something that a serialization cannot say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,26 +20,31 @@ pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
     if raw.serializer == to {
         return Ok(raw.clone());
     }
-    let mut out = Vec::with_capacity(raw.bytes.len() + raw.bytes.len() / 4);
+    let error = |why: String| TranscodeError(format!("from {} to {}: {why}", raw.serializer.name(), to.name()).into());
+    let values = values(raw).map_err(|why| error(why.0.into()))?;
+    assemble(&values, raw.shape, to, raw.bytes.len() + raw.bytes.len() / 4).map_err(|why| error(why.0))
+}
+
+/// The elements of payload as values.
+///
+/// # Errors
+/// An element cannot be read.
+pub(super) fn values(raw: &Raw) -> Result<SmallVec<[Value; 2]>, TranscodeError> {
+    let mut values = SmallVec::new();
     let mut rest = &raw.bytes[..];
-    for element in 0..raw.shape.elements() {
-        let error =
-            |why: String| TranscodeError(format!("from {} to {}: {why}", raw.serializer.name(), to.name()).into());
+    let error = |why: super::DecodeError| TranscodeError(why.0);
+    for _ in 0..raw.shape.elements() {
         let length = match raw.serializer {
             Serializer::Json => json::first_value(rest),
             Serializer::MsgPack => msgpack::first_value(rest),
             Serializer::Cbor => cbor::first_value(rest),
         };
-        let length = length.map_err(|why| error(why.to_string()))?;
+        let length = length.map_err(error)?;
         let value = match raw.serializer {
             Serializer::Json => tree::read(&rest[..length]),
             serializer => read(serializer, &rest[..length]),
         };
-        let value = value.map_err(|why| error(why.to_string()))?;
-        if to == Serializer::Json && element > 0 {
-            out.push(b',');
-        }
-        write(&value, raw.shape, to, &mut out).map_err(|why| error(why.0))?;
+        values.push(value.map_err(error)?);
         rest = &rest[length..];
         if raw.serializer == Serializer::Json {
             // The comma before the next element, with the white space around it.
@@ -46,10 +52,22 @@ pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
             rest = &rest[skip.unwrap_or(rest.len())..];
         }
     }
+    Ok(values)
+}
+
+/// Payload of these elements, which the shape fits.
+pub(super) fn assemble(values: &[Value], shape: Shape, to: Serializer, capacity: usize) -> Result<Raw, Unsayable> {
+    let mut out = Vec::with_capacity(capacity);
+    for (at, value) in values.iter().enumerate() {
+        if to == Serializer::Json && at > 0 {
+            out.push(b',');
+        }
+        write(value, shape, to, &mut out)?;
+    }
     if to == Serializer::Json {
         out.push(b']');
     }
-    Ok(Raw { serializer: to, shape: raw.shape, bytes: Bytes::from(out) })
+    Ok(Raw { serializer: to, shape, bytes: Bytes::from(out) })
 }
 
 fn write(value: &Value, shape: Shape, to: Serializer, out: &mut Vec<u8>) -> Result<(), Unsayable> {
