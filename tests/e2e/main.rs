@@ -7,6 +7,7 @@ mod cli;
 mod hostile;
 mod ordering;
 mod protocol;
+mod publish_options;
 mod pubsub;
 mod rawsocket;
 mod rpc;
