@@ -10,6 +10,7 @@ mod protocol;
 mod publish_options;
 mod pubsub;
 mod rawsocket;
+mod registrations;
 mod rpc;
 mod session;
 mod transcode;

@@ -1,11 +1,13 @@
 //! Requests with options, messages with their details, and calls of the router's own procedures.
 
-use super::client::{Client, extend, id};
+use super::client::{Client, Incoming, extend, id};
+use super::raw::PATIENCE;
 use super::value::Value;
 use super::wire::Wire;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// An EVENT.
 #[derive(Debug)]
@@ -25,6 +27,19 @@ pub struct Invocation {
     pub details: BTreeMap<String, Value>,
     /// The elements after the details.
     pub payload: Vec<Value>,
+}
+
+impl Invocation {
+    #[track_caller]
+    fn read(message: &[Value]) -> Invocation {
+        assert_eq!(message[0].uint(), 68, "{message:?}");
+        Invocation {
+            request: id(&message[1]),
+            registration: id(&message[2]),
+            details: message[3].dict().clone(),
+            payload: message[4..].to_vec(),
+        }
+    }
 }
 
 impl Client {
@@ -111,13 +126,7 @@ impl Client {
     /// The next message must be an INVOCATION.
     #[track_caller]
     pub fn invocation(&mut self) -> Invocation {
-        let message = self.expect(68);
-        Invocation {
-            request: id(&message[1]),
-            registration: id(&message[2]),
-            details: message[3].dict().clone(),
-            payload: message[4..].to_vec(),
-        }
+        Invocation::read(&self.recv())
     }
 
     /// The next message must be a RESULT of this request. Gives its details and payload elements.
@@ -170,4 +179,20 @@ impl Client {
         assert_eq!(results.len(), 1, "{results:?}");
         results[0].clone()
     }
+}
+
+/// The first of these clients to get a message, which must be an INVOCATION.
+#[track_caller]
+pub fn invoked(callees: &mut [Client]) -> (usize, Invocation) {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        for (index, callee) in callees.iter_mut().enumerate() {
+            match callee.poll(Duration::from_millis(1)) {
+                Incoming::Nothing => {}
+                Incoming::Message(message) => return (index, Invocation::read(&message)),
+                end => panic!("{end:?} in place of an invocation"),
+            }
+        }
+    }
+    panic!("nobody is invoked");
 }
