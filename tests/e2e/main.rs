@@ -13,6 +13,7 @@ mod rawsocket;
 mod registrations;
 mod rpc;
 mod session;
+mod sharing;
 mod transcode;
 mod websocket;
 
