@@ -12,6 +12,7 @@ mod publish_options;
 mod pubsub;
 mod rawsocket;
 mod registrations;
+mod rerouting;
 mod rpc;
 mod session;
 mod sharing;
