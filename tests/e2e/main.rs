@@ -4,13 +4,18 @@
 mod support;
 
 mod cli;
+mod concurrency;
 mod hostile;
 mod ordering;
 mod protocol;
+mod publish_options;
 mod pubsub;
 mod rawsocket;
+mod registrations;
+mod rerouting;
 mod rpc;
 mod session;
+mod sharing;
 mod transcode;
 mod websocket;
 

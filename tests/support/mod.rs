@@ -10,11 +10,13 @@
 pub mod client;
 pub mod install;
 pub mod raw;
+pub mod request;
 pub mod router;
 pub mod value;
 pub mod wire;
 
 pub use client::Client;
+pub use request::{Event, Invocation};
 pub use router::Router;
 pub use value::Value;
 pub use wire::{Serializer, Transport, Wire};
