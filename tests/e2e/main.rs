@@ -7,6 +7,7 @@ mod cli;
 mod concurrency;
 mod hostile;
 mod ordering;
+mod progress;
 mod protocol;
 mod publish_options;
 mod pubsub;
@@ -44,12 +45,44 @@ macro_rules! on_every_wire {
 }
 pub(crate) use on_every_wire;
 
+/// As `on_every_wire`, with all wires at the same time: for tests that wait.
+macro_rules! on_wires_at_once {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn shards_1() {
+                crate::wires_at_once(crate::SHARDS[0], super::$name);
+            }
+
+            #[test]
+            fn shards_4() {
+                crate::wires_at_once(crate::SHARDS[1], super::$name);
+            }
+        }
+    )*};
+}
+pub(crate) use on_wires_at_once;
+
 fn each_wire(shards: u16, test: fn(&Router, Wire)) {
     let router = Router::shared(shards);
     for wire in Wire::all() {
         let _context = Context(wire);
         test(&router, wire);
     }
+    assert_eq!(router.try_wait(), None, "the router still runs");
+}
+
+fn wires_at_once(shards: u16, test: fn(&Router, Wire)) {
+    let router = Router::shared(shards);
+    thread::scope(|scope| {
+        for wire in Wire::all() {
+            let router = &router;
+            scope.spawn(move || {
+                let _context = Context(wire);
+                test(router, wire);
+            });
+        }
+    });
     assert_eq!(router.try_wait(), None, "the router still runs");
 }
 
