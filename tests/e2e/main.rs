@@ -14,6 +14,7 @@ mod pubsub;
 mod rawsocket;
 mod registrations;
 mod rerouting;
+mod results;
 mod rpc;
 mod session;
 mod sharing;
