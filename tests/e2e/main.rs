@@ -9,6 +9,7 @@ mod concurrency;
 mod hostile;
 mod meta;
 mod meta_session;
+mod meta_subscription;
 mod ordering;
 mod progress;
 mod protocol;
