@@ -8,6 +8,7 @@ mod cli;
 mod concurrency;
 mod hostile;
 mod meta;
+mod meta_registration;
 mod meta_session;
 mod meta_subscription;
 mod ordering;
