@@ -23,6 +23,7 @@ mod results;
 mod rpc;
 mod session;
 mod sharing;
+mod testament;
 mod transcode;
 mod websocket;
 
