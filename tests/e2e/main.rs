@@ -20,6 +20,7 @@ mod rawsocket;
 mod registrations;
 mod rerouting;
 mod results;
+mod retained;
 mod rpc;
 mod session;
 mod sharing;
