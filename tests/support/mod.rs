@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod install;
+pub mod monitor;
 pub mod raw;
 pub mod request;
 pub mod router;
@@ -16,6 +17,7 @@ pub mod value;
 pub mod wire;
 
 pub use client::Client;
+pub use monitor::Monitor;
 pub use request::{Event, Invocation};
 pub use router::Router;
 pub use value::Value;
