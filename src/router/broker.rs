@@ -3,14 +3,16 @@
 
 use super::deliver::{Member, Members};
 use super::effect::ConnId;
+use super::frames::Class;
 use super::peer::{Ask, Revocation, ShardMsg};
+use super::retained::Marker;
 use super::session::Subscription;
 use super::shard::Shard;
 use super::subject::{self, Subject};
 use crate::session::options::SubscribeOptions;
 use crate::wamp::message::{Subscribe, Subscribed, Unsubscribe, Unsubscribed};
 use crate::wamp::{Dict, Message, MessageType, RequestId, SessionId, SubscriptionId, error};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 impl Shard {
     pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe) {
@@ -37,16 +39,21 @@ impl Shard {
         let subject = Subject { realm, policy: options.policy, uri: topic };
         let Some(session) = self.session_at(conn) else { return };
         match session.subscriptions.get_mut(&subject) {
-            Some(Subscription::Active { id, .. }) => {
-                let (class, subscription) = (session.class, *id);
+            Some(Subscription::Active { id, generation, .. }) => {
+                let (class, subscription, generation) = (session.class, *id, *generation);
                 let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
+                if options.get_retained {
+                    self.await_retained(conn, subject, subscription, generation, SmallVec::new());
+                }
             }
-            Some(Subscription::Pending(requests)) => {
+            Some(Subscription::Pending { requests, retained }) => {
                 requests.push(request);
+                *retained |= options.get_retained;
                 session.open.insert(request, ());
             }
             None => {
-                session.subscriptions.insert(subject.clone(), Subscription::Pending(smallvec![request]));
+                let pending = Subscription::Pending { requests: smallvec![request], retained: options.get_retained };
+                session.subscriptions.insert(subject.clone(), pending);
                 session.open.insert(request, ());
                 let id = session.id;
                 self.ask(Ask::Subscribe(id, subject.clone()), &subject);
@@ -69,19 +76,45 @@ impl Shard {
         let position = u32::try_from(members.list.len()).expect("connections are numbered by u32");
         let Some(record) = self.conns[conn.0 as usize].session() else { return };
         let class = record.class;
-        let active = Subscription::Active { id, position, generation };
-        let Some(Subscription::Pending(requests)) = record.subscriptions.insert(subject.clone(), active) else {
+        let active = Subscription::Active { id, position, generation, skips: None };
+        let Some(Subscription::Pending { requests, retained }) = record.subscriptions.insert(subject.clone(), active)
+        else {
             debug_assert!(false, "a home confirmed a subscription that was not asked for");
             return;
         };
-        members.list.push(Member { conn, generation, class });
+        members.list.push(Member { conn, generation, class, skips: false });
+        if retained {
+            return self.await_retained(conn, subject, id, generation, requests);
+        }
+        self.acknowledge_subscription(conn, class, requests, id);
+        self.ask(Ask::Subscribed(session, id), &subject);
+    }
+
+    fn await_retained(
+        &mut self,
+        conn: ConnId,
+        subject: Subject,
+        subscription: SubscriptionId,
+        generation: u32,
+        requests: SmallVec<[RequestId; 2]>,
+    ) {
+        let missing = self.homes_of(&subject);
+        self.want_retained(conn, Marker { subject, subscription, generation, requests, missing, states: Vec::new() });
+    }
+
+    pub(super) fn acknowledge_subscription(
+        &mut self,
+        conn: ConnId,
+        class: Class,
+        requests: SmallVec<[RequestId; 2]>,
+        subscription: SubscriptionId,
+    ) {
         for request in requests {
             if let Some(record) = self.session_at(conn) {
                 record.open.remove(&request);
             }
-            let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription: id }));
+            let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
         }
-        self.ask(Ask::Subscribed(session, id), &subject);
     }
 
     pub(super) fn unsubscribe(&mut self, conn: ConnId, unsubscribe: &Unsubscribe) {

@@ -87,6 +87,10 @@ pub enum Rule {
     OneLane,
     /// R8: UNREGISTERED goes through the lane.
     UnregisteredThroughLane,
+    /// G11: the home answers those who want retained events when what was sent before has arrived.
+    RetainedMark,
+    /// G11: what has been published before a retained event is skipped behind it.
+    RetainedSkip,
     /// R10: nothing is published about a session before its joining has arrived.
     JoinedFirst,
     /// R11: what is published about a subscription or registration waits for its acknowledgement.

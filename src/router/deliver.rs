@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) conn: ConnId,
     pub(super) generation: u32,
     pub(super) class: Class,
+    /// Its session may have had some events already, as retained events.
+    pub(super) skips: bool,
 }
 
 impl Members {
@@ -53,11 +55,19 @@ impl Shard {
     pub(super) fn deliver(&mut self, subscription: SubscriptionId, publication: &Arc<Publication>) {
         let excluded = publication.excluded.and_then(|session| self.sessions.get(&session).copied());
         // Whoever had the subscription when the event was sent here may have left meanwhile.
-        let Some(members) = self.members.remove(&subscription) else { return };
+        let Some(mut members) = self.members.remove(&subscription) else { return };
         let pattern = members.subject.policy != MatchPolicy::Exact;
         let audience = publication.audience();
         self.frames.next_message();
-        for member in &members.list {
+        let Members { subject, list } = &mut members;
+        for member in list {
+            if member.skips {
+                let (skipped, more) = self.skipped(member.conn, subject, publication);
+                member.skips = more;
+                if skipped {
+                    continue;
+                }
+            }
             if Some(member.conn) == excluded
                 || (audience.is_some() && !self.admits(member.conn, publication))
                 || (self.lanes_busy > 0 && self.parked(member, subscription, publication))

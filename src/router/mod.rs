@@ -26,9 +26,12 @@ pub mod peer;
 mod publish;
 mod replica;
 mod request;
+mod retained;
 mod session;
 pub mod shard;
+mod store;
 pub mod subject;
+mod table;
 mod timers;
 mod waiting;
 

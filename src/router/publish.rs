@@ -9,7 +9,7 @@ use crate::session::options::{PublishOptions, Refused, append};
 use crate::session::{Disclosure, Identity, RealmIndex};
 use crate::wamp::message::{Publish, Published};
 use crate::wamp::{
-    Dict, MatchPolicy, Message, MessageType, Payload, PublicationId, SessionId, SubscriptionId, Uri, error,
+    Dict, MatchPolicy, Message, MessageType, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri, error,
 };
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -43,8 +43,10 @@ impl Shard {
         }
         let publication = self.publication(conn, publisher, realm, options, topic, payload);
         let id = publication.id;
-        self.route(realm, publication);
-        if acknowledge {
+        let homes = self.route(realm, publication, acknowledge.then_some((publisher, request)));
+        if acknowledge && homes > 0 {
+            self.acknowledge_when_kept(publisher, request, id, homes);
+        } else if acknowledge {
             let _ = self.send(conn, class, &Message::Published(Published { request, publication: id }));
         }
     }
@@ -64,8 +66,8 @@ impl Shard {
             Some(identity) => self.event_details(realm, publisher, &identity, &options, &topic),
             None => Dict::new(),
         };
-        let extras = (!details.is_empty() || options.audience.is_some())
-            .then(|| Box::new(Extras { details, audience: options.audience }));
+        let extras = (!details.is_empty() || options.audience.is_some() || options.retain)
+            .then(|| Box::new(Extras { details, audience: options.audience, retain: options.retain }));
         self.new_publication(excluded, topic, payload, extras)
     }
 
@@ -106,8 +108,14 @@ impl Shard {
         Publication { id, stamp, excluded, topic, payload, extras }
     }
 
-    /// Sends a publication to every shard that has subscribers.
-    pub(super) fn route(&mut self, realm: RealmIndex, publication: Publication) {
+    /// Sends a publication to every shard that has subscribers, and to the homes that keep it; gives how many of these
+    /// report that they have.
+    pub(super) fn route(
+        &mut self,
+        realm: RealmIndex,
+        publication: Publication,
+        report: Option<(SessionId, RequestId)>,
+    ) -> u16 {
         let mut targets: SmallVec<[(u16, SmallVec<[SubscriptionId; 2]>); 8]> = SmallVec::new();
         self.replica.matching(realm, &publication.topic, |interest| {
             for shard in interest.shards.iter() {
@@ -121,12 +129,16 @@ impl Shard {
             let shards = self.config.shards;
             targets.retain(|(shard, _)| eligible.iter().any(|session| shard_of(*session, shards) == *shard));
         }
-        if !targets.is_empty() {
-            let publication = Arc::new(publication);
-            for (shard, subscriptions) in targets {
-                self.send_peer(shard, ShardMsg::Event(publication.clone(), subscriptions));
-            }
+        let kept = self.is_kept(realm, &publication);
+        if targets.is_empty() && !kept {
+            return 0;
         }
+        let publication = Arc::new(publication);
+        let homes = if kept { self.keep(realm, &publication, report) } else { 0 };
+        for (shard, subscriptions) in targets {
+            self.send_peer(shard, ShardMsg::Event(publication.clone(), subscriptions));
+        }
+        homes
     }
 
     /// Refuses to disclose who asks for it where that is denied.

@@ -7,6 +7,7 @@ use super::invocation::Invocation;
 use super::map::{Hashing, Map};
 use super::meta::testament::Testaments;
 use super::peer::{Answer, CallRef, Invoke, Part, Publication, Return, Revocation};
+use super::retained::{Marker, Skips};
 use super::subject::Subject;
 use crate::session::features::ClientFeatures;
 use crate::session::{Identity, RealmIndex, RequestIds};
@@ -48,7 +49,11 @@ pub(super) struct Joining {
 #[derive(Debug)]
 pub(super) enum Subscription {
     /// The home has been asked on behalf of these requests.
-    Pending(SmallVec<[RequestId; 2]>),
+    Pending {
+        requests: SmallVec<[RequestId; 2]>,
+        /// One of them wants retained events.
+        retained: bool,
+    },
     /// The session gets events.
     Active {
         id: SubscriptionId,
@@ -56,6 +61,8 @@ pub(super) enum Subscription {
         position: u32,
         /// Tells this subscription from earlier ones of the same subject.
         generation: u32,
+        /// Events that are on their way and have been had already, as retained events.
+        skips: Option<Box<Skips>>,
     },
 }
 
@@ -100,6 +107,7 @@ pub(super) type Lane = VecDeque<Arrival>;
 #[derive(Debug)]
 pub(super) enum Arrival {
     Event { subscription: SubscriptionId, generation: u32, publication: Arc<Publication> },
+    Retained(Box<Marker>),
     Invoke(Box<Invoke>),
     Part(Box<Part>),
     Return(Box<Return>),

@@ -10,14 +10,15 @@ use super::index::ShardIndex;
 use super::lifecycle::{Conn, Departing};
 use super::map::{Hashing, Map};
 use super::meta::job::Jobs;
-use super::peer::{Answer, Ask, LogEntry, ShardMsg};
+use super::peer::{Answer, Ask, LogEntry, ShardMsg, Store};
 use super::replica::Replica;
 use super::session::Session;
+use super::store::{Histories, Unacknowledged, presets};
 use super::timers::CallTimers;
 use super::waiting;
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::id::ID_MAX;
-use crate::wamp::{Message, RegistrationId, SessionId, SubscriptionId};
+use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -52,6 +53,11 @@ pub struct Shard {
     pub(super) barrier: Barrier<Answer>,
     pub(super) frames: Frames,
     pub(super) counters: Counters,
+    pub(super) histories: Histories,
+    /// Publishers that wait until their publication has been kept.
+    pub(super) unacknowledged: Map<(SessionId, RequestId), Unacknowledged>,
+    /// The last publication of each shard that has come here.
+    pub(super) heard: Vec<u64>,
     /// The present time, since the start of time.
     pub(super) now: Duration,
     pub(super) publication_serial: u64,
@@ -79,16 +85,20 @@ impl Shard {
     #[must_use]
     pub fn new(config: ShardConfig) -> Shard {
         let hashing = Hashing::new(config.seed);
+        let presets = presets(&config);
         Shard {
             random: fastrand::Rng::with_seed(config.seed),
             conns: Vec::new(),
             sessions: hashing.map(),
             members: hashing.map(),
-            home: Home::new(config.index, config.shards, hashing.clone()),
+            home: Home::new(&config, &presets, hashing.clone()),
             replica: Replica::new(config.realms.len(), &hashing),
             barrier: Barrier::new(config.shards),
             frames: Frames::default(),
             counters: Counters::default(),
+            histories: Histories::new(&presets, config.realms.len(), &hashing),
+            unacknowledged: hashing.map(),
+            heard: vec![0; usize::from(config.shards)],
             now: Duration::ZERO,
             publication_serial: 0,
             call_serial: 0,
@@ -182,10 +192,12 @@ impl Shard {
     fn handle_peer(&mut self, from: ShardIndex, message: ShardMsg) {
         match message {
             ShardMsg::Event(publication, subscriptions) => {
+                self.heard[usize::from(from)] = publication.stamp.serial;
                 for subscription in subscriptions {
                     self.deliver(subscription, &publication);
                 }
             }
+            ShardMsg::Store(store) => self.arrive_store(from, *store),
             ShardMsg::Invoke(invoke) => self.arrive_invoke(invoke),
             ShardMsg::Part(part) => self.arrive_part(part),
             ShardMsg::Return(back) => self.arrive_return(back),
@@ -208,6 +220,12 @@ impl Shard {
     fn arrive_ask(&mut self, from: ShardIndex, ask: Ask) {
         let mut out = Outbox::default();
         self.home.ask(self.config.epoch + self.now, from, ask, &mut out);
+        self.decide(out);
+    }
+
+    fn arrive_store(&mut self, from: ShardIndex, store: Store) {
+        let mut out = Outbox::default();
+        self.home.store(self.config.epoch + self.now, from, store, &mut out);
         self.decide(out);
     }
 
@@ -236,7 +254,12 @@ impl Shard {
     pub(super) fn arrive_answer(&mut self, home: ShardIndex, answer: Answer) {
         let unless_broken = |rule, position| if self.config.keeps(rule) { position } else { 0 };
         let position = match &answer {
-            Answer::Unsubscribed(..) | Answer::RegisterRefused(..) | Answer::Joined(_) => 0,
+            Answer::Unsubscribed(..)
+            | Answer::RegisterRefused(..)
+            | Answer::Joined(_)
+            | Answer::Stored(..)
+            | Answer::Retained { .. } => 0,
+            Answer::RetainedReadable(position) => *position,
             Answer::SubscriptionRevoked { position, .. }
             | Answer::Subscribed { position, .. }
             | Answer::Registered { position, .. } => unless_broken(Rule::AckAfterAllApplied, *position),
@@ -275,6 +298,11 @@ impl Shard {
             Answer::RegistrationRevoked { session, subject, revocation, .. } => {
                 self.arrive_registration_revoked(session, subject, revocation);
             }
+            Answer::RetainedReadable(_) => self.retained_readable(),
+            Answer::Retained { session, subject, generation, state } => {
+                self.arrive_retained(session, &subject, generation, state);
+            }
+            Answer::Stored(session, request) => self.stored(session, request),
             Answer::Left(session, _) => self.left(session),
             Answer::Joined(session) => self.joined(session),
         }
@@ -327,6 +355,7 @@ impl Shard {
             && self.lanes_busy == 0
             && self.waiting.is_empty()
             && self.jobs.is_empty()
+            && self.unacknowledged.is_empty()
             && self.departing.is_empty()
             && self.call_timers.is_empty()
             && self.own.is_empty()

@@ -100,6 +100,8 @@ impl ClientFeatures {
 
 /// Features of the broker, by their specified names. A feature stands here when it works.
 pub const BROKER_FEATURES: &[&str] = &[
+    "event_history",
+    "event_retention",
     "pattern_based_subscription",
     "payload_passthru_mode",
     "publication_trustlevels",

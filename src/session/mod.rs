@@ -7,9 +7,11 @@ pub mod identity;
 pub mod options;
 pub mod realm;
 pub mod requests;
+pub mod storage;
 
 pub use admission::{Admission, Refusal};
 pub use audience::Audience;
 pub use identity::Identity;
 pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;
+pub use storage::{HistoryRule, RetainedLimits};

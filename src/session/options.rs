@@ -42,9 +42,12 @@ impl Passthru {
     /// Reads the options or details of a message.
     ///
     /// # Errors
-    /// `ppt_scheme` is no string.
+    /// One of the `ppt_*` attributes that the specification knows is no string.
     pub fn read(options: &Dict) -> Result<Passthru, WrongType> {
         let ours = |key: &str| key.starts_with("ppt_") || key.starts_with("enc_");
+        for key in ["ppt_serializer", "ppt_cipher", "ppt_keyid"] {
+            options.str(key)?;
+        }
         let attributes = options.iter().filter(|(key, _)| ours(key)).map(|(key, value)| (key.into(), value.clone()));
         let announced_only = options.str("ppt_scheme")?.is_some_and(|scheme| !scheme.is_empty());
         Ok(Passthru { attributes: attributes.collect(), announced_only })
@@ -197,9 +200,12 @@ impl RegisterOptions {
                 (error::INVALID_ARGUMENT, format!("invoke must be one of {known}, not {name:?}"))
             })?,
         };
-        let concurrency = options.uint("concurrency")?.unwrap_or(0);
-        let concurrency = u32::try_from(concurrency)
-            .map_err(|_| (error::INVALID_ARGUMENT, format!("concurrency {concurrency} is too large")))?;
+        let concurrency = match options.uint("concurrency")? {
+            None => 0,
+            Some(limit) => u32::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
+                (error::INVALID_ARGUMENT, format!("concurrency must be from 1 to {}, not {limit}", u32::MAX))
+            })?,
+        };
         Ok(RegisterOptions {
             policy: match_policy(options)?,
             invoke,
@@ -244,8 +250,11 @@ impl CallOptions {
             Some("partition") => {
                 return Err((error::INVALID_ARGUMENT, "runmode partition needs an rkey".to_string()).into());
             }
+            Some("all") => {
+                return Err((error::OPTION_NOT_ALLOWED, "runmode all is not supported".to_string()).into());
+            }
             Some(other) => {
-                return Err((error::OPTION_NOT_ALLOWED, format!("runmode {other:?} is not supported")).into());
+                return Err((error::INVALID_ARGUMENT, format!("runmode must be partition, not {other:?}")).into());
             }
         };
         Ok(CallOptions {
@@ -310,6 +319,7 @@ mod tests {
         assert_eq!(refused(read("invoke", "all".into())), error::INVALID_ARGUMENT);
         assert_eq!(refused(read("match", "regex".into())), error::INVALID_ARGUMENT);
         assert_eq!(refused(read("concurrency", Value::from(1_u64 << 40))), error::INVALID_ARGUMENT);
+        assert_eq!(refused(read("concurrency", Value::Int(0))), error::INVALID_ARGUMENT);
         assert!(matches!(read("concurrency", Value::Int(-1)), Err(Unfit::Breach(_))));
     }
 
@@ -321,5 +331,6 @@ mod tests {
         assert_eq!(read(&partition.with("rkey", "k")).expect("complete").rkey.as_deref(), Some("k"));
         assert_eq!(read(&Dict::new().with("rkey", "k")).expect("ignored").rkey, None);
         assert_eq!(refused(read(&Dict::new().with("runmode", "all"))), error::OPTION_NOT_ALLOWED);
+        assert_eq!(refused(read(&Dict::new().with("runmode", "some"))), error::INVALID_ARGUMENT);
     }
 }

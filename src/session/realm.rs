@@ -1,5 +1,6 @@
 //! Realms: routing namespaces that do not see each other.
 
+use super::storage::{HistoryRule, RetainedLimits};
 use crate::wamp::{MatchPolicy, Uri, UriRules};
 
 /// The position of a realm in the list that every shard has.
@@ -19,6 +20,13 @@ pub struct RealmConfig {
     pub reserved: Vec<Uri>,
     /// Whether publishers and callers are made known to receivers.
     pub disclosure: Disclosure,
+    /// Limits of retained events.
+    pub retained: RetainedLimits,
+    /// Topics whose events are kept.
+    pub history: Vec<HistoryRule>,
+    /// `wamp.subscription.get_events` gives one list of events, newest first, as Crossbar.io does. Otherwise each
+    /// event is an argument of the result, oldest first, as the specification has it.
+    pub history_as_one_list: bool,
     /// Trust levels of publications and calls; the first rule that applies counts, none means no trust level.
     pub trust_levels: Vec<TrustRule>,
 }
@@ -50,7 +58,7 @@ pub struct TrustRule {
 }
 
 impl RealmConfig {
-    /// A realm with loose URIs and any request ids, disclosure on request and no trust levels.
+    /// A realm with loose URIs and any request ids, disclosure on request, no history and no trust levels.
     #[must_use]
     pub fn new(name: &str) -> RealmConfig {
         RealmConfig {
@@ -59,6 +67,9 @@ impl RealmConfig {
             strict: false,
             reserved: Vec::new(),
             disclosure: Disclosure::default(),
+            retained: RetainedLimits::default(),
+            history: Vec::new(),
+            history_as_one_list: false,
             trust_levels: Vec::new(),
         }
     }

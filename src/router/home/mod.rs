@@ -1,15 +1,20 @@
 //! The home of subjects: the one place where their ids, members and the interest of shards are decided.
 
+mod history;
 mod procedures;
+mod retained;
 mod topics;
 
 use self::procedures::Procedure;
+use self::retained::{Readers, Retained};
 use self::topics::Topic;
+use super::config::{Rule, ShardConfig};
 use super::index::ShardIndex;
 use super::map::{Hashing, Map};
 use super::meta::event::MetaEvent;
 use super::peer::{Answer, Ask, Departure, LogEntry, ShardMsg};
-use super::subject::Subject;
+use super::store::Preset;
+use super::subject::{self, Subject};
 use crate::wamp::{RegistrationId, SessionId, SubscriptionId};
 use std::time::Duration;
 
@@ -29,6 +34,13 @@ pub(super) struct Home {
     topic_ids: Map<Subject, SubscriptionId>,
     procedures: Map<RegistrationId, Procedure>,
     procedure_ids: Map<Subject, RegistrationId>,
+    retained: Vec<Retained>,
+    readers: Readers,
+    /// The last publication of each shard that came to be kept.
+    stored: Vec<u64>,
+    /// Broken rules, see [`Rule`].
+    skip_mark: bool,
+    announce_early: bool,
     hashing: Hashing,
 }
 
@@ -56,8 +68,9 @@ impl Outbox {
 }
 
 impl Home {
-    pub(super) fn new(index: ShardIndex, shards: ShardIndex, hashing: Hashing) -> Home {
-        Home {
+    pub(super) fn new(config: &ShardConfig, presets: &[Preset], hashing: Hashing) -> Home {
+        let (index, shards) = (config.index, config.shards);
+        let mut home = Home {
             index,
             shards,
             log: 0,
@@ -67,8 +80,16 @@ impl Home {
             topic_ids: hashing.map(),
             procedures: hashing.map(),
             procedure_ids: hashing.map(),
+            retained: config.realms.iter().map(|realm| Retained::new(realm.retained, shards)).collect(),
+            readers: Readers::default(),
+            stored: vec![0; usize::from(shards)],
+            skip_mark: !config.keeps(Rule::RetainedMark),
+            announce_early: !config.keeps(Rule::AnnouncedAfterAck),
             hashing,
-        }
+        };
+        let own = |preset: &&Preset| subject::home(preset.subject.realm, &preset.subject.uri, shards) == index;
+        presets.iter().filter(own).for_each(|preset| home.preset(config.epoch, preset));
+        home
     }
 
     /// Handles a wish from a session of shard `from`. `time` is the time since 1970.
@@ -76,6 +97,7 @@ impl Home {
         match ask {
             Ask::Subscribe(session, subject) => self.subscribe(time, from, session, subject, out),
             Ask::Subscribed(session, id) => self.announce_subscriber(session, id, out),
+            Ask::Retained(request) => self.read_retained(from, request, out),
             Ask::Unsubscribe(session, subject, request) => {
                 self.drop_member(session, &subject, out);
                 out.answer(from, Answer::Unsubscribed(session, request));
@@ -130,19 +152,24 @@ impl Home {
 
     /// Ids of different homes differ by construction: they have different remainders.
     fn next_id(&mut self) -> u64 {
-        let id = self.ids * u64::from(self.shards) + u64::from(self.index) + 1;
         self.ids += 1;
-        id
+        nth_id(self.ids - 1, self.index, self.shards)
     }
 
     /// True if no session is a member or callee of anything here.
     #[cfg(any(test, feature = "sim"))]
     pub(super) fn is_empty(&self) -> bool {
-        self.topics.is_empty()
-            && self.topic_ids.is_empty()
+        self.topics.values().all(Topic::is_unused)
+            && self.topics.len() == self.topic_ids.len()
+            && self.readers.is_empty()
             && self.procedures.is_empty()
             && self.procedure_ids.is_empty()
     }
+}
+
+/// The id that a home gives as the `nth`, counted from 0.
+pub(super) fn nth_id(nth: u64, home: ShardIndex, shards: ShardIndex) -> u64 {
+    nth * u64::from(shards) + u64::from(home) + 1
 }
 
 /// The home that has given an id, if any can have.

@@ -78,6 +78,9 @@ impl Home {
         let callee = Callee { session, shard: from, disclose, forward_timeout, slots };
         procedure.callees.push(Member { callee, announced: false });
         let position = self.log_callees(from, id, out);
+        if self.announce_early {
+            self.announce_callee(session, id, out);
+        }
         out.answer(from, Answer::Registered { session, subject, request, id, position });
     }
 

@@ -1,10 +1,12 @@
 //! Subscriptions at their home.
 
+use super::history::History;
 use super::{Home, Outbox};
 use crate::router::index::ShardIndex;
 use crate::router::map::Map;
 use crate::router::meta::event::{MetaEvent, Occasion};
 use crate::router::peer::{Answer, Kind, LogEntry, Revocation};
+use crate::router::store::Preset;
 use crate::router::subject::Subject;
 use crate::wamp::{SessionId, SubscriptionId};
 use smallvec::SmallVec;
@@ -20,6 +22,8 @@ pub(in crate::router) struct Topic {
     announced: bool,
     members: Map<SessionId, Member>,
     interested: SmallVec<[Interest; 1]>,
+    /// What is kept of its events; then it is there without members as well.
+    pub(super) history: Option<Box<History>>,
 }
 
 #[derive(Debug)]
@@ -38,6 +42,11 @@ struct Interest {
 }
 
 impl Topic {
+    /// True if it has no members.
+    pub(super) fn is_unused(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// The members, in no particular order.
     pub(in crate::router) fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.members.keys().copied()
@@ -63,6 +72,7 @@ impl Home {
                     announced: false,
                     members: self.hashing.map(),
                     interested: SmallVec::new(),
+                    history: None,
                 };
                 self.topics.insert(id, topic);
                 self.topic_ids.insert(subject.clone(), id);
@@ -84,7 +94,26 @@ impl Home {
                 position
             }
         };
+        if self.announce_early {
+            self.announce_subscriber(session, id, out);
+        }
         out.answer(from, Answer::Subscribed { session, subject, id, position });
+    }
+
+    /// Makes a subscription that is there from the start, and for good.
+    pub(super) fn preset(&mut self, time: Duration, preset: &Preset) {
+        let id = SubscriptionId::from_raw(self.next_id());
+        debug_assert_eq!(id, preset.id, "ids are given in the order of the presets");
+        let topic = Topic {
+            subject: preset.subject.clone(),
+            created: time,
+            announced: true,
+            members: self.hashing.map(),
+            interested: SmallVec::new(),
+            history: Some(Box::new(History::new(preset.rule.clone()))),
+        };
+        self.topics.insert(id, topic);
+        self.topic_ids.insert(preset.subject.clone(), id);
     }
 
     /// SUBSCRIBED has been written: tells others of the member, and of the subscription if it is new.
@@ -130,7 +159,7 @@ impl Home {
             return Some((shard, since));
         }
         topic.interested.swap_remove(at);
-        if topic.members.is_empty() {
+        if topic.is_unused() && topic.history.is_none() {
             if topic.announced {
                 out.publish(event(Occasion::Deleted));
             }

@@ -39,6 +39,8 @@ pub(super) enum Merge {
     OneOrNull,
     /// One list of all ids, or null if there are none.
     IdsOrNull,
+    /// Events, as a list or each by itself.
+    Events { one_list: bool },
 }
 
 impl Job {
@@ -55,7 +57,7 @@ impl Job {
     }
 
     /// The arguments of RESULT, or what to say in ERROR.
-    pub(super) fn result(&self) -> Result<Vec<Value>, Refused> {
+    pub(super) fn result(self) -> Result<Vec<Value>, Refused> {
         let list = |ids: Vec<u64>| Value::List(ids.into_iter().map(Value::from).collect());
         match self.merge {
             Merge::Ids => Ok(vec![list(self.ids())]),
@@ -76,6 +78,11 @@ impl Job {
                 Ok(vec![all.into()])
             }
             Merge::One(_) | Merge::Session | Merge::OneOrNull => self.one(),
+            Merge::Events { one_list } => match self.findings.into_iter().next() {
+                Some(Finding::Events(events)) if one_list => Ok(vec![Value::List(events)]),
+                Some(Finding::Events(events)) => Ok(events),
+                _ => Err((error::NO_SUCH_SUBSCRIPTION, "there is no such subscription".into())),
+            },
         }
     }
 

@@ -28,13 +28,13 @@ impl Shard {
         }
         let Ok(raw) = codec::payload(Serializer::Json, arguments(), Dict::new()) else { return };
         let publication = self.new_publication(None, topic.into(), Payload::new(raw), None);
-        self.route(realm, publication);
+        self.route(realm, publication, None);
     }
 
     /// A call of a procedure that is the router's own.
     pub(super) fn meta_call(&mut self, conn: ConnId, request: RequestId, procedure: &str, payload: &Payload) {
         let Some(session) = self.session_at(conn) else { return };
-        let (id, realm) = (session.id, session.realm);
+        let (id, realm, identity) = (session.id, session.realm, session.identity.clone());
         let plan = payload.values().map_err(|why| (error::INVALID_PAYLOAD, why.to_string()));
         let plan = plan.and_then(|(args, kwargs)| self.plan(conn, procedure, args, &kwargs));
         let (targets, question, merge) = match plan {
@@ -54,7 +54,8 @@ impl Shard {
             return self.finish_job(job);
         }
         for shard in shards {
-            let query = Query { job, realm, caller: id, question: question.clone() };
+            let (identity, question) = (identity.clone(), question.clone());
+            let query = Query { job, realm, caller: id, identity, question };
             self.send_peer(shard, ShardMsg::Query(Box::new(query)));
         }
     }

@@ -5,14 +5,15 @@ use super::testament::Scope;
 use crate::router::effect::ConnId;
 use crate::router::home::{home_of, shard_of};
 use crate::router::index::ShardIndex;
-use crate::router::peer::{Kind, Question, Victims};
+use crate::router::peer::{EventFilter, Kind, Question, Victims};
 use crate::router::shard::Shard;
 use crate::router::subject::{self, Subject};
 use crate::session::RealmIndex;
 use crate::session::identity::FIXED_DETAILS;
 use crate::session::options::{Refused, SubscribeOptions, Unfit};
 use crate::wamp::value::WrongType;
-use crate::wamp::{Dict, MatchPolicy, SessionId, Uri, UriRules, Value, error};
+use crate::wamp::{Dict, MatchPolicy, PublicationId, SessionId, Uri, UriRules, Value, error};
+use std::time::Duration;
 
 /// What a meta call needs.
 pub(super) enum Plan {
@@ -104,6 +105,41 @@ impl Arguments<'_> {
             Some(_) => Err(self.missing("string")),
             None => Ok(self.named.str("reason").map_err(wrong)?.map(Into::into)),
         }
+    }
+
+    /// Which events are wanted. The limit may also stand behind the subscription, as Crossbar.io has it.
+    fn event_filter(&mut self, reverse: bool) -> Result<EventFilter, Refused> {
+        let named = self.named;
+        let limit = match self.next() {
+            None => named.uint("limit").map_err(wrong)?,
+            Some(limit) => Some(limit.as_uint().ok_or_else(|| self.missing("positive integer"))?),
+        };
+        if limit == Some(0) {
+            return Err(invalid("limit must be a positive integer"));
+        }
+        let time = |key: &'static str| -> Result<Option<Duration>, Refused> {
+            let Some(text) = named.str(key).map_err(wrong)? else { return Ok(None) };
+            let stamp: jiff::Timestamp =
+                text.parse().map_err(|_| invalid(format!("{key} must be a time as in RFC 3339, not {text:?}")))?;
+            // What is before 1970 is before every event.
+            Ok(Some(Duration::try_from(stamp.as_duration()).unwrap_or_default()))
+        };
+        let publication = |key: &'static str| -> Result<Option<PublicationId>, Refused> {
+            Ok(named.uint(key).map_err(wrong)?.map(PublicationId::from_raw))
+        };
+        Ok(EventFilter {
+            reverse: named.bool("reverse").map_err(wrong)?.unwrap_or(reverse),
+            limit,
+            from_time: time("from_time")?,
+            after_time: time("after_time")?,
+            before_time: time("before_time")?,
+            until_time: time("until_time")?,
+            topic: named.str("topic").map_err(wrong)?.map(Uri::from),
+            from_publication: publication("from_publication")?,
+            after_publication: publication("after_publication")?,
+            before_publication: publication("before_publication")?,
+            until_publication: publication("until_publication")?,
+        })
     }
 
     /// The question that ends sessions.
@@ -222,6 +258,12 @@ impl Shard {
                 let id = arguments.id()?;
                 Plan::Ask(one(id), Question::Get(kind, id), Merge::One(kind))
             }
+            "get_events" if kind == Kind::Subscription => {
+                let id = arguments.id()?;
+                let one_list = self.config.realms[usize::from(realm)].history_as_one_list;
+                let filter = arguments.event_filter(one_list)?;
+                Plan::Ask(one(id), Question::Events(id, Box::new(filter)), Merge::Events { one_list })
+            }
             name if name == list => {
                 let id = arguments.id()?;
                 Plan::Ask(one(id), Question::Members(kind, id), Merge::One(kind))
@@ -247,6 +289,9 @@ impl Shard {
             Kind::Subscription => {
                 let mut ids = Vec::new();
                 self.replica.matching(realm, uri, |interest| ids.push(interest.id.get()));
+                ids.extend(self.histories.matching(realm, uri).iter().map(|id| id.get()));
+                ids.sort_unstable();
+                ids.dedup();
                 let mut homes: Vec<_> = ids.iter().map(|id| home_of(*id, shards)).collect();
                 homes.sort_unstable();
                 homes.dedup();

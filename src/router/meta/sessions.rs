@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 impl Shard {
     pub(in crate::router) fn arrive_query(&mut self, from: ShardIndex, query: Query) {
-        let Query { job, realm, caller, question } = query;
+        let Query { job, realm, caller, identity, question } = query;
         let finding = match question {
             Question::Sessions(roles) => Finding::Ids(self.sessions_of(realm, roles.as_deref())),
             Question::Session(id) => self.session_details(realm, id),
@@ -17,6 +17,7 @@ impl Shard {
             Question::Kill { victims, reason, message } => {
                 self.kill_sessions(realm, caller, &victims, &reason, message.as_deref())
             }
+            Question::Events(id, filter) => self.events_finding(realm, id, &filter, caller, &identity),
             question => self.subject_finding(realm, question),
         };
         self.send_peer(from, ShardMsg::Reply(Box::new(Reply { job, finding })));

@@ -3,10 +3,10 @@
 
 use super::event::details;
 use crate::router::home::Outbox;
-use crate::router::peer::{Finding, Kind, Question};
+use crate::router::peer::{EventFilter, Finding, Kind, Question};
 use crate::router::shard::Shard;
 use crate::router::subject::Subject;
-use crate::session::RealmIndex;
+use crate::session::{Identity, RealmIndex};
 use crate::wamp::{MatchPolicy, RegistrationId, SessionId, SubscriptionId};
 
 impl Shard {
@@ -39,10 +39,27 @@ impl Shard {
             }
             Question::Count(kind, id) => Finding::Number(self.members_of(kind, id).len() as u64),
             Question::Remove { kind, id, session, reason } => self.remove_from(kind, id, session, reason),
-            Question::Sessions(_) | Question::Session(_) | Question::Kill { .. } | Question::Modify(..) => {
-                Finding::Missing
-            }
+            Question::Sessions(_)
+            | Question::Session(_)
+            | Question::Kill { .. }
+            | Question::Modify(..)
+            | Question::Events(..) => Finding::Missing,
         }
+    }
+
+    pub(super) fn events_finding(
+        &mut self,
+        realm: RealmIndex,
+        id: u64,
+        filter: &EventFilter,
+        caller: SessionId,
+        identity: &Identity,
+    ) -> Finding {
+        if self.subject_of(realm, Kind::Subscription, id).is_none() {
+            return Finding::Missing;
+        }
+        let now = self.config.epoch + self.now;
+        Finding::Events(self.home.events(now, SubscriptionId::from_raw(id), filter, caller, identity))
     }
 
     /// The subject of an id, if it is of this realm.

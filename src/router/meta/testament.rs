@@ -101,9 +101,9 @@ impl Shard {
         let Testaments { detached, destroyed } = *testaments;
         for Testament { topic, options, payload } in detached.into_iter().chain(destroyed) {
             let details = self.event_details(session.realm, session.id, &session.identity, &options, &topic);
-            let extras = Some(Box::new(Extras { details, audience: options.audience }));
+            let extras = Some(Box::new(Extras { details, audience: options.audience, retain: options.retain }));
             let publication = self.new_publication(None, topic, payload, extras);
-            self.route(session.realm, publication);
+            self.route(session.realm, publication, None);
         }
     }
 }

@@ -3,6 +3,8 @@
 use super::super::choice::{Callee, Shared};
 use super::super::index::ShardIndex;
 use super::super::subject::Subject;
+use super::publication::Publication;
+use crate::session::Identity;
 use crate::session::options::{InvokePolicy, RegisterOptions};
 use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ pub enum Ask {
     Subscribe(SessionId, Subject),
     /// SUBSCRIBED has been written: others may be told.
     Subscribed(SessionId, SubscriptionId),
+    /// To have the retained events of its topics.
+    Retained(RetainedRequest),
     /// No longer to be one; acknowledged for this request.
     Unsubscribe(SessionId, Subject, RequestId),
     /// To be a callee of a procedure; acknowledged or refused for this request.
@@ -24,6 +28,30 @@ pub enum Ask {
     Unregister(SessionId, Subject, RequestId),
     /// The session has ended.
     Leave(Departure),
+}
+
+/// A subscriber that wants retained events.
+#[derive(Debug)]
+pub struct RetainedRequest {
+    /// The subscriber.
+    pub session: SessionId,
+    /// The subscription.
+    pub subject: Subject,
+    /// Tells this subscription of the session from earlier ones.
+    pub generation: u32,
+    /// Who the subscriber is.
+    pub identity: Arc<Identity>,
+}
+
+/// What a home has retained for a subscriber.
+#[derive(Debug)]
+pub struct RetainedState {
+    /// The home.
+    pub home: ShardIndex,
+    /// The newest event of each topic.
+    pub events: Vec<Arc<Publication>>,
+    /// The last publication of each shard that the home has kept: what is not newer has been published before.
+    pub cut: Arc<[u64]>,
 }
 
 /// What a session that has ended had at one home.
@@ -53,6 +81,22 @@ pub enum Answer {
         /// The position in this home's log.
         position: u64,
     },
+    /// Everything that was sent before the log position has arrived: the home, which tells itself so, can answer those
+    /// who want retained events.
+    RetainedReadable(u64),
+    /// Retained events.
+    Retained {
+        /// Who asked.
+        session: SessionId,
+        /// The subject.
+        subject: Subject,
+        /// Which subscription of the session.
+        generation: u32,
+        /// The events.
+        state: RetainedState,
+    },
+    /// A publication has been kept.
+    Stored(SessionId, RequestId),
     /// Member no longer.
     Unsubscribed(SessionId, RequestId),
     /// Member no longer, by the router's decision.

@@ -8,9 +8,9 @@ pub mod publication;
 pub mod query;
 
 pub use call::{CallRef, Cancel, Invoke, InvokeExtras, Outcome, Part, Return};
-pub use control::{Answer, Ask, Departure, LogEntry, Revocation};
-pub use publication::{Extras, Publication, Stamp};
-pub use query::{Finding, Kind, Query, Question, Reply, Victims};
+pub use control::{Answer, Ask, Departure, LogEntry, RetainedRequest, RetainedState, Revocation};
+pub use publication::{Extras, Publication, Stamp, Store};
+pub use query::{EventFilter, Finding, Kind, Query, Question, Reply, Victims};
 
 use super::index::ShardIndex;
 use crate::wamp::{RegistrationId, SubscriptionId};
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub enum ShardMsg {
     /// A publication, for the members of these subscriptions on the receiving shard.
     Event(Arc<Publication>, SmallVec<[SubscriptionId; 2]>),
+    /// A publication that is to be kept, to a home.
+    Store(Box<Store>),
     /// A call, to the shard of its callee.
     Invoke(Box<Invoke>),
     /// A further part of a call, to the shard of its callee.
@@ -60,6 +62,7 @@ impl ShardMsg {
         FIXED
             + match self {
                 ShardMsg::Event(publication, _) => publication.payload.len(),
+                ShardMsg::Store(store) => store.publication.payload.len(),
                 ShardMsg::Invoke(invoke) => invoke.payload.len(),
                 ShardMsg::Part(part) => part.payload.len(),
                 ShardMsg::Return(back) => match &back.outcome {

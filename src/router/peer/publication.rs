@@ -1,8 +1,10 @@
 //! Events on their way.
 
 use super::super::index::ShardIndex;
-use crate::session::Audience;
-use crate::wamp::{Dict, Payload, PublicationId, SessionId, Uri};
+use crate::session::{Audience, RealmIndex};
+use crate::wamp::{Dict, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri};
+use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// An event on its way to subscribers.
 #[derive(Debug)]
@@ -37,6 +39,23 @@ pub struct Extras {
     pub details: Dict,
     /// Who may receive the event, if not everybody.
     pub audience: Option<Box<Audience>>,
+    /// It is to be kept as the last value of its topic.
+    pub retain: bool,
+}
+
+/// A publication that is to be kept.
+#[derive(Debug)]
+pub struct Store {
+    /// The realm.
+    pub realm: RealmIndex,
+    /// The publication.
+    pub publication: Arc<Publication>,
+    /// As the last value of its topic.
+    pub retain: bool,
+    /// In the histories of these subscriptions.
+    pub histories: SmallVec<[SubscriptionId; 2]>,
+    /// The publisher waits for PUBLISHED.
+    pub report: Option<(SessionId, RequestId)>,
 }
 
 impl Publication {

@@ -1,8 +1,10 @@
 //! What meta procedures ask of shards: of their sessions, and of the subjects whose home they are.
 
 use super::super::subject::Subject;
-use crate::session::RealmIndex;
-use crate::wamp::{Dict, SessionId, Uri};
+use crate::session::{Identity, RealmIndex};
+use crate::wamp::{Dict, PublicationId, SessionId, Uri, Value};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A question of a meta procedure.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub struct Query {
     pub realm: RealmIndex,
     /// The session that asks.
     pub caller: SessionId,
+    /// Who it is.
+    pub identity: Arc<Identity>,
     /// What to find out or to do.
     pub question: Question,
 }
@@ -59,6 +63,8 @@ pub enum Question {
     Members(Kind, u64),
     /// The number of its sessions.
     Count(Kind, u64),
+    /// The events that have been kept of a subscription.
+    Events(u64, Box<EventFilter>),
     /// Takes a session out of it.
     Remove {
         /// Of what.
@@ -70,6 +76,33 @@ pub enum Question {
         /// Told to the session.
         reason: Option<Box<str>>,
     },
+}
+
+/// Which of the events that have been kept of a subscription; all that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Newest first.
+    pub reverse: bool,
+    /// So many at most.
+    pub limit: Option<u64>,
+    /// At or after this time since 1970.
+    pub from_time: Option<Duration>,
+    /// After this time.
+    pub after_time: Option<Duration>,
+    /// Before this time.
+    pub before_time: Option<Duration>,
+    /// At or before this time.
+    pub until_time: Option<Duration>,
+    /// Of this topic.
+    pub topic: Option<Uri>,
+    /// From this publication on.
+    pub from_publication: Option<PublicationId>,
+    /// Behind this publication.
+    pub after_publication: Option<PublicationId>,
+    /// Before this publication.
+    pub before_publication: Option<PublicationId>,
+    /// Up to this publication.
+    pub until_publication: Option<PublicationId>,
 }
 
 /// Which sessions to end; never the one that asks.
@@ -111,4 +144,6 @@ pub enum Finding {
     Details(Dict),
     /// A number.
     Number(u64),
+    /// Events.
+    Events(Vec<Value>),
 }
