@@ -31,7 +31,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
         return Err(scanner.error("more octets than one value"));
     }
     let end = list.last().map_or(scanner.at, |element| element.end);
-    Ok(Elements { serializer: Serializer::Cbor, bytes, list, end })
+    Ok(Elements { serializer: Serializer::Cbor, bytes, list, end: Some(end) })
 }
 
 const UINT: u8 = 0;

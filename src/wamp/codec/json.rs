@@ -47,7 +47,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
     if scanner.at < bytes.len() {
         return Err(scanner.error("more octets than one value"));
     }
-    Ok(Elements { serializer: Serializer::Json, bytes, list, end })
+    Ok(Elements { serializer: Serializer::Json, bytes, list, end: Some(end) })
 }
 
 struct Scanner<'a> {

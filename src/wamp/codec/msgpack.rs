@@ -24,7 +24,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
     if scanner.at < bytes.len() {
         return Err(scanner.error("more octets than one value"));
     }
-    Ok(Elements { serializer: Serializer::MsgPack, bytes, list, end: scanner.at })
+    Ok(Elements { serializer: Serializer::MsgPack, bytes, list, end: Some(scanner.at) })
 }
 
 /// The beginning of a value.

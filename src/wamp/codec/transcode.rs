@@ -1,7 +1,7 @@
 //! Payload from one serialization to another.
 
-use super::elements::read;
-use super::{TranscodeError, cbor, json, msgpack, tree};
+use super::elements::{end, read, separator};
+use super::{TranscodeError, cbor, json, msgpack, tree, ubjson};
 use crate::wamp::{Raw, Serializer, Shape, Value};
 use bytes::Bytes;
 
@@ -13,8 +13,9 @@ pub(super) struct Unsayable(pub(super) String);
 /// strings (in JSON by the specification's convention).
 ///
 /// # Errors
-/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, or a
-/// map with keys that are not strings; anywhere an extension type or a tag that only the first one knows.
+/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, in
+/// JSON and UBJSON a map with keys that are not strings; anywhere an extension type, a tag or a number that only the
+/// first one knows.
 pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
     if raw.serializer == to {
         return Ok(raw.clone());
@@ -28,6 +29,7 @@ pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
             Serializer::Json => json::first_value(rest),
             Serializer::MsgPack => msgpack::first_value(rest),
             Serializer::Cbor => cbor::first_value(rest),
+            Serializer::Ubjson => ubjson::first_value(rest),
         };
         let length = length.map_err(|why| error(why.to_string()))?;
         let value = match raw.serializer {
@@ -35,20 +37,21 @@ pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
             serializer => read(serializer, &rest[..length]),
         };
         let value = value.map_err(|why| error(why.to_string()))?;
-        if to == Serializer::Json && element > 0 {
-            out.push(b',');
+        if element > 0 {
+            out.extend_from_slice(separator(to));
         }
         write(&value, raw.shape, to, &mut out).map_err(|why| error(why.0))?;
         rest = &rest[length..];
-        if raw.serializer == Serializer::Json {
+        let gap: &[u8] = match raw.serializer {
             // The comma before the next element, with the white space around it.
-            let skip = rest.iter().position(|octet| !matches!(octet, b' ' | b'\n' | b'\r' | b'\t' | b','));
-            rest = &rest[skip.unwrap_or(rest.len())..];
-        }
+            Serializer::Json => b" \n\r\t,",
+            Serializer::Ubjson => b"N",
+            Serializer::MsgPack | Serializer::Cbor => b"",
+        };
+        let skip = rest.iter().position(|octet| !gap.contains(octet));
+        rest = &rest[skip.unwrap_or(rest.len())..];
     }
-    if to == Serializer::Json {
-        out.push(b']');
-    }
+    out.extend_from_slice(end(to));
     Ok(Raw { serializer: to, shape: raw.shape, bytes: Bytes::from(out) })
 }
 
@@ -60,5 +63,6 @@ fn write(value: &Value, shape: Shape, to: Serializer, out: &mut Vec<u8>) -> Resu
         Serializer::Json => json::write(value, out),
         Serializer::MsgPack => msgpack::write(value, out),
         Serializer::Cbor => cbor::write(value, out),
+        Serializer::Ubjson => ubjson::write(value, out),
     }
 }
