@@ -52,12 +52,24 @@ pub(super) struct Element {
     pub(super) end: usize,
 }
 
+/// The elements of a message in their order.
+pub(super) type List = SmallVec<[Element; 8]>;
+
+/// Appends an element. No message has more than seven, so what is beyond eight is refused before it takes memory.
+pub(super) fn push(list: &mut List, element: Element) -> Result<(), DecodeError> {
+    if list.len() == list.inline_size() {
+        return Err(DecodeError::new("the message has too many elements"));
+    }
+    list.push(element);
+    Ok(())
+}
+
 /// The elements of a message, all valid.
 #[derive(Debug)]
 pub(super) struct Elements<'a> {
     pub(super) serializer: Serializer,
     pub(super) bytes: &'a [u8],
-    pub(super) list: SmallVec<[Element; 8]>,
+    pub(super) list: List,
     /// Where the octets end that have to follow the head of a message with the same last element: in JSON and UBJSON
     /// behind the closing bracket, none if there is no such bracket.
     pub(super) end: Option<usize>,

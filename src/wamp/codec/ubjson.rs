@@ -4,11 +4,10 @@
 //! of the message.
 
 use super::DecodeError;
-use super::elements::{Element, Elements, Kind};
+use super::elements::{Element, Elements, Kind, List, push};
 use super::fields::Item;
 use super::transcode::Unsayable;
 use crate::wamp::{Dict, Serializer, Value};
-use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// How many values a message may announce that take no octets: a list that states its type and count may hold any
@@ -28,11 +27,11 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
     scanner.enter()?;
     let mut content = scanner.content(b']')?;
     let closed = content.left.is_none();
-    let mut list: SmallVec<[Element; 8]> = SmallVec::new();
+    let mut list = List::new();
     while scanner.more(&mut content)? {
         let start = scanner.at;
         let kind = scanner.value(content.marker)?;
-        list.push(Element { kind, start, end: scanner.at });
+        push(&mut list, Element { kind, start, end: scanner.at })?;
     }
     let end = closed.then_some(scanner.at);
     scanner.pass_noops();
