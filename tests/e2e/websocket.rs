@@ -41,6 +41,8 @@ fn the_subprotocol_is_chosen_among_those_offered() {
         ("wamp.2.json.batched", "wamp.2.json.batched"),
         ("wamp.2.msgpack.batched", "wamp.2.msgpack.batched"),
         ("wamp.2.cbor.batched", "wamp.2.cbor.batched"),
+        ("wamp.2.ubjson, wamp.2.json", "wamp.2.ubjson"),
+        ("wamp.2.ubjson.batched", "wamp.2.ubjson.batched"),
     ] {
         let (_, head) = upgraded(router.address(), &format!("Sec-WebSocket-Protocol: {offered}\r\n"));
         assert_eq!(header(&head, "Sec-WebSocket-Protocol"), Some(chosen), "{offered}");

@@ -11,6 +11,7 @@ pub mod client;
 pub mod install;
 pub mod raw;
 pub mod router;
+pub mod ubjson;
 pub mod value;
 pub mod wire;
 

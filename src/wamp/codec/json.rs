@@ -382,7 +382,9 @@ pub(super) fn write_head(items: &[Item<'_>], more: bool, out: &mut Vec<u8>) {
                     write_key(at, key, out);
                     // Options and details that a peer sent in another serialization may hold a float that JSON has
                     // not; only known keys are sent on, so this writes null for what nobody can see.
+                    let start = out.len();
                     if write(value, out).is_err() {
+                        out.truncate(start);
                         out.extend_from_slice(b"null");
                     }
                 }
