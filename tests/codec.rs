@@ -259,7 +259,7 @@ fn what_json_cannot_say_is_an_error() {
         (Serializer::Cbor, b"\xe0"),
         (Serializer::Cbor, b"\xc2\x49\x01\0\0\0\0\0\0\0\0"),
         (Serializer::Ubjson, b"D\x7f\xf8\0\0\0\0\0\0"),
-        (Serializer::Ubjson, b"HU\x181000000000000000000000001"),
+        (Serializer::Ubjson, b"HU\x15100000000000000000001"),
         (Serializer::Ubjson, b"HU\x051e999"),
         (Serializer::Ubjson, b"{U\x01kSU\x05\0AA==}"),
     ] {

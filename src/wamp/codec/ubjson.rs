@@ -481,3 +481,187 @@ pub(super) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Unsayable> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wamp::Message;
+    use crate::wamp::codec::{DEPTH_MAX, DecodeLimits, decode, encode_to_vec};
+
+    fn message(octets: &[u8]) -> Result<Message, String> {
+        decode(Serializer::Ubjson, octets, DecodeLimits::default()).map_err(|error| error.to_string())
+    }
+
+    /// PUBLISH with these octets behind the topic.
+    fn publish(rest: &[u8]) -> Vec<u8> {
+        [b"[U\x10U\x01{}SU\x01a", rest].concat()
+    }
+
+    fn refused(octets: &[u8], why: &str) {
+        let error = message(octets).expect_err("must be refused");
+        assert!(error.contains(why), "{error:?} does not say {why:?}: {octets:02x?}");
+    }
+
+    fn value(octets: &[u8]) -> Value {
+        assert_eq!(first_value(octets).expect("valid"), octets.len());
+        read(octets).expect("readable")
+    }
+
+    #[test]
+    fn the_message_list_is_taken_in_every_form() {
+        for (sent, forwarded) in [
+            (&b"[U\x10U\x01{}SU\x01a[T]{U\x01kF}]"[..], &b"[U\x10U\x01{}SU\x01a[T]{U\x01kF}]"[..]),
+            (b"[#U\x06U\x10U\x01{}SU\x01a[T]{U\x01kF}", b"[U\x10U\x01{}SU\x01a[T]{U\x01kF}]"),
+            (b"[#U\x06U\x10U\x01{}SU\x01aN[T]N{U\x01kF}N", b"[U\x10U\x01{}SU\x01a[T]{U\x01kF}]"),
+            (b"N[#i\x05I\0\x10HU\x011{#U\0CaN[#U\x01T", b"[U\x10U\x01{}SU\x01a[#U\x01T]"),
+            (b"[U\x10U\x01{}SU\x01aZ{}]", b"[U\x10U\x01{}SU\x01a[]{}]"),
+            (b"[#U\x06U\x10U\x01{}SU\x01a[]Z", b"[U\x10U\x01{}SU\x01a[]]"),
+            (b"[#U\x05U\x10U\x01{}SU\x01a[$U#U\x01\xff", b"[U\x10U\x01{}SU\x01a[$U#U\x01\xff]"),
+            (b"[U\x10U\x01{}SU\x01aZ]", b"[U\x10U\x01{}SU\x01a]"),
+            (b"[$I#U\x03\0\x22\0\x05\0\x06", b"[U\x22U\x05U\x06]"),
+            (b"[$U#U\x03\x22\x05\x06", b"[U\x22U\x05U\x06]"),
+            (b"[$H#U\x02U\x0235U\x015", b"[U\x23U\x05]"),
+        ] {
+            let read = message(sent).unwrap_or_else(|error| panic!("{error}: {sent:02x?}"));
+            assert_eq!(encode_to_vec(Serializer::Ubjson, &read).expect("as it came"), forwarded, "{sent:02x?}");
+        }
+    }
+
+    #[test]
+    fn broken_messages_are_refused_with_a_reason() {
+        for (octets, why) in [
+            (&b""[..], "unexpected end"),
+            (b"{}", "must be a list"),
+            (b"N", "unexpected end"),
+            (b"[]", "empty list"),
+            (b"[U\x10U\x01{}SU\x01a]]", "more octets"),
+            (b"[#U\x02U\x25U\x05]", "more octets"),
+            (b"[$[#U\x02]]", "not a list"),
+            (b"[$T#U\xff", "too many elements"),
+            (b"[$I#U\x05\0\x10\0\x01\0\x01\0\x01\0\x01", "PUBLISH.Options must be a dict"),
+            (b"[$I#U\x03\0\x22\0\x05\0", "unexpected end"),
+            (b"[#L\0\0\x01\0\0\0\0\0U\x25", "unexpected end"),
+            (b"[#U\x03U\x22U\x05", "unexpected end"),
+            (b"[$U", "a type without a count"),
+            (b"[#", "unexpected end"),
+        ] {
+            refused(octets, why);
+        }
+        for (args, why) in [
+            (&b"[x]]"[..], "the octet 78 is no type"),
+            (b"[}]", "the octet 7d is no type"),
+            (b"[m\x01\0\0\0]]", "BJData"),
+            (b"[$B#U\x01\0]", "no type of values"),
+            (b"[$N#U\x01]", "no type of values"),
+            (b"[C\x80]]", "not ASCII"),
+            (b"[$C#U\x02a\xff]", "not ASCII"),
+            (b"[SU\x01\xff]]", "not UTF-8"),
+            (b"[{U\x01\xffT}]]", "not UTF-8"),
+            (b"[Si\xff]]", "negative"),
+            (b"[#i\xff]", "negative"),
+            (b"[S]]", "a length must be an integer"),
+            (b"[SdAB\0\0]]", "a length must be an integer"),
+            (b"[{SU\x01kT}]]", "a length must be an integer"),
+            (b"[{U\x01kNT}]]", "the octet 4e is no type"),
+            (b"[{U\x01k}]]", "the octet 7d is no type"),
+            (b"[SL\x7f\xff\xff\xff\xff\xff\xff\xffa]]", "unexpected end"),
+            (b"[$U#L\x7f\xff\xff\xff\xff\xff\xff\xff]", "unexpected end"),
+            (b"[$L#L\x7f\xff\xff\xff\xff\xff\xff\xff]", "unexpected end"),
+            (b"[$[#L\x7f\xff\xff\xff\xff\xff\xff\xff]", "unexpected end"),
+            (b"[{$Z#L\x7f\xff\xff\xff\xff\xff\xff\xffU\x01k", "unexpected end"),
+            (b"[HU\x01-]]", "not written as a number"),
+            (b"[HU\x00]]", "not written as a number"),
+            (b"[HU\x03NaN]]", "not written as a number"),
+        ] {
+            refused(&publish(args), why);
+        }
+    }
+
+    #[test]
+    fn values_without_octets_are_counted() {
+        let lists = |count: &[u8]| publish(&[b"[", &[b"[$T#", count, b"[$Z#", count].concat()[..], b"]]"].concat());
+        message(&lists(b"I\x08\0")).expect("4096 of them");
+        refused(&lists(b"I\x08\x01"), "take no octets");
+        for marker in [b'Z', b'T', b'F'] {
+            refused(&publish(&[b"[$", &[marker][..], b"#L\0\0\x01\0\0\0\0\0]"].concat()), "take no octets");
+            refused(&[b"[$", &[marker][..], b"#L\0\0\x01\0\0\0\0\0]"].concat(), "take no octets");
+        }
+        // Written out, as many as there is room for.
+        message(&publish(&[b"[", &[b'Z'; 10_000][..], b"]]"].concat())).expect("each takes an octet");
+        // And a dictionary has a key for each.
+        message(&publish(b"[{$T#U\x02U\x01aU\x01b]]")).expect("keys take octets");
+    }
+
+    #[test]
+    fn depth_is_bounded_in_every_form() {
+        for open in [&b"["[..], b"{U\0", b"[#U\x01", b"[$[#U\x01", b"{$[#U\x01U\0"] {
+            let octets = publish(&open.repeat(100_000));
+            let error = decode(Serializer::Ubjson, &octets, DecodeLimits { depth: DEPTH_MAX }).expect_err("too deep");
+            assert!(error.to_string().contains("too deeply"), "{error}");
+        }
+        let nested = |levels: usize| publish(&[b"[".repeat(levels), b"]".repeat(levels + 1)].concat());
+        message(&nested(127)).expect("128 levels");
+        refused(&nested(128), "too deeply");
+    }
+
+    #[test]
+    fn values_are_read() {
+        for (octets, wanted) in [
+            (&b"U\xff"[..], Value::Int(255)),
+            (b"i\xff", Value::Int(-1)),
+            (b"I\x80\0", Value::Int(-32_768)),
+            (b"l\x80\0\0\0", Value::Int(-2_147_483_648)),
+            (b"L\x80\0\0\0\0\0\0\0", Value::Int(i64::MIN)),
+            (b"d\xbf\xc0\0\0", Value::Float(-1.5)),
+            (b"D\xbf\xf8\0\0\0\0\0\0", Value::Float(-1.5)),
+            (b"Cx", Value::from("x")),
+            (b"SI\0\x02\xc3\xa9", Value::from("é")),
+            (b"[$U#U\x02\x01N", Value::Bin([1, b'N'].into())),
+            (b"[$i#U\x02\x01N", Value::List(vec![Value::Int(1), Value::Int(78)])),
+            (b"[$Z#U\x02", Value::List(vec![Value::Null, Value::Null])),
+            (b"[$C#U\x01x", Value::List(vec![Value::from("x")])),
+            (b"[$[#U\x02$U#U\x01\x05#U\0", Value::List(vec![Value::Bin([5].into()), Value::List(vec![])])),
+            (b"[NN]", Value::List(vec![])),
+            (b"{$U#U\x01U\x01k\x05", Value::Dict(Dict::new().with("k", 5))),
+            (b"{NU\x01kTN}", Value::Dict(Dict::new().with("k", true))),
+        ] {
+            assert_eq!(value(octets), wanted, "{octets:02x?}");
+        }
+    }
+
+    #[test]
+    fn high_precision_loses_nothing() {
+        for (text, wanted) in [
+            ("0", Value::Int(0)),
+            ("-9223372036854775808", Value::Int(i64::MIN)),
+            ("18446744073709551615", Value::UInt(u64::MAX)),
+            ("18446744073709551616", Value::Float(18_446_744_073_709_551_616.0)),
+            ("1.0", Value::Float(1.0)),
+            ("0.1", Value::Float(0.1)),
+            ("-0.00125e+3", Value::Float(-1.25)),
+            ("100E-2", Value::Float(1.0)),
+            ("0e99999999999999999999", Value::Float(0.0)),
+            ("5e-324", Value::Float(5e-324)),
+            ("0.1000000000000000055511151231257827021181583404541015625", Value::Float(0.1)),
+        ] {
+            assert!(is_number(text), "{text}");
+            assert_eq!(high(text), Some(wanted), "{text}");
+        }
+        for text in [
+            "18446744073709551617",
+            "-9223372036854775809",
+            "0.10000000000000000001",
+            "3.14159265358979323846",
+            "1e309",
+            "1e-400",
+            "1e99999999999999999999",
+        ] {
+            assert!(is_number(text), "{text}");
+            assert_eq!(high(text), None, "{text}");
+        }
+        assert_eq!(high(&format!("0.{}", "1".repeat(100_000))), None);
+        for text in ["", "-", "+1", "01", "1.", ".5", "1e", "1e+-1", "0x1", "inf", "1_0", " 1", "1e5.0", "--1"] {
+            assert!(!is_number(text), "{text}");
+        }
+    }
+}
