@@ -346,6 +346,44 @@ fn values() -> impl Strategy<Value = Json> {
     })
 }
 
+/// A piece of UBJSON, often one that stands well before the next.
+fn ubjson_token() -> impl Strategy<Value = Vec<u8>> {
+    let tokens: Vec<&[u8]> = vec![
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b"Z",
+        b"T",
+        b"F",
+        b"N",
+        b"U\x01",
+        b"i\x01",
+        b"U\0",
+        b"I\0\x02",
+        b"Ck",
+        b"SU\x01k",
+        b"U\x01k",
+        b"l\0\0\0\x07",
+        b"d\x3f\x80\0\0",
+        b"HU\x01-",
+        b"HU\x0212",
+        b"[#U\x02",
+        b"[$U#U\x01",
+        b"[$T#U\x02",
+        b"[$[#U\x01",
+        b"{$i#U\x01",
+        b"[$C#U\x01",
+        b"{#U\x01",
+        b"[$S#U\x01",
+        b"\x01",
+        b"\xff",
+        b"#",
+        b"$",
+    ];
+    prop::sample::select(tokens).prop_map(<[u8]>::to_vec)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -381,6 +419,24 @@ proptest! {
         prop_assert_eq!(text.parse::<f64>().expect("a number").to_bits(), bits);
         let back = said(&ok(Serializer::Json, &octets), Serializer::MsgPack).expect("sayable");
         prop_assert_eq!(back, wrap(Serializer::MsgPack, &argument));
+    }
+
+    /// What is accepted means the same to another reader.
+    #[test]
+    fn ubjson_is_read_as_another_reads_it(argument in prop::collection::vec(ubjson_token(), 0..9)) {
+        let octets = wrap(Serializer::Ubjson, &argument.concat());
+        let Ok(message) = decode(Serializer::Ubjson, &octets, DecodeLimits::default()) else { return Ok(()) };
+        match ubjson::decode(&octets) {
+            Ok(theirs) => {
+                let ours = said(&message, Serializer::Json).expect("these tokens make nothing that JSON cannot say");
+                let theirs = Json::from(theirs);
+                // The tokens may close the arguments, and null behind them is nothing.
+                if theirs[5] != Json::Null || theirs.as_array().is_some_and(|list| list.len() == 5) {
+                    prop_assert_eq!(read(Serializer::Json, &ours), theirs, "{:02x?}", octets);
+                }
+            }
+            Err(error) => prop_assert!(error.contains("stands twice"), "accepted {octets:02x?}: {error}"),
+        }
     }
 
     #[test]

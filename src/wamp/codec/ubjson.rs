@@ -528,6 +528,15 @@ mod tests {
     }
 
     #[test]
+    fn noops_between_arguments_are_left_out_of_other_serializations() {
+        for rest in [&b"N[NT]NN{NU\x01kFN}N]N"[..], b"[T]{U\x01kF}]", b"[#U\x01T{#U\x01U\x01kFN]"] {
+            let read = message(&publish(rest)).expect("valid");
+            let json = encode_to_vec(Serializer::Json, &read).expect("sayable");
+            assert_eq!(String::from_utf8_lossy(&json), r#"[16,1,{},"a",[true],{"k":false}]"#, "{rest:02x?}");
+        }
+    }
+
+    #[test]
     fn broken_messages_are_refused_with_a_reason() {
         for (octets, why) in [
             (&b""[..], "unexpected end"),
