@@ -18,7 +18,9 @@ pub fn encode(value: &Value, form: Form) -> Vec<u8> {
 }
 
 /// The marker of a value and what follows it.
-fn parts(value: &Value, form: Form) -> (u8, Vec<u8>) {
+type Parts = (u8, Vec<u8>);
+
+fn parts(value: &Value, form: Form) -> Parts {
     match value {
         Value::Null => (b'Z', vec![]),
         Value::Bool(false) => (b'F', vec![]),
@@ -39,7 +41,7 @@ fn parts(value: &Value, form: Form) -> (u8, Vec<u8>) {
     }
 }
 
-fn integer(value: i64) -> (u8, Vec<u8>) {
+fn integer(value: i64) -> Parts {
     if let Ok(value) = u8::try_from(value) {
         (b'U', vec![value])
     } else if let Ok(value) = i8::try_from(value) {
@@ -62,7 +64,7 @@ fn text(text: &str) -> Vec<u8> {
     [length(text.len()), text.into()].concat()
 }
 
-fn container(values: Vec<(Vec<u8>, (u8, Vec<u8>))>, form: Form, close: u8) -> Vec<u8> {
+fn container(values: Vec<(Vec<u8>, Parts)>, form: Form, close: u8) -> Vec<u8> {
     let mut out = Vec::new();
     let first = values.first().map(|(_, (marker, _))| *marker);
     // A list of type U would be octets.
