@@ -19,11 +19,20 @@ enum Library {
     Wampy,
 }
 
-const SERIALIZERS: [&str; 3] = ["json", "msgpack", "cbor"];
+impl Library {
+    fn serializers(self) -> &'static [&'static str] {
+        match self {
+            Library::Autobahn | Library::AutobahnRawSocket => &["json", "msgpack", "cbor", "ubjson"],
+            Library::AutobahnJs | Library::Wampy => &["json", "msgpack", "cbor"],
+        }
+    }
+}
 
 /// Where the libraries are installed.
 struct Clients {
     python: PathBuf,
+    /// A release of autobahn that has UBJSON; newer ones write BJData under this name.
+    python_ubjson: PathBuf,
     node: PathBuf,
 }
 
@@ -31,8 +40,9 @@ impl Clients {
     fn installed() -> Option<Clients> {
         let source = source();
         let python = install::python("python", &source.join("python.txt"));
+        let python_ubjson = install::python("python-ubjson", &source.join("python-ubjson.txt"));
         let node = install::node("js", &source.join("js"));
-        Some(Clients { python: python?, node: node? })
+        Some(Clients { python: python?, python_ubjson: python_ubjson?, node: node? })
     }
 
     /// Starts a client as the member `me` of a group.
@@ -44,7 +54,8 @@ impl Clients {
         };
         let mut command = match library {
             Library::Autobahn | Library::AutobahnRawSocket => {
-                let mut command = Command::new(self.python.join("bin/python"));
+                let python = if serializer == "ubjson" { &self.python_ubjson } else { &self.python };
+                let mut command = Command::new(python.join("bin/python"));
                 command.arg(source().join("peer.py"));
                 command
             }
@@ -85,7 +96,7 @@ fn alone(library: Library) {
     let Some(clients) = Clients::installed() else { return };
     for shards in [1, 4] {
         let router = Router::shared(shards);
-        for serializer in SERIALIZERS {
+        for serializer in library.serializers() {
             // The router is shared with the other tests, which run at the same time.
             run(&clients, &router, &format!("com.test.{library:?}.{serializer}"), &[(library, serializer)]);
         }
@@ -117,8 +128,9 @@ fn mixed(shards: u16) {
     let Some(clients) = Clients::installed() else { return };
     let router = Router::shared(shards);
     let libraries = [Library::Autobahn, Library::AutobahnRawSocket, Library::AutobahnJs, Library::Wampy];
-    let members: Vec<(Library, &str)> =
-        libraries.into_iter().flat_map(|library| SERIALIZERS.map(|serializer| (library, serializer))).collect();
+    let members: Vec<(Library, &str)> = (libraries.into_iter())
+        .flat_map(|library| library.serializers().iter().map(move |serializer| (library, *serializer)))
+        .collect();
     run(&clients, &router, "com.test.mixed", &members);
 }
 

@@ -33,8 +33,8 @@ impl Shape {
 
 /// Payload in one serialization.
 ///
-/// `bytes` is the end of the message as its sender wrote it, from the first octet of the arguments. In JSON it
-/// includes the closing `]` of the message, so that in every serialization `head + bytes` is a whole message.
+/// `bytes` is the end of the message as its sender wrote it, from the first octet of the arguments. In JSON and
+/// UBJSON it includes the closing `]` of the message, so that in every serialization `head + bytes` is a whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raw {
     /// How `bytes` is written.

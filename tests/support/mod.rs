@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod raw;
 pub mod request;
 pub mod router;
+pub mod ubjson;
 pub mod value;
 pub mod wire;
 

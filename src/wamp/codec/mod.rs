@@ -10,6 +10,7 @@ mod json;
 mod msgpack;
 mod transcode;
 mod tree;
+mod ubjson;
 
 use super::message::Message;
 use super::payload::{Raw, Shape};
@@ -61,6 +62,7 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
         Serializer::Json => json::scan(bytes, depth),
         Serializer::MsgPack => msgpack::scan(bytes, depth),
         Serializer::Cbor => cbor::scan(bytes, depth),
+        Serializer::Ubjson => ubjson::scan(bytes, depth),
     }?;
     fields::message(&elements)
 }
@@ -84,6 +86,7 @@ pub fn encode<'m>(
         Serializer::Json => json::write_head(&items, more > 0, out),
         Serializer::MsgPack => msgpack::write_head(&items, more, out),
         Serializer::Cbor => cbor::write_head(&items, more, out),
+        Serializer::Ubjson => ubjson::write_head(&items, more > 0, out),
     }
     Ok(payload.map(|raw| &raw.bytes))
 }

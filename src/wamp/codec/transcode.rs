@@ -1,7 +1,7 @@
 //! Payload from one serialization to another.
 
-use super::elements::read;
-use super::{TranscodeError, cbor, json, msgpack, tree};
+use super::elements::{end, read, separator};
+use super::{TranscodeError, cbor, json, msgpack, tree, ubjson};
 use crate::wamp::{Raw, Serializer, Shape, Value};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -14,8 +14,9 @@ pub(super) struct Unsayable(pub(super) String);
 /// strings (in JSON by the specification's convention).
 ///
 /// # Errors
-/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, or a
-/// map with keys that are not strings; anywhere an extension type or a tag that only the first one knows.
+/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, in
+/// JSON and UBJSON a map with keys that are not strings; anywhere an extension type, a tag or a number that only the
+/// first one knows.
 pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
     if raw.serializer == to {
         return Ok(raw.clone());
@@ -38,6 +39,7 @@ pub(super) fn values(raw: &Raw) -> Result<SmallVec<[Value; 2]>, TranscodeError> 
             Serializer::Json => json::first_value(rest),
             Serializer::MsgPack => msgpack::first_value(rest),
             Serializer::Cbor => cbor::first_value(rest),
+            Serializer::Ubjson => ubjson::first_value(rest),
         };
         let length = length.map_err(error)?;
         let value = match raw.serializer {
@@ -46,11 +48,14 @@ pub(super) fn values(raw: &Raw) -> Result<SmallVec<[Value; 2]>, TranscodeError> 
         };
         values.push(value.map_err(error)?);
         rest = &rest[length..];
-        if raw.serializer == Serializer::Json {
+        let gap: &[u8] = match raw.serializer {
             // The comma before the next element, with the white space around it.
-            let skip = rest.iter().position(|octet| !matches!(octet, b' ' | b'\n' | b'\r' | b'\t' | b','));
-            rest = &rest[skip.unwrap_or(rest.len())..];
-        }
+            Serializer::Json => b" \n\r\t,",
+            Serializer::Ubjson => b"N",
+            Serializer::MsgPack | Serializer::Cbor => b"",
+        };
+        let skip = rest.iter().position(|octet| !gap.contains(octet));
+        rest = &rest[skip.unwrap_or(rest.len())..];
     }
     Ok(values)
 }
@@ -59,14 +64,12 @@ pub(super) fn values(raw: &Raw) -> Result<SmallVec<[Value; 2]>, TranscodeError> 
 pub(super) fn assemble(values: &[Value], shape: Shape, to: Serializer, capacity: usize) -> Result<Raw, Unsayable> {
     let mut out = Vec::with_capacity(capacity);
     for (at, value) in values.iter().enumerate() {
-        if to == Serializer::Json && at > 0 {
-            out.push(b',');
+        if at > 0 {
+            out.extend_from_slice(separator(to));
         }
         write(value, shape, to, &mut out)?;
     }
-    if to == Serializer::Json {
-        out.push(b']');
-    }
+    out.extend_from_slice(end(to));
     Ok(Raw { serializer: to, shape, bytes: Bytes::from(out) })
 }
 
@@ -78,5 +81,6 @@ fn write(value: &Value, shape: Shape, to: Serializer, out: &mut Vec<u8>) -> Resu
         Serializer::Json => json::write(value, out),
         Serializer::MsgPack => msgpack::write(value, out),
         Serializer::Cbor => cbor::write(value, out),
+        Serializer::Ubjson => ubjson::write(value, out),
     }
 }
