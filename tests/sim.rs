@@ -109,6 +109,11 @@ fn every_broken_rule_is_noticed() {
     assert_eq!(caught(broken(Rule::EarlyInvocationsHeld), 1_000), "G6");
     assert!(["G1", "G5", "pair order"].contains(&caught(broken(Rule::OneLane), 20_000)));
     assert_eq!(caught(broken(Rule::UnregisteredThroughLane), 60_000), "G6");
+    assert_eq!(caught(broken(Rule::RetainedMark), 20_000), "G11");
+    assert_eq!(caught(broken(Rule::RetainedSkip), 20_000), "G11");
+    assert_eq!(caught(broken(Rule::JoinedFirst), 20_000), "G9");
+    assert_eq!(caught(broken(Rule::AnnouncedAfterAck), 20_000), "G9");
+    assert_eq!(caught(broken(Rule::LeftAfterHomes), 20_000), "G9");
     let acks = Scenario { own_queue_for_acks: true, ..Scenario::new(0, 4) };
     assert_eq!(caught(acks, 60_000), "G6");
 }

@@ -41,6 +41,11 @@ impl Shard {
         match session.subscriptions.get_mut(&subject) {
             Some(Subscription::Active { id, generation, .. }) => {
                 let (class, subscription, generation) = (session.class, *id, *generation);
+                if let Some(marker) = session.fresh_marker(&subject, generation) {
+                    marker.requests.push(request);
+                    session.open.insert(request, ());
+                    return;
+                }
                 let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
                 if options.get_retained {
                     self.await_retained(conn, subject, subscription, generation, SmallVec::new());

@@ -267,9 +267,13 @@ impl Shard {
         self.await_position(self.config.index, position, Answer::Joined(id));
     }
 
-    /// Keeps an acknowledgement for a session whose joining has not arrived everywhere; gives back all others.
+    /// Keeps an acknowledgement, or what takes it back, for a session whose joining has not arrived everywhere; gives back all others.
     pub(super) fn hold_while_joining(&mut self, answer: Answer) -> Option<Answer> {
-        let (Answer::Subscribed { session, .. } | Answer::Registered { session, .. }) = &answer else {
+        let (Answer::Subscribed { session, .. }
+        | Answer::SubscriptionRevoked { session, .. }
+        | Answer::Registered { session, .. }
+        | Answer::RegistrationRevoked { session, .. }) = &answer
+        else {
             return Some(answer);
         };
         let joining = self.session(*session).and_then(|session| session.joining.as_mut());

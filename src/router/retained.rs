@@ -102,16 +102,20 @@ impl Shard {
     /// Passes a marker: every home has answered.
     pub(super) fn pass_marker(&mut self, conn: ConnId, marker: Marker) {
         let Marker { subject, subscription, generation, requests, states, .. } = marker;
-        let (skipping, shards) = (self.config.keeps(Rule::RetainedSkip), self.config.shards);
+        let fresh = !requests.is_empty();
+        // A session that had SUBSCRIBED before must not miss what was published since.
+        let skipping = fresh && self.config.keeps(Rule::RetainedSkip);
+        let shards = self.config.shards;
         let heard = self.heard.clone();
         let Some(session) = self.session_at(conn) else { return };
         let (class, realm, id) = (session.class, session.realm, session.id);
         let skips = Skips::of(&states);
         let position = match session.subscriptions.get_mut(&subject) {
             Some(Subscription::Active { generation: present, position, skips: kept, .. }) if *present == generation => {
-                let live = skipping && skips.is_live(&heard);
-                *kept = live.then(|| Box::new(skips.clone()));
-                Some((*position, live))
+                if skipping {
+                    *kept = skips.is_live(&heard).then(|| Box::new(skips.clone()));
+                }
+                Some((*position, kept.is_some()))
             }
             _ => None,
         };
@@ -136,7 +140,6 @@ impl Shard {
         if let Some(member) = self.members.get_mut(&subscription).and_then(|m| m.list.get_mut(position as usize)) {
             member.skips = live;
         }
-        let fresh = !requests.is_empty();
         self.acknowledge_subscription(conn, class, requests, subscription);
         for publication in states.iter().flat_map(|state| &state.events) {
             let details = publication.details(subject.policy != MatchPolicy::Exact).with("retained", true);

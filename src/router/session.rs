@@ -149,6 +149,16 @@ impl Session {
         self.open.contains_key(&request) || self.rpc.as_ref().is_some_and(|rpc| rpc.calls.contains_key(&request))
     }
 
+    /// The marker at which a new subscription waits for SUBSCRIBED.
+    pub(super) fn fresh_marker(&mut self, subject: &Subject, generation: u32) -> Option<&mut Marker> {
+        self.lane.iter_mut().find_map(|arrival| match arrival {
+            Arrival::Retained(marker) if marker.generation == generation && marker.subject == *subject => {
+                Some(&mut **marker).filter(|marker| !marker.requests.is_empty())
+            }
+            _ => None,
+        })
+    }
+
     /// The invocation must wait: its REGISTERED has not been queued.
     pub(super) fn is_early(&self, invoke: &Invoke) -> bool {
         let offer = self.rpc.as_ref().and_then(|rpc| rpc.procedures.get(&invoke.subject));

@@ -240,7 +240,11 @@ impl Shard {
     }
 
     fn apply(&mut self, home: ShardIndex, entry: LogEntry) {
-        let registration = if let LogEntry::Callees { id, .. } = &entry { Some(*id) } else { None };
+        let registration = if let LogEntry::Callees { subject, .. } = &entry {
+            self.replica.registration_of(subject).map(|registration| registration.id)
+        } else {
+            None
+        };
         if let Some((to, position)) = self.replica.apply(entry) {
             self.send_peer(to, ShardMsg::Applied { home, position });
         }

@@ -31,6 +31,8 @@ struct Member {
     callee: Callee,
     /// That it is a callee has been published.
     announced: bool,
+    /// It is to be taken out as soon as that has been published, for this reason.
+    revoked: Option<Option<Box<str>>>,
 }
 
 impl Procedure {
@@ -52,9 +54,7 @@ impl Home {
         options: RegisterOptions,
         out: &mut Outbox,
     ) {
-        if options.force {
-            self.revoke_all(&subject, out);
-        }
+        let removed = if options.force { self.take_over(&subject, out) } else { Vec::new() };
         let known = self.procedure_ids.get(&subject).copied();
         if let Some(procedure) = known.and_then(|id| self.procedures.get(&id)) {
             let why = if procedure.sessions().any(|callee| callee == session) {
@@ -76,12 +76,37 @@ impl Home {
         let slots = (limit > 0).then(|| Arc::new(Slots::new(limit, procedure.shared.clone())));
         let (disclose, forward_timeout) = (options.disclose_caller, options.forward_timeout);
         let callee = Callee { session, shard: from, disclose, forward_timeout, slots };
-        procedure.callees.push(Member { callee, announced: false });
+        procedure.callees.push(Member { callee, announced: false, revoked: None });
         let position = self.log_callees(from, id, out);
         if self.announce_early {
             self.announce_callee(session, id, out);
         }
+        for (session, shard, old) in removed {
+            // Behind this entry no shard sends it an invocation.
+            let position = self.mark(shard, out);
+            let revocation = Revocation { id: old, reason: Some("another callee has taken the procedure over".into()) };
+            let subject = subject.clone();
+            out.answer(shard, Answer::RegistrationRevoked { session, subject, revocation, position });
+        }
         out.answer(from, Answer::Registered { session, subject, request, id, position });
+    }
+
+    /// Takes a registration from its callees; the entry of the new one takes its place in the log, so that there is no
+    /// moment without.
+    fn take_over(&mut self, subject: &Subject, out: &mut Outbox) -> Vec<(SessionId, ShardIndex, RegistrationId)> {
+        let Some(id) = self.procedure_ids.remove(subject) else { return Vec::new() };
+        let Some(procedure) = self.procedures.remove(&id) else { return Vec::new() };
+        let mut last = None;
+        for Member { callee, announced, .. } in &procedure.callees {
+            last = Some(callee.session);
+            if *announced {
+                out.publish(event(subject, callee.session, id, Occasion::Removed));
+            }
+        }
+        if let Some(session) = last.filter(|_| procedure.announced) {
+            out.publish(event(subject, session, id, Occasion::Deleted));
+        }
+        procedure.callees.iter().map(|member| (member.callee.session, member.callee.shard, id)).collect()
     }
 
     fn create_procedure(&mut self, time: Duration, subject: &Subject, invoke: InvokePolicy) -> RegistrationId {
@@ -104,20 +129,17 @@ impl Home {
         let Some(procedure) = self.procedures.get_mut(&id) else { return };
         let Some(member) = procedure.callees.iter_mut().find(|member| member.callee.session == session) else { return };
         let known = std::mem::replace(&mut member.announced, true);
-        let event = |occasion| MetaEvent {
-            realm: procedure.subject.realm,
-            kind: Kind::Registration,
-            session,
-            id: id.get(),
-            occasion,
-        };
+        let revoked = member.revoked.take();
         if !std::mem::replace(&mut procedure.announced, true) {
             let (subject, created) = (procedure.subject.clone(), procedure.created);
             let occasion = Occasion::Created { subject, created, invoke: Some(procedure.invoke) };
-            out.publish(event(occasion));
+            out.publish(event(&procedure.subject, session, id, occasion));
         }
         if !known {
-            out.publish(event(Occasion::Added));
+            out.publish(event(&procedure.subject, session, id, Occasion::Added));
+        }
+        if let Some(reason) = revoked {
+            self.revoke_registration(id, session, reason, out);
         }
     }
 
@@ -131,14 +153,12 @@ impl Home {
         let id = *self.procedure_ids.get(subject)?;
         let procedure = self.procedures.get_mut(&id)?;
         let at = procedure.callees.iter().position(|member| member.callee.session == session)?;
-        let Member { callee, announced } = procedure.callees.remove(at);
-        let event =
-            |occasion| MetaEvent { realm: subject.realm, kind: Kind::Registration, session, id: id.get(), occasion };
+        let Member { callee, announced, .. } = procedure.callees.remove(at);
         if announced {
-            out.publish(event(Occasion::Removed));
+            out.publish(event(subject, session, id, Occasion::Removed));
         }
         if procedure.callees.is_empty() && procedure.announced {
-            out.publish(event(Occasion::Deleted));
+            out.publish(event(subject, session, id, Occasion::Deleted));
         }
         let position = self.log_callees(callee.shard, id, out);
         if self.procedures.get(&id).is_some_and(|procedure| procedure.callees.is_empty()) {
@@ -148,7 +168,8 @@ impl Home {
         Some((id, callee.shard, position))
     }
 
-    /// Takes a callee out by the router's decision; false if it is none.
+    /// Takes a callee out by the router's decision, but not before it has been told that it is one; false if it is
+    /// none.
     pub(in crate::router) fn revoke_registration(
         &mut self,
         id: RegistrationId,
@@ -156,19 +177,18 @@ impl Home {
         reason: Option<Box<str>>,
         out: &mut Outbox,
     ) -> bool {
-        let Some(subject) = self.procedures.get(&id).map(|procedure| procedure.subject.clone()) else { return false };
+        let Some(procedure) = self.procedures.get_mut(&id) else { return false };
+        let member = procedure.callees.iter_mut().find(|member| member.callee.session == session);
+        let Some(member) = member else { return false };
+        if !member.announced {
+            member.revoked = Some(reason);
+            return true;
+        }
+        let subject = procedure.subject.clone();
         let Some((id, shard, position)) = self.drop_callee(session, &subject, out) else { return false };
         let revocation = Revocation { id, reason };
         out.answer(shard, Answer::RegistrationRevoked { session, subject, revocation, position });
         true
-    }
-
-    fn revoke_all(&mut self, subject: &Subject, out: &mut Outbox) {
-        let Some(&id) = self.procedure_ids.get(subject) else { return };
-        let Some(procedure) = self.procedures.get(&id) else { return };
-        for session in procedure.sessions().collect::<Vec<_>>() {
-            self.revoke_registration(id, session, Some("another callee has taken the procedure over".into()), out);
-        }
     }
 
     fn log_callees(&mut self, cause: ShardIndex, id: RegistrationId, out: &mut Outbox) -> u64 {
@@ -202,4 +222,8 @@ impl Home {
     pub(in crate::router) fn procedures(&self) -> impl Iterator<Item = (RegistrationId, &Procedure)> {
         self.procedures.iter().map(|(id, procedure)| (*id, procedure))
     }
+}
+
+fn event(subject: &Subject, session: SessionId, id: RegistrationId, occasion: Occasion) -> MetaEvent {
+    MetaEvent { realm: subject.realm, kind: Kind::Registration, session, id: id.get(), occasion }
 }

@@ -28,7 +28,7 @@ pub(super) struct Retained {
 /// The retained events of a topic.
 #[derive(Debug, Default)]
 struct Kept {
-    /// Newest first. All but the last are for some receivers only.
+    /// Newest first, down to the one that everybody may receive.
     events: SmallVec<[Arc<Publication>; 1]>,
     age: u64,
     bytes: u64,
@@ -83,11 +83,16 @@ impl Retained {
         self.ages.insert(self.age, publication.clone());
         self.bytes -= kept.bytes;
         if publication.audience().is_none() {
+            // The publisher itself may be excluded: for it there is the last one that it may receive.
+            let other = |event: &Arc<Publication>| event.audience().is_none() && event.excluded != publication.excluded;
+            let other =
+                kept.events.iter().find(|event| other(event)).cloned().filter(|_| publication.excluded.is_some());
             kept.events.clear();
+            kept.events.extend(other);
         } else if kept.events.len() > self.limits.restricted_max as usize {
-            // The last one is for everybody, or as old as any.
-            let oldest = kept.events.len() - 1 - usize::from(kept.events.len() > 1);
-            kept.events.remove(oldest);
+            // Not one that is for everybody, if there is another.
+            let restricted = kept.events.iter().rposition(|event| event.audience().is_some());
+            kept.events.remove(restricted.unwrap_or(kept.events.len() - 1));
         }
         kept.events.insert(0, publication);
         kept.bytes = kept.events.iter().map(|event| bytes_of(event)).sum();

@@ -31,6 +31,8 @@ struct Member {
     shard: ShardIndex,
     /// That it is a member has been published.
     announced: bool,
+    /// It is to be taken out as soon as that has been published, for this reason.
+    revoked: Option<Option<Box<str>>>,
 }
 
 /// That a shard has members of a subscription.
@@ -80,7 +82,7 @@ impl Home {
             }
         };
         let topic = self.topics.get_mut(&id).expect("found or inserted above");
-        let new = topic.members.insert(session, Member { shard: from, announced: false }).is_none();
+        let new = topic.members.insert(session, Member { shard: from, announced: false, revoked: None }).is_none();
         let position = match topic.interested.iter_mut().find(|interest| interest.shard == from) {
             Some(interest) => {
                 interest.members += u32::from(new);
@@ -132,8 +134,12 @@ impl Home {
             let occasion = Occasion::Created { subject: topic.subject.clone(), created: topic.created, invoke: None };
             out.publish(event(occasion));
         }
+        let revoked = member.revoked.take();
         if !known {
             out.publish(event(Occasion::Added));
+        }
+        if let Some(reason) = revoked {
+            self.revoke_subscription(id, session, reason, out);
         }
     }
 
@@ -146,7 +152,7 @@ impl Home {
     ) -> Option<(ShardIndex, u64)> {
         let id = *self.topic_ids.get(subject)?;
         let topic = self.topics.get_mut(&id)?;
-        let Member { shard, announced } = topic.members.remove(&session)?;
+        let Member { shard, announced, .. } = topic.members.remove(&session)?;
         let event =
             |occasion| MetaEvent { realm: subject.realm, kind: Kind::Subscription, session, id: id.get(), occasion };
         if announced {
@@ -171,7 +177,8 @@ impl Home {
         Some((shard, since))
     }
 
-    /// Takes a member out by the router's decision; false if it is none.
+    /// Takes a member out by the router's decision, but not before it has been told that it is one; false if it is
+    /// none.
     pub(in crate::router) fn revoke_subscription(
         &mut self,
         id: SubscriptionId,
@@ -179,7 +186,13 @@ impl Home {
         reason: Option<Box<str>>,
         out: &mut Outbox,
     ) -> bool {
-        let Some(subject) = self.topics.get(&id).map(|topic| topic.subject.clone()) else { return false };
+        let Some(topic) = self.topics.get_mut(&id) else { return false };
+        let Some(member) = topic.members.get_mut(&session) else { return false };
+        if !member.announced {
+            member.revoked = Some(reason);
+            return true;
+        }
+        let subject = topic.subject.clone();
         let Some((shard, position)) = self.drop_member(session, &subject, out) else { return false };
         let revocation = Revocation { id, reason };
         out.answer(shard, Answer::SubscriptionRevoked { session, subject, revocation, position });
