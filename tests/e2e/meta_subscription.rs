@@ -392,7 +392,8 @@ fn removing_one_of_many(router: &Router, wire: Wire) {
     let mut clients: Vec<Client> =
         (0..4).map(|_| Client::join_featured(router.address(), wire, &[REVOCATION])).collect();
     let topic = uri("one_of_many");
-    let id = clients.iter_mut().map(|client| client.subscribe(&topic)).next_back().expect("a subscription");
+    let ids: Vec<u64> = clients.iter_mut().map(|client| client.subscribe(&topic)).collect();
+    let id = ids[0];
     remove(&mut admin, json!([id, clients[1].session(), "com.test.reason"]));
     revoked(&mut clients[1], id, "com.test.reason");
     let publication = admin.publish(&topic, &[]);
