@@ -23,9 +23,6 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Calls in several parts that are over and whose late parts are still known, per session.
-const FINISHED_MAX: usize = 64;
-
 /// A call that a session has made and that has no final answer.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -104,20 +101,22 @@ pub(super) enum Placed {
 impl Shard {
     pub(super) fn call(&mut self, conn: ConnId, call: message::Call) {
         let message::Call { request, options, procedure, payload } = call;
-        let options = CallOptions::read(&options);
-        let more = options.as_ref().is_ok_and(|options| options.progress);
-        match self.continued(conn, request) {
-            Some(Continued::Late) => return,
-            Some(Continued::Open) => return self.call_part(conn, request, more, payload),
-            None => {}
+        if let Some(continued) = self.continued(conn, request) {
+            // All other options are those of the first part.
+            return match (continued, options.bool("progress")) {
+                (_, Err(wrong)) => self.violation(conn, &format!("CALL.Options: {wrong}")),
+                (Continued::Late, _) => {}
+                (Continued::Open, Ok(more)) => self.call_part(conn, request, more == Some(true), payload),
+            };
         }
         if !self.accept_request(conn, request, "CALL") {
             return;
         }
-        let options = match options {
+        let options = match CallOptions::read(&options) {
             Ok(options) => options,
             Err(unfit) => return self.unfit(conn, MessageType::Call, request, unfit),
         };
+        let more = options.progress;
         self.counters.calls += 1;
         let Some(session) = self.session_at(conn) else { return };
         let (realm, features) = (session.realm, session.features.caller);
@@ -129,7 +128,7 @@ impl Shard {
             return self.violation(conn, &unannounced("CALL", "caller"));
         }
         if let Err(refused) = self.check_call(conn, realm, &procedure, &options) {
-            return self.refuse(conn, MessageType::Call, request, refused);
+            return self.refuse_call(conn, request, more, refused);
         }
         if is_reserved(&procedure) {
             return self.meta_call(conn, request, &procedure, &payload);
@@ -143,8 +142,17 @@ impl Shard {
             unavailable: false,
         };
         if let Err(refused) = self.first_call(conn, request, wanted, payload) {
-            self.refuse(conn, MessageType::Call, request, refused);
+            self.refuse_call(conn, request, more, refused);
         }
+    }
+
+    /// Refuses a call, of which further parts may be on their way.
+    fn refuse_call(&mut self, conn: ConnId, request: RequestId, more: bool, refused: Refused) {
+        let hashing = self.hashing.clone();
+        if more && let Some(session) = self.session_at(conn) {
+            session.rpc(&hashing).remember_finished(request);
+        }
+        self.refuse(conn, MessageType::Call, request, refused);
     }
 
     fn check_call(
@@ -426,10 +434,7 @@ impl Shard {
         let rpc = self.session_at(conn)?.rpc.as_mut()?;
         let pending = rpc.calls.remove(&request)?;
         if pending.extras.as_ref().is_some_and(|extras| extras.parts) {
-            if rpc.finished.len() == FINISHED_MAX {
-                rpc.finished.pop_front();
-            }
-            rpc.finished.push_back(request);
+            rpc.remember_finished(request);
         }
         self.call_is_over(CallKey { conn, request, call: pending.call }, &pending);
         Some(pending)

@@ -16,6 +16,9 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// Calls in several parts that are over and whose late parts are still known.
+const FINISHED_MAX: usize = 64;
+
 /// An open session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -113,6 +116,16 @@ pub(super) enum Arrival {
     Return(Box<Return>),
     Unregistered { subject: Subject, request: RequestId },
     RegistrationRevoked { subject: Subject, revocation: Revocation<RegistrationId> },
+}
+
+impl Rpc {
+    /// Parts of this call that come late are to be dropped.
+    pub(super) fn remember_finished(&mut self, request: RequestId) {
+        if self.finished.len() == FINISHED_MAX {
+            self.finished.pop_front();
+        }
+        self.finished.push_back(request);
+    }
 }
 
 impl Session {

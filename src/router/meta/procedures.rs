@@ -78,6 +78,13 @@ impl Arguments<'_> {
         }
     }
 
+    fn given_dict(&mut self) -> Result<Dict, Refused> {
+        match self.next() {
+            Some(Value::Dict(dict)) => Ok(dict),
+            _ => Err(self.missing("dict")),
+        }
+    }
+
     /// A list, the empty one if there is none.
     pub(super) fn list(&mut self) -> Result<Vec<Value>, Refused> {
         match self.next() {
@@ -205,7 +212,7 @@ impl Shard {
             "kill_all" => Plan::Ask(Targets::All, arguments.kill(Victims::All)?, Merge::Count),
             "modify_details" => {
                 let session = SessionId::from_raw(arguments.id()?);
-                let changes = arguments.dict()?;
+                let changes = arguments.given_dict()?;
                 if let Some(fixed) = FIXED_DETAILS.iter().find(|fixed| changes.iter().any(|(key, _)| key == **fixed)) {
                     return Err(invalid(format!("{fixed} cannot be changed")));
                 }
