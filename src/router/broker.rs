@@ -37,6 +37,7 @@ impl Shard {
             return self.refuse(conn, MessageType::Subscribe, request, refused);
         }
         let subject = Subject { realm, policy: options.policy, uri: topic };
+        let shards = self.config.shards;
         let Some(session) = self.session_at(conn) else { return };
         match session.subscriptions.get_mut(&subject) {
             Some(Subscription::Active { id, generation, .. }) => {
@@ -61,6 +62,7 @@ impl Shard {
                 session.subscriptions.insert(subject.clone(), pending);
                 session.open.insert(request, ());
                 let id = session.id;
+                session.homes.insert(subject::home(realm, &subject.uri, shards));
                 self.ask(Ask::Subscribe(id, subject.clone()), &subject);
             }
         }
@@ -103,8 +105,9 @@ impl Shard {
         generation: u32,
         requests: SmallVec<[RequestId; 2]>,
     ) {
-        let missing = self.homes_of(&subject);
-        self.want_retained(conn, Marker { subject, subscription, generation, requests, missing, states: Vec::new() });
+        self.generation = self.generation.wrapping_add(1);
+        let (missing, token, states) = (self.homes_of(&subject), self.generation, Vec::new());
+        self.want_retained(conn, Marker { subject, subscription, generation, token, requests, missing, states });
     }
 
     pub(super) fn acknowledge_subscription(

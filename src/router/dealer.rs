@@ -7,7 +7,7 @@ use super::effect::ConnId;
 use super::peer::{Ask, Revocation};
 use super::session::{Arrival, RegisterWish};
 use super::shard::Shard;
-use super::subject::Subject;
+use super::subject::{self, Subject};
 use crate::session::options::RegisterOptions;
 use crate::wamp::message::{Register, Registered, Unregister, Unregistered};
 use crate::wamp::{Message, MessageType, RegistrationId, RequestId, SessionId, error};
@@ -41,11 +41,12 @@ impl Shard {
         if let Err(refused) = checked {
             return self.refuse(conn, MessageType::Register, request, refused);
         }
-        let hashing = self.hashing.clone();
+        let (hashing, shards) = (self.hashing.clone(), self.config.shards);
         let Some(session) = self.session_at(conn) else { return };
         session.open.insert(request, ());
         let id = session.id;
         let subject = Subject { realm, policy: options.policy, uri: procedure };
+        session.homes.insert(subject::home(realm, &subject.uri, shards));
         let offer = session.rpc(&hashing).procedures.entry(subject.clone()).or_default();
         if offer.ending {
             offer.next.push(RegisterWish { request, options });

@@ -5,6 +5,7 @@ use super::effect::{ConnId, Ending};
 use super::frames::Class;
 use super::home::Outbox;
 use super::peer::{Answer, Ask, Departure, Outcome, ShardMsg};
+use super::replica::ShardSet;
 use super::session::{Arrival, Joining, Lane, Session, Subscription};
 use super::shard::Shard;
 use super::subject;
@@ -235,6 +236,7 @@ impl Shard {
             open: self.hashing.map(),
             rpc: None,
             lane: Lane::new(),
+            homes: ShardSet::default(),
             joining: None,
             testaments: None,
         };
@@ -409,6 +411,11 @@ impl Shard {
         for subject in session.rpc.take().into_iter().flat_map(|rpc| rpc.procedures.into_keys()) {
             let home = subject::home(realm, &subject.uri, self.config.shards);
             departures.entry(home).or_insert_with(new).procedures.push(subject);
+        }
+        if told {
+            for home in session.homes.iter() {
+                departures.entry(home).or_insert_with(new);
+            }
         }
         let homes = u16::try_from(departures.len()).unwrap_or(u16::MAX);
         for (home, departure) in departures {

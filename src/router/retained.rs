@@ -7,13 +7,12 @@
 use super::config::Rule;
 use super::effect::ConnId;
 use super::home::Outbox;
-use super::index::ShardIndex;
 use super::peer::{Ask, Publication, RetainedRequest, RetainedState, ShardMsg};
 use super::session::{Arrival, Subscription};
 use super::shard::Shard;
-use super::subject::{self, Subject};
+use super::subject::Subject;
 use crate::wamp::message::Event;
-use crate::wamp::{MatchPolicy, Message, MessageType, RequestId, SessionId, SubscriptionId, error};
+use crate::wamp::{MatchPolicy, Message, MessageType, RequestId, SessionId, SubscriptionId, Uri, error};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -23,6 +22,8 @@ pub(super) struct Marker {
     pub(super) subject: Subject,
     pub(super) subscription: SubscriptionId,
     pub(super) generation: u32,
+    /// Tells this marker from others.
+    pub(super) token: u32,
     /// SUBSCRIBEs that are answered when the marker is passed.
     pub(super) requests: SmallVec<[RequestId; 2]>,
     /// Homes that have not answered.
@@ -30,21 +31,27 @@ pub(super) struct Marker {
     pub(super) states: Vec<RetainedState>,
 }
 
-/// What a subscription skips: of each home, the last publication of each shard that it had kept.
+/// What a subscription skips: events of topics of which it has got the retained event, that were published before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Skips {
-    cuts: SmallVec<[(ShardIndex, Arc<[u64]>); 1]>,
+    /// Of each home that had retained events: their topics, sorted, and the last publication of each shard that it had
+    /// kept when it answered.
+    cuts: Arc<[(Vec<Uri>, Arc<[u64]>)]>,
 }
 
 impl Skips {
     fn of(states: &[RetainedState]) -> Skips {
-        Skips { cuts: states.iter().map(|state| (state.home, state.cut.clone())).collect() }
+        let cut = |state: &RetainedState| {
+            let mut topics: Vec<Uri> = state.events.iter().map(|event| event.topic.clone()).collect();
+            topics.sort_unstable();
+            (topics, state.cut.clone())
+        };
+        Skips { cuts: states.iter().filter(|state| !state.events.is_empty()).map(cut).collect() }
     }
 
     /// True if the home of the publication's topic had kept this one or a later one of its shard.
-    fn covers(&self, realm: u16, publication: &Publication, shards: ShardIndex) -> bool {
-        let home = if self.cuts.len() == 1 { self.cuts[0].0 } else { subject::home(realm, &publication.topic, shards) };
-        let cut = self.cuts.iter().find(|(known, _)| *known == home);
+    fn covers(&self, publication: &Publication) -> bool {
+        let cut = self.cuts.iter().find(|(topics, _)| topics.binary_search(&publication.topic).is_ok());
         cut.is_some_and(|(_, cut)| publication.stamp.serial <= cut[usize::from(publication.stamp.shard)])
     }
 
@@ -60,10 +67,9 @@ impl Shard {
     pub(super) fn want_retained(&mut self, conn: ConnId, marker: Marker) {
         let Some(session) = self.session_at(conn) else { return };
         let (id, identity) = (session.id, session.identity.clone());
-        let (subject, generation) = (marker.subject.clone(), marker.generation);
+        let (subject, token) = (marker.subject.clone(), marker.token);
         self.park(conn, Arrival::Retained(Box::new(marker)));
-        let request =
-            || RetainedRequest { session: id, subject: subject.clone(), generation, identity: identity.clone() };
+        let request = || RetainedRequest { session: id, subject: subject.clone(), token, identity: identity.clone() };
         if subject.policy == MatchPolicy::Exact {
             self.ask(Ask::Retained(request()), &subject);
         } else {
@@ -79,17 +85,11 @@ impl Shard {
     }
 
     /// A home has answered.
-    pub(super) fn arrive_retained(
-        &mut self,
-        session: SessionId,
-        subject: &Subject,
-        generation: u32,
-        state: RetainedState,
-    ) {
+    pub(super) fn arrive_retained(&mut self, session: SessionId, token: u32, state: RetainedState) {
         let Some(session) = self.session(session) else { return };
         let conn = session.conn;
         let marker = session.lane.iter_mut().find_map(|arrival| match arrival {
-            Arrival::Retained(marker) if marker.generation == generation && marker.subject == *subject => Some(marker),
+            Arrival::Retained(marker) if marker.token == token => Some(marker),
             _ => None,
         });
         if let Some(marker) = marker {
@@ -105,10 +105,9 @@ impl Shard {
         let fresh = !requests.is_empty();
         // A session that had SUBSCRIBED before must not miss what was published since.
         let skipping = fresh && self.config.keeps(Rule::RetainedSkip);
-        let shards = self.config.shards;
         let heard = self.heard.clone();
         let Some(session) = self.session_at(conn) else { return };
-        let (class, realm, id) = (session.class, session.realm, session.id);
+        let (class, id) = (session.class, session.id);
         let skips = Skips::of(&states);
         let position = match session.subscriptions.get_mut(&subject) {
             Some(Subscription::Active { generation: present, position, skips: kept, .. }) if *present == generation => {
@@ -131,7 +130,7 @@ impl Shard {
             let waited = !session.lane.is_empty();
             session.lane.retain(|arrival| match arrival {
                 Arrival::Event { subscription: of, publication, .. } if *of == subscription => {
-                    !skips.covers(realm, publication, shards)
+                    !skips.covers(publication)
                 }
                 _ => true,
             });
@@ -157,13 +156,12 @@ impl Shard {
 
     /// Whether a member has had this event, or a later one, as a retained event; and whether there may be more such.
     pub(super) fn skipped(&mut self, conn: ConnId, subject: &Subject, publication: &Publication) -> (bool, bool) {
-        let shards = self.config.shards;
         let Some(session) = self.conns[conn.0 as usize].session() else { return (false, false) };
         let Some(Subscription::Active { skips, .. }) = session.subscriptions.get_mut(subject) else {
             return (false, false);
         };
         let Some(kept) = skips else { return (false, false) };
-        let covered = kept.covers(subject.realm, publication, shards);
+        let covered = kept.covers(publication);
         let live = kept.is_live(&self.heard);
         if !live {
             *skips = None;

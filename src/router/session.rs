@@ -7,6 +7,7 @@ use super::invocation::Invocation;
 use super::map::{Hashing, Map};
 use super::meta::testament::Testaments;
 use super::peer::{Answer, CallRef, Invoke, Part, Publication, Return, Revocation};
+use super::replica::ShardSet;
 use super::retained::{Marker, Skips};
 use super::subject::Subject;
 use crate::session::features::ClientFeatures;
@@ -35,6 +36,8 @@ pub(super) struct Session {
     /// What a session that neither calls nor registers does not pay for.
     pub(super) rpc: Option<Box<Rpc>>,
     pub(super) lane: Lane,
+    /// The homes that it has asked for anything, which may have published about it.
+    pub(super) homes: ShardSet,
     /// What is known of it only while others are told that it has joined.
     pub(super) joining: Option<Box<Joining>>,
     /// What is published when it ends.

@@ -303,9 +303,7 @@ impl Shard {
                 self.arrive_registration_revoked(session, subject, revocation);
             }
             Answer::RetainedReadable(_) => self.retained_readable(),
-            Answer::Retained { session, subject, generation, state } => {
-                self.arrive_retained(session, &subject, generation, state);
-            }
+            Answer::Retained { session, token, state } => self.arrive_retained(session, token, state),
             Answer::Stored(session, request) => self.stored(session, request),
             Answer::Left(session, _) => self.left(session),
             Answer::Joined(session) => self.joined(session),

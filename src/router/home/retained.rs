@@ -161,9 +161,9 @@ impl Home {
         let cut: Arc<[u64]> = Arc::from(&*self.stored);
         for (from, request) in std::mem::take(&mut self.readers.now) {
             let events = self.retained[usize::from(request.subject.realm)].events_for(&request);
-            let RetainedRequest { session, subject, generation, .. } = request;
-            let state = RetainedState { home: self.index, events, cut: cut.clone() };
-            out.answer(from, Answer::Retained { session, subject, generation, state });
+            let RetainedRequest { session, token, .. } = request;
+            let state = RetainedState { events, cut: cut.clone() };
+            out.answer(from, Answer::Retained { session, token, state });
         }
         if !self.readers.next.is_empty() {
             self.begin_reading(out);
@@ -197,7 +197,7 @@ mod tests {
         let request = RetainedRequest {
             session: SessionId::from_raw(session),
             subject: Subject { realm: 0, policy, uri: uri.into() },
-            generation: 0,
+            token: 0,
             identity: Arc::new(Identity::anonymous("x")),
         };
         retained.events_for(&request).iter().map(|event| event.id.get()).collect()

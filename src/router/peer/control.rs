@@ -37,8 +37,8 @@ pub struct RetainedRequest {
     pub session: SessionId,
     /// The subscription.
     pub subject: Subject,
-    /// Tells this subscription of the session from earlier ones.
-    pub generation: u32,
+    /// Tells this wish from others of the session.
+    pub token: u32,
     /// Who the subscriber is.
     pub identity: Arc<Identity>,
 }
@@ -46,8 +46,6 @@ pub struct RetainedRequest {
 /// What a home has retained for a subscriber.
 #[derive(Debug)]
 pub struct RetainedState {
-    /// The home.
-    pub home: ShardIndex,
     /// The newest event of each topic.
     pub events: Vec<Arc<Publication>>,
     /// The last publication of each shard that the home has kept: what is not newer has been published before.
@@ -88,10 +86,8 @@ pub enum Answer {
     Retained {
         /// Who asked.
         session: SessionId,
-        /// The subject.
-        subject: Subject,
-        /// Which subscription of the session.
-        generation: u32,
+        /// Which wish.
+        token: u32,
         /// The events.
         state: RetainedState,
     },

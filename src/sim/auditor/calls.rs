@@ -76,9 +76,10 @@ impl Auditor {
         let (by, sequence) = stamp(&m.payload)?;
         let of_call =
             |((caller, _), call): &(&(Key, RequestId), &mut Called)| *caller == by && call.parts.contains(&sequence);
-        let Some((_, call)) = self.calls.iter_mut().find(of_call) else {
+        let Some((key, call)) = self.calls.iter_mut().find(of_call) else {
             return breach("protocol", format!("nobody has made call {sequence} of {by}"));
         };
+        let key = *key;
         let first = call.parts[0] == sequence;
         let known = &mut self.sessions.entry(who).or_default().invocations;
         if first {
@@ -107,7 +108,10 @@ impl Auditor {
             call.passed = sequence;
         }
         // A call that has waited for a callee, or was given to another, has been overtaken.
-        if call.rerouted || may_wait(&call.procedure) {
+        let call = &self.calls[&key];
+        let left =
+            |offer: &Offer| !self.is_alive(offer.session) && matches(offer.policy, &offer.procedure, &call.procedure);
+        if call.rerouted || may_wait(&call.procedure) || self.offers.iter().any(left) {
             return Ok(());
         }
         self.in_pair_order("INVOCATION", who, &m.payload, true)
