@@ -68,7 +68,8 @@ pub(super) struct CallKey {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     procedure: Uri,
-    options: CallOptions,
+    /// None if the caller has given none.
+    options: Option<Box<CallOptions>>,
     /// Empty where the call cannot be given to somebody else.
     payload: Payload,
     /// The registration that was found, as registered.
@@ -101,7 +102,10 @@ pub(super) enum Placed {
 impl Shard {
     pub(super) fn call(&mut self, conn: ConnId, call: message::Call) {
         let message::Call { request, options, procedure, payload } = call;
-        if let Some(continued) = self.continued(conn, request) {
+        let Some(session) = self.session_at(conn) else { return };
+        if session.rpc.is_some()
+            && let Some(continued) = self.continued(conn, request)
+        {
             // All other options are those of the first part.
             return match (continued, options.bool("progress")) {
                 (_, Err(wrong)) => self.violation(conn, &format!("CALL.Options: {wrong}")),
@@ -112,11 +116,12 @@ impl Shard {
         if !self.accept_request(conn, request, "CALL") {
             return;
         }
-        let options = match CallOptions::read(&options) {
+        let options = match (!options.is_empty()).then(|| CallOptions::read(&options).map(Box::new)).transpose() {
             Ok(options) => options,
             Err(unfit) => return self.unfit(conn, MessageType::Call, request, unfit),
         };
-        let more = options.progress;
+        let more = options.as_ref().is_some_and(|options| options.progress);
+        let passthru = options.as_ref().is_some_and(|options| options.passthru.announced_only);
         self.counters.calls += 1;
         let Some(session) = self.session_at(conn) else { return };
         let (realm, features) = (session.realm, session.features.caller);
@@ -124,10 +129,10 @@ impl Shard {
             let text = "CALL: progress is set, but the feature progressive_call_invocations was not announced";
             return self.violation(conn, text);
         }
-        if options.passthru.announced_only && !features.passthru {
+        if passthru && !features.passthru {
             return self.violation(conn, &unannounced("CALL", "caller"));
         }
-        if let Err(refused) = self.check_call(conn, realm, &procedure, &options) {
+        if let Err(refused) = self.check_call(conn, realm, &procedure, options.as_deref()) {
             return self.refuse_call(conn, request, more, refused);
         }
         if is_reserved(&procedure) {
@@ -160,10 +165,10 @@ impl Shard {
         conn: ConnId,
         realm: RealmIndex,
         procedure: &str,
-        options: &CallOptions,
+        options: Option<&CallOptions>,
     ) -> Result<(), Refused> {
         self.check_uri(realm, procedure, MatchPolicy::Exact)?;
-        self.check_disclosure(realm, options.disclose_me)?;
+        self.check_disclosure(realm, options.is_some_and(|options| options.disclose_me))?;
         let pending = self.session_at(conn).and_then(|session| session.rpc.as_ref()).map_or(0, |rpc| rpc.calls.len());
         let max = self.config.limits.calls_max;
         if pending >= max as usize {
@@ -205,11 +210,11 @@ impl Shard {
         let call = CallRef { shard: self.config.index, serial: self.call_serial };
         let key = CallKey { conn, request, call };
         let forwarded = found.as_ref().is_ok_and(|found| found.callee.forward_timeout);
-        let time = self.call_time(wanted.options.timeout, forwarded);
+        let time = self.call_time(wanted.options.as_ref().map_or(0, |options| options.timeout), forwarded);
         if let Some((_, deadline)) = time {
             self.set_timer(deadline, key);
         }
-        let parts = wanted.options.progress;
+        let parts = wanted.options.as_ref().is_some_and(|options| options.progress);
         let several = found.as_ref().map_or(true, |found| found.several);
         if let Ok(found) = found {
             self.send_invoke(key, found, &wanted, payload.clone());
@@ -245,15 +250,12 @@ impl Shard {
         let Some(session) = self.session_at(conn) else { return };
         let (caller, passthru) = (session.id, session.features.caller.passthru);
         let Found { registration, subject, callee, .. } = found;
-        let options = &wanted.options;
-        let plain = details.is_empty() && !options.progress && callee.slots.is_none();
+        let options = wanted.options.as_deref();
+        let progress = options.is_some_and(|options| options.progress);
+        let plain = details.is_empty() && !progress && callee.slots.is_none();
         let extras = (!plain).then(|| {
-            Box::new(InvokeExtras {
-                details,
-                progress: options.progress,
-                passthru: options.passthru.announced_only,
-                slots: callee.slots,
-            })
+            let passthru_only = options.is_some_and(|options| options.passthru.announced_only);
+            Box::new(InvokeExtras { details, progress, passthru: passthru_only, slots: callee.slots })
         });
         let invoke = Invoke {
             callee: callee.session,
@@ -262,7 +264,7 @@ impl Shard {
             call,
             caller,
             request,
-            receive_progress: options.receive_progress,
+            receive_progress: options.is_some_and(|options| options.receive_progress),
             passthru,
             payload,
             extras,
@@ -278,7 +280,10 @@ impl Shard {
             details.push("procedure", &**procedure);
         }
         let config = &self.config.realms[usize::from(found.subject.realm)];
-        let disclosed = options.disclose_me || found.callee.disclose || config.disclosure == Disclosure::Forced;
+        let options = options.as_deref();
+        let disclosed = options.is_some_and(|options| options.disclose_me)
+            || found.callee.disclose
+            || config.disclosure == Disclosure::Forced;
         if disclosed || !config.trust_levels.is_empty() {
             let Some(session) = self.conns[conn.0 as usize].session() else { return details };
             if disclosed {
@@ -290,10 +295,12 @@ impl Shard {
                 details.push("trustlevel", u64::from(level));
             }
         }
-        if found.callee.forward_timeout && options.timeout > 0 {
-            details.push("timeout", options.timeout);
+        if let Some(options) = options {
+            if found.callee.forward_timeout && options.timeout > 0 {
+                details.push("timeout", options.timeout);
+            }
+            append(&mut details, &options.passthru.attributes);
         }
-        append(&mut details, &options.passthru.attributes);
         details
     }
 
@@ -453,7 +460,10 @@ impl Shard {
 
 /// Chooses a callee of a registration.
 fn find(registration: &Registration, wanted: &Wanted, random: &mut fastrand::Rng) -> Result<Found, Chosen> {
-    let circumstances = Circumstances { key: wanted.options.rkey.as_deref(), tried: &wanted.tried };
+    let circumstances = Circumstances {
+        key: wanted.options.as_ref().and_then(|options| options.rkey.as_deref()),
+        tried: &wanted.tried,
+    };
     match choose(registration, circumstances, |count| random.usize(..count)) {
         Chosen::Callee(at) => Ok(Found {
             registration: registration.id,

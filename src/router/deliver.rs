@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub(super) struct Members {
     pub(super) subject: Subject,
     pub(super) list: Vec<Member>,
+    /// One of them may skip events.
+    pub(super) skipping: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ pub(super) struct Member {
 
 impl Members {
     pub(super) const fn new(subject: Subject) -> Members {
-        Members { subject, list: Vec::new() }
+        Members { subject, list: Vec::new(), skipping: false }
     }
 }
 
@@ -59,18 +61,22 @@ impl Shard {
         let pattern = members.subject.policy != MatchPolicy::Exact;
         let audience = publication.audience();
         self.frames.next_message();
-        let Members { subject, list } = &mut members;
+        let Members { subject, list, skipping } = &mut members;
+        let special = audience.is_some() || self.lanes_busy > 0 || *skipping;
+        *skipping = false;
         for member in list {
-            if member.skips {
+            if special && member.skips {
                 let (skipped, more) = self.skipped(member.conn, subject, publication);
                 member.skips = more;
+                *skipping |= more;
                 if skipped {
                     continue;
                 }
             }
             if Some(member.conn) == excluded
-                || (audience.is_some() && !self.admits(member.conn, publication))
-                || (self.lanes_busy > 0 && self.parked(member, subscription, publication))
+                || special
+                    && (audience.is_some() && !self.admits(member.conn, publication)
+                        || self.lanes_busy > 0 && self.parked(member, subscription, publication))
             {
                 continue;
             }

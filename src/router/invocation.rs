@@ -10,6 +10,7 @@ use super::session::{Arrival, Session};
 use super::shard::Shard;
 use crate::session::options::{Passthru, append};
 use crate::wamp::message::{self, Error, Interrupt, Yield};
+use crate::wamp::value::WrongType;
 use crate::wamp::{Dict, Message, MessageType, Payload, RegistrationId, RequestId, SessionId, UriRules, error};
 use std::sync::Arc;
 
@@ -153,8 +154,7 @@ impl Shard {
 
     pub(super) fn yielded(&mut self, conn: ConnId, result: Yield) {
         let Yield { request, options, payload } = result;
-        let read =
-            options.bool("progress").and_then(|progress| Ok((progress == Some(true), Passthru::read(&options)?)));
+        let read = if options.is_empty() { Ok((false, Passthru::default())) } else { yield_options(&options) };
         let (progress, passthru) = match read {
             Ok(read) => read,
             Err(wrong) => return self.violation(conn, &format!("YIELD.Options: {wrong}")),
@@ -318,6 +318,11 @@ struct Asked {
     receive_progress: bool,
     /// The caller understands payload passthru.
     passthru: bool,
+}
+
+/// Reads whether further results come, and what is passed through.
+fn yield_options(options: &Dict) -> Result<(bool, Passthru), WrongType> {
+    Ok((options.bool("progress")? == Some(true), Passthru::read(options)?))
 }
 
 fn unsupported(feature: &str) -> Outcome {

@@ -20,11 +20,14 @@ impl Shard {
         if !self.accept_request(conn, request, "PUBLISH") {
             return;
         }
+        self.counters.publications += 1;
+        if options.is_empty() {
+            return self.publish_plain(conn, topic, payload);
+        }
         let options = match PublishOptions::read(&options) {
             Ok(options) => options,
             Err(wrong) => return self.violation(conn, &format!("PUBLISH.Options: {wrong}")),
         };
-        self.counters.publications += 1;
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm, class) = (session.id, session.realm, session.class);
         if options.passthru.announced_only && !session.features.publisher.passthru {
@@ -49,6 +52,22 @@ impl Shard {
         } else if acknowledge {
             let _ = self.send(conn, class, &Message::Published(Published { request, publication: id }));
         }
+    }
+
+    /// Most publications have no options, and most realms say nothing about publishers.
+    fn publish_plain(&mut self, conn: ConnId, topic: Uri, payload: Payload) {
+        let Some(session) = self.session_at(conn) else { return };
+        let (publisher, realm) = (session.id, session.realm);
+        let checked = self.check_uri(realm, &topic, MatchPolicy::Exact);
+        if checked.and_then(|()| self.check_not_reserved(realm, &topic)).is_err() {
+            return;
+        }
+        let publication = if self.config.realms[usize::from(realm)].says_nothing() {
+            self.new_publication(Some(publisher), topic, payload, None)
+        } else {
+            self.publication(conn, publisher, realm, PublishOptions::default(), topic, payload)
+        };
+        self.route(realm, publication, None);
     }
 
     /// Makes a publication of a session of this shard.

@@ -136,8 +136,11 @@ impl Shard {
             });
             self.lanes_busy -= usize::from(waited && session.lane.is_empty());
         }
-        if let Some(member) = self.members.get_mut(&subscription).and_then(|m| m.list.get_mut(position as usize)) {
+        if let Some(members) = self.members.get_mut(&subscription)
+            && let Some(member) = members.list.get_mut(position as usize)
+        {
             member.skips = live;
+            members.skipping |= live;
         }
         self.acknowledge_subscription(conn, class, requests, subscription);
         for publication in states.iter().flat_map(|state| &state.events) {

@@ -240,9 +240,6 @@ impl CallOptions {
     /// # Errors
     /// An option has another type or a value that means nothing.
     pub fn read(options: &Dict) -> Result<CallOptions, Unfit> {
-        if options.is_empty() {
-            return Ok(CallOptions::default());
-        }
         let rkey = options.str("rkey")?.map(Into::into);
         let rkey = match options.str("runmode")? {
             None => None,

@@ -74,6 +74,12 @@ impl RealmConfig {
         }
     }
 
+    /// True if receivers are told nothing of publishers and callers that do not ask for it.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        self.trust_levels.is_empty() && self.disclosure != Disclosure::Forced
+    }
+
     /// The trust level of what a session of this role publishes or calls.
     #[must_use]
     pub fn trust_level(&self, uri: &str, authrole: &str) -> Option<u32> {
