@@ -1,7 +1,7 @@
 //! The opening handshake of WebSocket (RFC 6455, section 4.2), with the subprotocols of WAMP.
 
 use super::deflate;
-use super::http::refusal;
+use super::http::{path_of, refusal};
 use crate::wamp::Serializer;
 use tungstenite::handshake::derive_accept_key;
 
@@ -134,20 +134,6 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     match agree(&read, options, echo) {
         Ok(accepted) => Step::Upgrade { consumed, accepted },
         Err(response) => Step::Refuse { response },
-    }
-}
-
-/// The path of a request's target, which may be a whole URI (RFC 9112, section 3.2.2).
-fn path_of(target: &str) -> &str {
-    let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
-    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
-    let origin = match scheme {
-        Some(scheme) => target[scheme.len()..].find(['/', '?']).map_or("/", |at| &target[scheme.len() + at..]),
-        None => target,
-    };
-    match origin.split(['?', '#']).next() {
-        Some("") if scheme.is_some() => "/",
-        path => path.unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod http;
 mod mask;
 pub mod rawsocket;
 pub mod reader;
+pub mod request;
 pub mod websocket;
 
 pub use event::{Inbound, WireError, WireEvent};
