@@ -60,6 +60,12 @@ pub(super) fn path_of(target: &str) -> &str {
     }
 }
 
+/// What follows `base` and a slash in `path`.
+#[must_use]
+pub fn below<'p>(base: &str, path: &'p str) -> Option<&'p str> {
+    path.strip_prefix(base)?.strip_prefix('/')
+}
+
 const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

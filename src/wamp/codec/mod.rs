@@ -13,6 +13,7 @@ mod tree;
 
 use super::message::Message;
 use super::serializer::Serializer;
+use super::value::Value;
 use bytes::Bytes;
 
 pub use transcode::transcode;
@@ -61,6 +62,14 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
         Serializer::Cbor => cbor::scan(bytes, depth),
     }?;
     fields::message(&elements)
+}
+
+/// Reads a JSON text that is no message but any value, nested `depth` levels at most.
+///
+/// # Errors
+/// It is not JSON, or nested too deeply.
+pub fn json_document(bytes: &[u8], depth: u16) -> Result<Value, DecodeError> {
+    json::document(bytes, depth.min(DEPTH_MAX))
 }
 
 /// Appends the message up to its payload to `out` and gives the octets that must follow.
