@@ -5,6 +5,8 @@ mod support;
 
 mod cli;
 mod hostile;
+mod longpoll;
+mod longpoll_limits;
 mod ordering;
 mod protocol;
 mod pubsub;

@@ -8,13 +8,16 @@
 )]
 
 pub mod client;
+pub mod http;
 pub mod install;
+pub mod node;
 pub mod raw;
 pub mod router;
 pub mod value;
 pub mod wire;
 
 pub use client::Client;
+pub use http::{Http, Poller};
 pub use router::Router;
 pub use value::Value;
 pub use wire::{Serializer, Transport, Wire};

@@ -112,7 +112,10 @@ mod tests {
     fn errors_say_what_and_how() {
         let error = text(&ReplyTo::new(true, None).error(405, "only POST"));
         assert!(error.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{error}");
-        assert!(error.contains("\r\nAllow: POST, OPTIONS\r\n") && error.contains("\r\nConnection: close\r\n"), "{error}");
+        assert!(
+            error.contains("\r\nAllow: POST, OPTIONS\r\n") && error.contains("\r\nConnection: close\r\n"),
+            "{error}"
+        );
         assert!(error.ends_with("\r\n\r\nonly POST\n"), "{error}");
     }
 }

@@ -1,0 +1,1 @@
+//! The long-poll transport: errors, limits, and clients that do not use it well.
