@@ -16,10 +16,21 @@ enum Library {
     Autobahn,
     AutobahnRawSocket,
     AutobahnJs,
+    AutobahnJsLongPoll,
     Wampy,
 }
 
 const SERIALIZERS: [&str; 3] = ["json", "msgpack", "cbor"];
+
+impl Library {
+    /// The serializers that it speaks.
+    fn serializers(self) -> &'static [&'static str] {
+        match self {
+            Library::AutobahnJsLongPoll => &SERIALIZERS[..1],
+            _ => &SERIALIZERS,
+        }
+    }
+}
 
 /// Where the libraries are installed.
 struct Clients {
@@ -40,6 +51,7 @@ impl Clients {
         let (library, serializer) = member;
         let url = match library {
             Library::AutobahnRawSocket => format!("rs://{}", router.address()),
+            Library::AutobahnJsLongPoll => format!("http://{}/lp", router.address()),
             _ => router.url(),
         };
         let mut command = match library {
@@ -48,7 +60,7 @@ impl Clients {
                 command.arg(source().join("peer.py"));
                 command
             }
-            Library::AutobahnJs | Library::Wampy => {
+            Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy => {
                 let script = if library == Library::Wampy { "wampy.js" } else { "autobahn.js" };
                 let mut command = Command::new("node");
                 command.arg(source().join("js").join(script)).env("NODE_PATH", self.node.join("node_modules"));
@@ -85,7 +97,7 @@ fn alone(library: Library) {
     let Some(clients) = Clients::installed() else { return };
     for shards in [1, 4] {
         let router = Router::shared(shards);
-        for serializer in SERIALIZERS {
+        for serializer in library.serializers() {
             // The router is shared with the other tests, which run at the same time.
             run(&clients, &router, &format!("com.test.{library:?}.{serializer}"), &[(library, serializer)]);
         }
@@ -108,6 +120,11 @@ fn autobahn_js() {
 }
 
 #[test]
+fn autobahn_js_on_long_poll() {
+    alone(Library::AutobahnJsLongPoll);
+}
+
+#[test]
 fn wampy() {
     alone(Library::Wampy);
 }
@@ -116,9 +133,15 @@ fn wampy() {
 fn mixed(shards: u16) {
     let Some(clients) = Clients::installed() else { return };
     let router = Router::shared(shards);
-    let libraries = [Library::Autobahn, Library::AutobahnRawSocket, Library::AutobahnJs, Library::Wampy];
-    let members: Vec<(Library, &str)> =
-        libraries.into_iter().flat_map(|library| SERIALIZERS.map(|serializer| (library, serializer))).collect();
+    let libraries = [
+        Library::Autobahn,
+        Library::AutobahnRawSocket,
+        Library::AutobahnJs,
+        Library::AutobahnJsLongPoll,
+        Library::Wampy,
+    ];
+    let each = |library: Library| library.serializers().iter().map(move |serializer| (library, *serializer));
+    let members: Vec<(Library, &str)> = libraries.into_iter().flat_map(each).collect();
     run(&clients, &router, "com.test.mixed", &members);
 }
 

@@ -179,6 +179,7 @@ fn refuse(refusal: Refusal, mut reply: ReplyTo) -> Verdict {
 fn judge(head: &RequestHead<'_>, options: &Options) -> Verdict {
     let Some(path) = below(&options.base, head.path) else { return Verdict::Elsewhere };
     let mut reply = ReplyTo::new(!head.keep_alive, head.origin);
+    reply.head_only = head.method == "HEAD";
     // A body that nobody reads stands in front of the next request.
     let bodyless = matches!(head.body, BodyLength::Absent | BodyLength::Octets(0));
     let answer = |mut reply: ReplyTo, status: u16, text: &str| {

@@ -16,6 +16,8 @@ const METHODS: &str = "POST, OPTIONS";
 pub(in crate::transport) struct ReplyTo {
     /// The connection ends with the response.
     pub(in crate::transport) close: bool,
+    /// The request is HEAD: bodies are only announced.
+    pub(super) head_only: bool,
     /// The page whose script asks, if a browser says so. Any page may: who can use a transport is decided by its id,
     /// and who can join a realm by authentication, as on the other transports.
     origin: Option<Box<str>>,
@@ -24,7 +26,7 @@ pub(in crate::transport) struct ReplyTo {
 impl ReplyTo {
     pub(super) fn new(close: bool, origin: Option<&str>) -> ReplyTo {
         let plain = |origin: &&str| origin.bytes().all(|octet| octet.is_ascii_graphic());
-        ReplyTo { close, origin: origin.filter(plain).map(Into::into) }
+        ReplyTo { close, head_only: false, origin: origin.filter(plain).map(Into::into) }
     }
 
     /// The response to a request that nobody may have sent completely.
@@ -44,8 +46,10 @@ impl ReplyTo {
         response_head(status, &headers, content, self.close)
     }
 
-    fn whole(mut head: Vec<u8>, body: &[u8]) -> Frame {
-        head.extend_from_slice(body);
+    fn whole(&self, mut head: Vec<u8>, body: &[u8]) -> Frame {
+        if !self.head_only {
+            head.extend_from_slice(body);
+        }
         Frame::whole(&head)
     }
 
@@ -57,7 +61,7 @@ impl ReplyTo {
 
     /// 200 with a JSON document.
     pub(super) fn document(&self, json: &str) -> Frame {
-        Self::whole(self.head(200, &[], Some(("application/json", json.len()))), json.as_bytes())
+        self.whole(self.head(200, &[], Some(("application/json", json.len()))), json.as_bytes())
     }
 
     /// The head of a response whose body is messages of so many octets.
@@ -69,7 +73,7 @@ impl ReplyTo {
     pub(super) fn error(&self, status: u16, text: &str) -> Frame {
         let more: &[(&str, &str)] = if status == 405 { &[("Allow", METHODS)] } else { &[] };
         let body = format!("{text}\n");
-        Self::whole(self.head(status, more, Some((TEXT, body.len()))), body.as_bytes())
+        self.whole(self.head(status, more, Some((TEXT, body.len()))), body.as_bytes())
     }
 
     /// The answer to OPTIONS, whether a browser asks for permission or a person for what is served.
