@@ -171,9 +171,8 @@ impl BodyReader {
         };
         let chunked = length == BodyLength::Chunked;
         let reader = BodyReader { next, chunked, octets_max, trailer: 0, data: Vec::new() };
-        match next {
-            Next::Data(octets) => reader.fits(octets)?,
-            _ => {}
+        if let Next::Data(octets) = next {
+            reader.fits(octets)?;
         }
         Ok(reader)
     }

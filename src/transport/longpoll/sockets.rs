@@ -1,5 +1,6 @@
 //! Sockets that carry requests: their beginning and end, their time limits, and moving them between shards.
 
+use super::alarms::Entry;
 use super::exchange::{Exchange, Wait};
 use super::reply::ReplyTo;
 use super::side::{Side, Socket};
@@ -34,7 +35,7 @@ impl Reactor {
 
     /// Queues the response to the present request, in parts.
     pub(super) fn respond(&mut self, key: usize, parts: impl IntoIterator<Item = Frame>, close: bool) {
-        let connection = &mut self.connections[key];
+        let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         socket.answered = true;
         parts.into_iter().for_each(|part| connection.out.push(part));
@@ -44,6 +45,13 @@ impl Reactor {
             self.begin_closing(key);
         }
         self.mark_dirty(key);
+    }
+
+    /// Queues the response to a request that has waited.
+    pub(super) fn respond_late(&mut self, socket: Entry, parts: impl IntoIterator<Item = Frame>, close: bool) {
+        if self.current(socket).is_some() {
+            self.respond(socket.0, parts, close);
+        }
     }
 
     /// The response was decided on without looking at any transport.
@@ -103,7 +111,7 @@ impl Reactor {
     /// Sets or clears the one time limit of a socket or transport.
     pub(super) fn set_alarm(&mut self, key: usize, after: Option<Duration>) {
         let due = after.map(|after| self.clock + after);
-        let connection = &mut self.connections[key];
+        let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(side) = connection.longpoll.as_deref_mut() else { return };
         self.longpoll.alarms.replace(side.alarm(), due, (key, connection.serial));
         if due.is_some() {

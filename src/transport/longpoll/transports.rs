@@ -27,7 +27,7 @@ impl Reactor {
         }
         let Receiver { socket, reply } = self.take_receiver(key)?;
         if empty {
-            self.respond(socket.0, [reply.error(410, "the session has ended")], reply.close);
+            self.respond_late(socket, [reply.error(410, "the session has ended")], reply.close);
             self.drop_socket(key);
             return Some(socket.0);
         }
@@ -35,7 +35,7 @@ impl Reactor {
         let transport = connection.longpoll.as_deref_mut()?.transport()?;
         let frames = connection.out.take_whole(if transport.batched { usize::MAX } else { 1 });
         let head = reply.messages(transport.serializer, frames.iter().map(|frame| frame.len()).sum());
-        self.respond(socket.0, std::iter::once(head).chain(frames), reply.close);
+        self.respond_late(socket, std::iter::once(head).chain(frames), reply.close);
         if self.shutting_down && self.connections[key].out.is_empty() {
             // It has got the GOODBYE; nothing waits for the answer.
             self.drop_socket(key);
@@ -58,10 +58,12 @@ impl Reactor {
     /// Answers the request that waits for messages, if there is one, without any.
     pub(super) fn dismiss(&mut self, key: usize) -> bool {
         let Some(Receiver { socket, reply }) = self.take_receiver(key) else { return false };
-        if let Some(Side::Socket(socket)) = self.connections[socket.0].longpoll.as_deref_mut() {
+        if let Some(connection) = self.current(socket)
+            && let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut()
+        {
             socket.serves = None;
         }
-        self.respond(socket.0, [reply.done()], reply.close);
+        self.respond_late(socket, [reply.done()], reply.close);
         true
     }
 
@@ -94,7 +96,7 @@ impl Reactor {
                 self.longpoll.transports.remove(&transport.id);
                 self.longpoll.retired.push(key);
                 if let Some(Receiver { socket, reply }) = transport.receiver {
-                    self.respond(socket.0, [reply.error(410, "the session has ended")], reply.close);
+                    self.respond_late(socket, [reply.error(410, "the session has ended")], reply.close);
                 }
                 self.arm();
             }
