@@ -59,7 +59,7 @@ fn splice(c: &mut Criterion) {
                 codec::encode(Serializer::Json, black_box(&message), &mut head).map(|body| body.map(|b| b.len()))
             });
         });
-        for to in [Serializer::MsgPack, Serializer::Cbor] {
+        for to in [Serializer::MsgPack, Serializer::Cbor, Serializer::Ubjson] {
             group.bench_function(BenchmarkId::new(format!("json to {}", to.name()), json.len()), |b| {
                 b.iter(|| codec::transcode(black_box(&raw), to));
             });

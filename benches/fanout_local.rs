@@ -18,6 +18,7 @@ fn shard(sessions: u32) -> Shard {
         index: 0,
         shards: 1,
         seed: 1,
+        epoch: Duration::ZERO,
         realms: [RealmConfig::new("realm1")].into(),
         limits: Limits::default(),
         agent: "bench".into(),

@@ -9,7 +9,7 @@ use crate::transport::reactor::{self, Settings};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::task::AbortHandle;
 
@@ -138,6 +138,8 @@ impl Node {
             (0..shards).map(|index| Seat::new(index, core(index), mesh.clone())).unzip();
         self.doors = doors.into();
         let epoch = Instant::now();
+        // A clock before 1970 is wrong anyway.
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let realms: Arc<[_]> = config.realms.clone().into();
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let config = Arc::new(config);
@@ -146,6 +148,7 @@ impl Node {
                 index: seat.index,
                 shards,
                 seed: getrandom::u64().map_err(StartError::Random)?,
+                epoch: started,
                 realms: realms.clone(),
                 limits: config.limits,
                 agent: agent.clone(),

@@ -5,6 +5,13 @@ use corebar::wamp::{Message, Serializer, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
+#[allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
+#[path = "support/ubjson.rs"]
+mod ubjson;
+#[allow(dead_code, unreachable_pub, reason = "shared by several test programs, each of which uses a part")]
+#[path = "support/value.rs"]
+mod value;
+
 fn oracle(serializer: Serializer, value: &Json) -> Vec<u8> {
     match serializer {
         Serializer::Json => serde_json::to_vec(value).expect("JSON"),
@@ -14,6 +21,7 @@ fn oracle(serializer: Serializer, value: &Json) -> Vec<u8> {
             ciborium::into_writer(value, &mut out).expect("CBOR");
             out
         }
+        Serializer::Ubjson => ubjson::encode(&value.clone().into(), ubjson::Form::Plain),
     }
 }
 
@@ -22,6 +30,7 @@ fn read(serializer: Serializer, octets: &[u8]) -> Json {
         Serializer::Json => serde_json::from_slice(octets).expect("JSON"),
         Serializer::MsgPack => rmp_serde::from_slice(octets).expect("MessagePack"),
         Serializer::Cbor => ciborium::from_reader(octets).expect("CBOR"),
+        Serializer::Ubjson => ubjson::decode(octets).expect("UBJSON").into(),
     }
 }
 
@@ -105,6 +114,7 @@ fn elements_are_exact() {
         ("[16,1,{},\"a\",{}]", "PUBLISH.Arguments must be a list"),
         ("[16,1,{},\"a\",[],[]]", "ArgumentsKw must be a dict"),
         ("[16,1,{},\"a\",[],{},1]", "too many"),
+        ("[16,1,1,1,1,1,1,1,1,]", "the message has too many elements"),
         ("[35,0]", "Details"),
         ("[34,0,1]", "1 to 2^53"),
         ("[16,1,{},\"a\",\"\\u0000!\"]", "must be a list"),
@@ -145,11 +155,26 @@ fn undefined_options_are_absent() {
     }
 }
 
-/// PUBLISH with one argument, in MessagePack and CBOR.
+/// PUBLISH with one argument, in the binary formats.
 fn wrap(serializer: Serializer, argument: &[u8]) -> Vec<u8> {
-    let head: &[u8] =
-        if serializer == Serializer::Cbor { b"\x85\x10\x01\xa0\x61a\x81" } else { b"\x95\x10\x01\x80\xa1a\x91" };
-    [head, argument].concat()
+    let (head, end): (&[u8], &[u8]) = match serializer {
+        Serializer::Cbor => (b"\x85\x10\x01\xa0\x61a\x81", b""),
+        Serializer::Ubjson => (b"[U\x10U\x01{}SU\x01a[", b"]]"),
+        _ => (b"\x95\x10\x01\x80\xa1a\x91", b""),
+    };
+    [head, argument, end].concat()
+}
+
+#[test]
+fn options_that_the_receiver_cannot_be_told_leave_a_whole_message() {
+    // SUBSCRIBE with {"v": [1, NaN], "m": [{1: 2}]} in MessagePack.
+    let octets = b"\x94\x20\x01\x82\xa1v\x92\x01\xcb\x7f\xf8\0\0\0\0\0\0\xa1m\x91\x81\x01\x02\xa1a";
+    let message = ok(Serializer::MsgPack, octets);
+    let to_json = said(&message, Serializer::Json).expect("no payload");
+    assert_eq!(read(Serializer::Json, &to_json), json!([32, 1, {"v": null, "m": null}, "a"]));
+    let to_ubjson = said(&message, Serializer::Ubjson).expect("no payload");
+    assert!(to_ubjson.ends_with(b"U\x01mZ}SU\x01a]"), "{to_ubjson:02x?}");
+    ok(Serializer::Ubjson, &to_ubjson);
 }
 
 #[test]
@@ -191,6 +216,13 @@ fn malformed_binary_formats() {
     ] {
         refused(Serializer::Cbor, &wrap(Serializer::Cbor, bad));
     }
+    for serializer in Serializer::ALL {
+        let publish = oracle(serializer, &json!([16, 1, {}, "a", [[1, {"k": 70_000}], "text", 1.5]]));
+        for length in 0..publish.len() {
+            refused(serializer, &publish[..length]);
+        }
+        refused(serializer, &[&publish[..], b"x"].concat());
+    }
 }
 
 #[test]
@@ -201,6 +233,7 @@ fn depth_is_bounded_in_every_serialization() {
         (Serializer::Cbor, 0x81, b"\x85\x10\x01\xa0\x61a"),
         (Serializer::Cbor, 0x9f, b"\x85\x10\x01\xa0\x61a"),
         (Serializer::Cbor, 0xc1, b"\x85\x10\x01\xa0\x61a\x81"),
+        (Serializer::Ubjson, b'[', b"[U\x10U\x01{}SU\x01a"),
     ] {
         let octets = [head, &vec![open; 200_000]].concat();
         let unlimited = decode(serializer, &octets, DecodeLimits { depth: u16::MAX }).expect_err("too deep");
@@ -225,6 +258,10 @@ fn what_json_cannot_say_is_an_error() {
         (Serializer::Cbor, b"\xd8\x64\x01"),
         (Serializer::Cbor, b"\xe0"),
         (Serializer::Cbor, b"\xc2\x49\x01\0\0\0\0\0\0\0\0"),
+        (Serializer::Ubjson, b"D\x7f\xf8\0\0\0\0\0\0"),
+        (Serializer::Ubjson, b"HU\x15100000000000000000001"),
+        (Serializer::Ubjson, b"HU\x051e999"),
+        (Serializer::Ubjson, b"{U\x01kSU\x05\0AA==}"),
     ] {
         let message = ok(from, &wrap(from, argument));
         said(&message, Serializer::Json).expect_err("JSON cannot say this");
@@ -256,6 +293,20 @@ fn values_keep_their_types() {
         (Serializer::Cbor, b"\xc2\x41\x05", Serializer::Json, b"5"),
         (Serializer::Cbor, b"\xc3\x41\x05", Serializer::Json, b"-6"),
         (Serializer::Cbor, b"\x9f\x9f\xff\x01\xff", Serializer::Json, b"[[],1]"),
+        (Serializer::Json, br#""\u0000AQI=""#, Serializer::Ubjson, b"[$U#U\x02\x01\x02"),
+        (Serializer::Json, b"18446744073709551615", Serializer::Ubjson, b"HU\x1418446744073709551615"),
+        (
+            Serializer::Json,
+            b"[-1,255,-129,40000,-3000000000]",
+            Serializer::Ubjson,
+            b"[i\xffU\xffI\xff\x7fl\0\0\x9c\x40L\xff\xff\xff\xff\x4d\x2f\xa2\0]",
+        ),
+        (Serializer::MsgPack, b"\xcb\x7f\xf8\0\0\0\0\0\0", Serializer::Ubjson, b"D\x7f\xf8\0\0\0\0\0\0"),
+        (Serializer::MsgPack, b"\xd4\0\0", Serializer::Ubjson, b"Z"),
+        (Serializer::Cbor, b"\x83\xf4\xf5\xa1\x60\xf6", Serializer::Ubjson, b"[FT{U\0Z}]"),
+        (Serializer::Ubjson, b"d\x3f\x80\0\0", Serializer::Json, b"1.0"),
+        (Serializer::Ubjson, b"[$i#U\x02\x01\xff", Serializer::MsgPack, b"\x92\x01\xff"),
+        (Serializer::Ubjson, b"Cx", Serializer::Cbor, b"\x61x"),
     ] {
         let wrapped = |serializer, argument: &[u8]| match serializer {
             Serializer::Json => json(std::str::from_utf8(argument).expect("text")),
@@ -295,6 +346,44 @@ fn values() -> impl Strategy<Value = Json> {
     })
 }
 
+/// A piece of UBJSON, often one that stands well before the next.
+fn ubjson_token() -> impl Strategy<Value = Vec<u8>> {
+    let tokens: Vec<&[u8]> = vec![
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b"Z",
+        b"T",
+        b"F",
+        b"N",
+        b"U\x01",
+        b"i\x01",
+        b"U\0",
+        b"I\0\x02",
+        b"Ck",
+        b"SU\x01k",
+        b"U\x01k",
+        b"l\0\0\0\x07",
+        b"d\x3f\x80\0\0",
+        b"HU\x01-",
+        b"HU\x0212",
+        b"[#U\x02",
+        b"[$U#U\x01",
+        b"[$T#U\x02",
+        b"[$[#U\x01",
+        b"{$i#U\x01",
+        b"[$C#U\x01",
+        b"{#U\x01",
+        b"[$S#U\x01",
+        b"\x01",
+        b"\xff",
+        b"#",
+        b"$",
+    ];
+    prop::sample::select(tokens).prop_map(<[u8]>::to_vec)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -304,8 +393,9 @@ proptest! {
         let mut list = vec![json!(16), json!(7), object(&options), json!("a.b"), json!(args)];
         list.extend(kwargs.as_ref().map(object));
         let list = Json::from(list);
-        for from in Serializer::ALL {
-            let octets = oracle(from, &list);
+        let optimized = ubjson::encode(&list.clone().into(), ubjson::Form::Optimized);
+        let plain = Serializer::ALL.map(|from| (from, oracle(from, &list)));
+        for (from, octets) in plain.into_iter().chain([(Serializer::Ubjson, optimized)]) {
             let message = ok(from, &octets);
             for to in Serializer::ALL {
                 let out = said(&message, to).expect("sayable");
@@ -329,6 +419,24 @@ proptest! {
         prop_assert_eq!(text.parse::<f64>().expect("a number").to_bits(), bits);
         let back = said(&ok(Serializer::Json, &octets), Serializer::MsgPack).expect("sayable");
         prop_assert_eq!(back, wrap(Serializer::MsgPack, &argument));
+    }
+
+    /// What is accepted means the same to another reader.
+    #[test]
+    fn ubjson_is_read_as_another_reads_it(argument in prop::collection::vec(ubjson_token(), 0..9)) {
+        let octets = wrap(Serializer::Ubjson, &argument.concat());
+        let Ok(message) = decode(Serializer::Ubjson, &octets, DecodeLimits::default()) else { return Ok(()) };
+        match ubjson::decode(&octets) {
+            Ok(theirs) => {
+                let ours = said(&message, Serializer::Json).expect("these tokens make nothing that JSON cannot say");
+                let theirs = Json::from(theirs);
+                // The tokens may close the arguments, and null behind them is nothing.
+                if theirs[5] != Json::Null || theirs.as_array().is_some_and(|list| list.len() == 5) {
+                    prop_assert_eq!(read(Serializer::Json, &ours), theirs, "{:02x?}", octets);
+                }
+            }
+            Err(error) => prop_assert!(error.contains("stands twice"), "accepted {octets:02x?}: {error}"),
+        }
     }
 
     #[test]

@@ -20,14 +20,13 @@ enum Library {
     Wampy,
 }
 
-const SERIALIZERS: [&str; 3] = ["json", "msgpack", "cbor"];
-
 impl Library {
     /// The serializers that it speaks.
     fn serializers(self) -> &'static [&'static str] {
         match self {
-            Library::AutobahnJsLongPoll => &SERIALIZERS[..1],
-            _ => &SERIALIZERS,
+            Library::Autobahn | Library::AutobahnRawSocket => &["json", "msgpack", "cbor", "ubjson"],
+            Library::AutobahnJsLongPoll => &["json"],
+            Library::AutobahnJs | Library::Wampy => &["json", "msgpack", "cbor"],
         }
     }
 }
@@ -35,6 +34,8 @@ impl Library {
 /// Where the libraries are installed.
 struct Clients {
     python: PathBuf,
+    /// A release of autobahn that has UBJSON; newer ones write BJData under this name.
+    python_ubjson: PathBuf,
     node: PathBuf,
 }
 
@@ -42,8 +43,9 @@ impl Clients {
     fn installed() -> Option<Clients> {
         let source = source();
         let python = install::python("python", &source.join("python.txt"));
+        let python_ubjson = install::python("python-ubjson", &source.join("python-ubjson.txt"));
         let node = install::node("js", &source.join("js"));
-        Some(Clients { python: python?, node: node? })
+        Some(Clients { python: python?, python_ubjson: python_ubjson?, node: node? })
     }
 
     /// Starts a client as the member `me` of a group.
@@ -56,7 +58,8 @@ impl Clients {
         };
         let mut command = match library {
             Library::Autobahn | Library::AutobahnRawSocket => {
-                let mut command = Command::new(self.python.join("bin/python"));
+                let python = if serializer == "ubjson" { &self.python_ubjson } else { &self.python };
+                let mut command = Command::new(python.join("bin/python"));
                 command.arg(source().join("peer.py"));
                 command
             }

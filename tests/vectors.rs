@@ -74,13 +74,18 @@ fn check(message: &Message, expected: &serde_json::Map<String, Json>, place: &st
 fn sample(sample: &Json, place: &str) -> usize {
     let mut checked = 0;
     for serializer in Serializer::ALL {
+        let before = checked;
         let Some(forms) = sample["serializers"][serializer.name()].as_array() else { continue };
         let forms: Vec<Vec<u8>> =
             forms.iter().map(|form| unhex(form["bytes_hex"].as_str().expect("bytes_hex"))).collect();
         for form in &forms {
             let place = format!("{place} {}", serializer.name());
-            let message =
-                decode(serializer, form, DecodeLimits::default()).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let message = match decode(serializer, form, DecodeLimits::default()) {
+                Ok(message) => message,
+                // Some stand there for libraries that write BJData under the name of UBJSON; they may be skipped.
+                Err(error) if serializer == Serializer::Ubjson && error.to_string().contains("BJData") => continue,
+                Err(error) => panic!("{place}: {error}"),
+            };
             if let Some(expected) = sample["expected_attributes"].as_object() {
                 assert!(check(&message, expected, &place) > 1, "{place}: nothing was compared");
             }
@@ -93,6 +98,7 @@ fn sample(sample: &Json, place: &str) -> usize {
             }
             checked += 1;
         }
+        assert!(checked > before, "{place} {}: none of the forms is known", serializer.name());
     }
     checked
 }

@@ -145,7 +145,7 @@ mod tests {
     fn both_sides_agree() {
         let websocket = Transport::WebSocket { host: "h".into(), path: "/".into() };
         for transport in [websocket, Transport::RawSocket] {
-            for serializer in [Serializer::Json, Serializer::Msgpack, Serializer::Cbor] {
+            for serializer in Serializer::ALL {
                 let mut request = Vec::new();
                 let opening = Opening::start(&transport, serializer, &mut request);
                 assert!(answer(&request[..3]).expect("fine so far").is_none());

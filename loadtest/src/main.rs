@@ -27,6 +27,7 @@ mod stop;
 mod stream;
 mod target;
 mod template;
+mod ubjson;
 
 use std::process::ExitCode;
 

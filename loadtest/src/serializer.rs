@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::ubjson;
+
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -11,6 +13,7 @@ pub(crate) enum Serializer {
     Json,
     Msgpack,
     Cbor,
+    Ubjson,
 }
 
 /// The numbers that a message begins with; 0 where there is none.
@@ -25,18 +28,22 @@ pub(crate) struct Head {
 }
 
 impl Serializer {
+    /// Every serializer.
+    pub(crate) const ALL: [Self; 4] = [Self::Json, Self::Msgpack, Self::Cbor, Self::Ubjson];
+
     /// WebSocket subprotocol.
     pub(crate) fn subprotocol(self) -> &'static str {
         match self {
             Self::Json => "wamp.2.json",
             Self::Msgpack => "wamp.2.msgpack",
             Self::Cbor => "wamp.2.cbor",
+            Self::Ubjson => "wamp.2.ubjson",
         }
     }
 
     /// The serializer of a WebSocket subprotocol.
     pub(crate) fn from_subprotocol(name: &str) -> Option<Self> {
-        [Self::Json, Self::Msgpack, Self::Cbor].into_iter().find(|serializer| serializer.subprotocol() == name)
+        Self::ALL.into_iter().find(|serializer| serializer.subprotocol() == name)
     }
 
     /// Number in the RawSocket handshake.
@@ -45,12 +52,13 @@ impl Serializer {
             Self::Json => 1,
             Self::Msgpack => 2,
             Self::Cbor => 3,
+            Self::Ubjson => 4,
         }
     }
 
     /// The serializer of a RawSocket handshake.
     pub(crate) fn from_rawsocket_id(id: u8) -> Option<Self> {
-        [Self::Json, Self::Msgpack, Self::Cbor].into_iter().find(|serializer| serializer.rawsocket_id() == id)
+        Self::ALL.into_iter().find(|serializer| serializer.rawsocket_id() == id)
     }
 
     /// Appends a value.
@@ -60,6 +68,7 @@ impl Serializer {
             Self::Json => serde_json::to_writer(out, value).expect(WHY),
             Self::Msgpack => rmp_serde::encode::write(out, value).expect(WHY),
             Self::Cbor => ciborium::into_writer(value, out).expect(WHY),
+            Self::Ubjson => ubjson::put(out, value),
         }
     }
 
@@ -79,13 +88,14 @@ impl Serializer {
             Self::Json => serde_json::from_slice(bytes).context("broken JSON message"),
             Self::Msgpack => rmp_serde::from_slice(bytes).context("broken MessagePack message"),
             Self::Cbor => ciborium::from_reader(bytes).context("broken CBOR message"),
+            Self::Ubjson => ubjson::decode(bytes).context("broken UBJSON message"),
         }
     }
 
     /// Appends the start of a list of `len` elements (at most 15).
     pub(crate) fn put_list_head(self, out: &mut Vec<u8>, len: u8) {
         out.push(match self {
-            Self::Json => b'[',
+            Self::Json | Self::Ubjson => b'[',
             Self::Msgpack => 0x90 | len,
             Self::Cbor => 0x80 | len,
         });
@@ -108,6 +118,7 @@ impl Serializer {
                 }
                 out.extend_from_slice(&digits[at..]);
             }
+            Self::Ubjson => ubjson::put_number(out, number),
             Self::Msgpack if number < 0x80 => out.push(number as u8),
             Self::Cbor if number < 24 => out.push(number as u8),
             Self::Msgpack | Self::Cbor => {
@@ -148,6 +159,14 @@ impl Serializer {
                     _ => return None,
                 }
                 |reader| reader.cbor_number()
+            }
+            Self::Ubjson => {
+                (reader.byte()? == b'[').then_some(())?;
+                if reader.bytes.first() == Some(&b'#') {
+                    reader.take(1)?;
+                    reader.ubjson_number()?;
+                }
+                |reader| reader.ubjson_number()
             }
         };
         let kind = next(&mut reader)?;
@@ -216,6 +235,11 @@ impl Reader<'_> {
             _ => None,
         }
     }
+
+    fn ubjson_number(&mut self) -> Option<u64> {
+        let len = ubjson::integer_len(self.byte()?)?;
+        self.take(len)
+    }
 }
 
 #[cfg(test)]
@@ -223,12 +247,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const ALL: [Serializer; 3] = [Serializer::Json, Serializer::Msgpack, Serializer::Cbor];
-
     #[test]
     fn the_head_of_a_message_is_read_as_the_whole_would_be() {
         for number in [0, 1, 23, 24, 127, 128, 255, 256, 65535, 65536, 1 << 32, (1 << 53) - 1] {
-            for serializer in ALL {
+            for serializer in Serializer::ALL {
                 let message = serializer.encode(&json!([36, number, number + 1, {}, ["x"]]));
                 let head = Head { kind: 36, first: number, second: number + 1 };
                 assert_eq!(serializer.head(&message), Some(head), "{serializer:?} {number}");
@@ -243,7 +265,7 @@ mod tests {
     #[test]
     fn numbers_are_written_as_the_libraries_write_them() {
         for number in [0, 9, 10, 23, 24, 127, 128, 255, 256, 65535, 65536, u64::from(u32::MAX), 1 << 40, u64::MAX] {
-            for serializer in ALL {
+            for serializer in Serializer::ALL {
                 let mut out = Vec::new();
                 serializer.put_number(&mut out, number);
                 assert_eq!(out, serializer.encode(&json!(number)), "{serializer:?} {number}");
@@ -253,7 +275,7 @@ mod tests {
 
     #[test]
     fn broken_heads_are_none() {
-        for serializer in ALL {
+        for serializer in Serializer::ALL {
             for bytes in [&b""[..], b"[", b"{}", b"\x93", b"\xff\xff", b"[\"a\"]", b"[99999999999999999999]"] {
                 assert_eq!(serializer.head(bytes), None, "{serializer:?} {bytes:?}");
             }

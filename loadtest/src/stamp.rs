@@ -78,10 +78,10 @@ pub(crate) fn blank(len: usize) -> Vec<u8> {
     payload
 }
 
-/// Where the payload of `len` bytes stands in a message: tried at the very end (binary serializers) and three bytes
-/// before it (JSON closes a string and two lists), then searched for.
+/// Where the payload of `len` bytes stands in a message: tried at the very end (binary serializers), three bytes
+/// before it (JSON closes a string and two lists) and two (UBJSON closes the lists), then searched for.
 pub(crate) fn locate(message: &[u8], len: usize) -> Option<Range<usize>> {
-    for tail in [3, 0] {
+    for tail in [3, 2, 0] {
         if let Some(start) = message.len().checked_sub(len + tail)
             && message[start..].starts_with(MARK)
         {

@@ -34,7 +34,7 @@ impl Template {
             comma(&mut after);
             serializer.put(&mut after, value);
         }
-        if serializer == Serializer::Json {
+        if matches!(serializer, Serializer::Json | Serializer::Ubjson) {
             after.push(b']');
         }
         let place = stamp::locate(&after, payload_len).expect("the payload was just written there");
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn writes_what_the_serializer_would() {
-        for serializer in [Serializer::Json, Serializer::Msgpack, Serializer::Cbor] {
+        for serializer in Serializer::ALL {
             for len in [50, 100, 300, 70_000] {
                 let template = Template::new(serializer, &[36, 5], &[json!({})], len);
                 let mut out = b"leftover".to_vec();

@@ -121,7 +121,7 @@ fn every_serializer_and_transport() {
     let address = format!("unix:{}", socket.display());
     let unix = Floor::start(&["--listen", &address]);
     for url in [&floor.url, &floor.rawsocket_url(), &unix.url] {
-        for serializer in ["json", "msgpack", "cbor"] {
+        for serializer in ["json", "msgpack", "cbor", "ubjson"] {
             for payload in ["41", "70000"] {
                 for scenario in ["fanout", "rpc"] {
                     let arguments = [scenario, "--url", url, "--serializer", serializer, "--rate", "20"];

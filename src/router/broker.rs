@@ -1,37 +1,18 @@
-//! The broker: subscriptions and events (specification, "Publish and Subscribe").
+//! The broker's control part: subscriptions (specification, "Publish and Subscribe"). Events are in `publish` and
+//! `deliver`.
 
-use super::config::Rule;
-use super::effect::{ConnId, Effect};
+use super::deliver::{Member, Members};
+use super::effect::ConnId;
 use super::frames::Class;
-use super::peer::{Ask, Publication, ShardMsg};
-use super::session::{Arrival, Subscription};
+use super::peer::{Ask, Revocation, ShardMsg};
+use super::retained::Marker;
+use super::session::Subscription;
 use super::shard::Shard;
 use super::subject::{self, Subject};
-use crate::wamp::message::{Error, Event, Publish, Published, Subscribe, Subscribed, Unsubscribe, Unsubscribed};
-use crate::wamp::uri::is_reserved;
-use crate::wamp::value::WrongType;
-use crate::wamp::{
-    Dict, MatchPolicy, Message, MessageType, Payload, PublicationId, RequestId, SessionId, SubscriptionId, error,
-};
+use crate::session::options::SubscribeOptions;
+use crate::wamp::message::{Subscribe, Subscribed, Unsubscribe, Unsubscribed};
+use crate::wamp::{Dict, Message, MessageType, RequestId, SessionId, SubscriptionId, error};
 use smallvec::{SmallVec, smallvec};
-use std::sync::Arc;
-
-/// The members of a subscription on one shard.
-#[derive(Debug)]
-pub(super) struct Members {
-    subject: Subject,
-    list: Vec<Member>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    conn: ConnId,
-    generation: u32,
-    class: Class,
-}
-
-/// Why a request cannot be done: the URI and the text of an ERROR.
-pub(super) type Refused = (&'static str, String);
 
 impl Shard {
     pub(super) fn subscribe(&mut self, conn: ConnId, subscribe: Subscribe) {
@@ -39,43 +20,58 @@ impl Shard {
         if !self.accept_request(conn, request, "SUBSCRIBE") {
             return;
         }
-        let policy = match match_policy(&options) {
-            Ok(policy) => policy,
-            Err(wrong) => return self.violation(conn, &format!("SUBSCRIBE.Options: {wrong}")),
+        let options = match SubscribeOptions::read(&options) {
+            Ok(options) => options,
+            Err(unfit) => return self.unfit(conn, MessageType::Subscribe, request, unfit),
         };
         let Some(session) = self.session_at(conn) else { return };
         let (realm, count) = (session.realm, session.subscriptions.len());
-        let checked = policy.and_then(|policy| {
-            self.check_uri(realm, &topic, policy)?;
+        let checked = self.check_uri(realm, &topic, options.policy).and_then(|()| {
             let max = self.config.limits.subscriptions_max;
-            if count >= max as usize {
-                return Err((error::LIMIT_EXCEEDED, format!("a session may have {max} subscriptions")));
+            if count < max as usize {
+                return Ok(());
             }
-            Ok(policy)
+            Err((error::LIMIT_EXCEEDED, format!("a session may have {max} subscriptions")))
         });
-        let policy = match checked {
-            Ok(policy) => policy,
-            Err(refused) => return self.refuse(conn, MessageType::Subscribe, request, refused),
-        };
-        let subject = Subject { realm, policy, uri: topic };
+        if let Err(refused) = checked {
+            return self.refuse(conn, MessageType::Subscribe, request, refused);
+        }
+        let subject = Subject { realm, policy: options.policy, uri: topic };
+        let shards = self.config.shards;
         let Some(session) = self.session_at(conn) else { return };
         match session.subscriptions.get_mut(&subject) {
-            Some(Subscription::Active { id, .. }) => {
-                let (class, subscription) = (session.class, *id);
+            Some(Subscription::Active { id, generation, .. }) => {
+                let (class, subscription, generation) = (session.class, *id, *generation);
+                if let Some(marker) = session.fresh_marker(&subject, generation) {
+                    marker.requests.push(request);
+                    session.open.insert(request, ());
+                    return;
+                }
                 let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
+                if options.get_retained {
+                    self.await_retained(conn, subject, subscription, generation, SmallVec::new());
+                }
             }
-            Some(Subscription::Pending(requests)) => {
+            Some(Subscription::Pending { requests, retained }) => {
                 requests.push(request);
+                *retained |= options.get_retained;
                 session.open.insert(request, ());
             }
             None => {
-                session.subscriptions.insert(subject.clone(), Subscription::Pending(smallvec![request]));
+                let pending = Subscription::Pending { requests: smallvec![request], retained: options.get_retained };
+                session.subscriptions.insert(subject.clone(), pending);
                 session.open.insert(request, ());
                 let id = session.id;
-                let home = subject::home(realm, &subject.uri, self.config.shards);
-                self.send_peer(home, ShardMsg::Ask(Box::new(Ask::Subscribe(id, subject))));
+                session.homes.insert(subject::home(realm, &subject.uri, shards));
+                self.ask(Ask::Subscribe(id, subject.clone()), &subject);
             }
         }
+    }
+
+    /// Asks the home of a subject.
+    pub(super) fn ask(&mut self, ask: Ask, subject: &Subject) {
+        let home = subject::home(subject.realm, &subject.uri, self.config.shards);
+        self.send_peer(home, ShardMsg::Ask(Box::new(ask)));
     }
 
     /// Every shard knows that this one is interested: the session becomes a member and is told so, in one step.
@@ -83,22 +79,49 @@ impl Shard {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let Some(&conn) = self.sessions.get(&session) else { return };
-        let members = self.members.entry(id);
-        let members = members.or_insert_with(|| Members { subject: subject.clone(), list: Vec::new() });
+        let members = self.members.entry(id).or_insert_with(|| Members::new(subject.clone()));
         let position = u32::try_from(members.list.len()).expect("connections are numbered by u32");
         let Some(record) = self.conns[conn.0 as usize].session() else { return };
         let class = record.class;
-        let active = Subscription::Active { id, position, generation };
-        let Some(Subscription::Pending(requests)) = record.subscriptions.insert(subject, active) else {
+        let active = Subscription::Active { id, position, generation, skips: None };
+        let Some(Subscription::Pending { requests, retained }) = record.subscriptions.insert(subject.clone(), active)
+        else {
             debug_assert!(false, "a home confirmed a subscription that was not asked for");
             return;
         };
-        members.list.push(Member { conn, generation, class });
+        members.list.push(Member { conn, generation, class, skips: false });
+        if retained {
+            return self.await_retained(conn, subject, id, generation, requests);
+        }
+        self.acknowledge_subscription(conn, class, requests, id);
+        self.ask(Ask::Subscribed(session, id), &subject);
+    }
+
+    fn await_retained(
+        &mut self,
+        conn: ConnId,
+        subject: Subject,
+        subscription: SubscriptionId,
+        generation: u32,
+        requests: SmallVec<[RequestId; 2]>,
+    ) {
+        self.generation = self.generation.wrapping_add(1);
+        let (missing, token, states) = (self.homes_of(&subject), self.generation, Vec::new());
+        self.want_retained(conn, Marker { subject, subscription, generation, token, requests, missing, states });
+    }
+
+    pub(super) fn acknowledge_subscription(
+        &mut self,
+        conn: ConnId,
+        class: Class,
+        requests: SmallVec<[RequestId; 2]>,
+        subscription: SubscriptionId,
+    ) {
         for request in requests {
             if let Some(record) = self.session_at(conn) {
                 record.open.remove(&request);
             }
-            let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription: id }));
+            let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
         }
     }
 
@@ -121,8 +144,7 @@ impl Shard {
         session.open.insert(request, ());
         let session = session.id;
         self.remove_member(id, position);
-        let home = subject::home(subject.realm, &subject.uri, self.config.shards);
-        self.send_peer(home, ShardMsg::Ask(Box::new(Ask::Unsubscribe(session, subject, request))));
+        self.ask(Ask::Unsubscribe(session, subject.clone(), request), &subject);
     }
 
     pub(super) fn unsubscribed(&mut self, session: SessionId, request: RequestId) {
@@ -132,203 +154,35 @@ impl Shard {
         let _ = self.send(conn, class, &Message::Unsubscribed(Unsubscribed { request, details: None }));
     }
 
-    /// Takes a member out of a subscription of this shard; the last one takes its place.
-    pub(super) fn remove_member(&mut self, id: SubscriptionId, position: u32) {
-        let Some(members) = self.members.get_mut(&id) else { return };
-        members.list.swap_remove(position as usize);
-        if members.list.is_empty() {
-            self.members.remove(&id);
-            return;
-        }
-        let Some(moved) = members.list.get(position as usize) else { return };
-        let record = self.conns[moved.conn.0 as usize].session();
-        if let Some(Subscription::Active { position: at, .. }) =
-            record.and_then(|session| session.subscriptions.get_mut(&members.subject))
-        {
-            *at = position;
-        }
-    }
-
-    pub(super) fn publish(&mut self, conn: ConnId, publish: Publish) {
-        let Publish { request, options, topic, payload } = publish;
-        if !self.accept_request(conn, request, "PUBLISH") {
-            return;
-        }
-        let options = match PublishOptions::read(&options) {
-            Ok(options) => options,
-            Err(wrong) => return self.violation(conn, &format!("PUBLISH.Options: {wrong}")),
-        };
-        self.counters.publications += 1;
-        let Some(session) = self.session_at(conn) else { return };
-        let (publisher, realm, class) = (session.id, session.realm, session.class);
-        let checked = self.check_uri(realm, &topic, MatchPolicy::Exact).and_then(|()| check_not_reserved(&topic));
-        if let Err(refused) = checked {
-            if options.acknowledge {
-                self.refuse(conn, MessageType::Publish, request, refused);
-            }
-            return;
-        }
-        let id = PublicationId::from_raw(self.random_id());
-        let mut targets: SmallVec<[(u16, SmallVec<[SubscriptionId; 2]>); 8]> = SmallVec::new();
-        self.replica.matching(realm, &topic, |interest| {
-            for shard in interest.shards.iter() {
-                match targets.iter_mut().find(|(known, _)| *known == shard) {
-                    Some((_, subscriptions)) => subscriptions.push(interest.id),
-                    None => targets.push((shard, smallvec![interest.id])),
-                }
-            }
-        });
-        if !targets.is_empty() {
-            let excluded = options.exclude_me.then_some(publisher);
-            let publication = Arc::new(Publication { id, excluded, topic, payload });
-            for (shard, subscriptions) in targets {
-                self.send_peer(shard, ShardMsg::Event(publication.clone(), subscriptions));
-            }
-        }
-        if options.acknowledge {
-            let _ = self.send(conn, class, &Message::Published(Published { request, publication: id }));
-        }
-    }
-
-    /// Gives an event to the members of a subscription on this shard.
-    pub(super) fn deliver(&mut self, subscription: SubscriptionId, publication: &Arc<Publication>) {
-        let excluded = publication.excluded.and_then(|session| self.sessions.get(&session).copied());
-        // Whoever had the subscription when the event was sent here may have left meanwhile.
-        let Some(members) = self.members.remove(&subscription) else { return };
-        let pattern = members.subject.policy != MatchPolicy::Exact;
-        let message = || {
-            let details = if pattern { Dict::new().with("topic", &*publication.topic) } else { Dict::new() };
-            let (publication, payload) = (publication.id, publication.payload.clone());
-            Message::Event(Event { subscription, publication, details, payload })
-        };
-        self.frames.next_message();
-        for member in &members.list {
-            if Some(member.conn) == excluded || (self.lanes_busy > 0 && self.parked(member, subscription, publication))
-            {
-                continue;
-            }
-            match self.frames.shared(member.class, message) {
-                Ok(frame) => {
-                    let frame = frame.clone();
-                    self.counters.events += 1;
-                    self.effects().push_back(Effect::Send { conn: member.conn, frame });
-                }
-                Err(_) => self.counters.events_undeliverable += 1,
-            }
-        }
-        self.members.insert(subscription, members);
-    }
-
-    /// If something waits in the session's lane, the event waits behind it.
-    fn parked(&mut self, member: &Member, subscription: SubscriptionId, publication: &Arc<Publication>) -> bool {
-        if !self.config.keeps(Rule::OneLane) {
-            return false;
-        }
-        let Some(session) = self.session_at(member.conn).filter(|session| !session.lane.is_empty()) else {
-            return false;
-        };
-        let (generation, publication) = (member.generation, publication.clone());
-        session.lane.push_back(Arrival::Event { subscription, generation, publication });
-        true
-    }
-
-    /// Gives a parked event to its session, if the subscription it was parked for still stands.
-    pub(super) fn deliver_parked(
+    /// The home has taken the session out of the subscription (specification, "Subscription Revocation").
+    pub(super) fn subscription_revoked(
         &mut self,
-        conn: ConnId,
-        subscription: SubscriptionId,
-        generation: u32,
-        publication: &Publication,
+        session: SessionId,
+        subject: &Subject,
+        revocation: Revocation<SubscriptionId>,
     ) {
-        let Some(members) = self.members.get(&subscription) else { return };
-        let subject = &members.subject;
-        let Some(session) = self.conns[conn.0 as usize].session() else { return };
-        let present = match session.subscriptions.get(subject) {
-            Some(Subscription::Active { generation, .. }) => Some(*generation),
-            _ => None,
+        let Some(session) = self.session(session) else { return };
+        let (conn, class, told) = (session.conn, session.class, session.features.subscriber.revocation);
+        // If the session has unsubscribed meanwhile, and perhaps subscribed again, the revocation came too late.
+        let position = match session.subscriptions.get(subject) {
+            Some(Subscription::Active { id, position, .. }) if *id == revocation.id => *position,
+            _ => return,
         };
-        if present != Some(generation) && self.config.keeps(Rule::Generations) {
-            return;
+        session.subscriptions.remove(subject);
+        self.remove_member(revocation.id, position);
+        if told {
+            let details = revocation_details("subscription", revocation.id.get(), revocation.reason);
+            let message = Unsubscribed { request: RequestId::from_raw(0), details: Some(details) };
+            let _ = self.send(conn, class, &Message::Unsubscribed(message));
         }
-        let pattern = subject.policy != MatchPolicy::Exact;
-        let details = if pattern { Dict::new().with("topic", &*publication.topic) } else { Dict::new() };
-        let class = session.class;
-        let (publication, payload) = (publication.id, publication.payload.clone());
-        let event = Message::Event(Event { subscription, publication, details, payload });
-        match self.send(conn, class, &event) {
-            Ok(()) => self.counters.events += 1,
-            Err(_) => self.counters.events_undeliverable += 1,
-        }
-    }
-
-    /// Checks a topic, procedure or pattern that a client names.
-    pub(super) fn check_uri(&self, realm: u16, uri: &str, policy: MatchPolicy) -> Result<(), Refused> {
-        let max = self.config.limits.uri_bytes_max;
-        if uri.len() > max as usize {
-            return Err((error::INVALID_URI, format!("a URI may have {max} octets, this one has {}", uri.len())));
-        }
-        if !self.config.realms[usize::from(realm)].uri_rules.allow_pattern(uri, policy) {
-            return Err((error::INVALID_URI, format!("{uri:?} is not a URI that this realm allows")));
-        }
-        Ok(())
-    }
-
-    /// Answers a request with ERROR.
-    pub(super) fn refuse(&mut self, conn: ConnId, request_type: MessageType, request: RequestId, refused: Refused) {
-        let Some(session) = self.session_at(conn) else { return };
-        let class = session.class;
-        let (error, message) = refused;
-        let details = Dict::new().with("message", &*message);
-        let error = Error { request_type, request, details, error: error.into(), payload: Payload::NONE };
-        let _ = self.send(conn, class, &Message::Error(error));
     }
 }
 
-/// Refuses URIs that are the router's own, for what is published or registered.
-pub(super) fn check_not_reserved(uri: &str) -> Result<(), Refused> {
-    if is_reserved(uri) {
-        return Err((error::INVALID_URI, format!("{uri:?} is reserved: 'wamp' must not be the first component")));
+/// The details of UNSUBSCRIBED and UNREGISTERED where nobody asked for it.
+pub(super) fn revocation_details(kind: &'static str, id: u64, reason: Option<Box<str>>) -> Dict {
+    let mut details = Dict::new().with(kind, id);
+    if let Some(reason) = reason {
+        details.push("reason", &*reason);
     }
-    Ok(())
-}
-
-/// Reads `Options.match`. The outer error breaks the protocol, the inner one refuses the request.
-pub(super) fn match_policy(options: &Dict) -> Result<Result<MatchPolicy, Refused>, WrongType> {
-    let Some(name) = options.str("match")? else { return Ok(Ok(MatchPolicy::Exact)) };
-    Ok(MatchPolicy::from_name(name)
-        .ok_or_else(|| (error::INVALID_ARGUMENT, format!("match must be exact, prefix or wildcard, not {name:?}"))))
-}
-
-/// What PUBLISH can ask for.
-#[derive(Clone, Copy, Debug)]
-struct PublishOptions {
-    acknowledge: bool,
-    exclude_me: bool,
-}
-
-impl PublishOptions {
-    fn read(options: &Dict) -> Result<PublishOptions, WrongType> {
-        if options.is_empty() {
-            return Ok(PublishOptions { acknowledge: false, exclude_me: true });
-        }
-        Ok(PublishOptions {
-            acknowledge: options.bool("acknowledge")?.unwrap_or(false),
-            exclude_me: options.bool("exclude_me")?.unwrap_or(true),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wamp::Value;
-
-    #[test]
-    fn publish_options_have_defaults_and_types() {
-        let read = |options: &Dict| PublishOptions::read(options).map(|o| (o.acknowledge, o.exclude_me));
-        assert_eq!(read(&Dict::new()), Ok((false, true)));
-        assert_eq!(read(&Dict::new().with("acknowledge", true).with("exclude_me", false)), Ok((true, false)));
-        assert_eq!(read(&Dict::new().with("acknowledge", Value::Null)), Ok((false, true)));
-        assert!(read(&Dict::new().with("acknowledge", 1)).is_err());
-    }
+    details
 }

@@ -18,8 +18,18 @@ pub struct Limits {
     pub registrations_max: u32,
     /// Calls of one session that have no final result yet.
     pub calls_max: u32,
+    /// Calls of one shard that may wait for the callees of one registration to have time.
+    pub calls_waiting_max: u32,
+    /// How much longer than the callee the router waits where a callee watches over the timeout of a call itself.
+    pub forwarded_timeout_grace: Duration,
+    /// What a session may leave to be published when it ends.
+    pub testaments_max: u32,
+    /// Octets of that, by the size of its payload as sent.
+    pub testament_bytes_max: u32,
     /// From the end of the transport's handshake, or of the last session, to HELLO.
     pub hello_timeout: Duration,
+    /// From the router's GOODBYE to the client's, for sessions that are killed.
+    pub goodbye_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -30,7 +40,12 @@ impl Default for Limits {
             subscriptions_max: 100_000,
             registrations_max: 100_000,
             calls_max: 65_536,
+            calls_waiting_max: 10_000,
+            forwarded_timeout_grace: Duration::from_secs(5),
+            testaments_max: 100,
+            testament_bytes_max: 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
+            goodbye_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -44,6 +59,8 @@ pub struct ShardConfig {
     pub shards: ShardIndex,
     /// Seeds the random ids and the hashing of this shard; from the operating system's randomness in production.
     pub seed: u64,
+    /// The time from 1970 to the start of time, for the times that clients are told.
+    pub epoch: Duration,
     /// The realms that can be joined.
     pub realms: Arc<[RealmConfig]>,
     /// Limits per session.
@@ -70,6 +87,16 @@ pub enum Rule {
     OneLane,
     /// R8: UNREGISTERED goes through the lane.
     UnregisteredThroughLane,
+    /// G11: the home answers those who want retained events when what was sent before has arrived.
+    RetainedMark,
+    /// G11: what has been published before a retained event is skipped behind it.
+    RetainedSkip,
+    /// R10: nothing is published about a session before its joining has arrived.
+    JoinedFirst,
+    /// R11: what is published about a subscription or registration waits for its acknowledgement.
+    AnnouncedAfterAck,
+    /// R11: that a session has left is published when everything else about it has arrived.
+    LeftAfterHomes,
 }
 
 impl ShardConfig {

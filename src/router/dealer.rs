@@ -1,15 +1,16 @@
-//! The dealer: registrations (specification, "Remote Procedure Calls"). Calls are in `calls`.
+//! The dealer's control part: registrations (specification, "Remote Procedure Calls"). Calls are in `call` and
+//! `invocation`.
 
-use super::broker::{check_not_reserved, match_policy};
+use super::broker::revocation_details;
 use super::config::Rule;
 use super::effect::ConnId;
-use super::peer::{Ask, ShardMsg};
-use super::session::Arrival;
+use super::peer::{Ask, Revocation};
+use super::session::{Arrival, RegisterWish};
 use super::shard::Shard;
 use super::subject::{self, Subject};
-use crate::session::RealmIndex;
+use crate::session::options::RegisterOptions;
 use crate::wamp::message::{Register, Registered, Unregister, Unregistered};
-use crate::wamp::{MatchPolicy, Message, MessageType, RegistrationId, RequestId, SessionId, Uri, error};
+use crate::wamp::{Message, MessageType, RegistrationId, RequestId, SessionId, error};
 
 impl Shard {
     pub(super) fn register(&mut self, conn: ConnId, register: Register) {
@@ -17,77 +18,79 @@ impl Shard {
         if !self.accept_request(conn, request, "REGISTER") {
             return;
         }
-        let policy = match match_policy(&options).and_then(|policy| Ok((policy, options.str("invoke")?))) {
-            Ok((policy, invoke)) => policy.and_then(|policy| supported(policy, invoke)),
-            Err(wrong) => return self.violation(conn, &format!("REGISTER.Options: {wrong}")),
+        let mut options = match RegisterOptions::read(&options) {
+            Ok(options) => options,
+            Err(unfit) => return self.unfit(conn, MessageType::Register, request, unfit),
         };
         let Some(session) = self.session_at(conn) else { return };
         let realm = session.realm;
         let count = session.rpc.as_ref().map_or(0, |rpc| rpc.procedures.len());
-        let checked = policy.and_then(|policy| {
-            self.check_uri(realm, &procedure, policy)?;
-            check_not_reserved(&procedure)?;
-            let max = self.config.limits.registrations_max;
-            if count >= max as usize {
-                return Err((error::LIMIT_EXCEEDED, format!("a session may have {max} registrations")));
-            }
-            Ok(())
-        });
+        // A callee that has not announced timeouts does not watch over them.
+        options.forward_timeout &= session.features.callee.timeout;
+        let checked = self
+            .check_uri(realm, &procedure, options.policy)
+            .and_then(|()| self.check_not_reserved(realm, &procedure))
+            .and_then(|()| self.check_disclosure(realm, options.disclose_caller))
+            .and_then(|()| {
+                let max = self.config.limits.registrations_max;
+                if count < max as usize {
+                    return Ok(());
+                }
+                Err((error::LIMIT_EXCEEDED, format!("a session may have {max} registrations")))
+            });
         if let Err(refused) = checked {
             return self.refuse(conn, MessageType::Register, request, refused);
         }
-        let hashing = self.hashing.clone();
+        let (hashing, shards) = (self.hashing.clone(), self.config.shards);
         let Some(session) = self.session_at(conn) else { return };
         session.open.insert(request, ());
         let id = session.id;
-        let offer = session.rpc(&hashing).procedures.entry(procedure.clone()).or_default();
+        let subject = Subject { realm, policy: options.policy, uri: procedure };
+        session.homes.insert(subject::home(realm, &subject.uri, shards));
+        let offer = session.rpc(&hashing).procedures.entry(subject.clone()).or_default();
         if offer.ending {
-            offer.next.push(request);
+            offer.next.push(RegisterWish { request, options });
         } else {
             offer.asking.push(request);
-            self.ask_to_register(id, realm, procedure, request);
+            self.ask(Ask::Register(id, subject.clone(), request, options), &subject);
         }
-    }
-
-    fn ask_to_register(&mut self, session: SessionId, realm: RealmIndex, uri: Uri, request: RequestId) {
-        let subject = Subject { realm, policy: MatchPolicy::Exact, uri };
-        let home = subject::home(realm, &subject.uri, self.config.shards);
-        self.send_peer(home, ShardMsg::Ask(Box::new(Ask::Register(session, subject, request))));
     }
 
     /// Every shard knows the callee: it is told so, and gets the invocations that came too early.
     pub(super) fn registered(
         &mut self,
         session: SessionId,
-        procedure: Uri,
+        subject: Subject,
         request: RequestId,
         registration: RegistrationId,
     ) {
+        let id = session;
         let Some(session) = self.session(session) else { return };
         let (conn, class) = (session.conn, session.class);
         session.open.remove(&request);
         let Some(rpc) = &mut session.rpc else { return };
-        let Some(offer) = rpc.procedures.get_mut(&*procedure) else { return };
+        let Some(offer) = rpc.procedures.get_mut(&subject) else { return };
         offer.asking.retain(|asking| *asking != request);
         offer.active = Some(registration);
-        rpc.registrations.insert(registration, procedure);
+        rpc.registrations.insert(registration, subject.clone());
         let _ = self.send(conn, class, &Message::Registered(Registered { request, registration }));
+        self.ask(Ask::Registered(id, registration), &subject);
         self.advance(conn);
     }
 
-    pub(super) fn register_refused(&mut self, session: SessionId, procedure: &str, request: RequestId) {
+    pub(super) fn register_refused(&mut self, session: SessionId, subject: &Subject, request: RequestId, why: &str) {
         let Some(session) = self.session(session) else { return };
         let conn = session.conn;
         session.open.remove(&request);
         if let Some(rpc) = &mut session.rpc
-            && let Some(offer) = rpc.procedures.get_mut(procedure)
+            && let Some(offer) = rpc.procedures.get_mut(subject)
         {
             offer.asking.retain(|asking| *asking != request);
             if offer.asking.is_empty() && offer.active.is_none() {
-                rpc.procedures.remove(procedure);
+                rpc.procedures.remove(subject);
             }
         }
-        let refused = (error::PROCEDURE_ALREADY_EXISTS, format!("{procedure:?} has been registered already"));
+        let refused = (error::PROCEDURE_ALREADY_EXISTS, format!("{:?}: {why}", &*subject.uri));
         self.refuse(conn, MessageType::Register, request, refused);
         self.advance(conn);
     }
@@ -98,63 +101,89 @@ impl Shard {
             return;
         }
         let Some(session) = self.session_at(conn) else { return };
-        let (realm, session_id) = (session.realm, session.id);
-        let procedure = session.rpc.as_mut().and_then(|rpc| {
-            let procedure = rpc.registrations.remove(&id)?;
-            rpc.procedures.get_mut(&*procedure)?.ending = true;
-            Some(procedure)
+        let session_id = session.id;
+        let subject = session.rpc.as_mut().and_then(|rpc| {
+            let subject = rpc.registrations.remove(&id)?;
+            rpc.procedures.get_mut(&subject)?.ending = true;
+            Some(subject)
         });
-        let Some(uri) = procedure else {
+        let Some(subject) = subject else {
             let refused = (error::NO_SUCH_REGISTRATION, format!("{id} is not a registration of this session"));
             return self.refuse(conn, MessageType::Unregister, request, refused);
         };
         session.open.insert(request, ());
-        let subject = Subject { realm, policy: MatchPolicy::Exact, uri };
-        let home = subject::home(realm, &subject.uri, self.config.shards);
-        self.send_peer(home, ShardMsg::Ask(Box::new(Ask::Unregister(session_id, subject, request))));
+        self.ask(Ask::Unregister(session_id, subject.clone(), request), &subject);
     }
 
     /// No shard sends invocations of the registration any longer, and all that were sent have arrived: what is left
     /// of them is in the lane.
-    pub(super) fn arrive_unregistered(&mut self, session: SessionId, procedure: Uri, request: RequestId) {
+    pub(super) fn arrive_unregistered(&mut self, session: SessionId, subject: Subject, request: RequestId) {
         let Some(&conn) = self.sessions.get(&session) else { return };
         if self.config.keeps(Rule::UnregisteredThroughLane) {
-            self.arrive(conn, Arrival::Unregistered { procedure, request });
+            self.arrive(conn, Arrival::Unregistered { subject, request });
         } else {
-            self.unregistered(conn, procedure, request);
+            self.unregistered(conn, subject, request);
         }
     }
 
-    pub(super) fn unregistered(&mut self, conn: ConnId, procedure: Uri, request: RequestId) {
+    pub(super) fn unregistered(&mut self, conn: ConnId, subject: Subject, request: RequestId) {
         let Some(session) = self.session_at(conn) else { return };
         session.open.remove(&request);
-        let (id, realm, class) = (session.id, session.realm, session.class);
+        let (id, class) = (session.id, session.class);
         let Some(rpc) = &mut session.rpc else { return };
-        let Some(offer) = rpc.procedures.get_mut(&*procedure) else { return };
+        let Some(offer) = rpc.procedures.get_mut(&subject) else { return };
         let next = std::mem::take(&mut offer.next);
         offer.active = None;
         offer.ending = false;
-        offer.asking.extend(next.iter().copied());
+        offer.asking.extend(next.iter().map(|wish| wish.request));
         if offer.asking.is_empty() {
-            rpc.procedures.remove(&*procedure);
+            rpc.procedures.remove(&subject);
         }
         let _ = self.send(conn, class, &Message::Unregistered(Unregistered { request, details: None }));
-        for request in next {
-            self.ask_to_register(id, realm, procedure.clone(), request);
+        for RegisterWish { request, options } in next {
+            self.ask(Ask::Register(id, subject.clone(), request, options), &subject);
         }
     }
-}
 
-/// What of REGISTER.Options this router does: saying no is better than doing something else.
-fn supported(policy: MatchPolicy, invoke: Option<&str>) -> Result<MatchPolicy, super::broker::Refused> {
-    if policy != MatchPolicy::Exact {
-        let message = format!("pattern-based registration (match={}) is not supported", policy.name());
-        return Err((error::OPTION_NOT_ALLOWED, message));
+    /// The home has taken the session out of the registration: as with UNREGISTERED, all invocations that were sent
+    /// have arrived.
+    pub(super) fn arrive_registration_revoked(
+        &mut self,
+        session: SessionId,
+        subject: Subject,
+        revocation: Revocation<RegistrationId>,
+    ) {
+        let Some(&conn) = self.sessions.get(&session) else { return };
+        self.arrive(conn, Arrival::RegistrationRevoked { subject, revocation });
     }
-    match invoke {
-        None | Some("single") => Ok(policy),
-        Some(other) => {
-            Err((error::OPTION_NOT_ALLOWED, format!("shared registration (invoke={other}) is not supported")))
+
+    /// Tells a callee that it is none any longer (specification, "Registration Revocation").
+    pub(super) fn registration_revoked(
+        &mut self,
+        conn: ConnId,
+        subject: &Subject,
+        revocation: Revocation<RegistrationId>,
+    ) {
+        let Some(session) = self.session_at(conn) else { return };
+        let (class, told) = (session.class, session.features.callee.revocation);
+        let Some(rpc) = &mut session.rpc else { return };
+        let Some(offer) = rpc.procedures.get_mut(subject) else { return };
+        // With an UNREGISTER on its way, its own answer says the same.
+        if offer.ending || rpc.registrations.remove(&revocation.id).is_none() {
+            return;
         }
+        // The session may have registered anew, by force.
+        if offer.active == Some(revocation.id) {
+            offer.active = None;
+            if offer.asking.is_empty() {
+                rpc.procedures.remove(subject);
+            }
+        }
+        if told {
+            let details = revocation_details("registration", revocation.id.get(), revocation.reason);
+            let message = Unregistered { request: RequestId::from_raw(0), details: Some(details) };
+            let _ = self.send(conn, class, &Message::Unregistered(message));
+        }
+        self.advance(conn);
     }
 }

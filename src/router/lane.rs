@@ -1,7 +1,7 @@
 //! The lane of a session: everything that arrives for it goes through one queue (rule R7 of `docs/ordering.md`).
 //!
-//! It stops where an invocation has overtaken the acknowledgement of its registration, which waits for other shards
-//! alone, never for a client; so it is short and soon empty again.
+//! It stops where an invocation has overtaken the acknowledgement of its registration, and where retained events are
+//! awaited. Both wait for other shards alone, never for a client; so it is short and soon empty again.
 
 use super::config::Rule;
 use super::effect::ConnId;
@@ -16,12 +16,18 @@ impl Shard {
         let Some(session) = self.session_at(conn) else { return };
         let behind = one_lane && !session.lane.is_empty();
         if behind || (hold && is_blocked(session, &arrival)) {
-            let first = session.lane.is_empty();
-            session.lane.push_back(arrival);
-            self.lanes_busy += usize::from(first);
+            self.park(conn, arrival);
         } else {
             self.take(conn, arrival);
         }
+    }
+
+    /// Puts something into the lane that has to wait.
+    pub(super) fn park(&mut self, conn: ConnId, arrival: Arrival) {
+        let Some(session) = self.session_at(conn) else { return };
+        let first = session.lane.is_empty();
+        session.lane.push_back(arrival);
+        self.lanes_busy += usize::from(first);
     }
 
     /// Goes on with what waits, after something that it may have waited for.
@@ -42,13 +48,22 @@ impl Shard {
             Arrival::Event { subscription, generation, publication } => {
                 self.deliver_parked(conn, subscription, generation, &publication);
             }
+            Arrival::Retained(marker) => self.pass_marker(conn, *marker),
             Arrival::Invoke(invoke) => self.invoke(conn, *invoke),
+            Arrival::Part(part) => self.invoke_part(conn, *part),
             Arrival::Return(back) => self.take_return(conn, *back),
-            Arrival::Unregistered { procedure, request } => self.unregistered(conn, procedure, request),
+            Arrival::Unregistered { subject, request } => self.unregistered(conn, subject, request),
+            Arrival::RegistrationRevoked { subject, revocation } => {
+                self.registration_revoked(conn, &subject, revocation);
+            }
         }
     }
 }
 
 fn is_blocked(session: &Session, arrival: &Arrival) -> bool {
-    matches!(arrival, Arrival::Invoke(invoke) if session.is_early(invoke))
+    match arrival {
+        Arrival::Invoke(invoke) => session.is_early(invoke),
+        Arrival::Retained(marker) => marker.missing > 0,
+        _ => false,
+    }
 }

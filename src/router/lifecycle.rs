@@ -1,17 +1,42 @@
 //! Connections and the life of their sessions: HELLO to GOODBYE (specification, "Sessions").
 
+use super::config::Rule;
 use super::effect::{ConnId, Ending};
 use super::frames::Class;
-use super::peer::{Ask, ShardMsg};
-use super::session::{Arrival, Lane, Session, Subscription};
+use super::home::Outbox;
+use super::peer::{Answer, Ask, Departure, Outcome, ShardMsg};
+use super::replica::ShardSet;
+use super::session::{Arrival, Joining, Lane, Session, Subscription};
 use super::shard::Shard;
-use super::subject::{self, Subject};
-use crate::session::{Admission, RequestIds, features};
+use super::subject;
+use crate::session::{Admission, Identity, RealmIndex, RequestIds, features};
 use crate::wamp::error;
 use crate::wamp::message::{Abort, Goodbye, Hello, Welcome};
-use crate::wamp::{Dict, MatchPolicy, Message, Payload, RequestId, SessionId};
+use crate::wamp::{Dict, Message, Payload, SessionId, Uri, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+const ON_JOIN: &str = "wamp.session.on_join";
+const ON_LEAVE: &str = "wamp.session.on_leave";
+
+/// Whether others are told that a session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// They are, and its testaments are published.
+    Broken,
+    /// They are not.
+    Kept,
+}
+
+/// A session that has ended, while others are still to be told.
+#[derive(Debug)]
+pub(super) struct Departing {
+    realm: RealmIndex,
+    identity: Arc<Identity>,
+    /// Homes that have something to publish first.
+    homes: u16,
+}
 
 /// A connection as its shard keeps it.
 #[derive(Debug, Default)]
@@ -33,7 +58,7 @@ enum State {
     /// A session is open.
     Open(Box<Session>),
     /// The router has said GOODBYE and waits for the answer; everything else is ignored.
-    Leaving(Class),
+    Leaving(Class, Ending),
     /// The connection is being closed; everything is ignored.
     Closing,
 }
@@ -48,7 +73,7 @@ impl Conn {
 }
 
 impl Shard {
-    pub(super) fn connect(&mut self, now: Duration, conn: ConnId, class: Class) {
+    pub(super) fn connect(&mut self, conn: ConnId, class: Class) {
         let at = conn.0 as usize;
         if self.conns.len() <= at {
             self.conns.resize_with(at + 1, Conn::default);
@@ -58,25 +83,36 @@ impl Shard {
             self.conns[at].state = State::Closing;
             self.close(conn, Ending::Shutdown);
         } else {
-            self.await_hello(now, conn, class);
+            self.await_hello(conn, class);
         }
     }
 
-    fn await_hello(&mut self, now: Duration, conn: ConnId, class: Class) {
+    fn await_hello(&mut self, conn: ConnId, class: Class) {
         let entry = &mut self.conns[conn.0 as usize];
         entry.round = entry.round.wrapping_add(1);
         entry.state = State::Fresh(class);
-        self.hello_deadlines.push_back((now + self.config.limits.hello_timeout, conn, entry.round));
+        self.hello_deadlines.push_back((self.now + self.config.limits.hello_timeout, conn, entry.round));
+    }
+
+    fn await_goodbye(&mut self, conn: ConnId, class: Class, ending: Ending) {
+        let entry = &mut self.conns[conn.0 as usize];
+        entry.round = entry.round.wrapping_add(1);
+        entry.state = State::Leaving(class, ending);
+        self.goodbye_deadlines.push_back((self.now + self.config.limits.goodbye_timeout, conn, entry.round));
     }
 
     /// When [`Shard::expire`] has to be called next, if at all.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.hello_deadlines.front().map(|(deadline, ..)| *deadline)
+        let hello = self.hello_deadlines.front().map(|(deadline, ..)| *deadline);
+        let goodbye = self.goodbye_deadlines.front().map(|(deadline, ..)| *deadline);
+        [hello, goodbye, self.call_timers.next()].into_iter().flatten().min()
     }
 
-    /// Does what is due: ends connections whose HELLO has not come in time.
+    /// Does what is due: ends connections whose HELLO or GOODBYE has not come in time, and calls that have not been
+    /// answered in time.
     pub fn expire(&mut self, now: Duration) {
+        self.now = now;
         while let Some((deadline, conn, round)) = self.hello_deadlines.front().copied() {
             if deadline > now {
                 break;
@@ -92,12 +128,28 @@ impl Shard {
                 self.violation(conn, "no HELLO has come in time");
             }
         }
+        while let Some((deadline, conn, round)) = self.goodbye_deadlines.front().copied() {
+            if deadline > now {
+                break;
+            }
+            self.goodbye_deadlines.pop_front();
+            let entry = &self.conns[conn.0 as usize];
+            if let State::Leaving(_, ending) = entry.state
+                && entry.round == round
+            {
+                self.end(conn, ending);
+            }
+        }
+        while let Some(key) = self.call_timers.take_due(now) {
+            self.time_out(key);
+        }
+        self.settle();
     }
 
     /// The class of a connection whose messages count.
     pub(super) fn listening(&self, conn: ConnId) -> Option<Class> {
         match &self.conns.get(conn.0 as usize)?.state {
-            State::Fresh(class) | State::Leaving(class) => Some(*class),
+            State::Fresh(class) | State::Leaving(class, _) => Some(*class),
             State::Open(session) => Some(session.class),
             State::Free | State::Closing => None,
         }
@@ -108,7 +160,7 @@ impl Shard {
     }
 
     /// Routes a message of a client to what handles it.
-    pub(super) fn dispatch(&mut self, now: Duration, conn: ConnId, message: Message) {
+    pub(super) fn dispatch(&mut self, conn: ConnId, message: Message) {
         match (&self.conns[conn.0 as usize].state, message) {
             (State::Fresh(class), Message::Hello(hello)) => self.hello(conn, *class, &hello),
             (State::Fresh(_), Message::Abort(_)) => self.end(conn, Ending::Normal),
@@ -116,15 +168,15 @@ impl Shard {
                 let name = other.message_type().name();
                 self.violation(conn, &format!("{name} came before a session was established"));
             }
-            (State::Open(_), message) => self.dispatch_open(now, conn, message),
-            (State::Leaving(_), Message::Goodbye(_) | Message::Abort(_)) => self.end(conn, Ending::Shutdown),
-            (State::Leaving(_) | State::Closing | State::Free, _) => {}
+            (State::Open(_), message) => self.dispatch_open(conn, message),
+            (State::Leaving(_, ending), Message::Goodbye(_) | Message::Abort(_)) => self.end(conn, *ending),
+            (State::Leaving(..) | State::Closing | State::Free, _) => {}
         }
     }
 
-    fn dispatch_open(&mut self, now: Duration, conn: ConnId, message: Message) {
+    fn dispatch_open(&mut self, conn: ConnId, message: Message) {
         match message {
-            Message::Goodbye(_) => self.goodbye(now, conn),
+            Message::Goodbye(_) => self.goodbye(conn),
             Message::Abort(_) => self.end(conn, Ending::Normal),
             Message::Publish(publish) => self.publish(conn, publish),
             Message::Subscribe(subscribe) => self.subscribe(conn, subscribe),
@@ -157,33 +209,87 @@ impl Shard {
         };
         let id = self.new_session_id();
         let authid = data_encoding::BASE32_NOPAD.encode(&self.random.u64(..).to_be_bytes());
-        let details = Dict::new()
-            .with("roles", features::router_roles())
-            .with("realm", &*hello.realm)
-            .with("authid", &*authid)
-            .with("authrole", "anonymous")
-            .with("authmethod", "anonymous")
-            .with("authprovider", "static")
-            .with("agent", &*self.config.agent);
+        let identity = Arc::new(Identity::anonymous(&authid));
+        let welcome = |roles: Dict, agent: &str| {
+            let details = Dict::new()
+                .with("roles", roles)
+                .with("realm", &*hello.realm)
+                .with("authid", &*identity.authid)
+                .with("authrole", &*identity.authrole)
+                .with("authmethod", &*identity.authmethod)
+                .with("authprovider", &*identity.authprovider)
+                .with("agent", agent);
+            Message::Welcome(Welcome { session: id, details })
+        };
+        let whole = welcome(features::router_roles(), &self.config.agent);
+        // A peer that takes messages of few octets only has to do without the features.
+        let brief = welcome(Dict::new().with("broker", Dict::new()).with("dealer", Dict::new()), &self.config.agent);
         let session = Session {
             id,
             realm: admission.realm,
             conn,
             class,
             features: admission.features,
+            identity: identity.clone(),
             requests: RequestIds::default(),
             subscriptions: self.hashing.map(),
             open: self.hashing.map(),
             rpc: None,
             lane: Lane::new(),
+            homes: ShardSet::default(),
+            joining: None,
+            testaments: None,
         };
         self.conns[conn.0 as usize].state = State::Open(Box::new(session));
         self.sessions.insert(id, conn);
-        let welcome = Message::Welcome(Welcome { session: id, details });
-        if self.send(conn, class, &welcome).is_err() {
-            // The peer takes messages of so few octets that not even this one fits.
-            self.end(conn, Ending::Refused);
+        if self.send(conn, class, &whole).is_err() && self.send(conn, class, &brief).is_err() {
+            return self.end(conn, Ending::Refused);
         }
+        self.tell_of_joining(conn);
+    }
+
+    /// Publishes that a session has joined. What is published about it later, by homes, must come later everywhere:
+    /// so its acknowledgements wait until this has arrived (rule R10 of `docs/ordering.md`).
+    fn tell_of_joining(&mut self, conn: ConnId) {
+        let Some(session) = self.session_at(conn) else { return };
+        let (id, realm, identity) = (session.id, session.realm, session.identity.clone());
+        if !self.replica.is_wanted(realm, ON_JOIN) {
+            return;
+        }
+        self.publish_meta(realm, ON_JOIN, || vec![identity.details(id).into()]);
+        if !self.config.keeps(Rule::JoinedFirst) {
+            return;
+        }
+        if let Some(session) = self.session_at(conn) {
+            session.joining = Some(Box::default());
+        }
+        let mut out = Outbox::default();
+        let position = self.home.mark(self.config.index, &mut out);
+        self.decide(out);
+        self.await_position(self.config.index, position, Answer::Joined(id));
+    }
+
+    /// Keeps an acknowledgement, or what takes it back, for a session whose joining has not arrived everywhere; gives back all others.
+    pub(super) fn hold_while_joining(&mut self, answer: Answer) -> Option<Answer> {
+        let (Answer::Subscribed { session, .. }
+        | Answer::SubscriptionRevoked { session, .. }
+        | Answer::Registered { session, .. }
+        | Answer::RegistrationRevoked { session, .. }) = &answer
+        else {
+            return Some(answer);
+        };
+        let joining = self.session(*session).and_then(|session| session.joining.as_mut());
+        let Some(joining) = joining else { return Some(answer) };
+        joining.answers.push(answer);
+        None
+    }
+
+    /// A session's joining has arrived everywhere.
+    pub(super) fn joined(&mut self, session: SessionId) {
+        let joining = self.session(session).and_then(|session| session.joining.take());
+        let Some(joining) = joining else { return };
+        let Joining { answers } = *joining;
+        answers.into_iter().for_each(|answer| self.conclude(answer));
     }
 
     /// Random and, since no two shards draw ids with the same remainder, unique in the router.
@@ -199,14 +305,21 @@ impl Shard {
         }
     }
 
-    fn goodbye(&mut self, now: Duration, conn: ConnId) {
-        let Some(session) = self.leave(conn) else { return };
-        let class = session.class;
+    fn goodbye(&mut self, conn: ConnId) {
+        let Some(class) = self.leave(conn, Silence::Broken) else { return };
         let reply = Goodbye { details: Dict::new(), reason: error::GOODBYE_AND_OUT.into() };
         let _ = self.send(conn, class, &Message::Goodbye(reply));
         // The transport may be used for another session.
-        self.await_hello(now, conn, class);
+        self.await_hello(conn, class);
         self.conns[conn.0 as usize].served = true;
+    }
+
+    /// Ends a session by GOODBYE; its connection is closed when the answer has come, or when the time for it is over.
+    pub(super) fn kill(&mut self, conn: ConnId, reason: Uri, message: Option<&str>, silence: Silence) {
+        let Some(class) = self.leave(conn, silence) else { return };
+        let details = message.map_or_else(Dict::new, |message| Dict::new().with("message", message));
+        let _ = self.send(conn, class, &Message::Goodbye(Goodbye { details, reason }));
+        self.await_goodbye(conn, class, Ending::Normal);
     }
 
     pub(super) fn say_goodbye_to_all(&mut self) {
@@ -215,14 +328,15 @@ impl Shard {
             let conn = ConnId(u32::try_from(at).expect("connections are numbered by u32"));
             match self.conns[at].state {
                 State::Open(_) => {
-                    let Some(session) = self.leave(conn) else { continue };
+                    let Some(class) = self.leave(conn, Silence::Kept) else { continue };
                     let details = Dict::new().with("message", "the router shuts down");
                     let goodbye = Goodbye { details, reason: error::SYSTEM_SHUTDOWN.into() };
-                    let _ = self.send(conn, session.class, &Message::Goodbye(goodbye));
-                    self.conns[at].state = State::Leaving(session.class);
+                    let _ = self.send(conn, class, &Message::Goodbye(goodbye));
+                    // The owner closes what takes too long.
+                    self.conns[at].state = State::Leaving(class, Ending::Shutdown);
                 }
                 State::Fresh(_) => self.end(conn, Ending::Shutdown),
-                State::Free | State::Leaving(_) | State::Closing => {}
+                State::Free | State::Leaving(..) | State::Closing => {}
             }
         }
     }
@@ -244,21 +358,21 @@ impl Shard {
 
     /// Ends the session, if there is one, and closes the connection.
     pub(super) fn end(&mut self, conn: ConnId, ending: Ending) {
-        self.leave(conn);
+        self.leave(conn, Silence::Broken);
         self.conns[conn.0 as usize].state = State::Closing;
         self.close(conn, ending);
     }
 
     pub(super) fn disconnect(&mut self, conn: ConnId) {
-        self.leave(conn);
+        self.leave(conn, Silence::Broken);
         if let Some(entry) = self.conns.get_mut(conn.0 as usize) {
             entry.state = State::Free;
             entry.served = false;
         }
     }
 
-    /// Takes the session from its connection and undoes everything that it held.
-    fn leave(&mut self, conn: ConnId) -> Option<Box<Session>> {
+    /// Takes the session from its connection and undoes everything that it held; gives the class of the connection.
+    fn leave(&mut self, conn: ConnId, silence: Silence) -> Option<Class> {
         let state = &mut self.conns.get_mut(conn.0 as usize)?.state;
         if !matches!(state, State::Open(_)) {
             return None;
@@ -269,55 +383,69 @@ impl Shard {
         self.lanes_busy -= usize::from(!lane.is_empty());
         for arrival in lane {
             if let Arrival::Invoke(invoke) = arrival {
-                self.fail_call(invoke.call, invoke.caller, invoke.request, "the callee has left");
+                self.reject(*invoke, Outcome::Gone);
             }
         }
-        let mut topics: BTreeMap<u16, Vec<Subject>> = BTreeMap::new();
+        self.fail_invocations(&mut session);
+        self.abandon_calls(&mut session);
+        if silence == Silence::Broken {
+            self.execute_testaments(&mut session);
+        }
+        self.tell_homes(&mut session, silence);
+        Some(session.class)
+    }
+
+    /// Tells the homes of everything that a session had that it has ended, and others when the homes are done.
+    fn tell_homes(&mut self, session: &mut Session, silence: Silence) {
+        let (id, realm) = (session.id, session.realm);
+        let told = silence == Silence::Broken && self.replica.is_wanted(realm, ON_LEAVE);
+        let mut departures: BTreeMap<u16, Departure> = BTreeMap::new();
+        let new = || Departure { session: id, report: told, ..Departure::default() };
         for (subject, subscription) in session.subscriptions.drain() {
             if let Subscription::Active { id, position, .. } = subscription {
                 self.remove_member(id, position);
             }
-            let home = subject::home(subject.realm, &subject.uri, self.config.shards);
-            topics.entry(home).or_default().push(subject);
+            let home = subject::home(realm, &subject.uri, self.config.shards);
+            departures.entry(home).or_insert_with(new).topics.push(subject);
         }
-        let mut procedures: BTreeMap<u16, Vec<Subject>> = BTreeMap::new();
-        if let Some(rpc) = session.rpc.take() {
-            for invocation in rpc.invocations.values() {
-                self.fail_call(invocation.call, invocation.caller, invocation.request, "the callee has left");
-            }
-            for call in rpc.calls.values() {
-                self.abandon(call);
-            }
-            for uri in rpc.procedures.into_keys() {
-                let home = subject::home(session.realm, &uri, self.config.shards);
-                let subject = Subject { realm: session.realm, policy: MatchPolicy::Exact, uri };
-                procedures.entry(home).or_default().push(subject);
+        for subject in session.rpc.take().into_iter().flat_map(|rpc| rpc.procedures.into_keys()) {
+            let home = subject::home(realm, &subject.uri, self.config.shards);
+            departures.entry(home).or_insert_with(new).procedures.push(subject);
+        }
+        if told {
+            for home in session.homes.iter() {
+                departures.entry(home).or_insert_with(new);
             }
         }
-        for home in 0..self.config.shards {
-            let (topics, procedures) = (topics.remove(&home), procedures.remove(&home));
-            if topics.is_some() || procedures.is_some() {
-                let ask = Ask::Leave(session.id, topics.unwrap_or_default(), procedures.unwrap_or_default());
-                self.send_peer(home, ShardMsg::Ask(Box::new(ask)));
+        let homes = u16::try_from(departures.len()).unwrap_or(u16::MAX);
+        for (home, departure) in departures {
+            self.send_peer(home, ShardMsg::Ask(Box::new(Ask::Leave(departure))));
+        }
+        if told {
+            let departing = Departing { realm, identity: session.identity.clone(), homes };
+            if homes == 0 {
+                self.tell_of_leaving(id, &departing);
+            } else {
+                self.departing.insert(id, departing);
             }
         }
-        Some(session)
     }
 
-    /// Checks the id of a client's request; false if the session has been ended for it.
-    pub(super) fn accept_request(&mut self, conn: ConnId, request: RequestId, name: &str) -> bool {
-        let strict_of = |shard: &Shard, realm: u16| shard.config.realms[usize::from(realm)].strict;
-        let Some(realm) = self.session_at(conn).map(|session| session.realm) else { return false };
-        let strict = strict_of(self, realm);
-        let Some(session) = self.session_at(conn) else { return false };
-        if session.is_open(request) {
-            self.violation(conn, &format!("{name}: request {request} is still open"));
-            return false;
+    /// A home has nothing more to publish about a session that has ended, and all that it has published has arrived.
+    pub(super) fn left(&mut self, session: SessionId) {
+        let Some(departing) = self.departing.get_mut(&session) else { return };
+        departing.homes -= 1;
+        if departing.homes == 0
+            && let Some(departing) = self.departing.remove(&session)
+        {
+            self.tell_of_leaving(session, &departing);
         }
-        if let Err(wanted) = session.requests.accept(request, strict) {
-            self.violation(conn, &format!("{name}: request id {request}, but {wanted} comes next"));
-            return false;
-        }
-        true
+    }
+
+    fn tell_of_leaving(&mut self, session: SessionId, departing: &Departing) {
+        let identity = &departing.identity;
+        self.publish_meta(departing.realm, ON_LEAVE, || {
+            vec![Value::from(session.get()), Value::from(&*identity.authid), Value::from(&*identity.authrole)]
+        });
     }
 }

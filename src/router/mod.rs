@@ -6,22 +6,34 @@
 
 mod barrier;
 mod broker;
-mod calls;
+mod call;
+mod cancel;
+pub mod choice;
 pub mod config;
 mod dealer;
+mod deliver;
 pub mod effect;
 mod frames;
 mod home;
 pub mod index;
+mod invocation;
 mod lane;
 mod lifecycle;
 mod map;
+mod meta;
 pub mod pattern;
 pub mod peer;
+mod publish;
 mod replica;
+mod request;
+mod retained;
 mod session;
 pub mod shard;
+mod store;
 pub mod subject;
+mod table;
+mod timers;
+mod waiting;
 
 pub use config::{Limits, Rule, ShardConfig};
 pub use effect::{ConnId, Effect, Ending, Link};

@@ -3,13 +3,15 @@
 //! It changes by log entries of the homes alone; matching and choosing happen here, on the publisher's or caller's
 //! shard.
 
+use super::choice::{Callee, Shared};
 use super::index::ShardIndex;
-use super::map::{Hashing, Map};
-use super::pattern::{PrefixTrie, WildcardTrie};
+use super::map::Hashing;
 use super::peer::LogEntry;
 use super::subject::Subject;
+use super::table::Table;
 use crate::session::RealmIndex;
-use crate::wamp::{MatchPolicy, RegistrationId, SessionId, SubscriptionId, Uri};
+use crate::session::options::InvokePolicy;
+use crate::wamp::{RegistrationId, SubscriptionId};
 use std::sync::Arc;
 
 /// A set of shards.
@@ -48,11 +50,14 @@ pub(super) struct Interest {
 }
 
 /// A registration as far as a caller's shard has to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Registration {
     pub(super) id: RegistrationId,
-    pub(super) procedure: Uri,
-    pub(super) callees: Arc<[(SessionId, ShardIndex)]>,
+    pub(super) subject: Subject,
+    pub(super) invoke: InvokePolicy,
+    /// Oldest first; never none.
+    pub(super) callees: Arc<[Callee]>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// The routing table of one shard.
@@ -63,46 +68,13 @@ pub(super) struct Replica {
 
 #[derive(Debug)]
 struct RealmTable {
-    exact: Map<Uri, Interest>,
-    prefix: PrefixTrie<Interest>,
-    wildcard: WildcardTrie<Interest>,
-    procedures: Map<Uri, Registration>,
-}
-
-impl RealmTable {
-    fn interest(&mut self, subject: &Subject) -> Option<&mut Interest> {
-        match subject.policy {
-            MatchPolicy::Exact => self.exact.get_mut(&*subject.uri),
-            MatchPolicy::Prefix => self.prefix.get_mut(&subject.uri),
-            MatchPolicy::Wildcard => self.wildcard.get_mut(&subject.uri),
-        }
-    }
-
-    fn insert(&mut self, subject: Subject, interest: Interest) {
-        match subject.policy {
-            MatchPolicy::Exact => drop(self.exact.insert(subject.uri, interest)),
-            MatchPolicy::Prefix => drop(self.prefix.insert(&subject.uri, interest)),
-            MatchPolicy::Wildcard => drop(self.wildcard.insert(&subject.uri, interest)),
-        }
-    }
-
-    fn remove(&mut self, subject: &Subject) {
-        match subject.policy {
-            MatchPolicy::Exact => drop(self.exact.remove(&*subject.uri)),
-            MatchPolicy::Prefix => drop(self.prefix.remove(&subject.uri)),
-            MatchPolicy::Wildcard => drop(self.wildcard.remove(&subject.uri)),
-        }
-    }
+    topics: Table<Interest>,
+    procedures: Table<Registration>,
 }
 
 impl Replica {
     pub(super) fn new(realms: usize, hashing: &Hashing) -> Replica {
-        let table = || RealmTable {
-            exact: hashing.map(),
-            prefix: PrefixTrie::new(),
-            wildcard: WildcardTrie::new(),
-            procedures: hashing.map(),
-        };
+        let table = || RealmTable { topics: Table::new(hashing), procedures: Table::new(hashing) };
         Replica { realms: (0..realms).map(|_| table()).collect() }
     }
 
@@ -110,68 +82,67 @@ impl Replica {
     pub(super) fn apply(&mut self, entry: LogEntry) -> Option<(ShardIndex, u64)> {
         match entry {
             LogEntry::Up { position, subject, id, shard } => {
-                let table = &mut self.realms[usize::from(subject.realm)];
-                match table.interest(&subject) {
+                let topics = &mut self.realms[usize::from(subject.realm)].topics;
+                match topics.get_mut(&subject) {
                     // The id differs if the subject has been deleted and made anew.
                     Some(interest) if interest.id == id => interest.shards.insert(shard),
                     _ => {
                         let mut shards = ShardSet::default();
                         shards.insert(shard);
-                        table.insert(subject, Interest { id, shards });
+                        topics.insert(subject, Interest { id, shards });
                     }
                 }
                 Some((shard, position))
             }
             LogEntry::Down { subject, id, shard } => {
-                let table = &mut self.realms[usize::from(subject.realm)];
-                if let Some(interest) = table.interest(&subject).filter(|interest| interest.id == id) {
+                let topics = &mut self.realms[usize::from(subject.realm)].topics;
+                if let Some(interest) = topics.get_mut(&subject).filter(|interest| interest.id == id) {
                     interest.shards.remove(shard);
                     if interest.shards.is_empty() {
-                        table.remove(&subject);
+                        topics.remove(&subject);
                     }
                 }
                 None
             }
-            LogEntry::Callees { position, realm, procedure, id, callees, cause } => {
-                let table = &mut self.realms[usize::from(realm)];
+            LogEntry::Callees { position, subject, id, invoke, callees, shared, cause } => {
+                let procedures = &mut self.realms[usize::from(subject.realm)].procedures;
                 if callees.is_empty() {
-                    table.procedures.remove(&*procedure);
+                    procedures.remove(&subject);
                 } else {
-                    table.procedures.insert(procedure.clone(), Registration { id, procedure, callees });
+                    procedures.insert(subject.clone(), Registration { id, subject, invoke, callees, shared });
                 }
                 Some((cause, position))
             }
+            LogEntry::Mark { position, cause } => Some((cause, position)),
         }
     }
 
     /// Gives every subscription that matches a topic: the exact one first, then prefixes by length, then wildcards.
     pub(super) fn matching(&self, realm: RealmIndex, topic: &str, mut each: impl FnMut(Interest)) {
-        let table = &self.realms[usize::from(realm)];
-        if let Some(interest) = table.exact.get(topic) {
-            each(*interest);
-        }
-        if !table.prefix.is_empty() {
-            table.prefix.for_each_match(topic, |interest| each(*interest));
-        }
-        if !table.wildcard.is_empty() {
-            table.wildcard.for_each_match(topic, |interest| each(*interest));
-        }
+        self.realms[usize::from(realm)].topics.for_each_match(topic, |interest| each(*interest));
     }
 
-    /// The registration that answers a procedure.
+    /// True if somebody would get an event of this topic.
+    pub(super) fn is_wanted(&self, realm: RealmIndex, topic: &str) -> bool {
+        let mut wanted = false;
+        self.matching(realm, topic, |_| wanted = true);
+        wanted
+    }
+
+    /// The registration that answers a procedure (specification, "Calls matching multiple registrations").
     pub(super) fn registration(&self, realm: RealmIndex, procedure: &str) -> Option<&Registration> {
-        self.realms[usize::from(realm)].procedures.get(procedure)
+        self.realms[usize::from(realm)].procedures.best_match(procedure)
+    }
+
+    /// The registration of exactly this subject.
+    pub(super) fn registration_of(&self, subject: &Subject) -> Option<&Registration> {
+        self.realms[usize::from(subject.realm)].procedures.get(subject)
     }
 
     /// True if nothing is known to anybody.
     #[cfg(any(test, feature = "sim"))]
     pub(super) fn is_empty(&self) -> bool {
-        self.realms.iter().all(|table| {
-            table.exact.is_empty()
-                && table.prefix.is_empty()
-                && table.wildcard.is_empty()
-                && table.procedures.is_empty()
-        })
+        self.realms.iter().all(|table| table.topics.is_empty() && table.procedures.is_empty())
     }
 }
 

@@ -1,17 +1,24 @@
 //! A session as its shard keeps it.
 
+use super::call::Call;
 use super::effect::ConnId;
 use super::frames::Class;
-use super::index::ShardIndex;
+use super::invocation::Invocation;
 use super::map::{Hashing, Map};
-use super::peer::{CallRef, Invoke, Publication, Return};
+use super::meta::testament::Testaments;
+use super::peer::{Answer, CallRef, Invoke, Part, Publication, Return, Revocation};
+use super::replica::ShardSet;
+use super::retained::{Marker, Skips};
 use super::subject::Subject;
 use crate::session::features::ClientFeatures;
-use crate::session::{RealmIndex, RequestIds};
-use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId, Uri};
+use crate::session::{Identity, RealmIndex, RequestIds};
+use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Calls in several parts that are over and whose late parts are still known.
+const FINISHED_MAX: usize = 64;
 
 /// An open session.
 #[derive(Debug)]
@@ -21,6 +28,7 @@ pub(super) struct Session {
     pub(super) conn: ConnId,
     pub(super) class: Class,
     pub(super) features: ClientFeatures,
+    pub(super) identity: Arc<Identity>,
     pub(super) requests: RequestIds,
     pub(super) subscriptions: Map<Subject, Subscription>,
     /// Requests other than calls that have not been answered.
@@ -28,13 +36,30 @@ pub(super) struct Session {
     /// What a session that neither calls nor registers does not pay for.
     pub(super) rpc: Option<Box<Rpc>>,
     pub(super) lane: Lane,
+    /// The homes that it has asked for anything, which may have published about it.
+    pub(super) homes: ShardSet,
+    /// What is known of it only while others are told that it has joined.
+    pub(super) joining: Option<Box<Joining>>,
+    /// What is published when it ends.
+    pub(super) testaments: Option<Box<Testaments>>,
+}
+
+/// A session whose joining has not arrived everywhere where somebody wants to know of it.
+#[derive(Debug, Default)]
+pub(super) struct Joining {
+    /// Acknowledgements that wait for that, so that what is published about them comes later.
+    pub(super) answers: Vec<Answer>,
 }
 
 /// What a session has of a subject.
 #[derive(Debug)]
 pub(super) enum Subscription {
     /// The home has been asked on behalf of these requests.
-    Pending(SmallVec<[RequestId; 2]>),
+    Pending {
+        requests: SmallVec<[RequestId; 2]>,
+        /// One of them wants retained events.
+        retained: bool,
+    },
     /// The session gets events.
     Active {
         id: SubscriptionId,
@@ -42,15 +67,19 @@ pub(super) enum Subscription {
         position: u32,
         /// Tells this subscription from earlier ones of the same subject.
         generation: u32,
+        /// Events that are on their way and have been had already, as retained events.
+        skips: Option<Box<Skips>>,
     },
 }
 
 /// The calls and registrations of a session.
 #[derive(Debug)]
 pub(super) struct Rpc {
-    pub(super) procedures: Map<Uri, Offer>,
-    pub(super) registrations: Map<RegistrationId, Uri>,
+    pub(super) procedures: Map<Subject, Offer>,
+    pub(super) registrations: Map<RegistrationId, Subject>,
     pub(super) calls: Map<RequestId, Call>,
+    /// Calls in several parts that are over: parts that come late are known by them.
+    pub(super) finished: VecDeque<RequestId>,
     pub(super) invocations: Map<RequestId, Invocation>,
     pub(super) by_call: Map<CallRef, RequestId>,
     /// The last INVOCATION; 0 before the first.
@@ -67,26 +96,14 @@ pub(super) struct Offer {
     /// UNREGISTER has come.
     pub(super) ending: bool,
     /// REGISTERs that came after that UNREGISTER; they are asked for when it is done.
-    pub(super) next: SmallVec<[RequestId; 1]>,
+    pub(super) next: SmallVec<[RegisterWish; 1]>,
 }
 
-/// A call that a session has made and that has no final answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
-    pub(super) call: CallRef,
-    pub(super) callee: SessionId,
-    pub(super) shard: ShardIndex,
-    /// CANCEL with mode `kill` has come.
-    pub(super) killed: bool,
-}
-
-/// A call that a session has to answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Invocation {
-    pub(super) call: CallRef,
-    pub(super) caller: SessionId,
+/// A REGISTER that waits for the UNREGISTER before it.
+#[derive(Debug)]
+pub(super) struct RegisterWish {
     pub(super) request: RequestId,
-    pub(super) progress: bool,
+    pub(super) options: crate::session::options::RegisterOptions,
 }
 
 /// What arrives for a session, in order (rule R7): nearly always empty, since nearly nothing has to wait.
@@ -96,9 +113,22 @@ pub(super) type Lane = VecDeque<Arrival>;
 #[derive(Debug)]
 pub(super) enum Arrival {
     Event { subscription: SubscriptionId, generation: u32, publication: Arc<Publication> },
+    Retained(Box<Marker>),
     Invoke(Box<Invoke>),
+    Part(Box<Part>),
     Return(Box<Return>),
-    Unregistered { procedure: Uri, request: RequestId },
+    Unregistered { subject: Subject, request: RequestId },
+    RegistrationRevoked { subject: Subject, revocation: Revocation<RegistrationId> },
+}
+
+impl Rpc {
+    /// Parts of this call that come late are to be dropped.
+    pub(super) fn remember_finished(&mut self, request: RequestId) {
+        if self.finished.len() == FINISHED_MAX {
+            self.finished.pop_front();
+        }
+        self.finished.push_back(request);
+    }
 }
 
 impl Session {
@@ -109,6 +139,7 @@ impl Session {
                 procedures: hashing.map(),
                 registrations: hashing.map(),
                 calls: hashing.map(),
+                finished: VecDeque::new(),
                 invocations: hashing.map(),
                 by_call: hashing.map(),
                 last_invocation: RequestId::default(),
@@ -121,9 +152,19 @@ impl Session {
         self.open.contains_key(&request) || self.rpc.as_ref().is_some_and(|rpc| rpc.calls.contains_key(&request))
     }
 
+    /// The marker at which a new subscription waits for SUBSCRIBED.
+    pub(super) fn fresh_marker(&mut self, subject: &Subject, generation: u32) -> Option<&mut Marker> {
+        self.lane.iter_mut().find_map(|arrival| match arrival {
+            Arrival::Retained(marker) if marker.generation == generation && marker.subject == *subject => {
+                Some(&mut **marker).filter(|marker| !marker.requests.is_empty())
+            }
+            _ => None,
+        })
+    }
+
     /// The invocation must wait: its REGISTERED has not been queued.
     pub(super) fn is_early(&self, invoke: &Invoke) -> bool {
-        let offer = self.rpc.as_ref().and_then(|rpc| rpc.procedures.get(&*invoke.procedure));
-        offer.is_some_and(|offer| offer.active.is_none() && !offer.asking.is_empty())
+        let offer = self.rpc.as_ref().and_then(|rpc| rpc.procedures.get(&invoke.subject));
+        offer.is_some_and(|offer| offer.active != Some(invoke.registration) && !offer.asking.is_empty())
     }
 }

@@ -1,20 +1,24 @@
 //! One shard: its connections and sessions, its replica of the routing table, and the subjects whose home it is.
 
 use super::barrier::Barrier;
-use super::broker::Members;
 use super::config::{Rule, ShardConfig};
+use super::deliver::Members;
 use super::effect::{ConnId, Effect, Ending, Link};
 use super::frames::{Class, Frames, Undeliverable};
-use super::home::Home;
+use super::home::{Decision, Home, Outbox};
 use super::index::ShardIndex;
-use super::lifecycle::Conn;
+use super::lifecycle::{Conn, Departing};
 use super::map::{Hashing, Map};
-use super::peer::{Answer, LogEntry, ShardMsg};
+use super::meta::job::Jobs;
+use super::peer::{Answer, Ask, LogEntry, ShardMsg, Store};
 use super::replica::Replica;
 use super::session::Session;
+use super::store::{Histories, Unacknowledged, presets};
+use super::timers::CallTimers;
+use super::waiting;
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::id::ID_MAX;
-use crate::wamp::{Message, SessionId, SubscriptionId};
+use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -49,11 +53,28 @@ pub struct Shard {
     pub(super) barrier: Barrier<Answer>,
     pub(super) frames: Frames,
     pub(super) counters: Counters,
+    pub(super) histories: Histories,
+    /// Publishers that wait until their publication has been kept.
+    pub(super) unacknowledged: Map<(SessionId, RequestId), Unacknowledged>,
+    /// The last publication of each shard that has come here.
+    pub(super) heard: Vec<u64>,
+    /// The present time, since the start of time.
+    pub(super) now: Duration,
+    pub(super) publication_serial: u64,
     pub(super) call_serial: u64,
+    pub(super) call_timers: CallTimers,
+    /// Calls that wait for a callee to have time.
+    pub(super) waiting: Map<RegistrationId, waiting::Queue>,
+    /// Meta calls that wait for what other shards know.
+    pub(super) jobs: Jobs,
+    /// Sessions that have ended, of which others are told when everything else about them has arrived.
+    pub(super) departing: Map<SessionId, Departing>,
     pub(super) generation: u32,
     /// How many sessions have something in their lane; zero nearly always, and then nobody looks.
     pub(super) lanes_busy: usize,
     pub(super) hello_deadlines: VecDeque<(Duration, ConnId, u32)>,
+    /// Connections whose client has been sent GOODBYE and has to answer.
+    pub(super) goodbye_deadlines: VecDeque<(Duration, ConnId, u32)>,
     pub(super) shutting_down: bool,
     own: VecDeque<ShardMsg>,
     effects: VecDeque<Effect>,
@@ -64,20 +85,31 @@ impl Shard {
     #[must_use]
     pub fn new(config: ShardConfig) -> Shard {
         let hashing = Hashing::new(config.seed);
+        let presets = presets(&config);
         Shard {
             random: fastrand::Rng::with_seed(config.seed),
             conns: Vec::new(),
             sessions: hashing.map(),
             members: hashing.map(),
-            home: Home::new(config.index, config.shards, hashing.clone()),
+            home: Home::new(&config, &presets, hashing.clone()),
             replica: Replica::new(config.realms.len(), &hashing),
             barrier: Barrier::new(config.shards),
             frames: Frames::default(),
             counters: Counters::default(),
+            histories: Histories::new(&presets, config.realms.len(), &hashing),
+            unacknowledged: hashing.map(),
+            heard: vec![0; usize::from(config.shards)],
+            now: Duration::ZERO,
+            publication_serial: 0,
             call_serial: 0,
+            call_timers: CallTimers::default(),
+            waiting: hashing.map(),
+            jobs: Jobs::new(&hashing),
+            departing: hashing.map(),
             generation: 0,
             lanes_busy: 0,
             hello_deadlines: VecDeque::new(),
+            goodbye_deadlines: VecDeque::new(),
             shutting_down: false,
             own: VecDeque::new(),
             effects: VecDeque::new(),
@@ -88,16 +120,18 @@ impl Shard {
 
     /// A connection has finished its transport's handshake; a HELLO may come.
     pub fn open(&mut self, now: Duration, conn: ConnId, link: Link) {
+        self.now = now;
         let class = self.frames.class(link);
-        self.connect(now, conn, class);
+        self.connect(conn, class);
     }
 
     /// One serialized message has come from a connection.
     pub fn receive(&mut self, now: Duration, conn: ConnId, message: &[u8]) {
+        self.now = now;
         let Some(class) = self.listening(conn) else { return };
         let limits = DecodeLimits { depth: self.config.limits.depth_max };
         match codec::decode(self.frames.serializer(class), message, limits) {
-            Ok(message) => self.dispatch(now, conn, message),
+            Ok(message) => self.dispatch(conn, message),
             Err(error) => self.violation(conn, &error.to_string()),
         }
         self.settle();
@@ -106,7 +140,7 @@ impl Shard {
     /// The connection broke a rule of the transport, or sent what is no message at all. An ABORT with this reason is
     /// sent, then the connection is closed.
     pub fn violate(&mut self, now: Duration, conn: ConnId, reason: &str) {
-        let _ = now;
+        self.now = now;
         if self.listening(conn).is_some() {
             self.violation(conn, reason);
             self.settle();
@@ -116,14 +150,14 @@ impl Shard {
     /// The connection is gone, for whatever reason, also after `Effect::Close`. Its number may be used again after
     /// the effects of this call have been taken.
     pub fn lost(&mut self, now: Duration, conn: ConnId) {
-        let _ = now;
+        self.now = now;
         self.disconnect(conn);
         self.settle();
     }
 
     /// A message from another shard.
     pub fn peer(&mut self, now: Duration, from: ShardIndex, message: ShardMsg) {
-        let _ = now;
+        self.now = now;
         self.handle_peer(from, message);
         self.settle();
     }
@@ -131,7 +165,7 @@ impl Shard {
     /// Sends GOODBYE `wamp.close.system_shutdown` to every session and refuses new ones. Connections without a
     /// session are closed at once, the others when their GOODBYE has come; the owner closes what takes too long.
     pub fn shutdown(&mut self, now: Duration) {
-        let _ = now;
+        self.now = now;
         self.say_goodbye_to_all();
         self.settle();
     }
@@ -149,7 +183,7 @@ impl Shard {
 
     /// Messages to itself are handled when the handler that sent them is done, in order, before anything else: a
     /// queue like those to other shards, only always emptied at once.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while let Some(message) = self.own.pop_front() {
             self.handle_peer(self.config.index, message);
         }
@@ -158,20 +192,18 @@ impl Shard {
     fn handle_peer(&mut self, from: ShardIndex, message: ShardMsg) {
         match message {
             ShardMsg::Event(publication, subscriptions) => {
+                self.heard[usize::from(from)] = publication.stamp.serial;
                 for subscription in subscriptions {
                     self.deliver(subscription, &publication);
                 }
             }
+            ShardMsg::Store(store) => self.arrive_store(from, *store),
             ShardMsg::Invoke(invoke) => self.arrive_invoke(invoke),
+            ShardMsg::Part(part) => self.arrive_part(part),
             ShardMsg::Return(back) => self.arrive_return(back),
             ShardMsg::Cancel(cancel) => self.arrive_cancel(cancel),
-            ShardMsg::Ask(ask) => {
-                let mut out = Vec::new();
-                self.home.ask(from, *ask, &mut out);
-                for (to, message) in out {
-                    self.send_peer(to, message);
-                }
-            }
+            ShardMsg::SlotFree(registration) => self.serve_waiting(registration),
+            ShardMsg::Ask(ask) => self.arrive_ask(from, *ask),
             ShardMsg::Answer(answer) => self.arrive_answer(from, *answer),
             ShardMsg::Log(entry) => self.apply(from, *entry),
             ShardMsg::Applied { home, position } => {
@@ -180,48 +212,101 @@ impl Shard {
                     self.conclude(answer);
                 }
             }
+            ShardMsg::Query(query) => self.arrive_query(from, *query),
+            ShardMsg::Reply(reply) => self.arrive_reply(*reply),
+        }
+    }
+
+    fn arrive_ask(&mut self, from: ShardIndex, ask: Ask) {
+        let mut out = Outbox::default();
+        self.home.ask(self.config.epoch + self.now, from, ask, &mut out);
+        self.decide(out);
+    }
+
+    fn arrive_store(&mut self, from: ShardIndex, store: Store) {
+        let mut out = Outbox::default();
+        self.home.store(self.config.epoch + self.now, from, store, &mut out);
+        self.decide(out);
+    }
+
+    /// Does what the home of this shard wants done.
+    pub(super) fn decide(&mut self, out: Outbox) {
+        for decision in out.0 {
+            match decision {
+                Decision::Send(to, message) => self.send_peer(to, message),
+                Decision::Publish(event) => self.publish_meta(event.realm, event.topic(), || event.arguments()),
+            }
         }
     }
 
     fn apply(&mut self, home: ShardIndex, entry: LogEntry) {
+        let registration = if let LogEntry::Callees { subject, .. } = &entry {
+            self.replica.registration_of(subject).map(|registration| registration.id)
+        } else {
+            None
+        };
         if let Some((to, position)) = self.replica.apply(entry) {
             self.send_peer(to, ShardMsg::Applied { home, position });
+        }
+        // Calls that wait may have got another callee, or lost the last one.
+        if let Some(id) = registration.filter(|id| self.waiting.contains_key(id)) {
+            self.serve_waiting(id);
         }
     }
 
     /// A home has answered: some answers count only when every shard has applied what they rest on.
-    fn arrive_answer(&mut self, home: ShardIndex, answer: Answer) {
+    pub(super) fn arrive_answer(&mut self, home: ShardIndex, answer: Answer) {
+        let unless_broken = |rule, position| if self.config.keeps(rule) { position } else { 0 };
         let position = match &answer {
-            Answer::Unsubscribed(..) | Answer::RegisterRefused(..) => 0,
-            Answer::Subscribed { position, .. } | Answer::Registered { position, .. } => {
-                if self.config.keeps(Rule::AckAfterAllApplied) { *position } else { 0 }
+            Answer::Unsubscribed(..)
+            | Answer::RegisterRefused(..)
+            | Answer::Joined(_)
+            | Answer::Stored(..)
+            | Answer::Retained { .. } => 0,
+            Answer::RetainedReadable(position) => *position,
+            Answer::SubscriptionRevoked { position, .. }
+            | Answer::Subscribed { position, .. }
+            | Answer::Registered { position, .. } => unless_broken(Rule::AckAfterAllApplied, *position),
+            Answer::Unregistered { position, .. } | Answer::RegistrationRevoked { position, .. } => {
+                unless_broken(Rule::UnregisteredAfterFlush, *position)
             }
-            Answer::Unregistered { position, .. } => {
-                if self.config.keeps(Rule::UnregisteredAfterFlush) {
-                    *position
-                } else {
-                    0
-                }
-            }
+            Answer::Left(_, position) => unless_broken(Rule::LeftAfterHomes, *position),
         };
+        self.await_position(home, position, answer);
+    }
+
+    /// Goes on with an answer when every shard has applied a log position.
+    pub(super) fn await_position(&mut self, home: ShardIndex, position: u64, answer: Answer) {
         if let Some(answer) = self.barrier.pass(home, position, answer) {
             self.conclude(answer);
         }
     }
 
-    fn conclude(&mut self, answer: Answer) {
+    pub(super) fn conclude(&mut self, answer: Answer) {
+        let Some(answer) = self.hold_while_joining(answer) else { return };
         match answer {
             Answer::Subscribed { session, subject, id, .. } => self.subscribed(session, subject, id),
             Answer::Unsubscribed(session, request) => self.unsubscribed(session, request),
-            Answer::Registered { session, procedure, request, id, .. } => {
-                self.registered(session, procedure, request, id);
+            Answer::SubscriptionRevoked { session, subject, revocation, .. } => {
+                self.subscription_revoked(session, &subject, revocation);
             }
-            Answer::RegisterRefused(session, procedure, request) => {
-                self.register_refused(session, &procedure, request);
+            Answer::Registered { session, subject, request, id, .. } => {
+                self.registered(session, subject, request, id);
             }
-            Answer::Unregistered { session, procedure, request, .. } => {
-                self.arrive_unregistered(session, procedure, request);
+            Answer::RegisterRefused(session, subject, request, why) => {
+                self.register_refused(session, &subject, request, why);
             }
+            Answer::Unregistered { session, subject, request, .. } => {
+                self.arrive_unregistered(session, subject, request);
+            }
+            Answer::RegistrationRevoked { session, subject, revocation, .. } => {
+                self.arrive_registration_revoked(session, subject, revocation);
+            }
+            Answer::RetainedReadable(_) => self.retained_readable(),
+            Answer::Retained { session, token, state } => self.arrive_retained(session, token, state),
+            Answer::Stored(session, request) => self.stored(session, request),
+            Answer::Left(session, _) => self.left(session),
+            Answer::Joined(session) => self.joined(session),
         }
     }
 
@@ -270,6 +355,11 @@ impl Shard {
             && self.replica.is_empty()
             && self.barrier.is_empty()
             && self.lanes_busy == 0
+            && self.waiting.is_empty()
+            && self.jobs.is_empty()
+            && self.unacknowledged.is_empty()
+            && self.departing.is_empty()
+            && self.call_timers.is_empty()
             && self.own.is_empty()
     }
 }

@@ -1,10 +1,17 @@
-//! What concerns one session alone: how it opens, and which request ids it may use.
+//! What concerns one session alone: how it opens, who it is, what it may ask for, and which request ids it may use.
 
 pub mod admission;
+pub mod audience;
 pub mod features;
+pub mod identity;
+pub mod options;
 pub mod realm;
 pub mod requests;
+pub mod storage;
 
 pub use admission::{Admission, Refusal};
-pub use realm::{RealmConfig, RealmIndex};
+pub use audience::Audience;
+pub use identity::Identity;
+pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;
+pub use storage::{HistoryRule, RetainedLimits};

@@ -1,6 +1,7 @@
 //! Realms: routing namespaces that do not see each other.
 
-use crate::wamp::{Uri, UriRules};
+use super::storage::{HistoryRule, RetainedLimits};
+use crate::wamp::{MatchPolicy, Uri, UriRules};
 
 /// The position of a realm in the list that every shard has.
 pub type RealmIndex = u16;
@@ -15,12 +16,95 @@ pub struct RealmConfig {
     /// Request ids must count from 1 by 1, as the letter of the specification has it. Otherwise any id is taken that
     /// is not the id of a request still open.
     pub strict: bool,
+    /// Beginnings of URIs that clients may neither publish to nor register, besides `wamp.`.
+    pub reserved: Vec<Uri>,
+    /// Whether publishers and callers are made known to receivers.
+    pub disclosure: Disclosure,
+    /// Limits of retained events.
+    pub retained: RetainedLimits,
+    /// Topics whose events are kept.
+    pub history: Vec<HistoryRule>,
+    /// `wamp.subscription.get_events` gives one list of events, newest first, as Crossbar.io does. Otherwise each
+    /// event is an argument of the result, oldest first, as the specification has it.
+    pub history_as_one_list: bool,
+    /// Trust levels of publications and calls; the first rule that applies counts, none means no trust level.
+    pub trust_levels: Vec<TrustRule>,
+}
+
+/// Whether publishers and callers are made known to receivers (specification, "Publisher Identification" and "Caller
+/// Identification").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Disclosure {
+    /// If they ask for it by `disclose_me`, or if the callee asks for it by `disclose_caller`.
+    #[default]
+    OnRequest,
+    /// Always.
+    Forced,
+    /// Never: who asks for it is refused.
+    Denied,
+}
+
+/// Gives a trust level to publications and calls (specification, "Publication Trust Levels" and "Call Trust Levels").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustRule {
+    /// The topic or procedure.
+    pub uri: Uri,
+    /// How `uri` is compared.
+    pub policy: MatchPolicy,
+    /// Publishers and callers of this role only.
+    pub authrole: Option<Box<str>>,
+    /// The trust level; 0 is the lowest.
+    pub level: u32,
 }
 
 impl RealmConfig {
-    /// A realm with loose URIs and any request ids.
+    /// A realm with loose URIs and any request ids, disclosure on request, no history and no trust levels.
     #[must_use]
     pub fn new(name: &str) -> RealmConfig {
-        RealmConfig { name: name.into(), uri_rules: UriRules::Loose, strict: false }
+        RealmConfig {
+            name: name.into(),
+            uri_rules: UriRules::Loose,
+            strict: false,
+            reserved: Vec::new(),
+            disclosure: Disclosure::default(),
+            retained: RetainedLimits::default(),
+            history: Vec::new(),
+            history_as_one_list: false,
+            trust_levels: Vec::new(),
+        }
+    }
+
+    /// The trust level of what a session of this role publishes or calls.
+    #[must_use]
+    pub fn trust_level(&self, uri: &str, authrole: &str) -> Option<u32> {
+        let applies = |rule: &&TrustRule| {
+            rule.policy.matches(&rule.uri, uri) && rule.authrole.as_ref().is_none_or(|role| **role == *authrole)
+        };
+        self.trust_levels.iter().find(applies).map(|rule| rule.level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_trust_rule_counts() {
+        let rule = |uri: &str, policy, authrole: Option<&str>, level| TrustRule {
+            uri: uri.into(),
+            policy,
+            authrole: authrole.map(Into::into),
+            level,
+        };
+        let mut realm = RealmConfig::new("realm1");
+        realm.trust_levels = vec![
+            rule("com.app.", MatchPolicy::Prefix, Some("backend"), 9),
+            rule("com.app.open", MatchPolicy::Exact, None, 0),
+            rule("com..open", MatchPolicy::Wildcard, None, 1),
+        ];
+        assert_eq!(realm.trust_level("com.app.open", "backend"), Some(9));
+        assert_eq!(realm.trust_level("com.app.open", "anonymous"), Some(0));
+        assert_eq!(realm.trust_level("com.other.open", "anonymous"), Some(1));
+        assert_eq!(realm.trust_level("com.other.shut", "anonymous"), None);
     }
 }

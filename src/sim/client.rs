@@ -1,28 +1,16 @@
 //! A client of the simulated world: it does what clients do, at random, on the strength of what it has read so far.
 
+use super::content::{self, LIMITED, PROCEDURES, SUBJECTS, SharedProcedure, TOPICS, stamp};
 use crate::router::{ConnId, ShardIndex};
 use crate::wamp::message::{
     Call, Cancel, Error, Goodbye, Hello, Publish, Register, Subscribe, Unregister, Unsubscribe, Yield,
 };
 use crate::wamp::{
-    Dict, MatchPolicy, Message, MessageType, Payload, Raw, RegistrationId, RequestId, Serializer, Shape,
-    SubscriptionId, error,
+    Dict, MatchPolicy, Message, MessageType, Payload, RegistrationId, RequestId, Serializer, SessionId, SubscriptionId,
+    Value, error,
 };
-use bytes::Bytes;
 use fastrand::Rng;
 use std::collections::{BTreeMap, VecDeque};
-
-/// What can be subscribed to: few, so that much happens to each.
-const SUBJECTS: [(MatchPolicy, &str); 6] = [
-    (MatchPolicy::Exact, "a.one"),
-    (MatchPolicy::Exact, "a.two"),
-    (MatchPolicy::Exact, "b.one"),
-    (MatchPolicy::Prefix, "a."),
-    (MatchPolicy::Prefix, "b"),
-    (MatchPolicy::Wildcard, ".one"),
-];
-const TOPICS: [&str; 3] = ["a.one", "a.two", "b.one"];
-const PROCEDURES: [&str; 3] = ["p.x", "p.y", "p.z"];
 
 /// A client, from HELLO to the end of its session; the next session of its connection is another client.
 #[derive(Debug)]
@@ -36,15 +24,22 @@ pub(super) struct Client {
     pub(super) up: VecDeque<Message>,
     /// Written by the router, not yet read by the client.
     pub(super) down: VecDeque<Message>,
-    welcomed: bool,
+    session: Option<SessionId>,
     pub(super) leaving: bool,
     request: RequestId,
     sequence: u64,
     asked: BTreeMap<RequestId, Asked>,
     subscriptions: BTreeMap<(MatchPolicy, &'static str), Option<SubscriptionId>>,
-    registrations: BTreeMap<&'static str, RegistrationId>,
+    registrations: BTreeMap<RegistrationId, &'static str>,
     calls: Vec<RequestId>,
-    invocations: Vec<(RequestId, bool)>,
+    /// Calls of which further parts are to be sent, with their procedure.
+    streams: Vec<(RequestId, &'static str)>,
+    invocations: Vec<Invoked>,
+    last_invocation: u64,
+    /// The subscription whose events are kept.
+    history: u64,
+    /// Sessions and subscriptions of others, heard of in meta events.
+    heard: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,22 +48,18 @@ enum Asked {
     Register(&'static str),
 }
 
-/// Payload that says who sent it and what number it is among all that this client sends: `[key, sequence]`.
-fn stamp(serializer: Serializer, key: u32, sequence: u64) -> Payload {
-    let json = Raw {
-        serializer: Serializer::Json,
-        shape: Shape::Args,
-        bytes: Bytes::from(format!("[{key},{sequence}]]").into_bytes()),
-    };
-    let json = Payload::new(json);
-    match json.as_serialized(serializer) {
-        Ok(Some(raw)) => Payload::new(raw.clone()),
-        _ => Payload::NONE,
-    }
+/// A call to answer.
+#[derive(Clone, Copy, Debug)]
+struct Invoked {
+    request: RequestId,
+    /// The caller takes several results.
+    progressive: bool,
+    /// Further parts will come.
+    open: bool,
 }
 
 impl Client {
-    pub(super) fn new(key: u32, shard: ShardIndex, conn: ConnId, serializer: Serializer) -> Client {
+    pub(super) fn new(key: u32, shard: ShardIndex, conn: ConnId, serializer: Serializer, history: u64) -> Client {
         let mut client = Client {
             key,
             shard,
@@ -76,7 +67,7 @@ impl Client {
             serializer,
             up: VecDeque::new(),
             down: VecDeque::new(),
-            welcomed: false,
+            session: None,
             leaving: false,
             request: RequestId::default(),
             sequence: 0,
@@ -84,14 +75,25 @@ impl Client {
             subscriptions: BTreeMap::new(),
             registrations: BTreeMap::new(),
             calls: Vec::new(),
+            streams: Vec::new(),
             invocations: Vec::new(),
+            last_invocation: 0,
+            history,
+            heard: Vec::new(),
         };
-        // Half of the clients understand INTERRUPT.
-        let features = Dict::new().with("call_canceling", key.is_multiple_of(2));
+        // Half of the clients understand INTERRUPT, a third of these do not understand calls in parts.
+        let features = Dict::new()
+            .with("call_canceling", key.is_multiple_of(2))
+            .with("progressive_call_results", true)
+            .with("progressive_call_invocations", !key.is_multiple_of(3))
+            .with("call_reroute", true)
+            .with("registration_revocation", true);
+        let caller = Dict::new().with("progressive_call_invocations", true);
+        let subscriber = Dict::new().with("subscription_revocation", true);
         let roles = Dict::new()
             .with("publisher", Dict::new())
-            .with("subscriber", Dict::new())
-            .with("caller", Dict::new())
+            .with("subscriber", Dict::new().with("features", subscriber))
+            .with("caller", Dict::new().with("features", caller))
             .with("callee", Dict::new().with("features", features));
         let hello = Hello { realm: "realm1".into(), details: Dict::new().with("roles", roles) };
         client.up.push_back(hello.into());
@@ -110,22 +112,24 @@ impl Client {
 
     /// Does something, if it has a session.
     pub(super) fn act(&mut self, rng: &mut Rng) {
-        if !self.welcomed || self.leaving {
+        if self.session.is_none() || self.leaving {
             return;
         }
-        match rng.u32(0..100) {
+        match rng.u32(0..200) {
             0 => {
                 self.leaving = true;
                 let goodbye = Goodbye { details: Dict::new(), reason: error::CLOSE_REALM.into() };
                 self.up.push_back(goodbye.into());
             }
-            1..32 => self.publish(rng),
-            32..46 => self.subscribe(rng),
-            46..54 => self.unsubscribe(rng),
-            54..62 => self.register(rng),
-            62..68 => self.unregister(rng),
-            68..80 => self.call(rng),
-            80..84 => self.cancel(rng),
+            1..56 => self.publish(rng),
+            56..84 => self.subscribe(rng),
+            84..98 => self.unsubscribe(rng),
+            98..114 => self.register(rng),
+            114..124 => self.unregister(rng),
+            124..142 => self.call(rng),
+            142..150 => self.cancel(rng),
+            150..158 => self.stream(rng),
+            158..168 => self.ask(rng),
             _ => drop(self.answer(rng)),
         }
     }
@@ -138,6 +142,9 @@ impl Client {
         if rng.bool() {
             options.push("exclude_me", false);
         }
+        if rng.u8(..) < 96 {
+            options.push("retain", true);
+        }
         let topic = TOPICS[rng.usize(..TOPICS.len())].into();
         let (request, payload) = (self.next_request(), self.stamp());
         self.up.push_back(Publish { request, options, topic, payload }.into());
@@ -148,10 +155,13 @@ impl Client {
         let request = self.next_request();
         self.subscriptions.entry(subject).or_insert(None);
         self.asked.insert(request, Asked::Subscribe(subject));
-        let options = match subject.0 {
+        let mut options = match subject.0 {
             MatchPolicy::Exact => Dict::new(),
             policy => Dict::new().with("match", policy.name()),
         };
+        if rng.bool() {
+            options.push("get_retained", true);
+        }
         self.up.push_back(Subscribe { request, options, topic: subject.1.into() }.into());
     }
 
@@ -164,41 +174,100 @@ impl Client {
     }
 
     fn register(&mut self, rng: &mut Rng) {
-        let procedure = PROCEDURES[rng.usize(..PROCEDURES.len())];
+        let SharedProcedure { name, policy, invoke, concurrency } = PROCEDURES[rng.usize(..PROCEDURES.len())];
+        let mut options = Dict::new();
+        if policy != MatchPolicy::Exact {
+            options.push("match", policy.name());
+        }
+        if invoke != "single" {
+            options.push("invoke", invoke);
+        }
+        if concurrency > 0 {
+            options.push("concurrency", concurrency);
+        }
+        if rng.u8(..) < 12 {
+            options.push("force_reregister", true);
+        }
         let request = self.next_request();
-        self.asked.insert(request, Asked::Register(procedure));
-        self.up.push_back(Register { request, options: Dict::new(), procedure: procedure.into() }.into());
+        self.asked.insert(request, Asked::Register(name));
+        self.up.push_back(Register { request, options, procedure: name.into() }.into());
     }
 
     fn unregister(&mut self, rng: &mut Rng) {
-        let held: Vec<_> = self.registrations.iter().map(|(name, id)| (*name, *id)).collect();
-        let Some((procedure, registration)) = rng.choice(held) else { return };
-        self.registrations.remove(procedure);
+        let Some(registration) = rng.choice(self.registrations.keys().copied()) else { return };
+        self.registrations.remove(&registration);
         let request = self.next_request();
         self.up.push_back(Unregister { request, registration }.into());
     }
 
     fn call(&mut self, rng: &mut Rng) {
-        let options = if rng.bool() { Dict::new().with("receive_progress", true) } else { Dict::new() };
-        let procedure = PROCEDURES[rng.usize(..PROCEDURES.len())].into();
+        let mut options = if rng.bool() { Dict::new().with("receive_progress", true) } else { Dict::new() };
+        let procedure = content::CALLED[rng.usize(..content::CALLED.len())];
         let (request, payload) = (self.next_request(), self.stamp());
+        if rng.u8(..) < 48 {
+            options.push("timeout", rng.u64(1..40));
+        }
+        if rng.u8(..) < 64 {
+            options.push("progress", true);
+            self.streams.push((request, procedure));
+        }
         self.calls.push(request);
-        self.up.push_back(Call { request, options, procedure, payload }.into());
+        self.up.push_back(Call { request, options, procedure: procedure.into(), payload }.into());
+    }
+
+    /// Sends a further part of a call, perhaps the last; the call may be over by then.
+    fn stream(&mut self, rng: &mut Rng) {
+        if self.streams.is_empty() {
+            return;
+        }
+        let at = rng.usize(..self.streams.len());
+        let (request, procedure) = self.streams[at];
+        let mut options = Dict::new();
+        if rng.bool() {
+            options.push("progress", true);
+        } else {
+            self.streams.swap_remove(at);
+        }
+        let payload = self.stamp();
+        self.up.push_back(Call { request, options, procedure: procedure.into(), payload }.into());
     }
 
     fn cancel(&mut self, rng: &mut Rng) {
         let Some(request) = rng.choice(self.calls.iter().copied()) else { return };
         let options = Dict::new().with("mode", ["skip", "kill", "killnowait"][rng.usize(..3)]);
+        self.streams.retain(|(stream, _)| *stream != request);
         self.up.push_back(Cancel { request, options }.into());
+    }
+
+    /// Calls a meta procedure.
+    fn ask(&mut self, rng: &mut Rng) {
+        let mine = self.subscriptions.values().filter_map(|id| *id).map(SubscriptionId::get);
+        let known = rng.choice(mine.chain(self.heard.iter().map(|(_, id)| *id)).collect::<Vec<_>>());
+        let other = rng.choice(self.heard.iter().map(|(session, _)| *session).collect::<Vec<_>>());
+        let (procedure, args) = match (rng.u32(0..16), known, other) {
+            (0..5, ..) => ("wamp.session.list", vec![]),
+            (5..10, Some(id), _) => ("wamp.subscription.list_subscribers", vec![Value::from(id)]),
+            (10..13, ..) => ("wamp.subscription.get_events", vec![Value::from(self.history)]),
+            (13, Some(id), Some(session)) => {
+                ("wamp.subscription.remove_subscriber", vec![Value::from(id), Value::from(session)])
+            }
+            (14, _, Some(session)) => ("wamp.session.kill", vec![Value::from(session)]),
+            (15, Some(id), _) => ("wamp.subscription.get", vec![Value::from(id)]),
+            _ => return,
+        };
+        let request = self.next_request();
+        let payload = content::payload(self.serializer, args);
+        self.up.push_back(Call { request, options: Dict::new(), procedure: procedure.into(), payload }.into());
     }
 
     /// Answers an invocation; true if there was one.
     pub(super) fn answer(&mut self, rng: &mut Rng) -> bool {
-        if self.invocations.is_empty() {
-            return false;
-        }
-        let at = rng.usize(..self.invocations.len());
-        let (request, progressive) = self.invocations[at];
+        let ready: Vec<usize> = (0..self.invocations.len()).filter(|at| !self.invocations[*at].open).collect();
+        let any: Vec<usize> = (0..self.invocations.len()).collect();
+        // Mostly when all parts have come.
+        let early = ready.is_empty() || rng.u8(..) < 32;
+        let Some(at) = rng.choice(if early { any } else { ready }) else { return false };
+        let Invoked { request, progressive, .. } = self.invocations[at];
         let payload = self.stamp();
         if progressive && rng.u8(..) < 100 {
             let options = Dict::new().with("progress", true);
@@ -206,11 +275,16 @@ impl Client {
             return true;
         }
         self.invocations.swap_remove(at);
-        let reply = if rng.u8(..) < 48 {
-            let error = "app.error.refused".into();
-            Error { request_type: MessageType::Invocation, request, details: Dict::new(), error, payload }.into()
-        } else {
-            Yield { request, options: Dict::new(), payload }.into()
+        let reply = match rng.u8(..) {
+            0..24 => {
+                let error = "app.error.refused".into();
+                Error { request_type: MessageType::Invocation, request, details: Dict::new(), error, payload }.into()
+            }
+            24..64 => {
+                let error = error::UNAVAILABLE.into();
+                Error { request_type: MessageType::Invocation, request, details: Dict::new(), error, payload }.into()
+            }
+            _ => Yield { request, options: Dict::new(), payload }.into(),
         };
         self.up.push_back(reply);
         true
@@ -220,7 +294,7 @@ impl Client {
     pub(super) fn read(&mut self) -> bool {
         let Some(message) = self.down.pop_front() else { return false };
         match message {
-            Message::Welcome(_) => self.welcomed = true,
+            Message::Welcome(m) => self.session = Some(m.session),
             Message::Subscribed(m) => {
                 if let Some(Asked::Subscribe(subject)) = self.asked.remove(&m.request)
                     && let Some(id) = self.subscriptions.get_mut(&subject)
@@ -228,27 +302,73 @@ impl Client {
                     *id = Some(m.subscription);
                 }
             }
+            Message::Unsubscribed(m) => {
+                let revoked = m.details.as_ref().and_then(|details| details.get("subscription")?.as_uint());
+                self.subscriptions.retain(|_, id| id.map(SubscriptionId::get) != revoked || revoked.is_none());
+            }
             Message::Registered(m) => {
                 if let Some(Asked::Register(procedure)) = self.asked.remove(&m.request) {
-                    self.registrations.insert(procedure, m.registration);
+                    self.registrations.insert(m.registration, procedure);
                 }
             }
-            Message::Result(m) if m.details.get("progress").is_none() => {
-                self.calls.retain(|call| *call != m.request);
+            Message::Unregistered(m) => {
+                let revoked = m.details.as_ref().and_then(|details| details.get("registration")?.as_uint());
+                self.registrations.retain(|id, _| Some(id.get()) != revoked);
             }
-            Message::Error(m) if m.request_type == MessageType::Call => {
-                self.calls.retain(|call| *call != m.request);
-            }
-            Message::Invocation(m) => {
-                self.invocations.push((m.request, m.details.get("receive_progress").is_some()));
-            }
+            Message::Event(m) => self.hear(&m.payload),
+            Message::Result(m) if m.details.get("progress").is_none() => self.forget_call(m.request),
+            Message::Error(m) if m.request_type == MessageType::Call => self.forget_call(m.request),
+            Message::Invocation(m) => self.invoked(&m),
             // With kill an answer is awaited; with killnowait none is, and none is sent.
             Message::Interrupt(m) if m.options.get("mode").and_then(|mode| mode.as_str()) == Some("killnowait") => {
-                self.invocations.retain(|(request, _)| *request != m.request);
+                self.invocations.retain(|invoked| invoked.request != m.request);
             }
-            Message::Goodbye(_) => return true,
+            Message::Goodbye(m) => {
+                if *m.reason == *error::CLOSE_KILLED && !self.leaving {
+                    let goodbye = Goodbye { details: Dict::new(), reason: error::GOODBYE_AND_OUT.into() };
+                    self.up.push_back(goodbye.into());
+                    self.leaving = true;
+                    return false;
+                }
+                return true;
+            }
             _ => {}
         }
         false
     }
+
+    fn forget_call(&mut self, request: RequestId) {
+        self.calls.retain(|call| *call != request);
+        self.streams.retain(|(stream, _)| *stream != request);
+    }
+
+    fn invoked(&mut self, m: &crate::wamp::message::Invocation) {
+        let open = m.details.get("progress").is_some();
+        match self.invocations.iter_mut().find(|invoked| invoked.request == m.request) {
+            Some(invoked) => invoked.open = open,
+            // Parts of what has been answered already are ignored.
+            None if m.request.get() <= self.last_invocation => {}
+            None => {
+                let progressive = m.details.get("receive_progress").is_some();
+                self.invocations.push(Invoked { request: m.request, progressive, open });
+                self.last_invocation = m.request.get();
+            }
+        }
+    }
+
+    /// Meta events have a session and a subscription.
+    fn hear(&mut self, payload: &Payload) {
+        if let Ok((args, _)) = payload.values()
+            && let [session, id] = &*args
+            && let (Some(session), Some(id)) = (session.as_uint(), id.as_uint())
+            && session > u64::from(u32::MAX)
+        {
+            self.heard.push((session, id));
+        }
+    }
+}
+
+/// True if calls of this procedure may overtake each other, since they may have to wait for a callee.
+pub(super) fn may_wait(procedure: &str) -> bool {
+    procedure == LIMITED
 }

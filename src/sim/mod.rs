@@ -5,6 +5,7 @@
 
 mod auditor;
 mod client;
+mod content;
 mod world;
 
 pub use auditor::Breach;

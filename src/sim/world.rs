@@ -2,8 +2,9 @@
 
 use super::auditor::{Auditor, Breach, not_clean};
 use super::client::Client;
-use crate::router::{ConnId, Effect, Limits, Link, Rule, Shard, ShardConfig, ShardIndex, ShardMsg};
-use crate::session::RealmConfig;
+use super::content;
+use crate::router::{ConnId, Effect, Ending, Limits, Link, Rule, Shard, ShardConfig, ShardIndex, ShardMsg};
+use crate::session::{HistoryRule, RealmConfig};
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::{Message, Serializer};
 use crate::wire::frame::Framing;
@@ -11,6 +12,9 @@ use fastrand::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What passes with each step.
+const STEP: Duration = Duration::from_micros(200);
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,8 @@ struct World {
     /// Connection numbers that are not in use, per shard.
     free: Vec<Vec<u32>>,
     by_conn: BTreeMap<(ShardIndex, ConnId), usize>,
+    /// The connection whose message was read has been closed.
+    closed: bool,
     keys: u32,
     auditor: Auditor,
     fingerprint: u64,
@@ -90,13 +96,16 @@ pub fn run(scenario: Scenario) -> Result<Outcome, Breach> {
 impl World {
     fn new(scenario: Scenario) -> World {
         let mut rng = Rng::with_seed(scenario.seed);
-        let realms: Arc<[RealmConfig]> = Arc::from([RealmConfig { strict: true, ..RealmConfig::new("realm1") }]);
+        let history = vec![HistoryRule::new(content::HISTORY.1, content::HISTORY.0)];
+        let realm = RealmConfig { strict: true, history, ..RealmConfig::new("realm1") };
+        let realms: Arc<[RealmConfig]> = Arc::from([realm]);
         let shards = (0..scenario.shards)
             .map(|index| {
                 Shard::new(ShardConfig {
                     index,
                     shards: scenario.shards,
                     seed: rng.u64(..),
+                    epoch: Duration::from_secs(1_700_000_000),
                     realms: realms.clone(),
                     limits: Limits::default(),
                     agent: "simulated".into(),
@@ -115,6 +124,7 @@ impl World {
             clients: Vec::new(),
             free: vec![Vec::new(); usize::from(scenario.shards)],
             by_conn: BTreeMap::new(),
+            closed: false,
             keys: 0,
             auditor: Auditor::default(),
             fingerprint: scenario.seed,
@@ -124,7 +134,7 @@ impl World {
     }
 
     fn time(&self) -> Duration {
-        Duration::from_micros(self.now)
+        STEP * u32::try_from(self.now).unwrap_or(u32::MAX)
     }
 
     fn join(&mut self) {
@@ -143,11 +153,12 @@ impl World {
 
     fn new_client(&mut self, shard: ShardIndex, conn: ConnId, serializer: Serializer) -> Client {
         self.keys += 1;
-        Client::new(self.keys, shard, conn, serializer)
+        Client::new(self.keys, shard, conn, serializer, content::history_id(self.scenario.shards))
     }
 
     fn step(&mut self) -> Result<(), Breach> {
         self.now += 1;
+        self.expire()?;
         let who = self.rng.usize(..self.clients.len());
         match self.rng.u32(0..200) {
             0 => self.drop_connection(who),
@@ -161,12 +172,26 @@ impl World {
         }
     }
 
+    /// Lets every shard do what is due.
+    fn expire(&mut self) -> Result<(), Breach> {
+        let now = self.time();
+        for shard in 0..self.scenario.shards {
+            let core = &mut self.shards[usize::from(shard)];
+            if core.next_deadline().is_some_and(|deadline| deadline <= now) {
+                core.expire(now);
+                self.effects(shard)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets everything arrive and every invocation be answered.
     fn rest(&mut self) -> Result<(), Breach> {
         loop {
             let mut moved = false;
             for _ in 0..4 {
                 self.now += 1;
+                self.expire()?;
                 moved |= self.queues.iter().any(|queue| !queue.is_empty());
                 self.move_queue()?;
             }
@@ -187,7 +212,7 @@ impl World {
     fn all_leave(&mut self) -> Result<(), Breach> {
         for who in 0..self.clients.len() {
             let (shard, conn) = (self.clients[who].shard, self.clients[who].conn);
-            self.auditor.ends(self.clients[who].key);
+            self.auditor.ends(self.now, self.clients[who].key);
             let now = self.time();
             self.shards[usize::from(shard)].lost(now, conn);
             self.effects(shard)?;
@@ -200,7 +225,7 @@ impl World {
 
     fn drop_connection(&mut self, who: usize) -> Result<(), Breach> {
         let (shard, conn, key) = (self.clients[who].shard, self.clients[who].conn, self.clients[who].key);
-        self.auditor.ends(key);
+        self.auditor.ends(self.now, key);
         let now = self.time();
         self.shards[usize::from(shard)].lost(now, conn);
         self.effects(shard)?;
@@ -248,7 +273,11 @@ impl World {
         self.auditor.reads(self.now, key, &message)?;
         let now = self.time();
         self.shards[usize::from(shard)].receive(now, conn, &octets);
-        self.effects(shard)
+        self.effects(shard)?;
+        match std::mem::take(&mut self.closed) {
+            false => Ok(()),
+            true => self.drop_connection(who),
+        }
     }
 
     fn client_reads(&mut self, who: usize) -> Result<(), Breach> {
@@ -277,6 +306,8 @@ impl World {
                     self.auditor.writes(self.now, client.key, &message)?;
                     client.down.push_back(message);
                 }
+                // A session that was killed, and has answered.
+                Effect::Close { ending: Ending::Normal, .. } => self.closed = true,
                 Effect::Close { conn, ending } => {
                     let what = format!("connection {} of shard {shard} was closed: {ending:?}", conn.0);
                     return Err(Breach { guarantee: "protocol", what });

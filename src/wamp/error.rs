@@ -22,6 +22,21 @@ pub const PAYLOAD_SIZE_EXCEEDED: &str = "wamp.error.payload_size_exceeded";
 pub const LIMIT_EXCEEDED: &str = "wamp.error.limit_exceeded";
 /// An option was asked for that is not to be had.
 pub const OPTION_NOT_ALLOWED: &str = "wamp.error.option_not_allowed";
+/// Publishers and callers are not disclosed here.
+pub const DISCLOSE_ME_DISALLOWED: &str = "wamp.error.option_disallowed.disclose_me";
+/// The other side has not announced the feature that a request needs.
+pub const FEATURE_NOT_SUPPORTED: &str = "wamp.error.feature_not_supported";
+/// The time for a call is over.
+pub const TIMEOUT: &str = "wamp.error.timeout";
+/// A callee cannot attend to a call: somebody else should be called.
+pub const UNAVAILABLE: &str = "wamp.error.unavailable";
+/// Every callee has been asked in vain.
+pub const NO_AVAILABLE_CALLEE: &str = "wamp.error.no_available_callee";
+/// Every callee works on as many calls as it has allowed, and too many wait already. Not of the specification: the
+/// URI is the one that clients know from Crossbar.io.
+pub const MAX_CONCURRENCY_REACHED: &str = "crossbar.error.max_concurrency_reached";
+/// There is no session with this id, or it is the one that asks.
+pub const NO_SUCH_SESSION: &str = "wamp.error.no_such_session";
 /// The peer broke the protocol.
 pub const PROTOCOL_VIOLATION: &str = "wamp.error.protocol_violation";
 /// The peer may not do this.
@@ -33,6 +48,8 @@ pub const NO_MATCHING_AUTH_METHOD: &str = "wamp.error.no_matching_auth_method";
 
 /// The router or client ends.
 pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
+/// The session was ended by another.
+pub const CLOSE_KILLED: &str = "wamp.close.killed";
 /// The peer leaves the realm.
 pub const CLOSE_REALM: &str = "wamp.close.close_realm";
 /// The answer to a GOODBYE.

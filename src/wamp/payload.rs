@@ -3,6 +3,7 @@
 
 use super::codec::{self, TranscodeError};
 use super::serializer::Serializer;
+use super::value::{Dict, Value};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -32,8 +33,8 @@ impl Shape {
 
 /// Payload in one serialization.
 ///
-/// `bytes` is the end of the message as its sender wrote it, from the first octet of the arguments. In JSON it
-/// includes the closing `]` of the message, so that in every serialization `head + bytes` is a whole message.
+/// `bytes` is the end of the message as its sender wrote it, from the first octet of the arguments. In JSON and
+/// UBJSON it includes the closing `]` of the message, so that in every serialization `head + bytes` is a whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raw {
     /// How `bytes` is written.
@@ -102,6 +103,16 @@ impl Payload {
         }
         let slot = &shared.transcoded.get_or_init(Box::default)[serializer.index()];
         slot.get_or_init(|| codec::transcode(&shared.origin, serializer)).as_ref().map(Some)
+    }
+}
+
+impl Payload {
+    /// The arguments that the payload stands for; none if there is none.
+    ///
+    /// # Errors
+    /// As [`codec::arguments`].
+    pub fn values(&self) -> Result<(Vec<Value>, Dict), TranscodeError> {
+        self.origin().map_or_else(|| Ok((Vec::new(), Dict::new())), codec::arguments)
     }
 }
 

@@ -10,11 +10,13 @@ pub enum Serializer {
     MsgPack = 1,
     /// CBOR, RFC 8949.
     Cbor = 2,
+    /// UBJSON, draft 12: integers are big-endian, octets are a list of the type `U`.
+    Ubjson = 3,
 }
 
 impl Serializer {
     /// Every serializer, in the order of [`Serializer::index`].
-    pub const ALL: [Serializer; 3] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor];
+    pub const ALL: [Serializer; 4] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor, Serializer::Ubjson];
 
     /// A dense index, usable for arrays of `Serializer::ALL.len()` entries.
     #[must_use]
@@ -22,13 +24,14 @@ impl Serializer {
         self as usize
     }
 
-    /// The name used in subprotocols and configuration: `json`, `msgpack` or `cbor`.
+    /// The name used in subprotocols and configuration: `json`, `msgpack`, `cbor` or `ubjson`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Serializer::Json => "json",
             Serializer::MsgPack => "msgpack",
             Serializer::Cbor => "cbor",
+            Serializer::Ubjson => "ubjson",
         }
     }
 
@@ -45,6 +48,7 @@ impl Serializer {
             1 => Some(Serializer::Json),
             2 => Some(Serializer::MsgPack),
             3 => Some(Serializer::Cbor),
+            4 => Some(Serializer::Ubjson),
             _ => None,
         }
     }

@@ -78,6 +78,25 @@ impl MatchPolicy {
         }
     }
 
+    /// True if a URI matches a pattern of this policy. For one pattern; many belong into a trie.
+    #[must_use]
+    pub fn matches(self, pattern: &str, uri: &str) -> bool {
+        match self {
+            MatchPolicy::Exact => pattern == uri,
+            MatchPolicy::Prefix => uri.starts_with(pattern),
+            MatchPolicy::Wildcard => {
+                let (mut pattern, mut uri) = (pattern.split('.'), uri.split('.'));
+                loop {
+                    match (pattern.next(), uri.next()) {
+                        (None, None) => return true,
+                        (Some(wanted), Some(found)) if wanted.is_empty() || wanted == found => {}
+                        _ => return false,
+                    }
+                }
+            }
+        }
+    }
+
     /// The policy of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<MatchPolicy> {

@@ -54,6 +54,16 @@ impl Value {
         }
     }
 
+    /// The number, if this is an integer that is not negative.
+    #[must_use]
+    pub const fn as_uint(&self) -> Option<u64> {
+        match self {
+            Value::Int(value) if *value >= 0 => Some(value.unsigned_abs()),
+            Value::UInt(value) => Some(*value),
+            _ => None,
+        }
+    }
+
     /// The dictionary, if this is one.
     #[must_use]
     pub const fn as_dict(&self) -> Option<&Dict> {
@@ -85,6 +95,12 @@ impl From<u64> for Value {
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
         Value::Str(value.into())
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(value: Vec<Value>) -> Self {
+        Value::List(value)
     }
 }
 
@@ -127,6 +143,11 @@ impl Dict {
     pub fn with(mut self, key: impl Into<Box<str>>, value: impl Into<Value>) -> Dict {
         self.push(key, value);
         self
+    }
+
+    /// Takes a pair out, if it is there.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(known, _)| **known != *key);
     }
 
     /// The value under `key`; null counts as absent, as does what decodes from an `undefined`.
@@ -186,12 +207,36 @@ impl Dict {
     /// # Errors
     /// The value has another type or is negative.
     pub fn uint(&self, key: &'static str) -> Result<Option<u64>, WrongType> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Int(value)) if *value >= 0 => Ok(Some(value.unsigned_abs())),
-            Some(Value::UInt(value)) => Ok(Some(*value)),
-            Some(other) => Err(WrongType { key, wanted: "non-negative integer", found: other.kind() }),
-        }
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let wrong = WrongType { key, wanted: "non-negative integer", found: value.kind() };
+        value.as_uint().map(Some).ok_or(wrong)
+    }
+
+    /// A list of non-negative integers.
+    ///
+    /// # Errors
+    /// The value is no list, or an element has another type or is negative.
+    pub fn uints(&self, key: &'static str) -> Result<Option<Vec<u64>>, WrongType> {
+        self.list(key, "list of non-negative integers", Value::as_uint)
+    }
+
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// The value is no list, or an element has another type.
+    pub fn strs(&self, key: &'static str) -> Result<Option<Vec<Box<str>>>, WrongType> {
+        self.list(key, "list of strings", |value| value.as_str().map(Into::into))
+    }
+
+    fn list<T>(
+        &self,
+        key: &'static str,
+        wanted: &'static str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, WrongType> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let list = if let Value::List(list) = value { list.iter().map(read).collect() } else { None };
+        list.map(Some).ok_or(WrongType { key, wanted, found: value.kind() })
     }
 
     /// A dictionary.

@@ -42,7 +42,7 @@ pub struct Subprotocol {
 }
 
 impl Subprotocol {
-    /// The subprotocol of this name, such as `wamp.2.json` or `wamp.2.cbor.batched`.
+    /// The subprotocol of this name, such as `wamp.2.json` or `wamp.2.ubjson.batched`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Subprotocol> {
         let name = name.strip_prefix("wamp.2.")?;
@@ -192,7 +192,8 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Resul
     let chosen = request.protocols.iter().find_map(|name| Some((*name, Subprotocol::from_name(name)?)));
     if chosen.is_none() && !echo {
         return refuse(
-            "a subprotocol is needed: one of wamp.2.json, wamp.2.msgpack, wamp.2.cbor, or one of these with .batched",
+            "a subprotocol is needed: one of wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of \
+             these with .batched",
         );
     }
     let extension = deflate::negotiate(&request.extensions.join(",")).filter(|_| options.deflate);

@@ -46,7 +46,7 @@ impl World {
 /// A list in a list in a list.
 fn nested(serializer: Serializer, depth: usize) -> Vec<u8> {
     match serializer {
-        Serializer::Json => ["[".repeat(depth), "]".repeat(depth)].concat().into_bytes(),
+        Serializer::Json | Serializer::Ubjson => ["[".repeat(depth), "]".repeat(depth)].concat().into_bytes(),
         Serializer::MsgPack => [vec![0x91; depth - 1], vec![0x90]].concat(),
         Serializer::Cbor => [vec![0x81; depth - 1], vec![0x80]].concat(),
     }
@@ -80,10 +80,11 @@ fn deep_nesting_in_a_session() {
                         publish.pop();
                         publish.push(b',');
                     }
+                    Serializer::Ubjson => drop(publish.pop()),
                     _ => publish[0] += 1,
                 }
                 publish.extend(nested(serializer, depth));
-                if serializer == Serializer::Json {
+                if matches!(serializer, Serializer::Json | Serializer::Ubjson) {
                     publish.push(b']');
                 }
                 let mut client = Client::join(world.router.address(), wire);

@@ -70,10 +70,27 @@ fn octets_that_are_no_message(router: &Router, wire: Wire) {
         b"\x85\x10\x01\xa0\x61a\x81\xff",
         b"\x85\x10\x01\xa0\x61a\x9f\x01",
     ];
+    let ubjson: &[&[u8]] = &[
+        b"",
+        b"]",
+        b"N",
+        b"{}",
+        b"[]",
+        b"Z",
+        b"[U\x10U\x01{}]",
+        b"[U\x10U\x01{}SU\x01aZZZ]",
+        b"[$Z#L\x00\x00\x01\x00\x00\x00\x00\x00",
+        b"[U\x10U\x01{}SU\x01a[$T#L\x00\x00\x01\x00\x00\x00\x00\x00]",
+        b"[U\x10U\x01{}SU\x01a[$D#L\x7f\xff\xff\xff\xff\xff\xff\xff]",
+        b"[U\x10U\x01{}SU\x01a[#i\xff]]",
+        b"[U\x10U\x01{}SU\x01a[SU\x01\xff]]",
+        b"[U\x10m\x01\x00\x00\x00{}SU\x01a]",
+    ];
     let cases = match wire.serializer {
         Serializer::Json => json,
         Serializer::MsgPack => msgpack,
         Serializer::Cbor => cbor,
+        Serializer::Ubjson => ubjson,
     };
     for octets in cases {
         let mut client = Client::join(router.address(), wire);

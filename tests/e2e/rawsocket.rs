@@ -39,7 +39,7 @@ fn handshake_errors() {
     // A serializer that is unknown: error 1. Reserved octets that are not zero: error 3. Serializer 0 is illegal.
     for (handshake, answer) in [
         ([0x7f, 0xff, 0, 0], &[0x7f, 0x10, 0, 0][..]),
-        ([0x7f, 0xf4, 0, 0], &[0x7f, 0x10, 0, 0]),
+        ([0x7f, 0xf5, 0, 0], &[0x7f, 0x10, 0, 0]),
         ([0x7f, 0xf1, 1, 0], &[0x7f, 0x30, 0, 0]),
         ([0x7f, 0xf1, 0, 9], &[0x7f, 0x30, 0, 0]),
         ([0x7f, 0xf0, 0, 0], &[]),

@@ -171,6 +171,12 @@ fn publish_octets(client: &mut Client, topic: &str, args: &[u8]) {
             octets[0] = 0x85;
             [&octets[..], args].concat()
         }
+        Serializer::Ubjson => {
+            let head = json!([16, 1000, {"acknowledge": true}, topic]);
+            let mut octets = Serializer::Ubjson.encode(&head.into());
+            octets.pop();
+            [&octets[..], args, b"]"].concat()
+        }
     };
     client.send_octets(&octets);
     client.expect(17);
@@ -199,6 +205,13 @@ fn forms_of_numbers_and_texts_that_only_one_serialization_has() {
         (Serializer::Cbor, &[0x81, 0xf9, 0x3e, 0x00], json!([1.5])),
         (Serializer::Cbor, &[0x81, 0xf7], json!([null])),
         (Serializer::Cbor, &[0x81, 0x1b, 0, 0, 0, 0, 0, 0, 0, 1], json!([1])),
+        // UBJSON: counts, types, characters, high precision, no-ops, longer forms than needed.
+        (Serializer::Ubjson, b"[#U\x02Z[#i\x01T", json!([null, [true]])),
+        (Serializer::Ubjson, b"[$I#i\x02\x00\x01\xff\xff", json!([1, -1])),
+        (Serializer::Ubjson, b"[{$C#i\x01i\x01kx]", json!([{"k": "x"}])),
+        (Serializer::Ubjson, b"[$[#i\x02$F#i\x02N]", json!([[false, false], []])),
+        (Serializer::Ubjson, b"[HU\x011HU\x031.5HU\x1418446744073709551615]", json!([1, 1.5, u64::MAX])),
+        (Serializer::Ubjson, b"[NNd\x3f\xc0\x00\x00NL\0\0\0\0\0\0\0\x01N]NN", json!([1.5, 1])),
     ];
     for (serializer, args, expected) in cases {
         let topic = uri("forms");

@@ -41,6 +41,8 @@ fn the_subprotocol_is_chosen_among_those_offered() {
         ("wamp.2.json.batched", "wamp.2.json.batched"),
         ("wamp.2.msgpack.batched", "wamp.2.msgpack.batched"),
         ("wamp.2.cbor.batched", "wamp.2.cbor.batched"),
+        ("wamp.2.ubjson, wamp.2.json", "wamp.2.ubjson"),
+        ("wamp.2.ubjson.batched", "wamp.2.ubjson.batched"),
     ] {
         let (_, head) = upgraded(router.address(), &format!("Sec-WebSocket-Protocol: {offered}\r\n"));
         assert_eq!(header(&head, "Sec-WebSocket-Protocol"), Some(chosen), "{offered}");
@@ -251,33 +253,36 @@ impl Messages {
 }
 
 #[test]
-fn batched_msgpack() {
+fn batched_binary() {
     let router = Router::shared(4);
-    let (mut stream, _) = upgraded(router.address(), "Sec-WebSocket-Protocol: wamp.2.msgpack.batched\r\n");
-    let mut batch = Vec::new();
-    for message in [json!([1, "realm1", {"roles": {"caller": {}}}]), json!([48, 1, {}, "com.test.nobody"])] {
-        let octets = Serializer::MsgPack.encode(&message.into());
-        batch.extend((octets.len() as u32).to_be_bytes());
-        batch.extend(octets);
-    }
-    stream.write_all(&client_frame(0x82, &batch)).expect("the router reads");
-    let mut received = Vec::new();
-    while received.len() < 2 {
-        let (first, batch) = server_frame(&mut stream);
-        assert_eq!(first, 0x82);
-        let mut rest = &batch[..];
-        while let Some((length, after)) = rest.split_first_chunk::<4>() {
-            let (message, after) = after.split_at(u32::from_be_bytes(*length) as usize);
-            received.push(Serializer::MsgPack.decode(message).list()[0].uint());
-            rest = after;
+    for serializer in Serializer::ALL.into_iter().filter(|serializer| *serializer != Serializer::Json) {
+        let protocol = format!("Sec-WebSocket-Protocol: {}.batched\r\n", serializer.subprotocol());
+        let (mut stream, _) = upgraded(router.address(), &protocol);
+        let mut batch = Vec::new();
+        for message in [json!([1, "realm1", {"roles": {"caller": {}}}]), json!([48, 1, {}, "com.test.nobody"])] {
+            let octets = serializer.encode(&message.into());
+            batch.extend((octets.len() as u32).to_be_bytes());
+            batch.extend(octets);
         }
-        assert!(rest.is_empty());
+        stream.write_all(&client_frame(0x82, &batch)).expect("the router reads");
+        let mut received = Vec::new();
+        while received.len() < 2 {
+            let (first, batch) = server_frame(&mut stream);
+            assert_eq!(first, 0x82);
+            let mut rest = &batch[..];
+            while let Some((length, after)) = rest.split_first_chunk::<4>() {
+                let (message, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+                received.push(serializer.decode(message).list()[0].uint());
+                rest = after;
+            }
+            assert!(rest.is_empty());
+        }
+        assert_eq!(received, [2, 8], "{serializer:?}");
+        // A batch that ends within a message.
+        stream.write_all(&client_frame(0x82, &[0, 0, 0, 9, 0x90])).expect("the router reads");
+        let (_, abort) = server_frame(&mut stream);
+        assert_eq!(serializer.decode(&abort[4..]).list()[2].str(), "wamp.error.protocol_violation");
     }
-    assert_eq!(received, [2, 8]);
-    // A batch that ends within a message.
-    stream.write_all(&client_frame(0x82, &[0, 0, 0, 9, 0x90])).expect("the router reads");
-    let (_, abort) = server_frame(&mut stream);
-    assert_eq!(Serializer::MsgPack.decode(&abort[4..]).list()[2].str(), "wamp.error.protocol_violation");
 }
 
 fn deflate(text: &[u8]) -> Vec<u8> {

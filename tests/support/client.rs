@@ -4,6 +4,7 @@ use super::raw::{PATIENCE, connect};
 use super::value::Value;
 use super::wire::{Serializer, Transport, Wire};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub struct Client {
     link: Link,
     wire: Wire,
     session: u64,
+    welcome: BTreeMap<String, Value>,
     request: u64,
 }
 
@@ -42,7 +44,7 @@ impl Client {
             Transport::WebSocket => Link::WebSocket(Box::new(websocket(stream, address, wire.serializer))),
             Transport::RawSocket => Link::RawSocket(rawsocket(stream, wire.serializer, 15)),
         };
-        Client { link, wire, session: 0, request: 0 }
+        Client { link, wire, session: 0, welcome: BTreeMap::new(), request: 0 }
     }
 
     /// Connects and joins `realm1` with all roles.
@@ -53,14 +55,27 @@ impl Client {
     /// Connects and joins `realm1` with these roles.
     pub fn join_with(address: SocketAddr, wire: Wire, roles: serde_json::Value) -> Client {
         let mut client = Client::connect(address, wire);
-        client.send(json!([1, "realm1", {"roles": roles}]));
-        client.session = client.expect(2)[1].uint();
+        client.hello(json!({"roles": roles}));
         client
+    }
+
+    /// Joins `realm1` with these details.
+    #[track_caller]
+    pub fn hello(&mut self, details: serde_json::Value) {
+        self.send(json!([1, "realm1", details]));
+        let welcome = self.expect(2);
+        self.session = welcome[1].uint();
+        self.welcome = welcome[2].dict().clone();
     }
 
     /// The id of the session.
     pub fn session(&self) -> u64 {
         self.session
+    }
+
+    /// `WELCOME.Details`.
+    pub fn welcome(&self) -> &BTreeMap<String, Value> {
+        &self.welcome
     }
 
     /// How it is connected.
@@ -298,13 +313,13 @@ pub fn payload(elements: serde_json::Value) -> Vec<Value> {
 }
 
 #[track_caller]
-fn id(value: &Value) -> u64 {
+pub(super) fn id(value: &Value) -> u64 {
     let id = value.uint();
     assert!((1..=1 << 53).contains(&id), "{id} is not an id");
     id
 }
 
-fn extend(message: &mut Value, payload: &[Value]) {
+pub(super) fn extend(message: &mut Value, payload: &[Value]) {
     if let Value::List(elements) = message {
         elements.extend_from_slice(payload);
     }

@@ -10,14 +10,19 @@
 pub mod client;
 pub mod http;
 pub mod install;
+pub mod monitor;
 pub mod node;
 pub mod raw;
+pub mod request;
 pub mod router;
+pub mod ubjson;
 pub mod value;
 pub mod wire;
 
 pub use client::Client;
 pub use http::{Http, Poller};
+pub use monitor::Monitor;
+pub use request::{Event, Invocation};
 pub use router::Router;
 pub use value::Value;
 pub use wire::{Serializer, Transport, Wire};

@@ -1,5 +1,6 @@
 //! The ways to talk to the router.
 
+use super::ubjson;
 use super::value::Value;
 use std::fmt;
 
@@ -9,10 +10,11 @@ pub enum Serializer {
     Json,
     MsgPack,
     Cbor,
+    Ubjson,
 }
 
 impl Serializer {
-    pub const ALL: [Serializer; 3] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor];
+    pub const ALL: [Serializer; 4] = [Serializer::Json, Serializer::MsgPack, Serializer::Cbor, Serializer::Ubjson];
 
     /// The name of the WebSocket subprotocol.
     pub const fn subprotocol(self) -> &'static str {
@@ -20,6 +22,7 @@ impl Serializer {
             Serializer::Json => "wamp.2.json",
             Serializer::MsgPack => "wamp.2.msgpack",
             Serializer::Cbor => "wamp.2.cbor",
+            Serializer::Ubjson => "wamp.2.ubjson",
         }
     }
 
@@ -29,6 +32,7 @@ impl Serializer {
             Serializer::Json => 1,
             Serializer::MsgPack => 2,
             Serializer::Cbor => 3,
+            Serializer::Ubjson => 4,
         }
     }
 
@@ -42,6 +46,7 @@ impl Serializer {
                 ciborium::into_writer(value, &mut octets).expect("every value can be written");
                 octets
             }
+            Serializer::Ubjson => ubjson::encode(value, ubjson::Form::Plain),
         }
     }
 
@@ -54,6 +59,7 @@ impl Serializer {
             }
             Serializer::MsgPack => rmp_serde::from_slice(octets).map_err(|error| error.to_string()),
             Serializer::Cbor => ciborium::from_reader(octets).map_err(|error| error.to_string()),
+            Serializer::Ubjson => ubjson::decode(octets),
         };
         value.unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(octets)))
     }

@@ -1,7 +1,8 @@
 //! Tests of the tries: the specification's examples, hostile patterns, and random sets of patterns against naive
 //! matching.
 
-use super::{PrefixTrie, WildcardTrie};
+use super::{PrefixTrie, TopicTree, WildcardTrie};
+use crate::wamp::MatchPolicy;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +103,7 @@ fn the_best_registration_of_the_specification() {
         ("a2.b2.c2.d2.e2", &[]),
     ] {
         assert_eq!(wildcards(&wildcard, procedure), found, "{procedure}");
+        assert_eq!(wildcard.best_match(procedure), found.first(), "{procedure}");
     }
     for procedure in ["a1.b2.c55.d4.e5", "a1.b2.c88.d4.e5.f6.g7", "a2.b2.c2.d2.e2"] {
         assert_eq!(prefix.longest_match(procedure), None, "{procedure}");
@@ -163,6 +165,30 @@ fn no_node_is_visited_twice() {
     assert_eq!(trie.visits(&uri), trie.nodes().0 - 1_000);
 }
 
+fn topics(tree: &TopicTree<String>, policy: MatchPolicy, pattern: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    tree.for_each_match(policy, pattern, |topic| found.push(topic.clone()));
+    found
+}
+
+#[test]
+fn topics_are_found_by_pattern() {
+    let mut tree = TopicTree::default();
+    for topic in ["com.app.a", "com.app.ab", "com.app.ab.c", "com.b", "org.app.a", "com.application"] {
+        tree.entry(topic, || topic.to_string());
+    }
+    assert_eq!(topics(&tree, MatchPolicy::Exact, "com.b"), ["com.b"]);
+    assert_eq!(topics(&tree, MatchPolicy::Prefix, "com.app.a"), ["com.app.a", "com.app.ab", "com.app.ab.c"]);
+    assert_eq!(topics(&tree, MatchPolicy::Prefix, "com.app.").len(), 3);
+    assert_eq!(topics(&tree, MatchPolicy::Prefix, "com.app").len(), 4);
+    assert_eq!(topics(&tree, MatchPolicy::Prefix, "").len(), 6);
+    assert_eq!(topics(&tree, MatchPolicy::Wildcard, ".app.a"), ["com.app.a", "org.app.a"]);
+    assert_eq!(topics(&tree, MatchPolicy::Wildcard, "com."), ["com.application", "com.b"]);
+    assert_eq!(tree.remove("com.app"), None);
+    assert_eq!(tree.remove("com.app.ab").as_deref(), Some("com.app.ab"));
+    assert_eq!(topics(&tree, MatchPolicy::Prefix, "com.app.ab"), ["com.app.ab.c"]);
+}
+
 /// What the churn of one long-lived pattern's neighbours leaves behind.
 #[test]
 fn memory_returns_when_patterns_go() {
@@ -213,6 +239,40 @@ fn naive_wildcard_nodes(patterns: &BTreeMap<String, usize>) -> usize {
 /// Inserts (true) and removals of patterns over a small alphabet, so that many overlap.
 fn changes() -> impl Strategy<Value = Vec<(bool, String)>> {
     prop::collection::vec((prop::bool::weighted(0.7), "[ab.éè]{0,6}"), 0..120)
+}
+
+proptest! {
+    #[test]
+    fn topic_trees_agree_with_naive_matching(changes in changes(), patterns in uris()) {
+        let mut tree = TopicTree::default();
+        let mut naive = BTreeSet::new();
+        for (insert, topic) in changes {
+            if insert {
+                tree.entry(&topic, || topic.clone());
+                naive.insert(topic);
+            } else {
+                prop_assert_eq!(tree.remove(&topic).is_some(), naive.remove(&topic));
+            }
+        }
+        prop_assert_eq!(tree.len(), naive.len());
+        let nodes: BTreeSet<Vec<&str>> = naive
+            .iter()
+            .flat_map(|topic| {
+                let parts: Vec<&str> = topic.split('.').collect();
+                (1..=parts.len()).map(move |depth| parts[..depth].to_vec()).collect::<Vec<_>>()
+            })
+            .collect();
+        prop_assert_eq!(tree.nodes(), nodes.len() + 1);
+        for pattern in patterns {
+            for policy in [MatchPolicy::Exact, MatchPolicy::Prefix, MatchPolicy::Wildcard] {
+                let mut found = topics(&tree, policy, &pattern);
+                found.sort();
+                let wanted: Vec<String> =
+                    naive.iter().filter(|topic| policy.matches(&pattern, topic)).cloned().collect();
+                prop_assert_eq!(found, wanted, "{:?} {}", policy, &pattern);
+            }
+        }
+    }
 }
 
 fn uris() -> impl Strategy<Value = Vec<String>> {

@@ -153,18 +153,34 @@ impl<T> WildcardTrie<T> {
             if ends && let Some(value) = &node.value {
                 each(value);
             }
+            true
         });
     }
 
-    /// Gives every node that the URI leads to, and whether the URI ends there.
-    fn visit<'a>(&'a self, uri: &str, mut each: impl FnMut(&'a Node<T>, bool)) {
+    /// The value of the pattern that is best for a call.
+    #[must_use]
+    pub fn best_match(&self, uri: &str) -> Option<&T> {
+        let mut best = None;
+        if !self.is_empty() {
+            self.visit(uri, |node, ends| {
+                best = node.value.as_ref().filter(|_| ends);
+                best.is_none()
+            });
+        }
+        best
+    }
+
+    /// Gives every node that the URI leads to, and whether the URI ends there, until told not to go on.
+    fn visit<'a>(&'a self, uri: &str, mut each: impl FnMut(&'a Node<T>, bool) -> bool) {
         let components: SmallVec<[&str; 16]> = uri.split('.').collect();
         // What is still to be visited, with the number of components that lead there: on the heap when there is much,
         // because URIs may have many components.
         let mut pending: SmallVec<[(usize, usize); 16]> = smallvec![(ROOT, 0)];
         while let Some((index, depth)) = pending.pop() {
             let node = &self.nodes[index];
-            each(node, depth == components.len());
+            if !each(node, depth == components.len()) {
+                return;
+            }
             let Some(&component) = components.get(depth) else { continue };
             // The last one pushed is the next one visited.
             pending.extend(node.any.map(|child| (child, depth + 1)));
@@ -187,7 +203,10 @@ impl<T> WildcardTrie<T> {
     #[cfg(test)]
     pub(super) fn visits(&self, uri: &str) -> usize {
         let mut visits = 0;
-        self.visit(uri, |_, _| visits += 1);
+        self.visit(uri, |_, _| {
+            visits += 1;
+            true
+        });
         visits
     }
 }

@@ -1,11 +1,10 @@
 //! CBOR, RFC 8949.
 
 use super::DecodeError;
-use super::elements::{Element, Elements, Kind, dict_or_map};
+use super::elements::{Element, Elements, Kind, List, dict_or_map, push};
 use super::fields::Item;
 use super::transcode::Unsayable;
 use crate::wamp::{Serializer, Value};
-use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// Scans a message: every octet is checked.
@@ -20,18 +19,18 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
         return Err(DecodeError::new("CBOR: a message must be a list"));
     }
     scanner.enter()?;
-    let mut list: SmallVec<[Element; 8]> = SmallVec::new();
+    let mut list = List::new();
     let mut left = head.argument;
     while !scanner.over(&mut left)? {
         let start = scanner.at;
         let kind = scanner.value()?;
-        list.push(Element { kind, start, end: scanner.at });
+        push(&mut list, Element { kind, start, end: scanner.at })?;
     }
     if scanner.at < bytes.len() {
         return Err(scanner.error("more octets than one value"));
     }
     let end = list.last().map_or(scanner.at, |element| element.end);
-    Ok(Elements { serializer: Serializer::Cbor, bytes, list, end })
+    Ok(Elements { serializer: Serializer::Cbor, bytes, list, end: Some(end) })
 }
 
 const UINT: u8 = 0;

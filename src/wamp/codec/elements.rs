@@ -1,6 +1,6 @@
 //! A scanned message: its elements as places in its octets.
 
-use super::{DecodeError, cbor, json, msgpack};
+use super::{DecodeError, cbor, json, msgpack, ubjson};
 use crate::wamp::{Dict, Raw, Serializer, Shape, Value};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -52,15 +52,27 @@ pub(super) struct Element {
     pub(super) end: usize,
 }
 
+/// The elements of a message in their order.
+pub(super) type List = SmallVec<[Element; 8]>;
+
+/// Appends an element. No message has more than seven, so what is beyond eight is refused before it takes memory.
+pub(super) fn push(list: &mut List, element: Element) -> Result<(), DecodeError> {
+    if list.len() == list.inline_size() {
+        return Err(DecodeError::new("the message has too many elements"));
+    }
+    list.push(element);
+    Ok(())
+}
+
 /// The elements of a message, all valid.
 #[derive(Debug)]
 pub(super) struct Elements<'a> {
     pub(super) serializer: Serializer,
     pub(super) bytes: &'a [u8],
-    pub(super) list: SmallVec<[Element; 8]>,
-    /// Where the octets end that have to follow the head of a message with the same last element: in JSON behind the
-    /// closing bracket.
-    pub(super) end: usize,
+    pub(super) list: List,
+    /// Where the octets end that have to follow the head of a message with the same last element: in JSON and UBJSON
+    /// behind the closing bracket, none if there is no such bracket.
+    pub(super) end: Option<usize>,
 }
 
 impl<'a> Elements<'a> {
@@ -71,12 +83,14 @@ impl<'a> Elements<'a> {
             Serializer::Json => json::text(octets),
             Serializer::MsgPack => msgpack::text(octets),
             Serializer::Cbor => cbor::text(octets),
+            Serializer::Ubjson => ubjson::text(octets),
         }
     }
 
     /// The value of a dictionary element with text keys.
     pub(super) fn dict(&self, element: Element, name: &str, field: &str) -> Result<Dict, DecodeError> {
-        if element.end - element.start == 2 && self.serializer == Serializer::Json || element.end - element.start == 1 {
+        // No serialization has a pair in so few octets.
+        if element.end - element.start <= 2 {
             return Ok(Dict::new());
         }
         let value = read(self.serializer, &self.bytes[element.start..element.end])
@@ -120,29 +134,29 @@ impl<'a> Elements<'a> {
         }
         // Where an element is left out, the rest is put together anew.
         let whole = kwargs.is_some() == (elements.len() == 2) && !absent(args.kind);
-        let bytes = if whole {
-            Bytes::copy_from_slice(&self.bytes[args.start..self.end])
-        } else {
-            let args = if absent(args.kind) { self.empty_list() } else { &self.bytes[args.start..args.end] };
-            self.assemble(args, kwargs)
+        let bytes = match self.end.filter(|_| whole) {
+            Some(end) => Bytes::copy_from_slice(&self.bytes[args.start..end]),
+            None => {
+                let args = if absent(args.kind) { self.empty_list() } else { &self.bytes[args.start..args.end] };
+                self.assemble(args, kwargs)
+            }
         };
         Ok(Some(Raw { serializer: self.serializer, shape, bytes }))
     }
 
     fn assemble(&self, args: &[u8], kwargs: Option<Element>) -> Bytes {
-        let json = self.serializer == Serializer::Json;
         let mut octets = args.to_vec();
         if let Some(kwargs) = kwargs {
-            octets.extend_from_slice(if json { b"," } else { b"" });
+            octets.extend_from_slice(separator(self.serializer));
             octets.extend_from_slice(&self.bytes[kwargs.start..kwargs.end]);
         }
-        octets.extend_from_slice(if json { b"]" } else { b"" });
+        octets.extend_from_slice(end(self.serializer));
         Bytes::from(octets)
     }
 
     const fn empty_list(&self) -> &'static [u8] {
         match self.serializer {
-            Serializer::Json => b"[]",
+            Serializer::Json | Serializer::Ubjson => b"[]",
             Serializer::MsgPack => &[0x90],
             Serializer::Cbor => &[0x80],
         }
@@ -159,11 +173,27 @@ impl<'a> Elements<'a> {
     fn text_keys(&self, kwargs: Element, name: &str) -> Result<(), DecodeError> {
         let octets = &self.bytes[kwargs.start..kwargs.end];
         let textual = match self.serializer {
-            Serializer::Json => true,
+            Serializer::Json | Serializer::Ubjson => true,
             Serializer::MsgPack => msgpack::has_text_keys(octets)?,
             Serializer::Cbor => cbor::has_text_keys(octets)?,
         };
         if textual { Ok(()) } else { Err(DecodeError::new(format!("{name}.ArgumentsKw must have string keys"))) }
+    }
+}
+
+/// What stands between the elements of a message.
+pub(super) const fn separator(serializer: Serializer) -> &'static [u8] {
+    match serializer {
+        Serializer::Json => b",",
+        Serializer::MsgPack | Serializer::Cbor | Serializer::Ubjson => b"",
+    }
+}
+
+/// What stands behind the last element of a message.
+pub(super) const fn end(serializer: Serializer) -> &'static [u8] {
+    match serializer {
+        Serializer::Json | Serializer::Ubjson => b"]",
+        Serializer::MsgPack | Serializer::Cbor => b"",
     }
 }
 
@@ -173,6 +203,7 @@ pub(super) fn read(serializer: Serializer, octets: &[u8]) -> Result<Value, Decod
         Serializer::Json => json::read(octets),
         Serializer::MsgPack => msgpack::read(octets),
         Serializer::Cbor => cbor::read(octets),
+        Serializer::Ubjson => ubjson::read(octets),
     }
 }
 

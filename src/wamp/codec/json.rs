@@ -1,13 +1,12 @@
 //! JSON (RFC 8259), with byte strings as the specification's convention has them: U+0000 and base64 in a string.
 
 use super::DecodeError;
-use super::elements::{Element, Elements, Kind, dict_or_map};
+use super::elements::{Element, Elements, Kind, List, dict_or_map, push};
 use super::fields::Item;
 use super::transcode::Unsayable;
 use crate::wamp::{Serializer, Value};
 use data_encoding::BASE64;
 use memchr::memchr2;
-use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// Scans a message: every octet is checked, so that whatever passes can be read by any JSON parser, and transcoded.
@@ -24,7 +23,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
         None => return Err(scanner.error("unexpected end")),
     }
     scanner.enter()?;
-    let mut list = SmallVec::new();
+    let mut list = List::new();
     scanner.space();
     if scanner.peek() == Some(b']') {
         scanner.at += 1;
@@ -33,7 +32,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
             scanner.space();
             let start = scanner.at;
             let kind = scanner.value()?;
-            list.push(Element { kind, start, end: scanner.at });
+            push(&mut list, Element { kind, start, end: scanner.at })?;
             scanner.space();
             match scanner.next() {
                 Some(b',') => {}
@@ -47,7 +46,7 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
     if scanner.at < bytes.len() {
         return Err(scanner.error("more octets than one value"));
     }
-    Ok(Elements { serializer: Serializer::Json, bytes, list, end })
+    Ok(Elements { serializer: Serializer::Json, bytes, list, end: Some(end) })
 }
 
 struct Scanner<'a> {
@@ -398,7 +397,9 @@ pub(super) fn write_head(items: &[Item<'_>], more: bool, out: &mut Vec<u8>) {
                     write_key(at, key, out);
                     // Options and details that a peer sent in another serialization may hold a float that JSON has
                     // not; only known keys are sent on, so this writes null for what nobody can see.
+                    let start = out.len();
                     if write(value, out).is_err() {
+                        out.truncate(start);
                         out.extend_from_slice(b"null");
                     }
                 }

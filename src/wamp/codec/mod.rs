@@ -10,10 +10,12 @@ mod json;
 mod msgpack;
 mod transcode;
 mod tree;
+mod ubjson;
 
 use super::message::Message;
+use super::payload::{Raw, Shape};
 use super::serializer::Serializer;
-use super::value::Value;
+use super::value::{Dict, Value};
 use bytes::Bytes;
 
 pub use transcode::transcode;
@@ -60,6 +62,7 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
         Serializer::Json => json::scan(bytes, depth),
         Serializer::MsgPack => msgpack::scan(bytes, depth),
         Serializer::Cbor => cbor::scan(bytes, depth),
+        Serializer::Ubjson => ubjson::scan(bytes, depth),
     }?;
     fields::message(&elements)
 }
@@ -91,6 +94,7 @@ pub fn encode<'m>(
         Serializer::Json => json::write_head(&items, more > 0, out),
         Serializer::MsgPack => msgpack::write_head(&items, more, out),
         Serializer::Cbor => cbor::write_head(&items, more, out),
+        Serializer::Ubjson => ubjson::write_head(&items, more > 0, out),
     }
     Ok(payload.map(|raw| &raw.bytes))
 }
@@ -104,4 +108,29 @@ pub fn encode_to_vec(serializer: Serializer, message: &Message) -> Result<Vec<u8
     let body = encode(serializer, message, &mut out)?;
     out.extend_from_slice(body.map_or(&[], |body| body));
     Ok(out)
+}
+
+/// Payload of these arguments.
+///
+/// # Errors
+/// They hold something that the serializer cannot say.
+pub fn payload(serializer: Serializer, args: Vec<Value>, kwargs: Dict) -> Result<Raw, TranscodeError> {
+    const CAPACITY: usize = 128;
+    let plain = kwargs.is_empty();
+    let both = [Value::List(args), Value::Dict(kwargs)];
+    let (values, shape) = if plain { (&both[..1], Shape::Args) } else { (&both[..], Shape::ArgsKwargs) };
+    transcode::assemble(values, shape, serializer, CAPACITY).map_err(|why| TranscodeError(why.0.into()))
+}
+
+/// The arguments that payload stands for.
+///
+/// # Errors
+/// It is payload that its sender has serialized itself, or has something that no value is.
+pub fn arguments(raw: &Raw) -> Result<(Vec<Value>, Dict), TranscodeError> {
+    let mut values = transcode::values(raw)?.into_iter();
+    match (values.next(), values.next()) {
+        (Some(Value::List(args)), None) => Ok((args, Dict::new())),
+        (Some(Value::List(args)), Some(Value::Dict(kwargs))) => Ok((args, kwargs)),
+        _ => Err(TranscodeError("the payload is not a list of arguments".into())),
+    }
 }

@@ -1,11 +1,10 @@
 //! MessagePack, version 5.
 
 use super::DecodeError;
-use super::elements::{Element, Elements, Kind, dict_or_map};
+use super::elements::{Element, Elements, Kind, List, dict_or_map, push};
 use super::fields::Item;
 use super::transcode::Unsayable;
 use crate::wamp::{Serializer, Value};
-use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// Scans a message: every octet is checked.
@@ -15,16 +14,16 @@ pub(super) fn scan(bytes: &[u8], depth: u16) -> Result<Elements<'_>, DecodeError
         return Err(DecodeError::new("MessagePack: a message must be a list"));
     };
     scanner.enter()?;
-    let mut list = SmallVec::new();
+    let mut list = List::new();
     for _ in 0..count {
         let start = scanner.at;
         let kind = scanner.value()?;
-        list.push(Element { kind, start, end: scanner.at });
+        push(&mut list, Element { kind, start, end: scanner.at })?;
     }
     if scanner.at < bytes.len() {
         return Err(scanner.error("more octets than one value"));
     }
-    Ok(Elements { serializer: Serializer::MsgPack, bytes, list, end: scanner.at })
+    Ok(Elements { serializer: Serializer::MsgPack, bytes, list, end: Some(scanner.at) })
 }
 
 /// The beginning of a value.

@@ -1,9 +1,10 @@
 //! Payload from one serialization to another.
 
-use super::elements::read;
-use super::{TranscodeError, cbor, json, msgpack, tree};
+use super::elements::{end, read, separator};
+use super::{TranscodeError, cbor, json, msgpack, tree, ubjson};
 use crate::wamp::{Raw, Serializer, Shape, Value};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// Something that a serialization cannot say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,43 +14,63 @@ pub(super) struct Unsayable(pub(super) String);
 /// strings (in JSON by the specification's convention).
 ///
 /// # Errors
-/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, or a
-/// map with keys that are not strings; anywhere an extension type or a tag that only the first one knows.
+/// The payload holds something that the other serialization cannot say: in JSON a float that is not a number, in
+/// JSON and UBJSON a map with keys that are not strings; anywhere an extension type, a tag or a number that only the
+/// first one knows.
 pub fn transcode(raw: &Raw, to: Serializer) -> Result<Raw, TranscodeError> {
     if raw.serializer == to {
         return Ok(raw.clone());
     }
-    let mut out = Vec::with_capacity(raw.bytes.len() + raw.bytes.len() / 4);
+    let error = |why: String| TranscodeError(format!("from {} to {}: {why}", raw.serializer.name(), to.name()).into());
+    let values = values(raw).map_err(|why| error(why.0.into()))?;
+    assemble(&values, raw.shape, to, raw.bytes.len() + raw.bytes.len() / 4).map_err(|why| error(why.0))
+}
+
+/// The elements of payload as values.
+///
+/// # Errors
+/// An element cannot be read.
+pub(super) fn values(raw: &Raw) -> Result<SmallVec<[Value; 2]>, TranscodeError> {
+    let mut values = SmallVec::new();
     let mut rest = &raw.bytes[..];
-    for element in 0..raw.shape.elements() {
-        let error =
-            |why: String| TranscodeError(format!("from {} to {}: {why}", raw.serializer.name(), to.name()).into());
+    let error = |why: super::DecodeError| TranscodeError(why.0);
+    for _ in 0..raw.shape.elements() {
         let length = match raw.serializer {
             Serializer::Json => json::first_value(rest),
             Serializer::MsgPack => msgpack::first_value(rest),
             Serializer::Cbor => cbor::first_value(rest),
+            Serializer::Ubjson => ubjson::first_value(rest),
         };
-        let length = length.map_err(|why| error(why.to_string()))?;
+        let length = length.map_err(error)?;
         let value = match raw.serializer {
             Serializer::Json => tree::read(&rest[..length]),
             serializer => read(serializer, &rest[..length]),
         };
-        let value = value.map_err(|why| error(why.to_string()))?;
-        if to == Serializer::Json && element > 0 {
-            out.push(b',');
-        }
-        write(&value, raw.shape, to, &mut out).map_err(|why| error(why.0))?;
+        values.push(value.map_err(error)?);
         rest = &rest[length..];
-        if raw.serializer == Serializer::Json {
+        let gap: &[u8] = match raw.serializer {
             // The comma before the next element, with the white space around it.
-            let skip = rest.iter().position(|octet| !matches!(octet, b' ' | b'\n' | b'\r' | b'\t' | b','));
-            rest = &rest[skip.unwrap_or(rest.len())..];
+            Serializer::Json => b" \n\r\t,",
+            Serializer::Ubjson => b"N",
+            Serializer::MsgPack | Serializer::Cbor => b"",
+        };
+        let skip = rest.iter().position(|octet| !gap.contains(octet));
+        rest = &rest[skip.unwrap_or(rest.len())..];
+    }
+    Ok(values)
+}
+
+/// Payload of these elements, which the shape fits.
+pub(super) fn assemble(values: &[Value], shape: Shape, to: Serializer, capacity: usize) -> Result<Raw, Unsayable> {
+    let mut out = Vec::with_capacity(capacity);
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(separator(to));
         }
+        write(value, shape, to, &mut out)?;
     }
-    if to == Serializer::Json {
-        out.push(b']');
-    }
-    Ok(Raw { serializer: to, shape: raw.shape, bytes: Bytes::from(out) })
+    out.extend_from_slice(end(to));
+    Ok(Raw { serializer: to, shape, bytes: Bytes::from(out) })
 }
 
 fn write(value: &Value, shape: Shape, to: Serializer, out: &mut Vec<u8>) -> Result<(), Unsayable> {
@@ -60,5 +81,6 @@ fn write(value: &Value, shape: Shape, to: Serializer, out: &mut Vec<u8>) -> Resu
         Serializer::Json => json::write(value, out),
         Serializer::MsgPack => msgpack::write(value, out),
         Serializer::Cbor => cbor::write(value, out),
+        Serializer::Ubjson => ubjson::write(value, out),
     }
 }

@@ -1,0 +1,203 @@
+//! The history of events at the home of a subscription (specification, "Event History").
+
+use super::{Home, Outbox};
+use crate::router::index::ShardIndex;
+use crate::router::meta::event::rfc3339;
+use crate::router::peer::{Answer, EventFilter, Publication, Store};
+use crate::session::{HistoryRule, Identity};
+use crate::wamp::{Dict, PublicationId, SessionId, SubscriptionId, Value};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The events of one subscription, in the order in which they came to its home.
+#[derive(Debug)]
+pub(in crate::router) struct History {
+    rule: HistoryRule,
+    events: VecDeque<Recorded>,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Recorded {
+    /// Since 1970, in whole milliseconds, which is what clients see.
+    time: Duration,
+    publication: Arc<Publication>,
+}
+
+impl History {
+    pub(super) const fn new(rule: HistoryRule) -> History {
+        History { rule, events: VecDeque::new(), bytes: 0 }
+    }
+
+    fn record(&mut self, time: Duration, publication: Arc<Publication>) {
+        let time = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.bytes += publication.payload.len() as u64;
+        self.events.push_back(Recorded { time, publication });
+        while self.events.len() > self.rule.events_max as usize || self.bytes > self.rule.bytes_max {
+            self.drop_oldest();
+        }
+        self.drop_aged(time);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.bytes -= oldest.publication.payload.len() as u64;
+        }
+    }
+
+    fn drop_aged(&mut self, now: Duration) {
+        let Some(age_max) = self.rule.age_max else { return };
+        while self.events.front().is_some_and(|oldest| oldest.time.saturating_add(age_max) < now) {
+            self.drop_oldest();
+        }
+    }
+
+    /// The events that a filter lets through and that the one who asks may receive.
+    fn select(&self, filter: &EventFilter, caller: SessionId, identity: &Identity) -> Vec<&Recorded> {
+        let place = |id: PublicationId| self.events.iter().position(|event| event.publication.id == id);
+        let (mut from, mut until) = (0, self.events.len());
+        // A publication that is not there, perhaps no longer, has nothing before or behind it.
+        for (id, shift) in [(filter.from_publication, 0), (filter.after_publication, 1)] {
+            if let Some(id) = id {
+                from = from.max(place(id).map_or(usize::MAX, |at| at + shift));
+            }
+        }
+        for (id, shift) in [(filter.before_publication, 0), (filter.until_publication, 1)] {
+            if let Some(id) = id {
+                until = until.min(place(id).map_or(0, |at| at + shift));
+            }
+        }
+        if from >= until {
+            return Vec::new();
+        }
+        let wanted = |event: &&Recorded| {
+            filter.from_time.is_none_or(|time| event.time >= time)
+                && filter.after_time.is_none_or(|time| event.time > time)
+                && filter.before_time.is_none_or(|time| event.time < time)
+                && filter.until_time.is_none_or(|time| event.time <= time)
+                && filter.topic.as_ref().is_none_or(|topic| event.publication.topic == *topic)
+                && event.publication.audience().is_none_or(|audience| audience.admits(caller, identity))
+        };
+        let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let events = self.events.range(from..until);
+        if filter.reverse {
+            events.rev().filter(wanted).take(limit).collect()
+        } else {
+            events.filter(wanted).take(limit).collect()
+        }
+    }
+}
+
+/// An event as `wamp.subscription.get_events` gives it; none if its payload is no list of arguments.
+fn describe(event: &Recorded, subscription: SubscriptionId, pattern: bool) -> Option<Value> {
+    let (args, kwargs) = event.publication.payload.values().ok()?;
+    let mut described = Dict::new()
+        .with("timestamp", &*rfc3339(event.time))
+        .with("subscription", subscription.get())
+        .with("publication", event.publication.id.get())
+        .with("topic", &*event.publication.topic)
+        .with("details", event.publication.details(pattern));
+    if !event.publication.payload.is_none() {
+        described.push("args", args);
+    }
+    if !kwargs.is_empty() {
+        described.push("kwargs", kwargs);
+    }
+    Some(described.into())
+}
+
+impl Home {
+    /// Keeps a publication, and says so where that is waited for.
+    pub(in crate::router) fn store(&mut self, time: Duration, from: ShardIndex, store: Store, out: &mut Outbox) {
+        let Store { realm, publication, retain, histories, report } = store;
+        self.note_stored(from, &publication);
+        for id in histories {
+            if let Some(history) = self.topics.get_mut(&id).and_then(|topic| topic.history.as_mut()) {
+                history.record(time, publication.clone());
+            }
+        }
+        if retain {
+            self.retain(realm, publication);
+        }
+        if let Some((session, request)) = report {
+            out.answer(from, Answer::Stored(session, request));
+        }
+    }
+
+    /// The events of a subscription; none at all if nothing is kept of it.
+    pub(in crate::router) fn events(
+        &mut self,
+        now: Duration,
+        id: SubscriptionId,
+        filter: &EventFilter,
+        caller: SessionId,
+        identity: &Identity,
+    ) -> Vec<Value> {
+        let Some(topic) = self.topics.get_mut(&id) else { return Vec::new() };
+        let pattern = topic.subject.policy != crate::wamp::MatchPolicy::Exact;
+        let Some(history) = &mut topic.history else { return Vec::new() };
+        history.drop_aged(now);
+        let selected = history.select(filter, caller, identity);
+        selected.into_iter().filter_map(|event| describe(event, id, pattern)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::peer::Stamp;
+    use crate::wamp::{MatchPolicy, Payload, Serializer, codec};
+
+    fn history(events_max: u32, bytes_max: u64, age_max: Option<Duration>) -> History {
+        let rule = HistoryRule { events_max, bytes_max, age_max, ..HistoryRule::new("a.", MatchPolicy::Prefix) };
+        let mut history = History::new(rule);
+        for id in 1..=6_u64 {
+            let raw = codec::payload(Serializer::Json, vec![Value::from(id)], Dict::new()).expect("a number");
+            let publication = Publication {
+                id: PublicationId::from_raw(100 + id),
+                stamp: Stamp { shard: 0, serial: id },
+                excluded: None,
+                topic: if id.is_multiple_of(2) { "a.even".into() } else { "a.odd".into() },
+                payload: Payload::new(raw),
+                extras: None,
+            };
+            history.record(Duration::from_micros(id * 1_000_000 + 700), Arc::new(publication));
+        }
+        history
+    }
+
+    fn ids(history: &History, filter: &EventFilter) -> Vec<u64> {
+        let selected = history.select(filter, SessionId::from_raw(1), &Identity::anonymous("x"));
+        selected.iter().map(|event| event.publication.id.get() - 100).collect()
+    }
+
+    #[test]
+    fn filters() {
+        let history = history(100, 1_000, None);
+        let all = EventFilter::default;
+        let publication = |id: u64| Some(PublicationId::from_raw(100 + id));
+        let second = |at| Some(Duration::from_secs(at));
+        assert_eq!(ids(&history, &all()), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(ids(&history, &EventFilter { reverse: true, limit: Some(2), ..all() }), [6, 5]);
+        assert_eq!(ids(&history, &EventFilter { limit: Some(2), ..all() }), [1, 2]);
+        assert_eq!(ids(&history, &EventFilter { from_time: second(3), until_time: second(5), ..all() }), [3, 4, 5]);
+        assert_eq!(ids(&history, &EventFilter { after_time: second(3), before_time: second(5), ..all() }), [4]);
+        assert_eq!(ids(&history, &EventFilter { topic: Some("a.even".into()), ..all() }), [2, 4, 6]);
+        let between = EventFilter { from_publication: publication(2), until_publication: publication(4), ..all() };
+        assert_eq!(ids(&history, &between), [2, 3, 4]);
+        let inside = EventFilter { after_publication: publication(2), before_publication: publication(4), ..all() };
+        assert_eq!(ids(&history, &inside), [3]);
+        assert_eq!(ids(&history, &EventFilter { after_publication: publication(9), ..all() }), [0; 0]);
+        assert_eq!(ids(&history, &EventFilter { before_publication: publication(9), ..all() }), [0; 0]);
+        assert_eq!(ids(&history, &EventFilter { after_publication: publication(6), ..all() }), [0; 0]);
+    }
+
+    #[test]
+    fn limits() {
+        assert_eq!(ids(&history(2, 1_000, None), &EventFilter::default()), [5, 6]);
+        let bytes = history(100, 1_000, None).bytes / 2;
+        assert_eq!(ids(&history(100, bytes, None), &EventFilter::default()), [4, 5, 6]);
+        assert_eq!(ids(&history(100, 1_000, Some(Duration::from_secs(1))), &EventFilter::default()), [5, 6]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Events on their way.
+
+use super::super::index::ShardIndex;
+use crate::session::{Audience, RealmIndex};
+use crate::wamp::{Dict, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// An event on its way to subscribers.
+#[derive(Debug)]
+pub struct Publication {
+    /// Its id.
+    pub id: PublicationId,
+    /// Where it comes from.
+    pub stamp: Stamp,
+    /// The publisher, if it must not get the event itself.
+    pub excluded: Option<SessionId>,
+    /// The topic, as published.
+    pub topic: Uri,
+    /// The event.
+    pub payload: Payload,
+    /// What hardly any publication has.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// The place of a publication among those of its shard. Those of one publisher are in the order in which it sent them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The publisher's shard.
+    pub shard: ShardIndex,
+    /// Counts the publications of that shard.
+    pub serial: u64,
+}
+
+/// What hardly any publication has.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// Goes into `EVENT.Details`.
+    pub details: Dict,
+    /// Who may receive the event, if not everybody.
+    pub audience: Option<Box<Audience>>,
+    /// It is to be kept as the last value of its topic.
+    pub retain: bool,
+}
+
+/// A publication that is to be kept.
+#[derive(Debug)]
+pub struct Store {
+    /// The realm.
+    pub realm: RealmIndex,
+    /// The publication.
+    pub publication: Arc<Publication>,
+    /// As the last value of its topic.
+    pub retain: bool,
+    /// In the histories of these subscriptions.
+    pub histories: SmallVec<[SubscriptionId; 2]>,
+    /// The publisher waits for PUBLISHED.
+    pub report: Option<(SessionId, RequestId)>,
+}
+
+impl Publication {
+    /// Who may receive the event, if not everybody.
+    #[must_use]
+    pub fn audience(&self) -> Option<&Audience> {
+        self.extras.as_ref()?.audience.as_deref()
+    }
+
+    /// `EVENT.Details` for a subscription, a pattern or not.
+    #[must_use]
+    pub fn details(&self, pattern: bool) -> Dict {
+        let mut details = self.extras.as_ref().map_or_else(Dict::new, |extras| extras.details.clone());
+        if pattern {
+            details.push("topic", &*self.topic);
+        }
+        details
+    }
+}

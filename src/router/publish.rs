@@ -1,0 +1,156 @@
+//! Publications, from PUBLISH to the shards of the subscribers (specification, "Publish and Subscribe").
+
+use super::effect::ConnId;
+use super::home::shard_of;
+use super::peer::publication::Extras;
+use super::peer::{Publication, ShardMsg, Stamp};
+use super::shard::Shard;
+use crate::session::options::{PublishOptions, Refused, append};
+use crate::session::{Disclosure, Identity, RealmIndex};
+use crate::wamp::message::{Publish, Published};
+use crate::wamp::{
+    Dict, MatchPolicy, Message, MessageType, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri, error,
+};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+
+impl Shard {
+    pub(super) fn publish(&mut self, conn: ConnId, publish: Publish) {
+        let Publish { request, options, topic, payload } = publish;
+        if !self.accept_request(conn, request, "PUBLISH") {
+            return;
+        }
+        let options = match PublishOptions::read(&options) {
+            Ok(options) => options,
+            Err(wrong) => return self.violation(conn, &format!("PUBLISH.Options: {wrong}")),
+        };
+        self.counters.publications += 1;
+        let Some(session) = self.session_at(conn) else { return };
+        let (publisher, realm, class) = (session.id, session.realm, session.class);
+        if options.passthru.announced_only && !session.features.publisher.passthru {
+            return self.violation(conn, &unannounced("PUBLISH", "publisher"));
+        }
+        let acknowledge = options.acknowledge;
+        let checked = self
+            .check_uri(realm, &topic, MatchPolicy::Exact)
+            .and_then(|()| self.check_not_reserved(realm, &topic))
+            .and_then(|()| self.check_disclosure(realm, options.disclose_me));
+        if let Err(refused) = checked {
+            if acknowledge {
+                self.refuse(conn, MessageType::Publish, request, refused);
+            }
+            return;
+        }
+        let publication = self.publication(conn, publisher, realm, options, topic, payload);
+        let id = publication.id;
+        let homes = self.route(realm, publication, acknowledge.then_some((publisher, request)));
+        if acknowledge && homes > 0 {
+            self.acknowledge_when_kept(publisher, request, id, homes);
+        } else if acknowledge {
+            let _ = self.send(conn, class, &Message::Published(Published { request, publication: id }));
+        }
+    }
+
+    /// Makes a publication of a session of this shard.
+    fn publication(
+        &mut self,
+        conn: ConnId,
+        publisher: SessionId,
+        realm: RealmIndex,
+        options: PublishOptions,
+        topic: Uri,
+        payload: Payload,
+    ) -> Publication {
+        let excluded = options.exclude_me.then_some(publisher);
+        let details = match self.session_at(conn).map(|session| session.identity.clone()) {
+            Some(identity) => self.event_details(realm, publisher, &identity, &options, &topic),
+            None => Dict::new(),
+        };
+        let extras = (!details.is_empty() || options.audience.is_some() || options.retain)
+            .then(|| Box::new(Extras { details, audience: options.audience, retain: options.retain }));
+        self.new_publication(excluded, topic, payload, extras)
+    }
+
+    /// What the receivers are told beside the event.
+    pub(super) fn event_details(
+        &self,
+        realm: RealmIndex,
+        publisher: SessionId,
+        identity: &Identity,
+        options: &PublishOptions,
+        topic: &str,
+    ) -> Dict {
+        let config = &self.config.realms[usize::from(realm)];
+        let mut details = Dict::new();
+        if options.disclose_me || config.disclosure == Disclosure::Forced {
+            details.push("publisher", publisher.get());
+            details.push("publisher_authid", &*identity.authid);
+            details.push("publisher_authrole", &*identity.authrole);
+        }
+        if let Some(level) = config.trust_level(topic, &identity.authrole) {
+            details.push("trustlevel", u64::from(level));
+        }
+        append(&mut details, &options.passthru.attributes);
+        details
+    }
+
+    /// A publication with an id and a place among those of this shard.
+    pub(super) fn new_publication(
+        &mut self,
+        excluded: Option<SessionId>,
+        topic: Uri,
+        payload: Payload,
+        extras: Option<Box<Extras>>,
+    ) -> Publication {
+        let id = PublicationId::from_raw(self.random_id());
+        self.publication_serial += 1;
+        let stamp = Stamp { shard: self.config.index, serial: self.publication_serial };
+        Publication { id, stamp, excluded, topic, payload, extras }
+    }
+
+    /// Sends a publication to every shard that has subscribers, and to the homes that keep it; gives how many of these
+    /// report that they have.
+    pub(super) fn route(
+        &mut self,
+        realm: RealmIndex,
+        publication: Publication,
+        report: Option<(SessionId, RequestId)>,
+    ) -> u16 {
+        let mut targets: SmallVec<[(u16, SmallVec<[SubscriptionId; 2]>); 8]> = SmallVec::new();
+        self.replica.matching(realm, &publication.topic, |interest| {
+            for shard in interest.shards.iter() {
+                match targets.iter_mut().find(|(known, _)| *known == shard) {
+                    Some((_, subscriptions)) => subscriptions.push(interest.id),
+                    None => targets.push((shard, smallvec![interest.id])),
+                }
+            }
+        });
+        if let Some(eligible) = publication.audience().and_then(|audience| audience.eligible.as_ref()) {
+            let shards = self.config.shards;
+            targets.retain(|(shard, _)| eligible.iter().any(|session| shard_of(*session, shards) == *shard));
+        }
+        let kept = self.is_kept(realm, &publication);
+        if targets.is_empty() && !kept {
+            return 0;
+        }
+        let publication = Arc::new(publication);
+        let homes = if kept { self.keep(realm, &publication, report) } else { 0 };
+        for (shard, subscriptions) in targets {
+            self.send_peer(shard, ShardMsg::Event(publication.clone(), subscriptions));
+        }
+        homes
+    }
+
+    /// Refuses to disclose who asks for it where that is denied.
+    pub(super) fn check_disclosure(&self, realm: RealmIndex, wanted: bool) -> Result<(), Refused> {
+        if wanted && self.config.realms[usize::from(realm)].disclosure == Disclosure::Denied {
+            return Err((error::DISCLOSE_ME_DISALLOWED, "this realm does not disclose publishers and callers".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Why a message with attributes of payload passthru mode breaks the protocol.
+pub(super) fn unannounced(message: &str, role: &str) -> String {
+    format!("{message}: ppt_scheme is set, but the feature payload_passthru_mode was not announced for the role {role}")
+}

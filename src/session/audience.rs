@@ -1,0 +1,109 @@
+//! Who may receive a publication (specification, "Subscriber Black- and Whitelisting").
+
+use super::identity::Identity;
+use crate::wamp::value::WrongType;
+use crate::wamp::{Dict, SessionId};
+
+/// The receivers that a publisher wants and those that it does not want. A list that is there and empty is a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// Only these sessions.
+    pub eligible: Option<Vec<SessionId>>,
+    eligible_authid: Option<Vec<Box<str>>>,
+    eligible_authrole: Option<Vec<Box<str>>>,
+    exclude: Option<Vec<SessionId>>,
+    exclude_authid: Option<Vec<Box<str>>>,
+    exclude_authrole: Option<Vec<Box<str>>>,
+}
+
+impl Audience {
+    /// Reads `PUBLISH.Options`; none if everybody may receive the publication.
+    ///
+    /// # Errors
+    /// A list is no list, or has elements of another type.
+    pub fn read(options: &Dict) -> Result<Option<Box<Audience>>, WrongType> {
+        let sessions = |key| -> Result<Option<Vec<SessionId>>, WrongType> {
+            let ids = options.uints(key)?;
+            Ok(ids.map(|ids| ids.into_iter().map(SessionId::from_raw).collect()))
+        };
+        let audience = Audience {
+            eligible: sessions("eligible")?,
+            eligible_authid: options.strs("eligible_authid")?,
+            eligible_authrole: options.strs("eligible_authrole")?,
+            exclude: sessions("exclude")?,
+            exclude_authid: options.strs("exclude_authid")?,
+            exclude_authrole: options.strs("exclude_authrole")?,
+        };
+        Ok((audience != Audience::default()).then(|| Box::new(audience)))
+    }
+
+    /// True if this session may receive the publication: every list that is there must allow it.
+    #[must_use]
+    pub fn admits(&self, session: SessionId, identity: &Identity) -> bool {
+        fn has(list: &[Box<str>], name: &str) -> bool {
+            list.iter().any(|one| **one == *name)
+        }
+        self.eligible.as_ref().is_none_or(|list| list.contains(&session))
+            && self.eligible_authid.as_ref().is_none_or(|list| has(list, &identity.authid))
+            && self.eligible_authrole.as_ref().is_none_or(|list| has(list, &identity.authrole))
+            && self.exclude.as_ref().is_none_or(|list| !list.contains(&session))
+            && self.exclude_authid.as_ref().is_none_or(|list| !has(list, &identity.authid))
+            && self.exclude_authrole.as_ref().is_none_or(|list| !has(list, &identity.authrole))
+    }
+
+    /// True if sessions are named: such a publication means nothing to sessions that come later, so it is not kept
+    /// in the history of events.
+    #[must_use]
+    pub fn names_sessions(&self) -> bool {
+        self.eligible.is_some() || self.exclude.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wamp::Value;
+
+    fn ids(ids: &[u64]) -> Value {
+        Value::List(ids.iter().map(|id| Value::from(*id)).collect())
+    }
+
+    fn names(names: &[&str]) -> Value {
+        Value::List(names.iter().map(|name| Value::from(*name)).collect())
+    }
+
+    fn admits(options: &Dict) -> bool {
+        let audience = Audience::read(options).expect("lists of the right types");
+        let me = Identity { authrole: "staff".into(), ..Identity::anonymous("me") };
+        audience.is_none_or(|audience| audience.admits(SessionId::from_raw(7), &me))
+    }
+
+    #[test]
+    fn every_list_must_allow() {
+        let none = Dict::new;
+        assert!(admits(&none()));
+        assert!(admits(&none().with("eligible", ids(&[1, 7]))));
+        assert!(!admits(&none().with("eligible", ids(&[1]))));
+        assert!(!admits(&none().with("eligible", ids(&[]))));
+        assert!(!admits(&none().with("exclude", ids(&[7]))));
+        assert!(admits(&none().with("exclude", ids(&[]))));
+        assert!(admits(&none().with("eligible_authid", names(&["me"])).with("eligible_authrole", names(&["staff"]))));
+        assert!(!admits(&none().with("eligible_authid", names(&["me"])).with("eligible_authrole", names(&["boss"]))));
+        assert!(!admits(&none().with("eligible", ids(&[7])).with("exclude", ids(&[7]))));
+        assert!(!admits(&none().with("exclude_authid", names(&["me"]))));
+        assert!(!admits(&none().with("exclude_authrole", names(&["staff"]))));
+    }
+
+    #[test]
+    fn lists_have_types() {
+        for (key, value) in [
+            ("eligible", names(&["1"])),
+            ("exclude", Value::from(1)),
+            ("exclude_authid", ids(&[1])),
+            ("eligible_authrole", "a".into()),
+        ] {
+            assert!(Audience::read(&Dict::new().with(key, value)).is_err(), "{key}");
+        }
+        assert_eq!(Audience::read(&Dict::new().with("eligible", Value::Null)), Ok(None));
+    }
+}

@@ -1,0 +1,76 @@
+//! Who a session is.
+
+use crate::wamp::{Dict, SessionId, Value};
+
+/// What WELCOME and the meta API say of a session (specification, "Session Meta API").
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// The user.
+    pub authid: Box<str>,
+    /// What the user may do.
+    pub authrole: Box<str>,
+    /// How the user was authenticated.
+    pub authmethod: Box<str>,
+    /// Who vouches for the user.
+    pub authprovider: Box<str>,
+    /// What `wamp.session.modify_details` has added.
+    pub more: Dict,
+}
+
+/// The details that `wamp.session.modify_details` leaves alone.
+pub const FIXED_DETAILS: [&str; 5] = ["session", "authid", "authrole", "authmethod", "authprovider"];
+
+impl Identity {
+    /// A session that did not have to say who it is.
+    #[must_use]
+    pub fn anonymous(authid: &str) -> Identity {
+        Identity {
+            authid: authid.into(),
+            authrole: "anonymous".into(),
+            authmethod: "anonymous".into(),
+            authprovider: "static".into(),
+            more: Dict::new(),
+        }
+    }
+
+    /// The details of a session, as `wamp.session.get` and `wamp.session.on_join` give them.
+    #[must_use]
+    pub fn details(&self, session: SessionId) -> Dict {
+        let mut details = Dict::new()
+            .with("session", session.get())
+            .with("authid", &*self.authid)
+            .with("authrole", &*self.authrole)
+            .with("authmethod", &*self.authmethod)
+            .with("authprovider", &*self.authprovider);
+        for (key, value) in self.more.iter() {
+            details.push(key, value.clone());
+        }
+        details
+    }
+
+    /// Adds, changes and (by null) removes details.
+    pub fn modify(&mut self, changes: &Dict) {
+        for (key, value) in changes.iter() {
+            self.more.remove(key);
+            if !matches!(value, Value::Null | Value::Undefined) {
+                self.more.push(key, value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_can_be_added_changed_and_removed() {
+        let mut identity = Identity::anonymous("somebody");
+        identity.modify(&Dict::new().with("floor", 1).with("room", "a"));
+        identity.modify(&Dict::new().with("floor", 2).with("room", Value::Null).with("seat", Value::Null));
+        let details = identity.details(SessionId::from_raw(7));
+        assert_eq!(details.get("session"), Some(&Value::Int(7)));
+        assert_eq!(details.get("floor"), Some(&Value::Int(2)));
+        assert_eq!(details.len(), 6);
+    }
+}

@@ -1,0 +1,67 @@
+//! What there is in the simulated world to subscribe to, to register and to say: little, so that much happens to each.
+
+use crate::router::{ShardIndex, subject};
+use crate::wamp::{Dict, MatchPolicy, Payload, Serializer, Value, codec};
+
+/// What can be subscribed to.
+pub(super) const SUBJECTS: [(MatchPolicy, &str); 8] = [
+    (MatchPolicy::Exact, "a.one"),
+    (MatchPolicy::Exact, "a.two"),
+    (MatchPolicy::Exact, "b.one"),
+    (MatchPolicy::Prefix, "a."),
+    (MatchPolicy::Prefix, "b"),
+    (MatchPolicy::Wildcard, ".one"),
+    (MatchPolicy::Prefix, "wamp."),
+    (MatchPolicy::Prefix, "wamp."),
+];
+
+/// What is published to.
+pub(super) const TOPICS: [&str; 3] = ["a.one", "a.two", "b.one"];
+
+/// The subject whose events are kept.
+pub(super) const HISTORY: (MatchPolicy, &str) = (MatchPolicy::Prefix, "a.");
+
+/// A procedure that can be registered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedProcedure {
+    pub(super) name: &'static str,
+    pub(super) policy: MatchPolicy,
+    pub(super) invoke: &'static str,
+    pub(super) concurrency: u64,
+}
+
+const fn procedure(name: &'static str, policy: MatchPolicy, invoke: &'static str, concurrency: u64) -> SharedProcedure {
+    SharedProcedure { name, policy, invoke, concurrency }
+}
+
+/// The procedure whose callees work on one call at a time.
+pub(super) const LIMITED: &str = "s.limited";
+
+/// What can be registered.
+pub(super) const PROCEDURES: [SharedProcedure; 7] = [
+    procedure("p.x", MatchPolicy::Exact, "single", 0),
+    procedure("p.y", MatchPolicy::Exact, "single", 0),
+    procedure("p.z", MatchPolicy::Exact, "single", 0),
+    procedure("p.", MatchPolicy::Prefix, "single", 0),
+    procedure(".w", MatchPolicy::Wildcard, "roundrobin", 0),
+    procedure("r.shared", MatchPolicy::Exact, "roundrobin", 0),
+    procedure(LIMITED, MatchPolicy::Exact, "random", 1),
+];
+
+/// What is called.
+pub(super) const CALLED: [&str; 7] = ["p.x", "p.y", "p.z", "p.w", "q.w", "r.shared", LIMITED];
+
+/// The id of the subscription whose events are kept: the first one of its home.
+pub(super) fn history_id(shards: ShardIndex) -> u64 {
+    u64::from(subject::home(0, HISTORY.1, shards)) + 1
+}
+
+/// Payload of these arguments.
+pub(super) fn payload(serializer: Serializer, args: Vec<Value>) -> Payload {
+    codec::payload(serializer, args, Dict::new()).map_or(Payload::NONE, Payload::new)
+}
+
+/// Payload that says who sent it and what number it is among all that this client sends: `[key, sequence]`.
+pub(super) fn stamp(serializer: Serializer, key: u32, sequence: u64) -> Payload {
+    payload(serializer, vec![Value::from(u64::from(key)), Value::from(sequence)])
+}
