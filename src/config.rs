@@ -108,6 +108,16 @@ pub struct RuntimeConfig {
     pub overflow_high_bytes: usize,
     /// With no more octets than this waiting, it reads again.
     pub overflow_low_bytes: usize,
+    /// Where the long-poll transport is served: `open` below this path, such as `/lp/open`. None switches it off.
+    pub longpoll_path: Option<String>,
+    /// How long a long-poll `receive` may wait for messages. Clients give up after times of their own, some after 12
+    /// seconds; this has to be less.
+    pub longpoll_receive_timeout: Duration,
+    /// For how long nobody may `receive` from a long-poll transport before it is ended, and a socket between two
+    /// requests may be idle.
+    pub longpoll_idle_timeout: Duration,
+    /// How long the body of a long-poll request may take to come, and a response to be read any further.
+    pub longpoll_body_timeout: Duration,
     /// WebSocket requests for this path get their messages back: for conformance tests of the WebSocket layer.
     pub echo_path: Option<String>,
 }
@@ -132,6 +142,10 @@ impl Default for RuntimeConfig {
             ring_batches: 64,
             overflow_high_bytes: 64 * MIB,
             overflow_low_bytes: 16 * MIB,
+            longpoll_path: Some("/lp".into()),
+            longpoll_receive_timeout: 10 * SECOND,
+            longpoll_idle_timeout: 30 * SECOND,
+            longpoll_body_timeout: 30 * SECOND,
             echo_path: None,
         }
     }
@@ -167,6 +181,13 @@ impl RuntimeConfig {
         if self.overflow_low_bytes > self.overflow_high_bytes {
             return Err(ConfigError::OverflowMarks);
         }
+        if self.longpoll_path.as_deref().is_some_and(|path| !is_base_path(path)) {
+            return Err(ConfigError::LongPollPath);
+        }
+        let times = [self.longpoll_receive_timeout, self.longpoll_idle_timeout, self.longpoll_body_timeout];
+        if times.iter().any(Duration::is_zero) {
+            return Err(ConfigError::LongPollTime);
+        }
         if self.limits.depth_max == 0 || self.limits.depth_max > DEPTH_MAX {
             return Err(ConfigError::Depth);
         }
@@ -198,6 +219,20 @@ pub enum ConfigError {
     /// Low above high.
     #[error("overflow_low_bytes is above overflow_high_bytes")]
     OverflowMarks,
+    /// Not a path below which something can be served.
+    #[error(
+        "longpoll_path has to begin with a slash, not to end with one, and to be plain: letters, digits, and `/-._~`"
+    )]
+    LongPollPath,
+    /// No time at all.
+    #[error("longpoll_receive_timeout, longpoll_idle_timeout and longpoll_body_timeout must not be zero")]
+    LongPollTime,
+}
+
+/// True for paths that begin with a slash, do not end with one, and that no client writes in another way.
+fn is_base_path(path: &str) -> bool {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"/-._~".contains(&octet);
+    path.starts_with('/') && !path.ends_with('/') && path.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -246,5 +281,14 @@ mod tests {
         );
         assert_eq!(with(|config| config.shards = Some(0)), ConfigError::Shards);
         assert_eq!(with(|config| config.overflow_low_bytes = usize::MAX), ConfigError::OverflowMarks);
+        assert_eq!(with(|config| config.longpoll_receive_timeout = Duration::ZERO), ConfigError::LongPollTime);
+        assert_eq!(with(|config| config.longpoll_idle_timeout = Duration::ZERO), ConfigError::LongPollTime);
+        assert_eq!(with(|config| config.longpoll_body_timeout = Duration::ZERO), ConfigError::LongPollTime);
+        for path in ["", "/", "lp", "/lp/", "/l p", "/lp?x", "/l%70"] {
+            let config = RuntimeConfig { longpoll_path: Some(path.into()), ..RuntimeConfig::default() };
+            assert_eq!(config.check(), Err(ConfigError::LongPollPath), "{path:?}");
+        }
+        let config = RuntimeConfig { longpoll_path: Some("/ws/poll.1".into()), ..RuntimeConfig::default() };
+        assert_eq!(config.check(), Ok(()));
     }
 }

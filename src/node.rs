@@ -155,7 +155,8 @@ impl Node {
                 #[cfg(feature = "sim")]
                 broken: None,
             };
-            let settings = Settings { shard, config: config.clone(), loads: self.loads.clone(), epoch };
+            let settings =
+                Settings { shard, config: config.clone(), loads: self.loads.clone(), doors: self.doors.clone(), epoch };
             self.cores.push(seat.core.map(|core| core.id));
             let thread = seat.start(move |seat| reactor::run(seat, settings)).map_err(StartError::Shard)?;
             self.threads.push(thread);

@@ -1,11 +1,15 @@
 //! Damaged streams: whatever arrives, the readers and the handshake answer with events or errors, never with a panic.
 
 use corebar::wamp::Serializer;
+use corebar::wire::batch::Messages;
 use corebar::wire::frame::{FrameBuilder, Framing};
 use corebar::wire::handshake::{self, HandshakeOptions, Step};
+use corebar::wire::http::below;
+use corebar::wire::longpoll::Endpoint;
 use corebar::wire::rawsocket::{self, RawReader};
+use corebar::wire::request::{self, BodyReader};
 use corebar::wire::websocket::{Accepts, WsMode, WsReader};
-use corebar::wire::{Inbound, Reader, WireEvent, deflate};
+use corebar::wire::{Inbound, Reader, WireEvent, deflate, longpoll};
 
 const MAX: usize = 4096;
 const ROUNDS: usize = 3000;
@@ -135,6 +139,7 @@ fn damaged_handshakes_do_not_panic() {
                 assert!(consumed <= octets.len());
                 upgrades += 1;
             }
+            Step::LongPoll => panic!("there is no path for it"),
             Step::Page { .. } => {}
             Step::Refuse { response } => {
                 assert!(response.starts_with(b"HTTP/1.1 4") || response.starts_with(b"HTTP/1.1 505"))
@@ -153,4 +158,35 @@ fn damaged_handshakes_do_not_panic() {
         }
     }
     assert!(upgrades > ROUNDS / 10, "too few valid requests: {upgrades}");
+}
+
+#[test]
+fn damaged_requests_do_not_panic() {
+    let mut random = fastrand::Rng::with_seed(0x1095);
+    let request = "POST /lp/AAAAAAAAAAAAAAAAAAAAAAAA/send?x=1 HTTP/1.1\r\nHost: a\r\nOrigin: null\r\n";
+    let good = [
+        format!("{request}Content-Length: 11\r\n\r\n[48,1,{{}},7]"),
+        format!("{request}Transfer-Encoding: chunked\r\n\r\n5;x\r\n[48,1\r\n6\r\n,{{}},7]\r\n0\r\nA: b\r\n\r\n"),
+    ];
+    let mut bodies = 0;
+    for round in 0..ROUNDS {
+        let mut octets = good[round % 2].clone().into_bytes();
+        damage(&mut octets, &mut random);
+        let Ok(Some(head)) = request::head(&octets, 600) else { continue };
+        let endpoint = below("/lp", head.path).and_then(Endpoint::from_path);
+        let Ok(mut reader) = BodyReader::new(head.body, 100) else { continue };
+        let (mut waiting, mut at) = (Vec::new(), head.octets);
+        while at < octets.len() && !reader.is_complete() {
+            let piece = random.usize(1..20).min(octets.len() - at);
+            waiting.extend_from_slice(&octets[at..at + piece]);
+            at += piece;
+            let Ok(used) = reader.feed(&waiting) else { break };
+            waiting.drain(..used);
+            assert!(reader.data().len() <= 100);
+        }
+        let _ = Messages::new(reader.data(), random.bool(), random.bool()).count();
+        let _ = longpoll::choose(reader.data());
+        bodies += usize::from(endpoint.is_some() && reader.is_complete());
+    }
+    assert!(bodies > ROUNDS / 10, "too few valid requests: {bodies}");
 }

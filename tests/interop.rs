@@ -16,13 +16,16 @@ enum Library {
     Autobahn,
     AutobahnRawSocket,
     AutobahnJs,
+    AutobahnJsLongPoll,
     Wampy,
 }
 
 impl Library {
+    /// The serializers that it speaks.
     fn serializers(self) -> &'static [&'static str] {
         match self {
             Library::Autobahn | Library::AutobahnRawSocket => &["json", "msgpack", "cbor", "ubjson"],
+            Library::AutobahnJsLongPoll => &["json"],
             Library::AutobahnJs | Library::Wampy => &["json", "msgpack", "cbor"],
         }
     }
@@ -50,6 +53,7 @@ impl Clients {
         let (library, serializer) = member;
         let url = match library {
             Library::AutobahnRawSocket => format!("rs://{}", router.address()),
+            Library::AutobahnJsLongPoll => format!("http://{}/lp", router.address()),
             _ => router.url(),
         };
         let mut command = match library {
@@ -59,7 +63,7 @@ impl Clients {
                 command.arg(source().join("peer.py"));
                 command
             }
-            Library::AutobahnJs | Library::Wampy => {
+            Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy => {
                 let script = if library == Library::Wampy { "wampy.js" } else { "autobahn.js" };
                 let mut command = Command::new("node");
                 command.arg(source().join("js").join(script)).env("NODE_PATH", self.node.join("node_modules"));
@@ -119,6 +123,11 @@ fn autobahn_js() {
 }
 
 #[test]
+fn autobahn_js_on_long_poll() {
+    alone(Library::AutobahnJsLongPoll);
+}
+
+#[test]
 fn wampy() {
     alone(Library::Wampy);
 }
@@ -127,10 +136,15 @@ fn wampy() {
 fn mixed(shards: u16) {
     let Some(clients) = Clients::installed() else { return };
     let router = Router::shared(shards);
-    let libraries = [Library::Autobahn, Library::AutobahnRawSocket, Library::AutobahnJs, Library::Wampy];
-    let members: Vec<(Library, &str)> = (libraries.into_iter())
-        .flat_map(|library| library.serializers().iter().map(move |serializer| (library, *serializer)))
-        .collect();
+    let libraries = [
+        Library::Autobahn,
+        Library::AutobahnRawSocket,
+        Library::AutobahnJs,
+        Library::AutobahnJsLongPoll,
+        Library::Wampy,
+    ];
+    let each = |library: Library| library.serializers().iter().map(move |serializer| (library, *serializer));
+    let members: Vec<(Library, &str)> = libraries.into_iter().flat_map(each).collect();
     run(&clients, &router, "com.test.mixed", &members);
 }
 

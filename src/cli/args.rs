@@ -35,7 +35,7 @@ impl FromStr for ShardCount {
 #[derive(Debug, Parser)]
 #[command(name = "corebar", version)]
 pub struct Args {
-    /// Where to listen, for WebSocket and RawSocket alike: HOST:PORT, [IPV6]:PORT, :PORT (all addresses) or
+    /// Where to listen, for WebSocket, RawSocket and long-polling alike: HOST:PORT, [IPV6]:PORT, :PORT (all addresses) or
     /// unix:PATH. May be given more than once. [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<ListenAddress>,

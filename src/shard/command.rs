@@ -1,5 +1,6 @@
 //! What a shard is told by the rest of the process, other shards aside.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
@@ -12,11 +13,25 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
+impl Socket {
+    /// Writes what there is room for, and closes the socket.
+    pub fn write_last(self, octets: &[u8]) {
+        // Who gets nothing learns as much from the closed connection.
+        let _ = match self {
+            Socket::Tcp(mut socket) => socket.write(octets),
+            Socket::Unix(mut socket) => socket.write(octets),
+        };
+    }
+}
+
 /// An order to a shard.
 #[derive(Debug)]
 pub enum Command {
     /// Serve this connection. It is already counted in the shard's load.
     Serve(Socket),
+    /// Go on with this connection of another shard, which has read these octets from it. It is already counted in the
+    /// shard's load.
+    Adopt(Socket, Vec<u8>),
     /// Take leave of every session and serve nobody new.
     Shutdown,
     /// End the thread now, whatever is still open.

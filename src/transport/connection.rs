@@ -1,5 +1,6 @@
 //! What a shard keeps of one connection.
 
+use super::longpoll::Side;
 use super::outqueue::OutQueue;
 use super::protocol::Protocol;
 use super::stream::Stream;
@@ -10,6 +11,8 @@ use std::task::Waker;
 pub(super) enum Phase {
     /// The transport's handshake is not finished; the core does not know the connection.
     Handshake,
+    /// Requests of the long-poll transport come; the core does not know the connection.
+    Requests,
     /// Messages go to and from the core.
     Open,
     /// The last frame is queued. What still comes is thrown away.
@@ -21,7 +24,7 @@ pub(super) enum Phase {
 /// One connection. Its key in the slab is its `ConnId`.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// The socket, until the connection is gone.
+    /// The socket, until the connection is gone. A transport that is polled for has none.
     pub(super) stream: Option<Stream>,
     /// What octets from the peer mean; taken out while they are read.
     pub(super) protocol: Option<Protocol>,
@@ -29,6 +32,8 @@ pub(super) struct Connection {
     pub(super) out: OutQueue,
     /// Wakes the connection's task; also given to the socket by writes, so that the task learns of room.
     pub(super) task: Option<Waker>,
+    /// Its part in long-polling, if it has one.
+    pub(super) longpoll: Option<Box<Side>>,
     /// How far it has come.
     pub(super) phase: Phase,
     /// Tells this connection from earlier and later ones with the same key.
@@ -43,6 +48,8 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// On the list of connections that are not read for now.
     pub(super) held: bool,
+    /// Not read until an earlier request has been answered.
+    pub(super) paused: bool,
     /// The peer sends no more.
     pub(super) ended: bool,
     /// Something was written since the closing deadline was last looked at.
@@ -51,11 +58,21 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: Stream, protocol: Protocol, serial: u32) -> Connection {
+        Connection { stream: Some(stream), protocol: Some(protocol), ..Connection::empty(serial) }
+    }
+
+    /// What the core knows as a connection though it has no socket.
+    pub(super) fn without_socket(side: Side, serial: u32) -> Connection {
+        Connection { longpoll: Some(Box::new(side)), ..Connection::empty(serial) }
+    }
+
+    fn empty(serial: u32) -> Connection {
         Connection {
-            stream: Some(stream),
-            protocol: Some(protocol),
+            stream: None,
+            protocol: None,
             out: OutQueue::default(),
             task: None,
+            longpoll: None,
             phase: Phase::Handshake,
             serial,
             known: false,
@@ -63,6 +80,7 @@ impl Connection {
             dirty: false,
             blocked: false,
             held: false,
+            paused: false,
             ended: false,
             progress: false,
         }
@@ -70,6 +88,10 @@ impl Connection {
 
     /// Who is at the other end, for the log.
     pub(super) fn peer(&self) -> String {
-        self.stream.as_ref().map_or_else(|| "a lost peer".into(), Stream::peer)
+        match (&self.stream, self.longpoll.as_deref()) {
+            (Some(stream), _) => stream.peer(),
+            (None, Some(Side::Transport(transport))) => transport.peer(),
+            (None, _) => "a lost peer".into(),
+        }
     }
 }

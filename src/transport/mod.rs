@@ -3,6 +3,7 @@
 mod connection;
 mod deadlines;
 pub mod listener;
+mod longpoll;
 pub mod outqueue;
 mod page;
 mod protocol;

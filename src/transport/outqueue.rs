@@ -54,6 +54,23 @@ impl OutQueue {
         self.head.is_none()
     }
 
+    /// Takes up to so many frames from the front. Only for queues of which nothing is written octet by octet.
+    pub fn take_whole(&mut self, frames_max: usize) -> Vec<Frame> {
+        debug_assert_eq!(self.written, 0, "no frame is written in part");
+        let mut frames = Vec::new();
+        while frames.len() < frames_max
+            && let Some(frame) = self.head.take()
+        {
+            self.bytes -= frame.len();
+            self.head = self.rest.pop_front();
+            frames.push(frame);
+        }
+        if self.rest.is_empty() {
+            self.rest = VecDeque::new();
+        }
+        frames
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = OutQueue::default();
@@ -223,6 +240,17 @@ mod tests {
         (0..50).for_each(|_| queue.push(frame(b"x", b"")));
         drain(&mut queue, 3);
         assert_eq!(queue.rest.capacity(), 0);
+    }
+
+    #[test]
+    fn frames_are_taken_whole_and_in_order() {
+        let mut queue = OutQueue::default();
+        (1..=5).for_each(|size| queue.push(frame(&vec![b'x'; size], b"")));
+        let sizes = |frames: Vec<Frame>| frames.iter().map(Frame::len).collect::<Vec<_>>();
+        assert_eq!(sizes(queue.take_whole(1)), [1]);
+        assert_eq!((sizes(queue.take_whole(2)), queue.bytes()), (vec![2, 3], 9));
+        assert_eq!(sizes(queue.take_whole(usize::MAX)), [4, 5]);
+        assert!(queue.is_empty() && queue.bytes() == 0 && queue.take_whole(1).is_empty());
     }
 
     proptest! {

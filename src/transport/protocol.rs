@@ -1,11 +1,14 @@
 //! What the octets of a connection mean: first a handshake, told apart by its first octet, then frames.
 
+use super::longpoll::ReplyTo;
+use super::longpoll::exchange::{Exchange, Options};
 use super::page;
 use crate::config::RuntimeConfig;
-use crate::router::{Ending, Link};
+use crate::router::{Ending, Link, ShardConfig};
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
 use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
+use crate::wire::longpoll::Endpoint;
 use crate::wire::rawsocket::{self, RawReader};
 use crate::wire::websocket::{Accepts, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
@@ -24,12 +27,23 @@ pub(super) enum Signal<'a> {
     Close,
     /// The peer broke a rule: write this frame, if any, and close.
     Fault { reason: &'a str, close: Option<Frame> },
+    /// The handshake is none: requests of the long-poll transport follow.
+    Requests,
+    /// What comes after requests is a handshake again.
+    Handshake,
+    /// A request that is answered with this.
+    Answer { response: Frame, close: bool },
+    /// A complete request.
+    Request { endpoint: Endpoint, body: &'a [u8], reply: ReplyTo },
+    /// A request for another shard, with all that has been read from its beginning.
+    Move { shard: u16, octets: Vec<u8> },
 }
 
 /// What the connections of a shard share for reading.
 #[derive(Debug)]
 pub(super) struct Shared {
     options: HandshakeOptions,
+    requests: Options,
     message_bytes_max: usize,
     inbound: Inbound,
     echoes: FrameBuilder,
@@ -37,10 +51,21 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: &RuntimeConfig) -> Shared {
-        let options = HandshakeOptions { echo_path: config.echo_path.clone(), ..HandshakeOptions::default() };
+    pub(super) fn new(config: &RuntimeConfig, shard: &ShardConfig) -> Shared {
+        let longpoll_path = config.longpoll_path.clone();
+        let base = longpoll_path.clone().unwrap_or_default();
+        let echo_path = config.echo_path.clone();
+        let options = HandshakeOptions { longpoll_path, echo_path, ..HandshakeOptions::default() };
+        let requests = Options {
+            base,
+            header_bytes_max: options.header_bytes_max,
+            message_bytes_max: config.message_bytes_max,
+            shard: shard.index,
+            shards: shard.shards,
+        };
         Shared {
             options,
+            requests,
             message_bytes_max: config.message_bytes_max,
             inbound: Inbound::default(),
             echoes: FrameBuilder::eager(),
@@ -54,6 +79,8 @@ impl Shared {
 pub(super) enum Protocol {
     /// A handshake is coming; this much of it has come.
     Handshake(Vec<u8>),
+    /// Requests of the long-poll transport.
+    Requests(Box<Exchange>),
     /// Frames of messages.
     Frames(Reader),
     /// Frames that are sent back as they came, compressed if that was agreed.
@@ -71,22 +98,43 @@ impl Protocol {
 
     /// Reads on. `signal` is given what comes of it, and says whether to go on.
     pub(super) fn feed(&mut self, input: &mut [u8], shared: &mut Shared, mut signal: impl FnMut(Signal<'_>) -> bool) {
-        let Protocol::Handshake(begun) = self else { return self.frames(input, shared, &mut signal) };
-        begun.extend_from_slice(input);
-        let mut begun = std::mem::take(begun);
+        match self {
+            Protocol::Handshake(begun) => {
+                begun.extend_from_slice(input);
+                let begun = std::mem::take(begun);
+                self.handshake(begun, shared, &mut signal);
+            }
+            Protocol::Requests(_) => self.requests(input, shared, &mut signal),
+            Protocol::Frames(_) | Protocol::Echo(..) => self.frames(input, shared, &mut signal),
+        }
+    }
+
+    /// Reads requests until there is one for something else.
+    fn requests(&mut self, input: &[u8], shared: &mut Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) {
+        let Protocol::Requests(exchange) = self else { return };
+        if let Some(begun) = exchange.feed(input, &shared.requests, signal) {
+            *self = Protocol::new();
+            if signal(Signal::Handshake) {
+                self.handshake(begun, shared, signal);
+            }
+        }
+    }
+
+    /// Reads the handshake that has come so far.
+    fn handshake(&mut self, mut begun: Vec<u8>, shared: &mut Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         let used = match begun.first() {
-            Some(&rawsocket::MAGIC) => self.rawsocket(&begun, shared, &mut signal),
-            Some(_) => self.http(&begun, shared, &mut signal),
+            Some(&rawsocket::MAGIC) => self.rawsocket(&begun, shared, signal),
+            Some(_) => self.http(&begun, shared, signal),
             None => None,
         };
         match used {
             // What has come behind the handshake is frames already.
-            Some(used) => self.frames(&mut begun[used..], shared, &mut signal),
-            None => {
-                if let Protocol::Handshake(waiting) = self {
-                    *waiting = begun;
-                }
-            }
+            Some(used) => self.frames(&mut begun[used..], shared, signal),
+            None => match self {
+                Protocol::Handshake(waiting) => *waiting = begun,
+                Protocol::Requests(_) => self.requests(&begun, shared, signal),
+                Protocol::Frames(_) | Protocol::Echo(..) => {}
+            },
         }
     }
 
@@ -119,6 +167,11 @@ impl Protocol {
         match handshake::parse(begun, &shared.options) {
             Step::NeedMore => None,
             Step::Upgrade { consumed, accepted } => self.upgrade(accepted, shared, signal).then_some(consumed),
+            Step::LongPoll => {
+                *self = Protocol::Requests(Box::default());
+                signal(Signal::Requests);
+                None
+            }
             Step::Page { head_only } => {
                 let _ = signal(Signal::Reply(plain(page::welcome(head_only)))) && signal(Signal::Close);
                 None
@@ -159,7 +212,7 @@ impl Protocol {
     fn frames(&mut self, mut input: &mut [u8], shared: &mut Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         let Shared { inbound, echoes, out, .. } = shared;
         let (reader, echo) = match self {
-            Protocol::Handshake(_) => return,
+            Protocol::Handshake(_) | Protocol::Requests(_) => return,
             Protocol::Frames(reader) => (reader, None),
             Protocol::Echo(reader, framing) => (reader, Some(*framing)),
         };

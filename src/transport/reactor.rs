@@ -6,13 +6,14 @@
 
 use super::connection::{Connection, Phase};
 use super::deadlines::Deadlines;
+use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
 use super::protocol::{self, Protocol, Signal};
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Shard, ShardConfig, ShardMsg};
-use crate::shard::{Command, Loads, Port, Seat, Socket};
+use crate::shard::{Command, Door, Loads, Port, Seat, Socket};
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
@@ -22,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Octets of one read. The buffer is shared by all connections of the shard.
-const READ_BYTES: usize = 64 * 1024;
+pub(super) const READ_BYTES: usize = 64 * 1024;
 
 /// Batches from other shards that are taken before the sockets get their turn.
 const BATCHES_PER_TURN: usize = 64;
@@ -42,20 +43,22 @@ pub struct Settings {
     pub config: Arc<RuntimeConfig>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
+    /// The doors of all shards: a long-poll request may be for another one.
+    pub doors: Arc<[Door]>,
     /// The start of time for the core; the same for all shards.
     pub epoch: Instant,
 }
 
 /// What happened to the connections of one shard since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+pub(super) struct Tally {
     accepted: u64,
     /// Ended because they did not read what was sent to them.
     overruns: u64,
-    /// Ended because they did not finish the handshake in time.
-    timeouts: u64,
+    /// Ended because they did not finish the handshake or a request in time.
+    pub(super) timeouts: u64,
     /// Ended because they broke the rules of the transport.
-    faults: u64,
+    pub(super) faults: u64,
 }
 
 /// What the root has to do next.
@@ -72,11 +75,11 @@ pub(super) enum Progress {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Reactor {
-    core: Shard,
+    pub(super) core: Shard,
     port: Port<ShardMsg>,
-    seat: Seat,
-    settings: Settings,
-    connections: Slab<Connection>,
+    pub(super) seat: Seat,
+    pub(super) settings: Settings,
+    pub(super) connections: Slab<Connection>,
     next_serial: u32,
     /// Connections whose out-queues got something in this turn.
     dirty: Vec<usize>,
@@ -89,15 +92,16 @@ pub(super) struct Reactor {
     /// Taken out while it is used.
     shared: Option<Box<protocol::Shared>>,
     scratch: Vec<u8>,
-    handshakes: Deadlines<(usize, u32)>,
+    pub(super) handshakes: Deadlines<(usize, u32)>,
     closings: Deadlines<(usize, u32)>,
+    pub(super) longpoll: LongPoll,
     turn_task: Option<Waker>,
     turn_armed: bool,
     timer_task: Option<Waker>,
     timer_due: Option<Duration>,
-    shutting_down: bool,
-    clock: Duration,
-    tally: Tally,
+    pub(super) shutting_down: bool,
+    pub(super) clock: Duration,
+    pub(super) tally: Tally,
 }
 
 /// Runs a shard on this thread until it is told to stop.
@@ -130,10 +134,11 @@ impl Reactor {
             held: Vec::new(),
             holding: false,
             read_buffer: vec![0; READ_BYTES],
-            shared: Some(Box::new(protocol::Shared::new(config))),
+            shared: Some(Box::new(protocol::Shared::new(config, &settings.shard))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
             handshakes: Deadlines::new(config.handshake_timeout),
             closings: Deadlines::new(config.close_timeout),
+            longpoll: LongPoll::default(),
             turn_task: None,
             turn_armed: false,
             timer_task: None,
@@ -157,6 +162,7 @@ impl Reactor {
         for _ in 0..ORDERS_PER_TURN {
             match self.seat.commands.try_recv() {
                 Ok(Command::Serve(socket)) => self.serve(socket, &spawn),
+                Ok(Command::Adopt(socket, octets)) => self.adopt(socket, octets, &spawn),
                 Ok(Command::Shutdown) => self.shut_down(),
                 Ok(Command::Stop) => return Progress::Stop,
                 Err(_) => break,
@@ -191,6 +197,7 @@ impl Reactor {
         }
         self.port.hand_over();
         self.flush();
+        self.reap();
         self.regulate();
         if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
             && let Some(timer) = &self.timer_task
@@ -221,6 +228,7 @@ impl Reactor {
                 self.lose(entry.0, "closed");
             }
         }
+        self.expire_longpoll(now);
         if self.core.next_deadline().is_some_and(|due| due <= now) {
             self.core.expire(now);
         }
@@ -232,9 +240,14 @@ impl Reactor {
     /// Does what the socket of a connection asks for: one read, and a write that found no room before.
     pub(super) fn attend(&mut self, key: usize, cx: &mut Context<'_>) -> Poll<()> {
         self.tick();
-        let connection = &mut self.connections[key];
+        let mut connection = &mut self.connections[key];
         if connection.task.is_none() {
             connection.task = Some(cx.waker().clone());
+            if connection.phase == Phase::Requests {
+                // Another shard has read from it already.
+                self.input(key, 0);
+                connection = &mut self.connections[key];
+            }
         }
         if std::mem::take(&mut connection.blocked) {
             self.mark_dirty(key);
@@ -251,6 +264,9 @@ impl Reactor {
                 self.settings.loads.remove(usize::from(self.seat.index));
                 return Poll::Ready(());
             };
+            if connection.paused {
+                return Poll::Pending;
+            }
             if self.holding {
                 if !std::mem::replace(&mut connection.held, true) {
                     self.held.push(key);
@@ -286,12 +302,17 @@ impl Reactor {
             }
         };
         self.tally.accepted += 1;
-        let serial = self.next_serial;
-        self.next_serial = serial.wrapping_add(1);
+        let serial = self.new_serial();
         let protocol = Protocol::new();
         let key = self.connections.insert(Connection::new(stream, protocol, serial));
         self.handshakes.set(self.now(), (key, serial));
         spawn(key);
+    }
+
+    pub(super) fn new_serial(&mut self) -> u32 {
+        let serial = self.next_serial;
+        self.next_serial = serial.wrapping_add(1);
+        serial
     }
 
     fn shut_down(&mut self) {
@@ -301,10 +322,11 @@ impl Reactor {
         unknown.into_iter().for_each(|key| self.lose(key, "shutdown"));
         self.core.shutdown(self.now());
         self.settle();
+        self.shut_down_longpoll();
     }
 
     /// Gives what was read to the connection's protocol and acts on what it means.
-    fn input(&mut self, key: usize, octets: usize) {
+    pub(super) fn input(&mut self, key: usize, octets: usize) {
         let connection = &mut self.connections[key];
         if matches!(connection.phase, Phase::Closing | Phase::Gone) {
             return;
@@ -319,6 +341,9 @@ impl Reactor {
         let connection = &mut self.connections[key];
         if connection.phase != Phase::Gone {
             connection.protocol = Some(protocol);
+            if connection.phase == Phase::Requests {
+                self.watch(key);
+            }
         }
     }
 
@@ -333,11 +358,16 @@ impl Reactor {
             }
             Signal::Close => self.begin_closing(key),
             Signal::Fault { reason, close } => self.fault(key, reason, close),
+            Signal::Requests => self.begin_requests(key),
+            Signal::Handshake => self.end_requests(key),
+            Signal::Answer { response, close } => self.answer(key, response, close),
+            Signal::Request { endpoint, body, reply } => self.request(key, endpoint, body, reply),
+            Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
-        matches!(self.connections[key].phase, Phase::Handshake | Phase::Open)
+        matches!(self.connections[key].phase, Phase::Handshake | Phase::Requests | Phase::Open)
     }
 
-    fn open(&mut self, key: usize, link: Link) {
+    pub(super) fn open(&mut self, key: usize, link: Link) {
         let now = self.now();
         let connection = &mut self.connections[key];
         connection.phase = Phase::Open;
@@ -368,6 +398,10 @@ impl Reactor {
     fn end_of_input(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         connection.ended = true;
+        if self.owes_response(key) {
+            return;
+        }
+        let connection = &mut self.connections[key];
         if connection.out.is_empty() {
             self.lose(key, "closed by the peer");
             return;
@@ -380,7 +414,7 @@ impl Reactor {
     }
 
     /// Takes everything that the core wants done.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.settle_with(None);
     }
 
@@ -415,9 +449,12 @@ impl Reactor {
 
     /// Closes a connection in order, with this frame if it is given and with the one that tells `ending` otherwise.
     fn close(&mut self, key: usize, ending: Ending, frame: Option<Option<Frame>>) {
-        let Some(connection) = self.connections.get(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.phase != Phase::Open {
             return;
+        }
+        if let Some(transport) = connection.longpoll.as_deref_mut().and_then(Side::transport) {
+            transport.closed_for(ending == Ending::Violation);
         }
         let farewell = || connection.websocket.then(|| protocol::farewell(ending));
         if let Some(frame) = frame.unwrap_or_else(farewell) {
@@ -426,14 +463,17 @@ impl Reactor {
         self.begin_closing(key);
     }
 
-    fn begin_closing(&mut self, key: usize) {
+    pub(super) fn begin_closing(&mut self, key: usize) {
         let now = self.now();
         let connection = &mut self.connections[key];
-        if !matches!(connection.phase, Phase::Handshake | Phase::Open) {
+        if !matches!(connection.phase, Phase::Handshake | Phase::Requests | Phase::Open) {
             return;
         }
         connection.phase = Phase::Closing;
-        self.closings.set(now, (key, connection.serial));
+        // What waits for requests waits for them as long as it did before.
+        if connection.stream.is_some() {
+            self.closings.set(now, (key, connection.serial));
+        }
         self.forget(key);
         // Even with nothing to write: the flush tells the peer that this was all.
         self.mark_dirty(key);
@@ -459,7 +499,7 @@ impl Reactor {
         }
     }
 
-    fn mark_dirty(&mut self, key: usize) {
+    pub(super) fn mark_dirty(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         if !connection.dirty {
             connection.dirty = true;
@@ -469,7 +509,7 @@ impl Reactor {
     }
 
     /// Ends a connection at once. The core is told, and its effects are taken.
-    fn lose(&mut self, key: usize, reason: &str) {
+    pub(super) fn lose(&mut self, key: usize, reason: &str) {
         let connection = &self.connections[key];
         tracing::debug!(peer = connection.peer(), reason, "a connection is gone");
         self.drop_socket(key);
@@ -477,7 +517,10 @@ impl Reactor {
     }
 
     /// Ends a connection at once. The core is told when its present effects have been taken.
-    fn drop_socket(&mut self, key: usize) {
+    pub(super) fn drop_socket(&mut self, key: usize) {
+        if self.connections[key].longpoll.is_some() {
+            self.unlink(key);
+        }
         let connection = &mut self.connections[key];
         connection.phase = Phase::Gone;
         connection.stream = None;
@@ -509,12 +552,14 @@ impl Reactor {
         self.settle();
     }
 
-    fn write(&mut self, key: usize) {
+    pub(super) fn write(&mut self, key: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if !std::mem::take(&mut connection.dirty) {
             return;
         }
-        let (Some(stream), Some(task)) = (&mut connection.stream, &connection.task) else { return };
+        let (Some(stream), Some(task)) = (&mut connection.stream, &connection.task) else {
+            return self.write_transport(key);
+        };
         let mut cx = Context::from_waker(task);
         for _ in 0..WRITES_PER_TURN {
             if connection.out.is_empty() {
@@ -540,6 +585,8 @@ impl Reactor {
             } else {
                 stream.finish();
             }
+        } else if connection.phase == Phase::Requests {
+            self.written(key);
         }
     }
 
@@ -564,7 +611,7 @@ impl Reactor {
     }
 
     /// Has the turn ended by its task.
-    fn arm(&mut self) {
+    pub(super) fn arm(&mut self) {
         if !self.turn_armed {
             self.turn_armed = true;
             if let Some(task) = &self.turn_task {
@@ -574,17 +621,18 @@ impl Reactor {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let limits = [self.handshakes.next(), self.closings.next(), self.core.next_deadline()];
+        let limits =
+            [self.handshakes.next(), self.closings.next(), self.longpoll.next_due(), self.core.next_deadline()];
         limits.into_iter().flatten().min()
     }
 
     /// The connection for which a deadline was set, if it is still there.
-    fn current(&mut self, (key, serial): (usize, u32)) -> Option<&mut Connection> {
+    pub(super) fn current(&mut self, (key, serial): (usize, u32)) -> Option<&mut Connection> {
         self.connections.get_mut(key).filter(|connection| connection.serial == serial)
     }
 
     /// The time when the present task began; asking the clock for each message would cost more than it tells.
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.clock
     }
 
@@ -593,6 +641,6 @@ impl Reactor {
     }
 }
 
-fn conn_id(key: usize) -> ConnId {
-    ConnId(u32::try_from(key).expect("a process has fewer file descriptors than that"))
+pub(super) fn conn_id(key: usize) -> ConnId {
+    ConnId(u32::try_from(key).expect("a process has less memory than so many connections take"))
 }

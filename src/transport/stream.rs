@@ -29,6 +29,18 @@ impl Stream {
         }
     }
 
+    /// Takes the socket out of the reactor of this thread.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses to stop watching it.
+    pub(super) fn release(self) -> io::Result<Socket> {
+        match self {
+            Stream::Tcp(socket) => socket.into_std().map(Socket::Tcp),
+            Stream::Unix(socket) => socket.into_std().map(Socket::Unix),
+        }
+    }
+
     /// Who is at the other end, for the log.
     #[must_use]
     pub(super) fn peer(&self) -> String {

@@ -1,5 +1,6 @@
 //! Outgoing frames: built once, shared by every receiver with the same serializer and framing.
 
+use super::batch::SEPARATOR;
 use super::deflate::{Deflater, SCRATCH_KEPT_MAX};
 use crate::wamp::Serializer;
 use bytes::Bytes;
@@ -8,8 +9,10 @@ use std::rc::Rc;
 /// How serialized messages are put on a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Framing {
-    /// Not at all: for peers in the same process and for the simulator.
+    /// Not at all: for what keeps frames apart itself.
     Bare,
+    /// Each message with the delimiter of a batch, so that any number of frames in a row is a batch.
+    Batched,
     /// WAMP RawSocket: a four-octet length prefix.
     RawSocket,
     /// A WebSocket message in one unmasked frame, text for JSON and binary for the others.
@@ -99,6 +102,7 @@ impl FrameBuilder {
         let mut separator = None;
         match framing {
             Framing::Bare => {}
+            Framing::Batched => separator = self.delimit(serializer, true, size),
             Framing::RawSocket => self.scratch.extend_from_slice(&super::rawsocket::prefix(0, size)),
             Framing::WebSocket { batched, deflate } => {
                 let delimiter = if text { 1 } else { 4 };
@@ -159,9 +163,6 @@ impl FrameBuilder {
         Frame::whole(&frame)
     }
 }
-
-/// Between the messages of a JSON batch: the ASCII record separator.
-pub(super) const SEPARATOR: u8 = 0x1e;
 
 pub(super) const OP_CONTINUATION: u8 = 0;
 pub(super) const OP_TEXT: u8 = 1;

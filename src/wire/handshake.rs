@@ -1,7 +1,7 @@
 //! The opening handshake of WebSocket (RFC 6455, section 4.2), with the subprotocols of WAMP.
 
 use super::deflate;
-use super::http::refusal;
+use super::http::{below, path_of, refusal};
 use crate::wamp::Serializer;
 use tungstenite::handshake::derive_accept_key;
 
@@ -14,6 +14,8 @@ pub struct HandshakeOptions {
     pub header_bytes_max: usize,
     /// permessage-deflate is accepted if it is offered.
     pub deflate: bool,
+    /// Requests below this path are for the long-poll transport. It begins with a slash and does not end with one.
+    pub longpoll_path: Option<String>,
     /// Here connections need no subprotocol, and get back what they send: for tests of WebSocket itself.
     pub echo_path: Option<String>,
 }
@@ -24,6 +26,7 @@ impl Default for HandshakeOptions {
             paths: vec!["/".into(), "/ws".into()],
             header_bytes_max: 16 * 1024,
             deflate: true,
+            longpoll_path: None,
             echo_path: None,
         }
     }
@@ -46,6 +49,12 @@ impl Subprotocol {
         let (name, batched) = name.strip_suffix(".batched").map_or((name, false), |name| (name, true));
         let serializer = Serializer::ALL.into_iter().find(|serializer| serializer.name() == name)?;
         Some(Subprotocol { serializer, batched })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("wamp.2.{}{}", self.serializer.name(), if self.batched { ".batched" } else { "" })
     }
 }
 
@@ -72,6 +81,8 @@ pub enum Step {
         /// What was agreed.
         accepted: Accepted,
     },
+    /// A request for the long-poll transport, from the first octet on.
+    LongPoll,
     /// An ordinary request for a page.
     Page {
         /// HEAD instead of GET.
@@ -115,6 +126,9 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     };
     let target = request.path.unwrap_or_default();
     let path = path_of(target);
+    if options.longpoll_path.as_deref().is_some_and(|base| below(base, path).is_some()) {
+        return Step::LongPoll;
+    }
     let read = read_headers(request.headers);
     let get = request.method == Some("GET");
     if !get && request.method != Some("HEAD") {
@@ -134,20 +148,6 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     match agree(&read, options, echo) {
         Ok(accepted) => Step::Upgrade { consumed, accepted },
         Err(response) => Step::Refuse { response },
-    }
-}
-
-/// The path of a request's target, which may be a whole URI (RFC 9112, section 3.2.2).
-fn path_of(target: &str) -> &str {
-    let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
-    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
-    let origin = match scheme {
-        Some(scheme) => target[scheme.len()..].find(['/', '?']).map_or("/", |at| &target[scheme.len() + at..]),
-        None => target,
-    };
-    match origin.split(['?', '#']).next() {
-        Some("") if scheme.is_some() => "/",
-        path => path.unwrap_or_default(),
     }
 }
 
@@ -221,7 +221,9 @@ mod tests {
     const BASE: &str = "Host: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n";
 
     fn ask(line: &str, headers: &str) -> Step {
-        let options = HandshakeOptions { echo_path: Some("/echo".into()), ..HandshakeOptions::default() };
+        let echo_path = Some("/echo".into());
+        let longpoll_path = Some("/lp".into());
+        let options = HandshakeOptions { echo_path, longpoll_path, ..HandshakeOptions::default() };
         parse(format!("{line} HTTP/1.1\r\n{headers}\r\n").as_bytes(), &options)
     }
 
@@ -229,6 +231,7 @@ mod tests {
         match step {
             Step::NeedMore => 0,
             Step::Upgrade { .. } => 101,
+            Step::LongPoll => 1,
             Step::Page { .. } => 200,
             Step::Refuse { response } => String::from_utf8_lossy(&response[9..12]).parse().unwrap(),
         }
@@ -261,6 +264,12 @@ mod tests {
         assert_eq!(status(&ask("GET http://x/nowhere", &all(wamp))), 404);
         assert_eq!(status(&ask("GET /", &all(&format!("{wamp}{KEY}")))), 400);
         assert_eq!(status(&ask("POST /", &all(wamp))), 405);
+        for target in ["/lp/", "/lp/open?x=1", "http://x/lp/a/b"] {
+            assert_eq!(status(&ask(&format!("POST {target}"), "")), 1, "{target}");
+        }
+        for target in ["/lp", "/lp?x=1", "/lpx/open", "/x/lp/open"] {
+            assert_eq!(status(&ask(&format!("GET {target}"), "")), 404, "{target}");
+        }
         assert_eq!(status(&ask("GET /", &format!("{BASE}{KEY}{wamp}Sec-WebSocket-Version: 8\r\n"))), 426);
         assert_eq!(status(&ask("GET /", &format!("{BASE}{wamp}Sec-WebSocket-Version: 13\r\n"))), 400);
         assert_eq!(status(&ask("GET /", "Host: x\r\n")), 200);

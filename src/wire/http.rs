@@ -1,15 +1,36 @@
-//! The little HTTP that a WebSocket endpoint needs: responses that end the connection.
+//! The little HTTP that the endpoints need: paths and responses.
+
+use std::fmt::Write;
+
+/// Why a request cannot be served, so that nothing behind it can be read either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// For a person.
+    pub text: &'static str,
+}
+
+/// The head of a response. `content` is the type and the length of the body, which has to follow; without it there is
+/// no body at all. With `close` it says that the connection is closed behind it.
+#[must_use]
+pub fn response_head(status: u16, headers: &[(&str, &str)], content: Option<(&str, usize)>, close: bool) -> Vec<u8> {
+    let mut out = format!("HTTP/1.1 {status} {}\r\n", reason(status));
+    // Writing to a string does not fail.
+    for (name, value) in headers {
+        let _ = write!(out, "{name}: {value}\r\n");
+    }
+    if let Some((content_type, length)) = content {
+        let _ = write!(out, "Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
+    }
+    out.push_str(if close { "Connection: close\r\n\r\n" } else { "\r\n" });
+    out.into_bytes()
+}
 
 /// A whole response; the connection is closed behind it.
 #[must_use]
 pub fn response(status: u16, headers: &[(&str, &str)], content_type: &str, body: &[u8], head_only: bool) -> Vec<u8> {
-    let mut out = format!("HTTP/1.1 {status} {}\r\n", reason(status));
-    for (name, value) in headers {
-        out.push_str(&format!("{name}: {value}\r\n"));
-    }
-    out.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
-    out.push_str("Connection: close\r\n\r\n");
-    let mut out = out.into_bytes();
+    let mut out = response_head(status, headers, Some((content_type, body.len())), true);
     if !head_only {
         out.extend_from_slice(body);
     }
@@ -19,17 +40,47 @@ pub fn response(status: u16, headers: &[(&str, &str)], content_type: &str, body:
 /// A response that says in one line of text what was wrong.
 #[must_use]
 pub fn refusal(status: u16, headers: &[(&str, &str)], text: &str) -> Vec<u8> {
-    response(status, headers, "text/plain; charset=utf-8", format!("{text}\n").as_bytes(), false)
+    response(status, headers, TEXT, format!("{text}\n").as_bytes(), false)
+}
+
+/// The content type of a line of text.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The path of a request's target, which may be a whole URI (RFC 9112, section 3.2.2).
+pub(super) fn path_of(target: &str) -> &str {
+    let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
+    let origin = match scheme {
+        Some(scheme) => target[scheme.len()..].find(['/', '?']).map_or("/", |at| &target[scheme.len() + at..]),
+        None => target,
+    };
+    match origin.split(['?', '#']).next() {
+        Some("") if scheme.is_some() => "/",
+        path => path.unwrap_or_default(),
+    }
+}
+
+/// What follows `base` and a slash in `path`.
+#[must_use]
+pub fn below<'p>(base: &str, path: &'p str) -> Option<&'p str> {
+    path.strip_prefix(base)?.strip_prefix('/')
 }
 
 const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        417 => "Expectation Failed",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Error",

@@ -1,13 +1,16 @@
 //! Octets to frames and back: WebSocket (RFC 6455, RFC 7692) and WAMP RawSocket, without IO.
 
+pub mod batch;
 pub mod deflate;
 pub mod event;
 pub mod frame;
 pub mod handshake;
 pub mod http;
+pub mod longpoll;
 mod mask;
 pub mod rawsocket;
 pub mod reader;
+pub mod request;
 pub mod websocket;
 
 pub use event::{Inbound, WireError, WireEvent};

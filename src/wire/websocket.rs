@@ -1,8 +1,9 @@
 //! Incoming WebSocket frames (RFC 6455), on the server's side.
 
+use super::batch;
 use super::deflate::InflateError;
 use super::event::{Inbound, WireError, WireEvent};
-use super::frame::{OP_BINARY, OP_CLOSE, OP_CONTINUATION, OP_PING, OP_PONG, OP_TEXT, RSV1, SEPARATOR, control};
+use super::frame::{OP_BINARY, OP_CLOSE, OP_CONTINUATION, OP_PING, OP_PONG, OP_TEXT, RSV1, control};
 use super::mask::unmask;
 
 /// Which messages a connection takes.
@@ -137,23 +138,14 @@ impl WsReader {
             self.partial = None;
             return Ok(None);
         }
-        let (skip, length, next) = if !batched {
+        let (message, next) = if !batched {
             // An empty message counts as given once it has been.
-            (0, data.len(), data.len().max(1))
-        } else if text {
-            let end = data.iter().position(|octet| matches!(*octet, SEPARATOR | 0x18));
-            let end = end.ok_or(violation("a batch must end with a record separator"))?;
-            (0, end, end + 1)
+            (0..data.len(), data.len().max(1))
         } else {
-            let length = data.first_chunk::<4>().ok_or(violation("a batch ends within a length"))?;
-            let length = u32::from_be_bytes(*length) as usize;
-            if length > data.len() - 4 {
-                return Err(violation("a batch ends within a message"));
-            }
-            (4, length, length + 4)
+            batch::first(text, data)?
         };
         partial.given = Some(given + next);
-        Ok(Some(given + skip..given + skip + length))
+        Ok(Some(given + message.start..given + message.end))
     }
 
     fn step(

@@ -7,6 +7,8 @@ mod cancel;
 mod cli;
 mod concurrency;
 mod hostile;
+mod longpoll;
+mod longpoll_limits;
 mod meta;
 mod meta_registration;
 mod meta_session;

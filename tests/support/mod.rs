@@ -8,8 +8,10 @@
 )]
 
 pub mod client;
+pub mod http;
 pub mod install;
 pub mod monitor;
+pub mod node;
 pub mod raw;
 pub mod request;
 pub mod router;
@@ -18,6 +20,7 @@ pub mod value;
 pub mod wire;
 
 pub use client::Client;
+pub use http::{Http, Poller};
 pub use monitor::Monitor;
 pub use request::{Event, Invocation};
 pub use router::Router;

@@ -289,6 +289,21 @@ pub(super) fn text(octets: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
     Ok(Cow::Owned(out))
 }
 
+/// Reads a text that holds one value of any kind; lists and dictionaries may be nested `depth` levels.
+pub(super) fn document(bytes: &[u8], depth: u16) -> Result<Value, DecodeError> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(DecodeError::new(format!("JSON: octet {} is not UTF-8", error.valid_up_to())));
+    }
+    let mut scanner = Scanner { bytes, at: 0, depth_left: depth };
+    scanner.space();
+    scanner.value()?;
+    scanner.space();
+    if scanner.at < bytes.len() {
+        return Err(scanner.error("more octets than one value"));
+    }
+    read(bytes)
+}
+
 /// Reads one scanned value.
 pub(super) fn read(octets: &[u8]) -> Result<Value, DecodeError> {
     let mut reader = Scanner { bytes: octets, at: 0, depth_left: u16::MAX };

@@ -67,6 +67,14 @@ pub fn decode(serializer: Serializer, bytes: &[u8], limits: DecodeLimits) -> Res
     fields::message(&elements)
 }
 
+/// Reads a JSON text that is no message but any value, nested `depth` levels at most.
+///
+/// # Errors
+/// It is not JSON, or nested too deeply.
+pub fn json_document(bytes: &[u8], depth: u16) -> Result<Value, DecodeError> {
+    json::document(bytes, depth.min(DEPTH_MAX))
+}
+
 /// Appends the message up to its payload to `out` and gives the octets that must follow.
 ///
 /// # Errors

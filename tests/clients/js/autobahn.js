@@ -3,6 +3,7 @@
 
 // Node before 22 has no WebSocket of its own; autobahn expects one.
 globalThis.WebSocket ??= require('ws');
+globalThis.XMLHttpRequest ??= require('./xhr.js');
 const autobahn = require('autobahn');
 const {run} = require('./exercise.js');
 
@@ -24,7 +25,7 @@ const guarded = (listener) => (args, kwargs) => {
 
 run((url, serializer) => new Promise((resolve, reject) => {
   const connection = new autobahn.Connection({
-    url,
+    transports: [{type: url.startsWith('http') ? 'longpoll' : 'websocket', url}],
     realm: 'realm1',
     serializers: [SERIALIZERS[serializer]()],
     max_retries: 0,

@@ -1,0 +1,217 @@
+//! The requests of one socket, one after the other: the next one is read when the last one has been answered.
+
+use super::reply::ReplyTo;
+use crate::transport::protocol::Signal;
+use crate::wire::Frame;
+use crate::wire::http::{Refusal, below};
+use crate::wire::longpoll::{Action, Endpoint, TransportId};
+use crate::wire::request::{self, BodyLength, BodyReader, RequestHead};
+
+/// What the exchanges of a shard have to know.
+#[derive(Clone, Debug)]
+pub(in crate::transport) struct Options {
+    /// Requests below this path are served.
+    pub(in crate::transport) base: String,
+    /// Octets of a request's head, and of bodies that are no messages.
+    pub(in crate::transport) header_bytes_max: usize,
+    /// Octets of the body of `send`.
+    pub(in crate::transport) message_bytes_max: usize,
+    /// Which shard this is.
+    pub(in crate::transport) shard: u16,
+    /// How many there are.
+    pub(in crate::transport) shards: u16,
+}
+
+/// What a socket waits for, which decides for how long it may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::transport) enum Wait {
+    /// The next request.
+    #[default]
+    Request,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// The response.
+    Response,
+}
+
+/// The requests of one socket.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Exchange {
+    /// What has come and not been taken.
+    input: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// A head is to come.
+    #[default]
+    Head,
+    /// A body is coming.
+    Body(Box<(Endpoint, ReplyTo, BodyReader)>),
+    /// The request is known or cannot be served; its response has not been written.
+    Response,
+}
+
+/// What to do when the head of a request is known.
+enum Verdict {
+    /// The request is for something else.
+    Elsewhere,
+    /// Go on at another shard.
+    Move(u16),
+    /// Answer at once.
+    Answer { response: Frame, close: bool },
+    /// Read the body.
+    Read { endpoint: Endpoint, reply: ReplyTo, reader: BodyReader, expects_continue: bool },
+}
+
+impl Exchange {
+    /// An exchange that begins with octets read elsewhere.
+    pub(in crate::transport) fn resumed(octets: Vec<u8>) -> Exchange {
+        Exchange { input: octets, state: State::Head }
+    }
+
+    /// What the socket waits for.
+    pub(in crate::transport) fn wait(&self) -> Wait {
+        match self.state {
+            State::Head if self.input.is_empty() => Wait::Request,
+            State::Head => Wait::Head,
+            State::Body(_) => Wait::Body,
+            State::Response => Wait::Response,
+        }
+    }
+
+    /// Octets that wait for the response to an earlier request.
+    pub(in crate::transport) fn octets_ahead(&self) -> usize {
+        if matches!(self.state, State::Response) { self.input.len() } else { 0 }
+    }
+
+    /// The response has been written: the next request may come.
+    pub(in crate::transport) fn answered(&mut self) {
+        self.state = State::Head;
+    }
+
+    /// Reads on. Gives all that has come and not been taken if a request is for something else than long-polling.
+    pub(in crate::transport) fn feed(
+        &mut self,
+        input: &[u8],
+        options: &Options,
+        signal: &mut impl FnMut(Signal<'_>) -> bool,
+    ) -> Option<Vec<u8>> {
+        self.input.extend_from_slice(input);
+        if matches!(self.state, State::Head) {
+            let (octets, verdict) = match request::head(&self.input, options.header_bytes_max) {
+                Ok(None) => return None,
+                Ok(Some(head)) => (head.octets, judge(&head, options)),
+                Err(refusal) => (0, refuse(refusal, ReplyTo::to_nobody())),
+            };
+            match verdict {
+                Verdict::Elsewhere => return Some(std::mem::take(&mut self.input)),
+                Verdict::Move(shard) => {
+                    let octets = std::mem::take(&mut self.input);
+                    signal(Signal::Move { shard, octets });
+                    return None;
+                }
+                verdict => {
+                    self.take(octets);
+                    self.begin(verdict, signal);
+                }
+            }
+        }
+        if let State::Body(body) = &mut self.state {
+            match body.2.feed(&self.input) {
+                Ok(octets) => {
+                    let complete = body.2.is_complete();
+                    self.take(octets);
+                    if complete {
+                        self.complete(signal);
+                    }
+                }
+                Err(refusal) => {
+                    let reply = std::mem::take(&mut body.1);
+                    self.begin(refuse(refusal, reply), signal);
+                }
+            }
+        }
+        None
+    }
+
+    /// Forgets what has been taken. Between requests no memory is held.
+    fn take(&mut self, octets: usize) {
+        self.input.drain(..octets);
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+    }
+
+    fn begin(&mut self, verdict: Verdict, signal: &mut impl FnMut(Signal<'_>) -> bool) {
+        match verdict {
+            Verdict::Elsewhere | Verdict::Move(_) => {}
+            Verdict::Answer { response, close } => {
+                self.state = State::Response;
+                signal(Signal::Answer { response, close });
+            }
+            Verdict::Read { endpoint, reply, reader, expects_continue } => {
+                if expects_continue && !reader.is_complete() && self.input.is_empty() {
+                    signal(Signal::Reply(Frame::whole(b"HTTP/1.1 100 Continue\r\n\r\n")));
+                }
+                self.state = State::Body(Box::new((endpoint, reply, reader)));
+            }
+        }
+    }
+
+    fn complete(&mut self, signal: &mut impl FnMut(Signal<'_>) -> bool) {
+        if let State::Body(body) = std::mem::replace(&mut self.state, State::Response) {
+            let (endpoint, reply, reader) = *body;
+            signal(Signal::Request { endpoint, body: reader.data(), reply });
+        }
+    }
+}
+
+/// Nothing behind what is refused can be read.
+fn refuse(refusal: Refusal, mut reply: ReplyTo) -> Verdict {
+    reply.close = true;
+    Verdict::Answer { response: reply.error(refusal.status, refusal.text), close: true }
+}
+
+fn judge(head: &RequestHead<'_>, options: &Options) -> Verdict {
+    let Some(path) = below(&options.base, head.path) else { return Verdict::Elsewhere };
+    let mut reply = ReplyTo::new(!head.keep_alive, head.origin);
+    reply.head_only = head.method == "HEAD";
+    // A body that nobody reads stands in front of the next request.
+    let bodyless = matches!(head.body, BodyLength::Absent | BodyLength::Octets(0));
+    let answer = |mut reply: ReplyTo, status: u16, text: &str| {
+        reply.close |= !bodyless;
+        Verdict::Answer { response: reply.error(status, text), close: reply.close }
+    };
+    let Some(endpoint) = Endpoint::from_path(path) else {
+        return answer(reply, 404, "long-polling has open, and receive, send and close of each transport");
+    };
+    if head.method == "OPTIONS" {
+        reply.close |= !bodyless;
+        return Verdict::Answer { response: reply.preflight(head.wanted_headers), close: reply.close };
+    }
+    if head.method != "POST" {
+        return answer(reply, 405, "only POST is served here");
+    }
+    let needs_body = matches!(endpoint, Endpoint::Open | Endpoint::Transport(_, Action::Send));
+    if needs_body && head.body == BodyLength::Absent {
+        return answer(reply, 411, "the length of the body is missing");
+    }
+    match endpoint {
+        Endpoint::Transport(Some(TransportId { shard, .. }), _) if shard != options.shard && shard < options.shards => {
+            return Verdict::Move(shard);
+        }
+        _ => {}
+    }
+    let octets_max = match endpoint {
+        Endpoint::Transport(_, Action::Send) => options.message_bytes_max,
+        _ => options.header_bytes_max,
+    };
+    match BodyReader::new(head.body, octets_max) {
+        Ok(reader) => Verdict::Read { endpoint, reply, reader, expects_continue: head.expects_continue },
+        Err(refusal) => refuse(refusal, reply),
+    }
+}

@@ -1,0 +1,99 @@
+//! What a shard keeps of the two kinds of connections that long-polling has.
+
+use super::alarms::{Alarms, Entry};
+use super::exchange::Wait;
+use super::reply::ReplyTo;
+use crate::wamp::Serializer;
+use crate::wire::longpoll::TransportId;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// All long-polling of one shard.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct LongPoll {
+    /// The transports that requests can find, by id.
+    pub(super) transports: HashMap<TransportId, usize>,
+    /// Transports that are gone. Their keys are free at the end of the turn, when the core knows.
+    pub(super) retired: Vec<usize>,
+    /// When a socket or transport has waited long enough.
+    pub(super) alarms: Alarms,
+}
+
+impl LongPoll {
+    /// When the next alarm falls due.
+    pub(in crate::transport) fn next_due(&self) -> Option<Duration> {
+        self.alarms.next()
+    }
+}
+
+/// The part that a connection has in long-polling.
+#[derive(Debug)]
+pub(in crate::transport) enum Side {
+    /// It carries requests.
+    Socket(Socket),
+    /// It is what requests act on.
+    Transport(Transport),
+}
+
+/// A socket that carries requests.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Socket {
+    pub(super) alarm: Option<Duration>,
+    /// What the alarm was set for.
+    pub(super) wait: Wait,
+    /// The transport that waits here for messages, or whose messages are being written.
+    pub(super) serves: Option<Entry>,
+    /// The response to the present request is in the out-queue, complete.
+    pub(super) answered: bool,
+}
+
+/// A transport.
+#[derive(Debug)]
+pub(in crate::transport) struct Transport {
+    pub(super) alarm: Option<Duration>,
+    pub(super) id: TransportId,
+    pub(super) serializer: Serializer,
+    pub(super) batched: bool,
+    /// The request that waits for messages.
+    pub(super) receiver: Option<Receiver>,
+    /// The core has ended the session because the client broke the protocol.
+    pub(super) violated: bool,
+    /// Who opened it, for the log.
+    pub(super) opener: String,
+}
+
+/// A `receive` that waits.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    pub(super) socket: Entry,
+    pub(super) reply: ReplyTo,
+}
+
+impl Side {
+    pub(super) fn alarm(&mut self) -> &mut Option<Duration> {
+        match self {
+            Side::Socket(socket) => &mut socket.alarm,
+            Side::Transport(transport) => &mut transport.alarm,
+        }
+    }
+
+    /// Has a `receive` that waits, or says that none can: it is a socket.
+    pub(in crate::transport) fn transport(&mut self) -> Option<&mut Transport> {
+        match self {
+            Side::Socket(_) => None,
+            Side::Transport(transport) => Some(transport),
+        }
+    }
+}
+
+impl Transport {
+    /// The core has closed the connection; was it for a violation?
+    pub(in crate::transport) fn closed_for(&mut self, violation: bool) {
+        self.violated = violation;
+    }
+
+    /// Who opened it, for the log.
+    pub(in crate::transport) fn peer(&self) -> String {
+        format!("{} (long-poll)", self.opener)
+    }
+}

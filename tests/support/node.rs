@@ -1,0 +1,37 @@
+//! A router in the test's own process, with a configuration that the command line does not reach.
+
+use corebar::config::{ListenAddress, RuntimeConfig};
+use corebar::node::Node;
+use corebar::transport::listener::Bound;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Runs `test` against a router of this configuration, then shuts it down; gives how long that took.
+pub fn with_router(change: impl FnOnce(&mut RuntimeConfig), test: impl FnOnce(SocketAddr) + Send) -> Duration {
+    let mut config = RuntimeConfig {
+        listen: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 }],
+        shards: Some(1),
+        pin: false,
+        ..RuntimeConfig::default()
+    };
+    change(&mut config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let node = Node::start(config).expect("a router");
+    let Bound::Tcp(address) = node.bound()[0].clone() else { panic!("a TCP address") };
+    thread::scope(|scope| {
+        let client = scope.spawn(move || test(address));
+        runtime.block_on(async {
+            while !client.is_finished() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        if let Err(panic) = client.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    let start = Instant::now();
+    runtime.block_on(node.shut_down());
+    start.elapsed()
+}
