@@ -138,6 +138,15 @@ impl Shard {
         if is_reserved(&procedure) {
             return self.meta_call(conn, request, &procedure, &payload);
         }
+        if options.is_none()
+            && let Some((callee, invoke)) = self.plain_invoke(conn, request, realm, &procedure, &payload)
+        {
+            let (call, hashing) = (invoke.call, self.hashing.clone());
+            let stage = Stage::With { callee: invoke.callee, shard: callee };
+            let Some(session) = self.session_at(conn) else { return };
+            session.rpc(&hashing).calls.insert(request, Call { call, stage, killed: false, extras: None });
+            return self.send_peer(callee, ShardMsg::Invoke(invoke));
+        }
         let wanted = Wanted {
             procedure,
             options,
@@ -149,6 +158,39 @@ impl Shard {
         if let Err(refused) = self.first_call(conn, request, wanted, payload) {
             self.refuse_call(conn, request, more, refused);
         }
+    }
+
+    /// The way of most calls: without options, to the only callee of a procedure, which wants to know nothing.
+    fn plain_invoke(
+        &mut self,
+        conn: ConnId,
+        request: RequestId,
+        realm: RealmIndex,
+        procedure: &str,
+        payload: &Payload,
+    ) -> Option<(ShardIndex, Box<Invoke>)> {
+        let registration = self.replica.registration(realm, procedure)?;
+        let [callee] = &*registration.callees else { return None };
+        let exact = registration.subject.policy == MatchPolicy::Exact;
+        if !exact || callee.disclose || callee.slots.is_some() || !self.config.realms[usize::from(realm)].says_nothing()
+        {
+            return None;
+        }
+        let session = self.conns[conn.0 as usize].session()?;
+        self.call_serial += 1;
+        let invoke = Invoke {
+            callee: callee.session,
+            registration: registration.id,
+            subject: registration.subject.clone(),
+            call: CallRef { shard: self.config.index, serial: self.call_serial },
+            caller: session.id,
+            request,
+            receive_progress: false,
+            passthru: session.features.caller.passthru,
+            payload: payload.clone(),
+            extras: None,
+        };
+        Some((callee.shard, Box::new(invoke)))
     }
 
     /// Refuses a call, of which further parts may be on their way.
