@@ -80,6 +80,9 @@ pub(super) struct Wanted {
     unavailable: bool,
 }
 
+/// The only callee of a registration: the registration, what was registered, the session and its shard.
+type Sole = (RegistrationId, Subject, SessionId, ShardIndex);
+
 /// A callee for a call.
 struct Found {
     registration: RegistrationId,
@@ -139,13 +142,9 @@ impl Shard {
             return self.meta_call(conn, request, &procedure, &payload);
         }
         if options.is_none()
-            && let Some((callee, invoke)) = self.plain_invoke(conn, request, realm, &procedure, &payload)
+            && let Some(sole) = self.sole_callee(realm, &procedure)
         {
-            let (call, hashing) = (invoke.call, self.hashing.clone());
-            let stage = Stage::With { callee: invoke.callee, shard: callee };
-            let Some(session) = self.session_at(conn) else { return };
-            session.rpc(&hashing).calls.insert(request, Call { call, stage, killed: false, extras: None });
-            return self.send_peer(callee, ShardMsg::Invoke(invoke));
+            return self.plain_call(conn, request, sole, payload);
         }
         let wanted = Wanted {
             procedure,
@@ -160,37 +159,39 @@ impl Shard {
         }
     }
 
-    /// The way of most calls: without options, to the only callee of a procedure, which wants to know nothing.
-    fn plain_invoke(
-        &mut self,
-        conn: ConnId,
-        request: RequestId,
-        realm: RealmIndex,
-        procedure: &str,
-        payload: &Payload,
-    ) -> Option<(ShardIndex, Box<Invoke>)> {
+    /// The only callee of a procedure, if it wants to know nothing and takes any number of calls.
+    fn sole_callee(&self, realm: RealmIndex, procedure: &str) -> Option<Sole> {
         let registration = self.replica.registration(realm, procedure)?;
         let [callee] = &*registration.callees else { return None };
-        let exact = registration.subject.policy == MatchPolicy::Exact;
-        if !exact || callee.disclose || callee.slots.is_some() || !self.config.realms[usize::from(realm)].says_nothing()
-        {
-            return None;
-        }
-        let session = self.conns[conn.0 as usize].session()?;
+        let special = registration.subject.policy != MatchPolicy::Exact
+            || callee.disclose
+            || callee.slots.is_some()
+            || !self.config.realms[usize::from(realm)].says_nothing();
+        (!special).then(|| (registration.id, registration.subject.clone(), callee.session, callee.shard))
+    }
+
+    /// The way of most calls: without options, to the only callee of a procedure.
+    fn plain_call(&mut self, conn: ConnId, request: RequestId, sole: Sole, payload: Payload) {
+        let (registration, subject, callee, shard) = sole;
         self.call_serial += 1;
+        let call = CallRef { shard: self.config.index, serial: self.call_serial };
+        let Some(session) = self.conns[conn.0 as usize].session() else { return };
+        let (caller, passthru) = (session.id, session.features.caller.passthru);
+        let stage = Stage::With { callee, shard };
+        session.rpc(&self.hashing).calls.insert(request, Call { call, stage, killed: false, extras: None });
         let invoke = Invoke {
-            callee: callee.session,
-            registration: registration.id,
-            subject: registration.subject.clone(),
-            call: CallRef { shard: self.config.index, serial: self.call_serial },
-            caller: session.id,
+            callee,
+            registration,
+            subject,
+            call,
+            caller,
             request,
             receive_progress: false,
-            passthru: session.features.caller.passthru,
-            payload: payload.clone(),
+            passthru,
+            payload,
             extras: None,
         };
-        Some((callee.shard, Box::new(invoke)))
+        self.send_peer(shard, ShardMsg::Invoke(Box::new(invoke)));
     }
 
     /// Refuses a call, of which further parts may be on their way.

@@ -71,7 +71,7 @@ impl Shard {
     }
 
     /// Sends INVOCATION; its id counts only if it can be sent.
-    pub(super) fn invoke(&mut self, conn: ConnId, invoke: Invoke) {
+    pub(super) fn invoke(&mut self, conn: ConnId, mut invoke: Invoke) {
         let hashing = self.hashing.clone();
         let Some(session) = self.session_at(conn) else { return };
         let (class, features) = (session.class, session.features.callee);
@@ -95,7 +95,7 @@ impl Shard {
                 details.push("progress", true);
             }
         }
-        let (registration, payload) = (invoke.registration, invoke.payload.clone());
+        let (registration, payload) = (invoke.registration, std::mem::take(&mut invoke.payload));
         let invocation = Message::Invocation(message::Invocation { request: id, registration, details, payload });
         if let Err(reason) = self.send(conn, class, &invocation) {
             let (error, message) = undeliverable(&reason, "the callee");
@@ -162,6 +162,13 @@ impl Shard {
         if passthru.announced_only && self.session_at(conn).is_some_and(|session| !session.features.callee.passthru) {
             return self.violation(conn, &unannounced("YIELD", "callee"));
         }
+        let details = passthru.attributes;
+        if !progress && !passthru.announced_only {
+            if let Some((callee, origin)) = self.last_answer(conn, request, "YIELD") {
+                self.send_return(origin, callee, Outcome::Result { progress, details, payload });
+            }
+            return;
+        }
         let Some(asked) = self.answering(conn, request, "YIELD") else { return };
         let callee = asked.callee;
         if passthru.announced_only && !asked.passthru {
@@ -172,7 +179,6 @@ impl Shard {
             }
             return;
         }
-        let details = passthru.attributes;
         if !progress {
             if let Some(origin) = self.answered(conn, request) {
                 self.send_return(origin, callee, Outcome::Result { progress, details, payload });
@@ -192,9 +198,8 @@ impl Shard {
             Ok(passthru) => passthru,
             Err(wrong) => return self.violation(conn, &format!("ERROR.Details: {wrong}")),
         };
-        let Some(Asked { callee, .. }) = self.answering(conn, error.request, "ERROR") else { return };
         let reroutes = self.session_at(conn).is_some_and(|session| session.features.callee.reroute);
-        let Some(origin) = self.answered(conn, error.request) else { return };
+        let Some((callee, origin)) = self.last_answer(conn, error.request, "ERROR") else { return };
         let outcome = if reroutes && *error.error == *error::UNAVAILABLE {
             Outcome::Unavailable
         } else if UriRules::Loose.allow(&error.error) {
@@ -206,12 +211,28 @@ impl Shard {
         self.send_return(origin, callee, outcome);
     }
 
+    /// Takes an invocation that a callee answers off the list; gives the callee and whom to answer. None for one that is
+    /// over; for one that never was, the session is ended.
+    fn last_answer(&mut self, conn: ConnId, request: RequestId, name: &str) -> Option<(SessionId, Origin)> {
+        let session = self.session_at(conn)?;
+        let callee = session.id;
+        if request.get() > session.rpc.as_deref().map_or(0, |rpc| rpc.last_invocation.get()) {
+            self.never_invoked(conn, request, name);
+            return None;
+        }
+        Some((callee, self.answered(conn, request)?))
+    }
+
+    fn never_invoked(&mut self, conn: ConnId, request: RequestId, name: &str) {
+        self.violation(conn, &format!("{name}: there has been no invocation {request}"));
+    }
+
     /// The invocation that a callee answers. None for one that is over; for one that never was, the session is ended.
     fn answering(&mut self, conn: ConnId, request: RequestId, name: &str) -> Option<Asked> {
         let session = self.session_at(conn)?;
         let (callee, rpc) = (session.id, session.rpc.as_deref());
         if request.get() > rpc.map_or(0, |rpc| rpc.last_invocation.get()) {
-            self.violation(conn, &format!("{name}: there has been no invocation {request}"));
+            self.never_invoked(conn, request, name);
             return None;
         }
         let invocation = rpc?.invocations.get(&request)?;
