@@ -34,10 +34,12 @@ pub(super) struct Marker {
 /// What a subscription skips: events of topics of which it has got the retained event, that were published before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Skips {
-    /// Of each home that had retained events: their topics, sorted, and the last publication of each shard that it had
-    /// kept when it answered.
-    cuts: Arc<[(Vec<Uri>, Arc<[u64]>)]>,
+    /// Of each home that had retained events.
+    cuts: Arc<[Cut]>,
 }
+
+/// The topics of a home, sorted, and the last publication of each shard that it had kept when it answered.
+type Cut = (Vec<Uri>, Arc<[u64]>);
 
 impl Skips {
     fn of(states: &[RetainedState]) -> Skips {

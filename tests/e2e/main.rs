@@ -24,6 +24,7 @@ mod rerouting;
 mod results;
 mod retained;
 mod rpc;
+mod scale;
 mod session;
 mod sharing;
 mod testament;

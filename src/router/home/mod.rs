@@ -34,6 +34,8 @@ pub(super) struct Home {
     topic_ids: Map<Subject, SubscriptionId>,
     procedures: Map<RegistrationId, Procedure>,
     procedure_ids: Map<Subject, RegistrationId>,
+    /// Registrations that others have taken over, while callees of theirs have not been told REGISTERED.
+    retiring: Map<RegistrationId, Procedure>,
     retained: Vec<Retained>,
     readers: Readers,
     /// The last publication of each shard that came to be kept.
@@ -80,6 +82,7 @@ impl Home {
             topic_ids: hashing.map(),
             procedures: hashing.map(),
             procedure_ids: hashing.map(),
+            retiring: hashing.map(),
             retained: config.realms.iter().map(|realm| Retained::new(realm.retained, shards)).collect(),
             readers: Readers::default(),
             stored: vec![0; usize::from(shards)],
@@ -123,6 +126,7 @@ impl Home {
         }
         for subject in &departure.procedures {
             self.drop_callee(session, subject, out);
+            self.drop_retiring(session, subject, out);
         }
         if departure.report {
             let position = self.mark(from, out);
@@ -163,6 +167,7 @@ impl Home {
             && self.topics.len() == self.topic_ids.len()
             && self.readers.is_empty()
             && self.procedures.is_empty()
+            && self.retiring.is_empty()
             && self.procedure_ids.is_empty()
     }
 }

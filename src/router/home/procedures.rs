@@ -95,18 +95,57 @@ impl Home {
     /// moment without.
     fn take_over(&mut self, subject: &Subject, out: &mut Outbox) -> Vec<(SessionId, ShardIndex, RegistrationId)> {
         let Some(id) = self.procedure_ids.remove(subject) else { return Vec::new() };
-        let Some(procedure) = self.procedures.remove(&id) else { return Vec::new() };
+        let Some(mut procedure) = self.procedures.remove(&id) else { return Vec::new() };
+        let removed = procedure.callees.iter().map(|member| (member.callee.session, member.callee.shard, id)).collect();
         let mut last = None;
-        for Member { callee, announced, .. } in &procedure.callees {
-            last = Some(callee.session);
-            if *announced {
-                out.publish(event(subject, callee.session, id, Occasion::Removed));
+        procedure.callees.retain(|member| {
+            if member.announced {
+                last = Some(member.callee.session);
+                out.publish(event(subject, member.callee.session, id, Occasion::Removed));
             }
-        }
-        if let Some(session) = last.filter(|_| procedure.announced) {
+            !member.announced
+        });
+        if !procedure.callees.is_empty() {
+            // What is published of them has to wait until they have been told that they were callees.
+            self.retiring.insert(id, procedure);
+        } else if let Some(session) = last {
             out.publish(event(subject, session, id, Occasion::Deleted));
         }
-        procedure.callees.iter().map(|member| (member.callee.session, member.callee.shard, id)).collect()
+        removed
+    }
+
+    /// A callee has been told REGISTERED after its registration was taken over: now its whole life can be published.
+    fn announce_retiring(&mut self, session: SessionId, id: RegistrationId, out: &mut Outbox) {
+        let Some(procedure) = self.retiring.get_mut(&id) else { return };
+        let subject = procedure.subject.clone();
+        if !std::mem::replace(&mut procedure.announced, true) {
+            let (subject, created) = (subject.clone(), procedure.created);
+            let occasion = Occasion::Created { subject, created, invoke: Some(procedure.invoke) };
+            out.publish(event(&procedure.subject, session, id, occasion));
+        }
+        out.publish(event(&subject, session, id, Occasion::Added));
+        out.publish(event(&subject, session, id, Occasion::Removed));
+        self.retire(session, id, out);
+    }
+
+    fn retire(&mut self, session: SessionId, id: RegistrationId, out: &mut Outbox) {
+        let Some(procedure) = self.retiring.get_mut(&id) else { return };
+        procedure.callees.retain(|member| member.callee.session != session);
+        if procedure.callees.is_empty() {
+            if procedure.announced {
+                out.publish(event(&procedure.subject, session, id, Occasion::Deleted));
+            }
+            self.retiring.remove(&id);
+        }
+    }
+
+    /// A session that has ended is nowhere a callee.
+    pub(super) fn drop_retiring(&mut self, session: SessionId, subject: &Subject, out: &mut Outbox) {
+        let is_of = |procedure: &Procedure| {
+            procedure.subject == *subject && procedure.sessions().any(|callee| callee == session)
+        };
+        let ids: Vec<_> = self.retiring.iter().filter(|(_, known)| is_of(known)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.retire(session, id, out));
     }
 
     fn create_procedure(&mut self, time: Duration, subject: &Subject, invoke: InvokePolicy) -> RegistrationId {
@@ -126,7 +165,7 @@ impl Home {
 
     /// REGISTERED has been written: tells others of the callee, and of the registration if it is new.
     pub(super) fn announce_callee(&mut self, session: SessionId, id: RegistrationId, out: &mut Outbox) {
-        let Some(procedure) = self.procedures.get_mut(&id) else { return };
+        let Some(procedure) = self.procedures.get_mut(&id) else { return self.announce_retiring(session, id, out) };
         let Some(member) = procedure.callees.iter_mut().find(|member| member.callee.session == session) else { return };
         let known = std::mem::replace(&mut member.announced, true);
         let revoked = member.revoked.take();
