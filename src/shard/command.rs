@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 /// An accepted socket, non-blocking, not yet known to any reactor.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub enum Socket {
 pub enum Command {
     /// Serve this connection. It is already counted in the shard's load.
     Serve(Socket),
+    /// What the shard wanted written down, up to this sequence number, is on the disk, or could not be written for this
+    /// reason.
+    Recorded(u64, Option<Arc<str>>),
     /// Take leave of every session and serve nobody new.
     Shutdown,
     /// End the thread now, whatever is still open.
