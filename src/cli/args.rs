@@ -124,7 +124,7 @@ impl Args {
     pub fn config(self) -> RuntimeConfig {
         let mut config = RuntimeConfig::default();
         if !self.listen.is_empty() {
-            config.listen = self.listen;
+            config.listen.clone_from(&self.listen);
         }
         if !self.realm.is_empty() {
             config.realms = self.realm.iter().map(|name| RealmConfig::new(name)).collect();

@@ -79,8 +79,7 @@ fn history(client: &mut Client, policy: &str, uri: &str) -> u64 {
 /// The events that a filter gives.
 #[track_caller]
 fn events(client: &mut Client, subscription: u64, filter: Json) -> Vec<Value> {
-    let answer = client.ask(PROCEDURE, &json!([[subscription], filter])).expect("events");
-    answer.first().map_or_else(Vec::new, |args| args.list().to_vec())
+    client.ask(PROCEDURE, &json!([[subscription], filter])).expect("events")
 }
 
 fn ids(events: &[Value]) -> Vec<u64> {
