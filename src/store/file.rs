@@ -98,6 +98,12 @@ impl File {
         Ok((File { path: path.into(), database: Some(database), numbers }, past))
     }
 
+    /// A file that is not open.
+    #[cfg(test)]
+    pub(super) fn missing(path: &Path) -> File {
+        File { path: path.into(), database: None, numbers: BTreeMap::new() }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -109,7 +115,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Nothing of it has happened, for instance because the disk is full.
+    /// The file cannot be written, for instance because the disk is full. Then all of it has happened, or nothing.
     pub fn append(&mut self, records: &[&Record]) -> Result<(), String> {
         let database = match self.database.take() {
             Some(database) => database,

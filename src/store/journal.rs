@@ -287,3 +287,84 @@ impl Writing {
 fn file_of(by_realm: &[Option<usize>], record: &Record) -> Option<usize> {
     by_realm.get(usize::from(record.subject.realm)).copied().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::peer::{Publication, Stamp};
+    use crate::wamp::{MatchPolicy, Payload, PublicationId};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn record(realm: RealmIndex, sequence: u64, awaited: bool) -> Box<Record> {
+        let publication = Publication {
+            id: PublicationId::from_raw(sequence),
+            stamp: Stamp { shard: 0, serial: 0 },
+            excluded: None,
+            topic: "a".into(),
+            payload: Payload::NONE,
+            extras: None,
+        };
+        let subject = Subject { realm, policy: MatchPolicy::Exact, uri: "a".into() };
+        let (time, publication) = (Duration::ZERO, Arc::new(publication));
+        Box::new(Record { sequence, subject, place: sequence, first: 0, time, publication, awaited })
+    }
+
+    type Told = (ShardIndex, u64, bool);
+
+    /// A journal of two shards. Realm 0 has a file in a folder that is not there, realm 1 has none.
+    fn start(flush_interval: Duration, flush_bytes: usize) -> (Writer, Receiver<Told>) {
+        let (sender, told): (Sender<Told>, _) = channel();
+        let refusals = AtomicUsize::new(0);
+        let tell = move |shard, progress: Progress| {
+            // Shards have no time at first.
+            if refusals.fetch_add(1, Ordering::Relaxed) < 3 {
+                return false;
+            }
+            sender.send((shard, progress.upto, progress.failure.is_some())).is_ok()
+        };
+        let files = Files { files: vec![File::missing(Path::new("/no/such/folder/x"))], by_realm: vec![Some(0), None] };
+        let writer = Journal::start(files, 2, flush_interval, flush_bytes, Box::new(tell)).expect("a thread");
+        (writer, told)
+    }
+
+    #[test]
+    fn shards_are_told_in_order_what_failed() {
+        let (writer, told) = start(LONG, usize::MAX);
+        let journal = writer.journal();
+        for (shard, realm, sequence) in [(0, 0, 1), (1, 1, 1), (0, 0, 2), (0, 1, 3), (1, 1, 2), (0, 0, 4)] {
+            journal.append(shard, record(realm, sequence, false));
+        }
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "nobody waits");
+        journal.append(1, record(1, 3, true));
+        let all: Vec<Told> = (0..4).map(|_| told.recv_timeout(LONG / 2).expect("progress")).collect();
+        assert_eq!(all, [(0, 2, true), (0, 3, false), (0, 4, true), (1, 3, false)]);
+        assert_eq!(journal.bytes(), 0);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_written_soon() {
+        let (writer, told) = start(Duration::from_millis(20), usize::MAX);
+        writer.journal().append(1, record(1, 1, false));
+        assert_eq!(told.recv_timeout(LONG), Ok((1, 1, false)));
+    }
+
+    #[test]
+    fn a_full_queue_is_written_at_once_and_everybody_is_told() {
+        let (writer, told) = start(LONG, 2 * record(1, 1, false).weight());
+        writer.journal().append(1, record(1, 1, false));
+        writer.journal().append(1, record(1, 2, false));
+        let all = [told.recv_timeout(LONG / 2), told.recv_timeout(LONG / 2)];
+        assert_eq!(all, [Ok((0, 0, false)), Ok((1, 2, false))]);
+    }
+
+    #[test]
+    fn the_end_does_not_wait() {
+        let start_time = Instant::now();
+        let (writer, _) = start(LONG, usize::MAX);
+        writer.journal().append(0, record(0, 1, false));
+        drop(writer);
+        assert!(start_time.elapsed() < LONG / 2);
+    }
+}

@@ -5,6 +5,7 @@ use crate::support::router::command;
 use crate::support::{Client, Router, Serializer, Transport, Value, Wire};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -471,4 +472,54 @@ fn a_bad_file_is_refused_in_one_line() {
     assert_eq!(output.status.code(), Some(1));
     let expected = format!("corebar: the history file {file}: is not a history file of Corebar\n");
     assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+}
+
+/// A file that must not grow stands for a disk that is full.
+#[test]
+fn a_full_disk_is_told_and_the_router_goes_on() {
+    let folder = Folder::new();
+    drop(on_disk(&folder.file(), 1, &[]));
+    let program = command(&[]).get_program().to_os_string();
+    let mut shell = std::process::Command::new("sh");
+    // 16 MiB in blocks of 512 octets; some shells count in 1024.
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 32768; exec \"$0\" \"$@\""]).arg(program);
+    shell.args(["--listen", "127.0.0.1:0", "--shards", "2", "--no-pin", "--history-sync", "--history-store"]);
+    shell.arg(folder.file()).args(["--history", "exact:com.hist.big", "--history-bytes", "1000000000"]);
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let router = Router::run(shell);
+    let mut client = join(&router, JSON);
+    let text = "x".repeat(1_000_000);
+    let mut kept = Vec::new();
+    let error = loop {
+        let request = client.next();
+        client.send(json!([16, request, {"acknowledge": true}, "com.hist.big", [text]]));
+        let answer = client.recv();
+        match answer[0].uint() {
+            17 => kept.push(answer[2].uint()),
+            _ => break answer,
+        }
+        assert!(kept.len() < 60, "the file has grown beyond its limit");
+    };
+    assert_eq!((error[0].uint(), error[1].uint(), error[4].str()), (8, 16, "wamp.error.internal_error"));
+    assert!(error[3].dict()["message"].str().contains("history"), "{error:?}");
+    // What is not for the disk works as ever, and so does the session.
+    client.publish("com.other", &[]);
+    let id = history(&mut client, "exact", "com.hist.big");
+    let known = found(&mut client, id, json!({}));
+    assert_eq!(known[..kept.len()], kept);
+    router.signal("KILL");
+    router.wait(Duration::from_secs(5));
+    let router = Router::start(&[
+        "--history",
+        "exact:com.hist.big",
+        "--history-bytes",
+        "1000000000",
+        "--history-store",
+        folder.file().to_str().expect("text"),
+    ]);
+    let mut client = join(&router, JSON);
+    let id = history(&mut client, "exact", "com.hist.big");
+    // What was refused may be there all the same.
+    let after = found(&mut client, id, json!({}));
+    assert!(!kept.is_empty() && after.starts_with(&kept), "{after:?} in place of {kept:?}");
 }
