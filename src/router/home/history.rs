@@ -39,7 +39,6 @@ impl History {
 
     /// Puts an event at the end, and drops what is over the limits. `time` is in whole milliseconds, which is what
     /// clients see.
-
     fn record(&mut self, time: Duration, publication: Arc<Publication>) {
         self.push(PastEvent { place: self.next, time, publication });
         self.drop_aged(time);
