@@ -1,7 +1,7 @@
 //! Everything that can be configured, as plain data with defaults.
 
 use crate::router::Limits;
-use crate::session::RealmConfig;
+use crate::session::{HistoryStore, RealmConfig};
 use crate::wamp::Uri;
 use crate::wamp::codec::DEPTH_MAX;
 use std::fmt;
@@ -118,6 +118,11 @@ pub struct RuntimeConfig {
     pub longpoll_idle_timeout: Duration,
     /// How long the body of a long-poll request may take to come, and a response to be read any further.
     pub longpoll_body_timeout: Duration,
+    /// How long an event for a history on disk may wait in memory if its publisher does not wait for the disk.
+    pub history_flush_interval: Duration,
+    /// With more octets than this waiting to be written to histories on disk, shards stop reading from their clients;
+    /// with half of it they read again.
+    pub history_queue_bytes_max: usize,
     /// WebSocket requests for this path get their messages back: for conformance tests of the WebSocket layer.
     pub echo_path: Option<String>,
 }
@@ -146,6 +151,8 @@ impl Default for RuntimeConfig {
             longpoll_receive_timeout: 10 * SECOND,
             longpoll_idle_timeout: 30 * SECOND,
             longpoll_body_timeout: 30 * SECOND,
+            history_flush_interval: SECOND / 10,
+            history_queue_bytes_max: 64 * MIB,
             echo_path: None,
         }
     }
@@ -174,6 +181,19 @@ impl RuntimeConfig {
             if self.realms[..index].iter().any(|other| other.name == realm.name) {
                 return Err(ConfigError::RealmTwice(realm.name.clone()));
             }
+        }
+        for realm in &self.realms {
+            if let Some(rule) = realm.history.iter().find(|rule| !realm.uri_rules.allow_pattern(&rule.uri, rule.policy))
+            {
+                return Err(ConfigError::HistoryUri(rule.uri.clone()));
+            }
+        }
+        if self
+            .realms
+            .iter()
+            .any(|realm| matches!(&realm.history_store, HistoryStore::Disk { path, .. } if path.as_os_str().is_empty()))
+        {
+            return Err(ConfigError::HistoryPath);
         }
         if self.shards.is_some_and(|shards| shards == 0 || shards > Self::SHARDS_MAX) {
             return Err(ConfigError::Shards);
@@ -210,6 +230,12 @@ pub enum ConfigError {
     /// Two realms of one name.
     #[error("the realm {0:?} is there twice")]
     RealmTwice(Uri),
+    /// Not a topic or pattern.
+    #[error("the history of {0:?}: this is no topic or pattern of its match policy")]
+    HistoryUri(Uri),
+    /// A history on disk without a file.
+    #[error("the path of the history file is empty")]
+    HistoryPath,
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,

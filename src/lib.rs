@@ -16,6 +16,8 @@ pub mod sim;
 
 pub mod config;
 
+pub mod store;
+
 pub mod shard;
 
 pub mod transport;

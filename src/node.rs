@@ -1,9 +1,10 @@
 //! A running router: its shards, its listeners, and how it ends.
 
 use crate::config::{ConfigError, RuntimeConfig};
-use crate::router::{ShardConfig, ShardIndex};
+use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Door, Loads, Mesh, Seat};
+use crate::store::{Files, Journal, Progress, StoreError, Writer};
 use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
 use crate::transport::reactor::{self, Settings};
 use std::io;
@@ -28,6 +29,9 @@ pub enum StartError {
     /// A shard could not be started.
     #[error("cannot start a shard: {0}")]
     Shard(io::Error),
+    /// Histories on disk cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The operating system gave no randomness.
     #[error("cannot get random numbers: {0}")]
     Random(getrandom::Error),
@@ -42,6 +46,8 @@ pub struct Node {
     loads: Arc<Loads>,
     threads: Vec<JoinHandle<()>>,
     acceptors: Vec<AbortHandle>,
+    /// Ends behind the shards, whose records it writes.
+    writer: Option<Writer>,
     shutdown_timeout: Duration,
 }
 
@@ -67,6 +73,7 @@ impl Node {
             loads,
             threads: Vec::new(),
             acceptors: Vec::new(),
+            writer: None,
             shutdown_timeout: config.shutdown_timeout,
         };
         let pause = config.accept_pause;
@@ -140,6 +147,7 @@ impl Node {
         let epoch = Instant::now();
         // A clock before 1970 is wrong anyway.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut past = self.open_store(shards, &config, started)?;
         let realms: Arc<[_]> = config.realms.clone().into();
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let config = Arc::new(config);
@@ -155,13 +163,43 @@ impl Node {
                 #[cfg(feature = "sim")]
                 broken: None,
             };
-            let settings =
-                Settings { shard, config: config.clone(), loads: self.loads.clone(), doors: self.doors.clone(), epoch };
+            let own = |past: &mut Past| subject::home(past.subject.realm, &past.subject.uri, shards) == seat.index;
+            let settings = Settings {
+                shard,
+                config: config.clone(),
+                loads: self.loads.clone(),
+                doors: self.doors.clone(),
+                epoch,
+                journal: self.writer.as_ref().map(Writer::journal),
+                past: past.extract_if(.., own).collect(),
+            };
             self.cores.push(seat.core.map(|core| core.id));
             let thread = seat.start(move |seat| reactor::run(seat, settings)).map_err(StartError::Shard)?;
             self.threads.push(thread);
         }
         Ok(())
+    }
+
+    /// Opens histories on disk, if there are any, starts their writer and gives what they hold.
+    fn open_store(
+        &mut self,
+        shards: ShardIndex,
+        config: &RuntimeConfig,
+        now: Duration,
+    ) -> Result<Vec<Past>, StartError> {
+        let (files, past) = Files::open(&config.realms, now)?;
+        if files.files.is_empty() {
+            return Ok(past);
+        }
+        let doors = self.doors.clone();
+        let tell = move |shard: ShardIndex, progress: Progress| {
+            let door = doors.get(usize::from(shard));
+            door.is_none_or(|door| door.send(Command::Recorded(progress.upto, progress.failure)).is_ok())
+        };
+        let (interval, bytes) = (config.history_flush_interval, config.history_queue_bytes_max / 2);
+        let writer = Journal::start(files, shards, interval, bytes, Box::new(tell)).map_err(StartError::Shard)?;
+        self.writer = Some(writer);
+        Ok(past)
     }
 
     /// Ends all shards that run.
@@ -174,6 +212,7 @@ impl Node {
                 tracing::error!("a shard ended by a panic");
             }
         }
+        self.writer = None;
     }
 }
 

@@ -12,6 +12,7 @@ const ORDER: &[&str] = &[
     "session",
     "router",
     "sim",
+    "store",
     "shard",
     "transport",
     "web",

@@ -1,9 +1,12 @@
 //! The command line.
 
 use crate::config::{ListenAddress, RuntimeConfig};
-use crate::session::RealmConfig;
+use crate::session::{HistoryRule, HistoryStore, RealmConfig};
+use crate::wamp::{MatchPolicy, UriRules};
 use clap::Parser;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// How many shards to run.
@@ -44,6 +47,31 @@ pub struct Args {
     #[arg(long, value_name = "URI")]
     realm: Vec<String>,
 
+    /// Keep the events of a topic or pattern for `wamp.subscription.get_events`, in every realm: exact:URI, prefix:URI
+    /// or wildcard:URI. May be given more than once.
+    #[arg(long, value_name = "POLICY:URI")]
+    history: Vec<Topics>,
+
+    /// How many events each history keeps. [default: 1000]
+    #[arg(long, value_name = "N", requires = "history")]
+    history_events: Option<u32>,
+
+    /// How many octets of payload each history keeps. [default: 16777216]
+    #[arg(long, value_name = "N", requires = "history")]
+    history_bytes: Option<u64>,
+
+    /// How long histories keep an event. [default: for ever]
+    #[arg(long, value_name = "SECONDS", requires = "history")]
+    history_age: Option<u64>,
+
+    /// Keep histories in this file as well, so that they outlive the process. It is made if it is not there.
+    #[arg(long, value_name = "PATH", requires = "history")]
+    history_store: Option<PathBuf>,
+
+    /// Acknowledge a publication only when its event is safely in the file of histories.
+    #[arg(long, requires = "history_store")]
+    history_sync: bool,
+
     /// How many shards to run, each a thread of its own: a number, or `auto` for one per core.
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     shards: ShardCount,
@@ -62,6 +90,28 @@ pub struct Args {
     echo_path: Option<String>,
 }
 
+/// Topics whose events are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    policy: MatchPolicy,
+    uri: String,
+}
+
+impl FromStr for Topics {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let policies = [MatchPolicy::Exact, MatchPolicy::Prefix, MatchPolicy::Wildcard];
+        let (name, uri) = text.split_once(':').unwrap_or_default();
+        let policy = policies.into_iter().find(|policy| policy.name() == name);
+        let policy = policy.ok_or("expected exact:URI, prefix:URI or wildcard:URI")?;
+        if !UriRules::Loose.allow_pattern(uri, policy) {
+            return Err(format!("{uri:?} is no URI that can be subscribed to with the match policy {name}"));
+        }
+        Ok(Topics { policy, uri: uri.into() })
+    }
+}
+
 impl Args {
     /// The filter of the log.
     #[must_use]
@@ -74,10 +124,16 @@ impl Args {
     pub fn config(self) -> RuntimeConfig {
         let mut config = RuntimeConfig::default();
         if !self.listen.is_empty() {
-            config.listen = self.listen;
+            config.listen.clone_from(&self.listen);
         }
         if !self.realm.is_empty() {
             config.realms = self.realm.iter().map(|name| RealmConfig::new(name)).collect();
+        }
+        for realm in &mut config.realms {
+            realm.history = self.history.iter().map(|topics| self.rule(topics)).collect();
+            if let Some(path) = &self.history_store {
+                realm.history_store = HistoryStore::Disk { path: path.clone(), sync: self.history_sync };
+            }
         }
         config.shards = match self.shards {
             ShardCount::Auto => None,
@@ -86,6 +142,16 @@ impl Args {
         config.pin = !self.no_pin;
         config.echo_path = self.echo_path;
         config
+    }
+
+    fn rule(&self, topics: &Topics) -> HistoryRule {
+        let default = HistoryRule::new(&topics.uri, topics.policy);
+        HistoryRule {
+            events_max: self.history_events.unwrap_or(default.events_max),
+            bytes_max: self.history_bytes.unwrap_or(default.bytes_max),
+            age_max: self.history_age.map(Duration::from_secs),
+            ..default
+        }
     }
 }
 
@@ -127,6 +193,33 @@ mod tests {
         assert_eq!(config.shards, Some(3));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);
         assert_eq!(parse(&["--log", "warn,corebar=debug"]).expect("a good argument").log(), "warn,corebar=debug");
+    }
+
+    #[test]
+    fn histories() {
+        let config = |more: &[&str]| {
+            let args =
+                [&["--realm", "a", "--realm", "b", "--history", "prefix:com.app.", "--history", "exact:x"], more];
+            parse(&args.concat()).expect("good arguments").config()
+        };
+        for realm in config(&[]).realms {
+            let rules = [HistoryRule::new("com.app.", MatchPolicy::Prefix), HistoryRule::new("x", MatchPolicy::Exact)];
+            assert_eq!((realm.history.as_slice(), realm.history_store), (&rules[..], HistoryStore::Memory));
+        }
+        let limits = ["--history-events", "5", "--history-bytes", "6", "--history-age", "7"];
+        let rule = &config(&limits).realms[1].history[0];
+        assert_eq!((rule.events_max, rule.bytes_max, rule.age_max), (5, 6, Some(Duration::from_secs(7))));
+        for (flags, sync) in
+            [(&["--history-store", "/f"][..], false), (&["--history-store=/f", "--history-sync"], true)]
+        {
+            let disk = HistoryStore::Disk { path: "/f".into(), sync };
+            assert!(config(flags).realms.iter().all(|realm| realm.history_store == disk));
+        }
+        for args in [["--history", "com.app"], ["--history", "begin:a"], ["--history", "exact:a."]] {
+            assert_eq!(parse(&args).expect_err("no topics").exit_code(), 2);
+        }
+        assert!(parse(&["--history-sync"]).is_err());
+        assert!(parse(&["--history-events", "1"]).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::index::ShardIndex;
 use super::peer::ShardMsg;
+use super::record::Record;
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, Framing};
 
@@ -58,4 +59,6 @@ pub enum Effect {
         /// The message.
         message: ShardMsg,
     },
+    /// Write an event down, after all earlier ones, and call `Shard::recorded` when that is done.
+    Record(Box<Record>),
 }

@@ -11,6 +11,7 @@ use super::lifecycle::{Conn, Departing};
 use super::map::{Hashing, Map};
 use super::meta::job::Jobs;
 use super::peer::{Answer, Ask, LogEntry, ShardMsg, Store};
+use super::record::Past;
 use super::replica::Replica;
 use super::session::Session;
 use super::store::{Histories, Unacknowledged, presets};
@@ -20,6 +21,7 @@ use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::id::ID_MAX;
 use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Counters of one shard, since its start.
@@ -162,6 +164,21 @@ impl Shard {
         self.settle();
     }
 
+    /// Fills a history whose home is this shard with what an earlier process left. Before anything else is called.
+    pub fn restore(&mut self, past: Past) {
+        self.home.restore(past);
+    }
+
+    /// Every [`Effect::Record`] up to this sequence number and after the last one told is done; or has failed, for
+    /// this reason.
+    pub fn recorded(&mut self, now: Duration, upto: u64, failure: Option<&Arc<str>>) {
+        self.now = now;
+        let mut out = Outbox::default();
+        self.home.recorded(upto, failure, &mut out);
+        self.decide(out);
+        self.settle();
+    }
+
     /// Sends GOODBYE `wamp.close.system_shutdown` to every session and refuses new ones. Connections without a
     /// session are closed at once, the others when their GOODBYE has come; the owner closes what takes too long.
     pub fn shutdown(&mut self, now: Duration) {
@@ -234,6 +251,7 @@ impl Shard {
         for decision in out.0 {
             match decision {
                 Decision::Send(to, message) => self.send_peer(to, message),
+                Decision::Record(record) => self.effects.push_back(Effect::Record(record)),
                 Decision::Publish(event) => self.publish_meta(event.realm, event.topic(), || event.arguments()),
             }
         }
@@ -304,7 +322,7 @@ impl Shard {
             }
             Answer::RetainedReadable(_) => self.retained_readable(),
             Answer::Retained { session, token, state } => self.arrive_retained(session, token, state),
-            Answer::Stored(session, request) => self.stored(session, request),
+            Answer::Stored(session, request, failure) => self.stored(session, request, failure),
             Answer::Left(session, _) => self.left(session),
             Answer::Joined(session) => self.joined(session),
         }

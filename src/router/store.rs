@@ -8,9 +8,9 @@ use super::peer::{Publication, ShardMsg, Store};
 use super::shard::Shard;
 use super::subject::{self, Subject};
 use super::table::Table;
-use crate::session::{HistoryRule, RealmIndex};
+use crate::session::{HistoryRule, HistoryStore, RealmIndex};
 use crate::wamp::message::Published;
-use crate::wamp::{Message, PublicationId, RequestId, SessionId, SubscriptionId};
+use crate::wamp::{Message, MessageType, PublicationId, RequestId, SessionId, SubscriptionId, error};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -20,6 +20,17 @@ pub(super) struct Preset {
     pub(super) id: SubscriptionId,
     pub(super) subject: Subject,
     pub(super) rule: HistoryRule,
+    /// Where it is kept.
+    pub(super) medium: Medium,
+}
+
+/// Where a history is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Medium {
+    /// In memory.
+    Memory,
+    /// On disk as well; publishers wait for it or do not.
+    Disk { sync: bool },
 }
 
 /// Every such subscription; the same on every shard.
@@ -27,6 +38,10 @@ pub(super) fn presets(config: &ShardConfig) -> Vec<Preset> {
     let mut given = vec![0; usize::from(config.shards)];
     let mut presets = Vec::new();
     for (index, realm) in config.realms.iter().enumerate() {
+        let medium = match realm.history_store {
+            HistoryStore::Memory => Medium::Memory,
+            HistoryStore::Disk { sync, .. } => Medium::Disk { sync },
+        };
         for rule in &realm.history {
             let realm = RealmIndex::try_from(index).expect("the number of realms was checked at start");
             let home = subject::home(realm, &rule.uri, config.shards);
@@ -36,7 +51,7 @@ pub(super) fn presets(config: &ShardConfig) -> Vec<Preset> {
             }
             let id = home::nth_id(given[usize::from(home)], home, config.shards);
             given[usize::from(home)] += 1;
-            presets.push(Preset { id: SubscriptionId::from_raw(id), subject, rule: rule.clone() });
+            presets.push(Preset { id: SubscriptionId::from_raw(id), subject, rule: rule.clone(), medium });
         }
     }
     presets
@@ -74,11 +89,13 @@ impl Histories {
 }
 
 /// A publisher that waits until its publication has been kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unacknowledged {
     publication: PublicationId,
     /// Homes that have not said so.
     homes: u16,
+    /// Why it could not be kept where it has to be.
+    failure: Option<Arc<str>>,
 }
 
 impl Shard {
@@ -132,22 +149,30 @@ impl Shard {
         if let Some(record) = self.session(session) {
             record.open.insert(request, ());
         }
-        self.unacknowledged.insert((session, request), Unacknowledged { publication, homes });
+        self.unacknowledged.insert((session, request), Unacknowledged { publication, homes, failure: None });
     }
 
-    /// A home has kept a publication.
-    pub(super) fn stored(&mut self, session: SessionId, request: RequestId) {
+    /// A home has kept a publication, or has failed to.
+    pub(super) fn stored(&mut self, session: SessionId, request: RequestId, failure: Option<Arc<str>>) {
         let key = (session, request);
         let Some(waiting) = self.unacknowledged.get_mut(&key) else { return };
         waiting.homes -= 1;
+        if failure.is_some() {
+            waiting.failure = failure;
+        }
         if waiting.homes > 0 {
             return;
         }
         let publication = waiting.publication;
+        let failure = waiting.failure.take();
         self.unacknowledged.remove(&key);
         let Some(record) = self.session(session) else { return };
         record.open.remove(&request);
         let (conn, class) = (record.conn, record.class);
+        if let Some(why) = failure {
+            let text = format!("the event was published, but it may be lost from its history: {why}");
+            return self.refuse(conn, MessageType::Publish, request, (error::INTERNAL_ERROR, text));
+        }
         let _ = self.send(conn, class, &Message::Published(Published { request, publication }));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::identity::Identity;
 use crate::wamp::value::WrongType;
-use crate::wamp::{Dict, SessionId};
+use crate::wamp::{Dict, SessionId, Value};
 
 /// The receivers that a publisher wants and those that it does not want. A list that is there and empty is a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,29 @@ impl Audience {
         Ok((audience != Audience::default()).then(|| Box::new(audience)))
     }
 
+    /// The options that [`Audience::read`] makes this of.
+    #[must_use]
+    pub fn options(&self) -> Dict {
+        let mut options = Dict::new();
+        for (key, list) in [("eligible", &self.eligible), ("exclude", &self.exclude)] {
+            if let Some(list) = list {
+                options.push(key, list.iter().map(|id| Value::from(id.get())).collect::<Vec<_>>());
+            }
+        }
+        let names = [
+            ("eligible_authid", &self.eligible_authid),
+            ("eligible_authrole", &self.eligible_authrole),
+            ("exclude_authid", &self.exclude_authid),
+            ("exclude_authrole", &self.exclude_authrole),
+        ];
+        for (key, list) in names {
+            if let Some(list) = list {
+                options.push(key, list.iter().map(|name| Value::from(&**name)).collect::<Vec<_>>());
+            }
+        }
+        options
+    }
+
     /// True if this session may receive the publication: every list that is there must allow it.
     #[must_use]
     pub fn admits(&self, session: SessionId, identity: &Identity) -> bool {
@@ -62,7 +85,6 @@ impl Audience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wamp::Value;
 
     fn ids(ids: &[u64]) -> Value {
         Value::List(ids.iter().map(|id| Value::from(*id)).collect())

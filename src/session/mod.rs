@@ -14,4 +14,4 @@ pub use audience::Audience;
 pub use identity::Identity;
 pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;
-pub use storage::{HistoryRule, RetainedLimits};
+pub use storage::{HistoryRule, HistoryStore, RetainedLimits};

@@ -1,6 +1,6 @@
 //! Realms: routing namespaces that do not see each other.
 
-use super::storage::{HistoryRule, RetainedLimits};
+use super::storage::{HistoryRule, HistoryStore, RetainedLimits};
 use crate::wamp::{MatchPolicy, Uri, UriRules};
 
 /// The position of a realm in the list that every shard has.
@@ -24,6 +24,8 @@ pub struct RealmConfig {
     pub retained: RetainedLimits,
     /// Topics whose events are kept.
     pub history: Vec<HistoryRule>,
+    /// Where they are kept.
+    pub history_store: HistoryStore,
     /// `wamp.subscription.get_events` gives one list of events, newest first, as Crossbar.io does. Otherwise each
     /// event is an argument of the result, oldest first, as the specification has it.
     pub history_as_one_list: bool,
@@ -69,6 +71,7 @@ impl RealmConfig {
             disclosure: Disclosure::default(),
             retained: RetainedLimits::default(),
             history: Vec::new(),
+            history_store: HistoryStore::default(),
             history_as_one_list: false,
             trust_levels: Vec::new(),
         }

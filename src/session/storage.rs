@@ -1,6 +1,7 @@
 //! What a realm keeps of the events that were published in it.
 
 use crate::wamp::{MatchPolicy, Uri};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Limits of the retained events of a realm (specification, "Event Retention"). What is over the limits is forgotten,
@@ -35,6 +36,22 @@ pub struct HistoryRule {
     pub bytes_max: u64,
     /// How long they are kept; none means that age does not matter.
     pub age_max: Option<Duration>,
+}
+
+/// Where a realm keeps its histories.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum HistoryStore {
+    /// In memory alone: they end with the process.
+    #[default]
+    Memory,
+    /// In memory and, behind it, in a file from which they are read when the router starts.
+    Disk {
+        /// The file; it is made if it is not there. Realms may share one, they do not see each other's events.
+        path: PathBuf,
+        /// PUBLISHED is written when the event is safely on the disk. Otherwise it is written at once, and the event
+        /// follows within `history_flush_interval` of the runtime's configuration.
+        sync: bool,
+    },
 }
 
 impl HistoryRule {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 /// An accepted socket, non-blocking, not yet known to any reactor.
 #[derive(Debug)]
@@ -32,6 +33,9 @@ pub enum Command {
     /// Go on with this connection of another shard, which has read these octets from it. It is already counted in the
     /// shard's load.
     Adopt(Socket, Vec<u8>),
+    /// What the shard wanted written down, up to this sequence number, is on the disk, or could not be written for this
+    /// reason.
+    Recorded(u64, Option<Arc<str>>),
     /// Take leave of every session and serve nobody new.
     Shutdown,
     /// End the thread now, whatever is still open.

@@ -12,8 +12,9 @@ use super::protocol::{self, Protocol, Signal};
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
 use crate::config::RuntimeConfig;
-use crate::router::{ConnId, Effect, Ending, Link, Shard, ShardConfig, ShardMsg};
+use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Door, Loads, Port, Seat, Socket};
+use crate::store::Journal;
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
@@ -47,6 +48,10 @@ pub struct Settings {
     pub doors: Arc<[Door]>,
     /// The start of time for the core; the same for all shards.
     pub epoch: Instant,
+    /// Where records go, if histories are on disk.
+    pub journal: Option<Arc<Journal>>,
+    /// What the histories of this shard start with.
+    pub past: Vec<Past>,
 }
 
 /// What happened to the connections of one shard since its start.
@@ -122,10 +127,12 @@ pub async fn run(seat: Seat, settings: Settings) {
 }
 
 impl Reactor {
-    fn new(seat: Seat, settings: Settings) -> Reactor {
+    fn new(seat: Seat, mut settings: Settings) -> Reactor {
+        let mut core = Shard::new(settings.shard.clone());
+        settings.past.drain(..).for_each(|past| core.restore(past));
         let config = &settings.config;
         Reactor {
-            core: Shard::new(settings.shard.clone()),
+            core,
             port: Port::new(seat.mesh.clone(), seat.index),
             connections: Slab::new(),
             next_serial: 0,
@@ -163,6 +170,10 @@ impl Reactor {
             match self.seat.commands.try_recv() {
                 Ok(Command::Serve(socket)) => self.serve(socket, &spawn),
                 Ok(Command::Adopt(socket, octets)) => self.adopt(socket, octets, &spawn),
+                Ok(Command::Recorded(upto, failure)) => {
+                    self.core.recorded(self.clock, upto, failure.as_ref());
+                    self.settle();
+                }
                 Ok(Command::Shutdown) => self.shut_down(),
                 Ok(Command::Stop) => return Progress::Stop,
                 Err(_) => break,
@@ -440,6 +451,11 @@ impl Reactor {
                         self.port.post(to, message);
                         self.arm();
                     }
+                    Effect::Record(record) => {
+                        if let Some(journal) = &self.settings.journal {
+                            journal.append(self.seat.index, record);
+                        }
+                    }
                 }
             }
             let Some(conn) = self.lost.pop() else { return };
@@ -590,16 +606,19 @@ impl Reactor {
         }
     }
 
-    /// Stops reading while too much waits for other shards, and goes on when most of it is gone.
+    /// Stops reading while too much waits for other shards or for the disk, and goes on when most of it is gone.
     fn regulate(&mut self) {
         let weight = self.port.overflow_weight();
         let config = &self.settings.config;
-        if !self.holding && weight > config.overflow_high_bytes {
+        let unwritten = self.settings.journal.as_ref().map_or(0, |journal| journal.bytes());
+        if !self.holding && (weight > config.overflow_high_bytes || unwritten > config.history_queue_bytes_max) {
             self.holding = true;
-            tracing::warn!(shard = self.seat.index, bytes = weight, "other shards fall behind; reading pauses");
-        } else if self.holding && weight <= config.overflow_low_bytes {
+            let shard = self.seat.index;
+            tracing::warn!(shard, bytes = weight, unwritten, "other shards or the disk fall behind; reading pauses");
+        } else if self.holding && weight <= config.overflow_low_bytes && unwritten <= config.history_queue_bytes_max / 2
+        {
             self.holding = false;
-            tracing::info!(shard = self.seat.index, "other shards have caught up; reading goes on");
+            tracing::info!(shard = self.seat.index, "the others have caught up; reading goes on");
             for key in self.held.drain(..) {
                 let Some(connection) = self.connections.get_mut(key) else { continue };
                 connection.held = false;

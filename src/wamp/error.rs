@@ -45,6 +45,8 @@ pub const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
 pub const NO_SUCH_REALM: &str = "wamp.error.no_such_realm";
 /// None of the authentication methods that the client offers is to be had.
 pub const NO_MATCHING_AUTH_METHOD: &str = "wamp.error.no_matching_auth_method";
+/// The router cannot do what it should, through no fault of the peer. Not of the specification.
+pub const INTERNAL_ERROR: &str = "wamp.error.internal_error";
 
 /// The router or client ends.
 pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";

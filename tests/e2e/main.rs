@@ -6,6 +6,7 @@ mod support;
 mod cancel;
 mod cli;
 mod concurrency;
+mod history;
 mod hostile;
 mod longpoll;
 mod longpoll_limits;

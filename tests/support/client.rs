@@ -125,6 +125,15 @@ impl Client {
         }
     }
 
+    /// Sends a message to a router that may have gone: false if it has. Over WebSocket only.
+    pub fn try_send(&mut self, message: impl Into<Value>) -> bool {
+        let octets = self.wire.serializer.encode(&message.into());
+        match (&mut self.link, std::str::from_utf8(&octets)) {
+            (Link::WebSocket(socket), Ok(text)) => socket.send(Frame::text(text)).is_ok(),
+            _ => panic!("this needs JSON over WebSocket"),
+        }
+    }
+
     /// What comes next within the time.
     #[track_caller]
     pub fn poll(&mut self, time: Duration) -> Incoming {

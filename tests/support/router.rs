@@ -24,7 +24,12 @@ impl Router {
     pub fn start(arguments: &[&str]) -> Router {
         let mut all = vec!["--listen", "127.0.0.1:0", "--realm", "realm1"];
         all.extend(arguments);
-        let mut child = command(&all).spawn().expect("the router can be started");
+        Router::run(command(&all))
+    }
+
+    /// Runs a command that starts a router on a free port.
+    pub fn run(mut command: Command) -> Router {
+        let mut child = command.spawn().expect("the router can be started");
         let log = collect(child.stderr.take().expect("standard error is a pipe"));
         let lines = lines(child.stdout.take().expect("standard output is a pipe"));
         let start = Instant::now();

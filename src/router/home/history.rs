@@ -1,11 +1,13 @@
 //! The history of events at the home of a subscription (specification, "Event History").
 
-use super::{Home, Outbox};
+use super::{Decision, Home, Outbox};
 use crate::router::index::ShardIndex;
 use crate::router::meta::event::rfc3339;
 use crate::router::peer::{Answer, EventFilter, Publication, Store};
+use crate::router::record::{Past, PastEvent, Record};
+use crate::router::store::Medium;
 use crate::session::{HistoryRule, Identity};
-use crate::wamp::{Dict, PublicationId, SessionId, SubscriptionId, Value};
+use crate::wamp::{Dict, PublicationId, RequestId, SessionId, SubscriptionId, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,30 +16,51 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(in crate::router) struct History {
     rule: HistoryRule,
-    events: VecDeque<Recorded>,
+    medium: Medium,
+    events: VecDeque<PastEvent>,
     bytes: u64,
+    /// The place of the next event.
+    next: u64,
 }
 
+/// A publisher that waits until its event has been written down.
 #[derive(Debug)]
-struct Recorded {
-    /// Since 1970, in whole milliseconds, which is what clients see.
-    time: Duration,
-    publication: Arc<Publication>,
+pub(super) struct Unrecorded {
+    sequence: u64,
+    from: ShardIndex,
+    session: SessionId,
+    request: RequestId,
 }
 
 impl History {
-    pub(super) const fn new(rule: HistoryRule) -> History {
-        History { rule, events: VecDeque::new(), bytes: 0 }
+    pub(super) const fn new(rule: HistoryRule, medium: Medium) -> History {
+        History { rule, medium, events: VecDeque::new(), bytes: 0, next: 0 }
     }
 
+    /// Puts an event at the end, and drops what is over the limits. `time` is in whole milliseconds, which is what
+    /// clients see.
     fn record(&mut self, time: Duration, publication: Arc<Publication>) {
-        let time = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        self.bytes += publication.payload.len() as u64;
-        self.events.push_back(Recorded { time, publication });
+        self.push(PastEvent { place: self.next, time, publication });
+        self.drop_aged(time);
+    }
+
+    /// Puts the events of an earlier process before all others.
+    fn restore(&mut self, events: Vec<PastEvent>) {
+        events.into_iter().for_each(|event| self.push(event));
+    }
+
+    fn push(&mut self, event: PastEvent) {
+        self.next = event.place + 1;
+        self.bytes += event.publication.payload.len() as u64;
+        self.events.push_back(event);
         while self.events.len() > self.rule.events_max as usize || self.bytes > self.rule.bytes_max {
             self.drop_oldest();
         }
-        self.drop_aged(time);
+    }
+
+    /// The place of the first event that is kept.
+    fn first(&self) -> u64 {
+        self.events.front().map_or(self.next, |event| event.place)
     }
 
     fn drop_oldest(&mut self) {
@@ -54,7 +77,7 @@ impl History {
     }
 
     /// The events that a filter lets through and that the one who asks may receive.
-    fn select(&self, filter: &EventFilter, caller: SessionId, identity: &Identity) -> Vec<&Recorded> {
+    fn select(&self, filter: &EventFilter, caller: SessionId, identity: &Identity) -> Vec<&PastEvent> {
         let place = |id: PublicationId| self.events.iter().position(|event| event.publication.id == id);
         let (mut from, mut until) = (0, self.events.len());
         // A publication that is not there, perhaps no longer, has nothing before or behind it.
@@ -71,7 +94,7 @@ impl History {
         if from >= until {
             return Vec::new();
         }
-        let wanted = |event: &&Recorded| {
+        let wanted = |event: &&PastEvent| {
             filter.from_time.is_none_or(|time| event.time >= time)
                 && filter.after_time.is_none_or(|time| event.time > time)
                 && filter.before_time.is_none_or(|time| event.time < time)
@@ -90,7 +113,7 @@ impl History {
 }
 
 /// An event as `wamp.subscription.get_events` gives it; none if its payload is no list of arguments.
-fn describe(event: &Recorded, subscription: SubscriptionId, pattern: bool) -> Option<Value> {
+fn describe(event: &PastEvent, subscription: SubscriptionId, pattern: bool) -> Option<Value> {
     let (args, kwargs) = event.publication.payload.values().ok()?;
     let mut described = Dict::new()
         .with("timestamp", &*rfc3339(event.time))
@@ -112,16 +135,45 @@ impl Home {
     pub(in crate::router) fn store(&mut self, time: Duration, from: ShardIndex, store: Store, out: &mut Outbox) {
         let Store { realm, publication, retain, histories, report } = store;
         self.note_stored(from, &publication);
+        let time = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let mut awaited = None;
         for id in histories {
-            if let Some(history) = self.topics.get_mut(&id).and_then(|topic| topic.history.as_mut()) {
-                history.record(time, publication.clone());
-            }
+            let Some(topic) = self.topics.get_mut(&id) else { continue };
+            let Some(history) = &mut topic.history else { continue };
+            let place = history.next;
+            history.record(time, publication.clone());
+            let Medium::Disk { sync } = history.medium else { continue };
+            self.records += 1;
+            let (first, subject, publication) = (history.first(), topic.subject.clone(), publication.clone());
+            let waits = sync && report.is_some();
+            let record = Record { sequence: self.records, subject, place, first, time, publication, awaited: waits };
+            awaited = if waits { Some(self.records) } else { awaited };
+            out.0.push(Decision::Record(Box::new(record)));
         }
         if retain {
             self.retain(realm, publication);
         }
         if let Some((session, request)) = report {
-            out.answer(from, Answer::Stored(session, request));
+            match awaited {
+                Some(sequence) => self.unrecorded.push_back(Unrecorded { sequence, from, session, request }),
+                None => out.answer(from, Answer::Stored(session, request, None)),
+            }
+        }
+    }
+
+    /// What was wanted up to a record has been written down, or could not be.
+    pub(in crate::router) fn recorded(&mut self, upto: u64, failure: Option<&Arc<str>>, out: &mut Outbox) {
+        while self.unrecorded.front().is_some_and(|waiting| waiting.sequence <= upto) {
+            let Some(Unrecorded { from, session, request, .. }) = self.unrecorded.pop_front() else { return };
+            out.answer(from, Answer::Stored(session, request, failure.cloned()));
+        }
+    }
+
+    /// Fills a history with what an earlier process left.
+    pub(in crate::router) fn restore(&mut self, past: Past) {
+        let Some(topic) = self.topic_ids.get(&past.subject).and_then(|id| self.topics.get_mut(id)) else { return };
+        if let Some(history) = &mut topic.history {
+            history.restore(past.events);
         }
     }
 
@@ -151,7 +203,7 @@ mod tests {
 
     fn history(events_max: u32, bytes_max: u64, age_max: Option<Duration>) -> History {
         let rule = HistoryRule { events_max, bytes_max, age_max, ..HistoryRule::new("a.", MatchPolicy::Prefix) };
-        let mut history = History::new(rule);
+        let mut history = History::new(rule, Medium::Memory);
         for id in 1..=6_u64 {
             let raw = codec::payload(Serializer::Json, vec![Value::from(id)], Dict::new()).expect("a number");
             let publication = Publication {
@@ -162,7 +214,7 @@ mod tests {
                 payload: Payload::new(raw),
                 extras: None,
             };
-            history.record(Duration::from_micros(id * 1_000_000 + 700), Arc::new(publication));
+            history.record(Duration::from_secs(id), Arc::new(publication));
         }
         history
     }

@@ -5,6 +5,7 @@ mod procedures;
 mod retained;
 mod topics;
 
+use self::history::Unrecorded;
 use self::procedures::Procedure;
 use self::retained::{Readers, Retained};
 use self::topics::Topic;
@@ -13,9 +14,11 @@ use super::index::ShardIndex;
 use super::map::{Hashing, Map};
 use super::meta::event::MetaEvent;
 use super::peer::{Answer, Ask, Departure, LogEntry, ShardMsg};
+use super::record::Record;
 use super::store::Preset;
 use super::subject::{self, Subject};
 use crate::wamp::{RegistrationId, SessionId, SubscriptionId};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The subjects whose home is one shard.
@@ -40,6 +43,10 @@ pub(super) struct Home {
     readers: Readers,
     /// The last publication of each shard that came to be kept.
     stored: Vec<u64>,
+    /// How many events it has wanted written down.
+    records: u64,
+    /// Publishers that wait for that, in order.
+    unrecorded: VecDeque<Unrecorded>,
     /// Broken rules, see [`Rule`].
     skip_mark: bool,
     announce_early: bool,
@@ -53,6 +60,8 @@ pub(super) enum Decision {
     Send(ShardIndex, ShardMsg),
     /// Publish this.
     Publish(MetaEvent),
+    /// Write this down.
+    Record(Box<Record>),
 }
 
 /// Where a home puts what it wants done.
@@ -86,6 +95,8 @@ impl Home {
             retained: config.realms.iter().map(|realm| Retained::new(realm.retained, shards)).collect(),
             readers: Readers::default(),
             stored: vec![0; usize::from(shards)],
+            records: 0,
+            unrecorded: VecDeque::new(),
             skip_mark: !config.keeps(Rule::RetainedMark),
             announce_early: !config.keeps(Rule::AnnouncedAfterAck),
             hashing,
@@ -166,6 +177,7 @@ impl Home {
         self.topics.values().all(Topic::is_unused)
             && self.topics.len() == self.topic_ids.len()
             && self.readers.is_empty()
+            && self.unrecorded.is_empty()
             && self.procedures.is_empty()
             && self.retiring.is_empty()
             && self.procedure_ids.is_empty()

@@ -112,7 +112,7 @@ impl Home {
             announced: true,
             members: self.hashing.map(),
             interested: SmallVec::new(),
-            history: Some(Box::new(History::new(preset.rule.clone()))),
+            history: Some(Box::new(History::new(preset.rule.clone(), preset.medium))),
         };
         self.topics.insert(id, topic);
         self.topic_ids.insert(preset.subject.clone(), id);

@@ -91,8 +91,8 @@ pub enum Answer {
         /// The events.
         state: RetainedState,
     },
-    /// A publication has been kept.
-    Stored(SessionId, RequestId),
+    /// A publication has been kept; or it could not be written down, for this reason.
+    Stored(SessionId, RequestId, Option<Arc<str>>),
     /// Member no longer.
     Unsubscribed(SessionId, RequestId),
     /// Member no longer, by the router's decision.
