@@ -2,7 +2,8 @@
 //!
 //! `tests/clients` has one program for each library. Started with the names of its group, it subscribes, registers,
 //! calls everybody's procedures for results and for errors, publishes to everybody with acknowledgement,
-//! unregisters, unsubscribes and leaves, and checks everything it gets.
+//! unregisters, unsubscribes and leaves, and checks everything it gets. The programs named `advanced` use what their
+//! library has beyond that, between a few sessions of their own.
 
 mod support;
 
@@ -48,9 +49,9 @@ impl Clients {
         Some(Clients { python: python?, python_ubjson: python_ubjson?, node: node? })
     }
 
-    /// Starts a client as the member `me` of a group.
-    fn start(&self, router: &Router, member: (Library, &str), prefix: &str, me: &str, group: &[String]) -> Child {
-        let (library, serializer) = member;
+    /// Starts a client. `peers` are its own name and those of its group; without them it is the advanced program.
+    fn start(&self, router: &Router, (library, serializer): (Library, &str), prefix: &str, peers: &[&str]) -> Child {
+        let advanced = peers.is_empty();
         let url = match library {
             Library::AutobahnRawSocket => format!("rs://{}", router.address()),
             Library::AutobahnJsLongPoll => format!("http://{}/lp", router.address()),
@@ -60,17 +61,21 @@ impl Clients {
             Library::Autobahn | Library::AutobahnRawSocket => {
                 let python = if serializer == "ubjson" { &self.python_ubjson } else { &self.python };
                 let mut command = Command::new(python.join("bin/python"));
-                command.arg(source().join("peer.py"));
+                command.arg(source().join(if advanced { "advanced.py" } else { "peer.py" }));
                 command
             }
             Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy => {
-                let script = if library == Library::Wampy { "wampy.js" } else { "autobahn.js" };
+                let script = match library {
+                    Library::Wampy if advanced => "wampy-advanced.js",
+                    Library::Wampy => "wampy.js",
+                    _ => "autobahn.js",
+                };
                 let mut command = Command::new("node");
                 command.arg(source().join("js").join(script)).env("NODE_PATH", self.node.join("node_modules"));
                 command
             }
         };
-        command.args([&url, serializer, prefix, me]).args(group);
+        command.args([&url, serializer, prefix]).args(peers);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the client can be started")
     }
@@ -83,17 +88,38 @@ fn source() -> PathBuf {
 /// Runs a group until all its members have left.
 fn run(clients: &Clients, router: &Router, prefix: &str, members: &[(Library, &str)]) {
     let names: Vec<String> = (0..members.len()).map(|index| format!("peer{index}")).collect();
-    let children: Vec<Child> = (members.iter().zip(&names))
-        .map(|(member, name)| clients.start(router, *member, prefix, name, &names))
-        .collect();
+    let started = (members.iter().zip(&names)).map(|(member, name)| {
+        let peers: Vec<&str> = [name].into_iter().chain(&names).map(String::as_str).collect();
+        (name.clone(), clients.start(router, *member, prefix, &peers))
+    });
+    finish(router, prefix, started.collect());
+}
+
+/// Waits for clients and checks that all are content.
+fn finish(router: &Router, prefix: &str, started: Vec<(String, Child)>) {
     // All are waited for before any is judged, so that none is left behind.
-    let outputs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().expect("our child")).collect();
-    for (name, output) in names.iter().zip(outputs) {
+    let outputs: Vec<_> =
+        started.into_iter().map(|(name, child)| (name, child.wait_with_output().expect("our child"))).collect();
+    for (name, output) in outputs {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && text.trim_end().ends_with("OK"), "{prefix} {name}:\n{text}\n{errors}");
     }
     assert_eq!(router.try_wait(), None, "the router runs");
+}
+
+/// Runs the advanced program of a library, with all serializers at the same time.
+fn advanced(library: Library) {
+    let Some(clients) = Clients::installed() else { return };
+    for shards in [1, 4] {
+        let router = Router::shared(shards);
+        let prefix = format!("com.test.advanced.{library:?}");
+        let started = library.serializers().iter().map(|serializer| {
+            let prefix = format!("{prefix}.{serializer}");
+            ((*serializer).to_owned(), clients.start(&router, (library, serializer), &prefix, &[]))
+        });
+        finish(&router, &prefix, started.collect());
+    }
 }
 
 fn alone(library: Library) {
@@ -130,6 +156,21 @@ fn autobahn_js_on_long_poll() {
 #[test]
 fn wampy() {
     alone(Library::Wampy);
+}
+
+#[test]
+fn autobahn_python_advanced_on_websocket() {
+    advanced(Library::Autobahn);
+}
+
+#[test]
+fn autobahn_python_advanced_on_rawsocket() {
+    advanced(Library::AutobahnRawSocket);
+}
+
+#[test]
+fn wampy_advanced() {
+    advanced(Library::Wampy);
 }
 
 /// Every library with every serializer in one realm.

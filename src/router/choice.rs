@@ -37,6 +37,19 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The callee at this place, of so many, has gone: round robin goes on with the one that would have come next.
+    pub(super) fn removed(&self, at: usize, before: usize) {
+        let (at, before) = (at as u64, before as u64);
+        let next = self.cursor.load(Ordering::Relaxed) % before.max(1);
+        self.cursor.store(next - u64::from(at < next), Ordering::Relaxed);
+    }
+
+    /// A callee comes behind so many others.
+    pub(super) fn added(&self, before: usize) {
+        let next = self.cursor.load(Ordering::Relaxed) % (before as u64).max(1);
+        self.cursor.store(next, Ordering::Relaxed);
+    }
+
     /// Takes note that calls wait on a shard.
     pub(super) fn wait(&self, shard: ShardIndex) {
         self.waiting[usize::from(shard / 64)].fetch_or(1 << (shard % 64), Ordering::SeqCst);
@@ -221,6 +234,20 @@ mod tests {
         assert_eq!(pick(&registration(InvokePolicy::Last, &[1, 2, 3], None), &[3]), Some(2));
         assert_eq!(pick(&registration(InvokePolicy::Random, &[1, 2, 3], None), &[3]), Some(2));
         assert_eq!(pick(&registration(InvokePolicy::Single, &[1], None), &[1]), None);
+    }
+
+    #[test]
+    fn round_robin_goes_on_when_callees_change() {
+        let three = registration(InvokePolicy::RoundRobin, &[1, 2, 3], None);
+        assert_eq!([(); 4].map(|()| pick(&three, &[])), [Some(1), Some(2), Some(3), Some(1)]);
+        let two =
+            Registration { shared: three.shared.clone(), ..registration(InvokePolicy::RoundRobin, &[1, 3], None) };
+        two.shared.removed(1, 3);
+        assert_eq!([(); 3].map(|()| pick(&two, &[])), [Some(3), Some(1), Some(3)]);
+        let more = registration(InvokePolicy::RoundRobin, &[1, 3, 4], None);
+        let more = Registration { shared: two.shared.clone(), ..more };
+        more.shared.added(2);
+        assert_eq!([(); 3].map(|()| pick(&more, &[])), [Some(1), Some(3), Some(4)]);
     }
 
     #[test]

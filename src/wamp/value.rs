@@ -54,12 +54,14 @@ impl Value {
         }
     }
 
-    /// The number, if this is an integer that is not negative.
+    /// The number, if this is an integer that is not negative. A float without a fraction counts as one, since that is
+    /// how JavaScript's binary serializers write integers beyond 32 bits.
     #[must_use]
-    pub const fn as_uint(&self) -> Option<u64> {
+    pub fn as_uint(&self) -> Option<u64> {
         match self {
             Value::Int(value) if *value >= 0 => Some(value.unsigned_abs()),
             Value::UInt(value) => Some(*value),
+            Value::Float(value) => whole(*value),
             _ => None,
         }
     }
@@ -72,6 +74,14 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// The integer that a float stands for, if it has no fraction and lies in the range in which floats are exact.
+#[must_use]
+pub fn whole(value: f64) -> Option<u64> {
+    let exact = (0.0..=9_007_199_254_740_992.0).contains(&value) && value.fract() == 0.0;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+    exact.then_some(value as u64)
 }
 
 impl From<bool> for Value {

@@ -7,7 +7,7 @@ use crate::router::meta::event::{MetaEvent, Occasion};
 use crate::router::peer::{Answer, Kind, LogEntry, Revocation};
 use crate::router::subject::Subject;
 use crate::session::options::{InvokePolicy, RegisterOptions};
-use crate::wamp::{RegistrationId, RequestId, SessionId};
+use crate::wamp::{RegistrationId, RequestId, SessionId, error};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,7 @@ impl Home {
         let slots = (limit > 0).then(|| Arc::new(Slots::new(limit, procedure.shared.clone())));
         let (disclose, forward_timeout) = (options.disclose_caller, options.forward_timeout);
         let callee = Callee { session, shard: from, disclose, forward_timeout, slots };
+        procedure.shared.added(procedure.callees.len());
         procedure.callees.push(Member { callee, announced: false, revoked: None });
         let position = self.log_callees(from, id, out);
         if self.announce_early {
@@ -84,7 +85,7 @@ impl Home {
         for (session, shard, old) in removed {
             // Behind this entry no shard sends it an invocation.
             let position = self.mark(shard, out);
-            let revocation = Revocation { id: old, reason: Some("another callee has taken the procedure over".into()) };
+            let revocation = Revocation { id: old, reason: Some(error::TAKEN_OVER.into()) };
             let subject = subject.clone();
             out.answer(shard, Answer::RegistrationRevoked { session, subject, revocation, position });
         }
@@ -192,7 +193,9 @@ impl Home {
         let id = *self.procedure_ids.get(subject)?;
         let procedure = self.procedures.get_mut(&id)?;
         let at = procedure.callees.iter().position(|member| member.callee.session == session)?;
+        let before = procedure.callees.len();
         let Member { callee, announced, .. } = procedure.callees.remove(at);
+        procedure.shared.removed(at, before);
         if announced {
             out.publish(event(subject, session, id, Occasion::Removed));
         }

@@ -8,6 +8,7 @@ use crate::router::meta::event::{MetaEvent, Occasion};
 use crate::router::peer::{Answer, Kind, LogEntry, Revocation};
 use crate::router::store::Preset;
 use crate::router::subject::Subject;
+use crate::wamp::uri::is_reserved;
 use crate::wamp::{SessionId, SubscriptionId};
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -118,7 +119,8 @@ impl Home {
         self.topic_ids.insert(preset.subject.clone(), id);
     }
 
-    /// SUBSCRIBED has been written: tells others of the member, and of the subscription if it is new.
+    /// SUBSCRIBED has been written: tells others of the member, and of the subscription if it is new. Who listens to
+    /// the router itself is not told of, as with the other routers.
     pub(super) fn announce_subscriber(&mut self, session: SessionId, id: SubscriptionId, out: &mut Outbox) {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         let Some(member) = topic.members.get_mut(&session) else { return };
@@ -130,12 +132,13 @@ impl Home {
             id: id.get(),
             occasion,
         };
-        if !std::mem::replace(&mut topic.announced, true) {
+        let quiet = is_reserved(&topic.subject.uri);
+        if !std::mem::replace(&mut topic.announced, true) && !quiet {
             let occasion = Occasion::Created { subject: topic.subject.clone(), created: topic.created, invoke: None };
             out.publish(event(occasion));
         }
         let revoked = member.revoked.take();
-        if !known {
+        if !known && !quiet {
             out.publish(event(Occasion::Added));
         }
         if let Some(reason) = revoked {
@@ -155,7 +158,8 @@ impl Home {
         let Member { shard, announced, .. } = topic.members.remove(&session)?;
         let event =
             |occasion| MetaEvent { realm: subject.realm, kind: Kind::Subscription, session, id: id.get(), occasion };
-        if announced {
+        let quiet = is_reserved(&subject.uri);
+        if announced && !quiet {
             out.publish(event(Occasion::Removed));
         }
         let at = topic.interested.iter().position(|interest| interest.shard == shard)?;
@@ -166,7 +170,7 @@ impl Home {
         }
         topic.interested.swap_remove(at);
         if topic.is_unused() && topic.history.is_none() {
-            if topic.announced {
+            if topic.announced && !quiet {
                 out.publish(event(Occasion::Deleted));
             }
             self.topics.remove(&id);

@@ -105,12 +105,18 @@ impl Arguments<'_> {
         }
     }
 
-    /// A text by position or by name.
+    /// A reason by position or by name: a URI, since clients read it as one.
     fn reason(&mut self) -> Result<Option<Box<str>>, Refused> {
-        match self.next() {
-            Some(Value::Str(text)) => Ok(Some(text)),
-            Some(_) => Err(self.missing("string")),
-            None => Ok(self.named.str("reason").map_err(wrong)?.map(Into::into)),
+        let reason = match self.next() {
+            Some(Value::Str(text)) => Some(text),
+            Some(_) => return Err(self.missing("string")),
+            None => self.named.str("reason").map_err(wrong)?.map(Into::into),
+        };
+        match reason {
+            Some(reason) if !UriRules::Loose.allow(&reason) => {
+                Err((error::INVALID_URI, format!("the reason {reason:?} is not a URI")))
+            }
+            reason => Ok(reason),
         }
     }
 

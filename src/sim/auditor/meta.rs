@@ -184,6 +184,9 @@ impl Auditor {
         }
         for period in self.periods.iter().filter(|period| period.from > observer.from) {
             let session = self.sessions[&period.session].id;
+            if period.uri == "wamp." {
+                continue;
+            }
             let lasting = period.until.is_none() && self.is_alive(period.session);
             if lasting && !seen.added.contains(&(false, session, period.id.get())) {
                 let text = format!("{session} has subscribed to {} unseen by {}", period.id, observer.session);

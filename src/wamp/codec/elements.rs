@@ -87,6 +87,11 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// The integer that a float element stands for: JavaScript's binary serializers write integers beyond 32 bits so.
+    pub(super) fn whole(&self, element: Element) -> Option<u64> {
+        read(self.serializer, &self.bytes[element.start..element.end]).ok()?.as_uint()
+    }
+
     /// The value of a dictionary element with text keys.
     pub(super) fn dict(&self, element: Element, name: &str, field: &str) -> Result<Dict, DecodeError> {
         // No serialization has a pair in so few octets.

@@ -36,7 +36,12 @@ impl Fields<'_, '_> {
 
     fn id<T>(&mut self, field: &str, make: fn(u64) -> Option<T>) -> Result<T, DecodeError> {
         let element = self.take();
-        let Some(Kind::Uint(value)) = element.map(|element| element.kind) else {
+        let value = match element.map(|element| (element, element.kind)) {
+            Some((_, Kind::Uint(value))) => Some(value),
+            Some((element, Kind::Float)) => self.elements.whole(element),
+            _ => None,
+        };
+        let Some(value) = value else {
             return Err(self.error(field, "an id", element.map(|element| element.kind)));
         };
         let name = self.name;
