@@ -174,6 +174,8 @@ async def sharing(sessions, caller):
     single = f"{PREFIX}.single"
     await sessions[0].register(lambda: "old", single)
     await refused("wamp.error.procedure_already_exists", sessions[1].register(lambda: "new", single))
+    await sessions[1].register(lambda: "new", single, options=RegisterOptions(force_reregister=True))
+    assert await caller.call(single) == "new"
 
 
 async def concurrency(callee, caller):
