@@ -123,6 +123,15 @@ fn elements_are_exact() {
         let found = refused(Serializer::Json, bad.as_bytes());
         assert!(found.contains(why), "{bad}: {found}");
     }
+    // As JavaScript's MessagePack and CBOR write integers beyond 32 bits: [34, 1, 2^33] and [34, 1, 2^33 + 0.5].
+    let float = |start: &[u8], value: f64| [start, &value.to_be_bytes()].concat();
+    for (serializer, start) in
+        [(Serializer::MsgPack, &[0x93, 34, 1, 0xcb][..]), (Serializer::Cbor, &[0x83, 0x18, 34, 1, 0xfb])]
+    {
+        ok(serializer, &float(start, 8_589_934_592.0));
+        let found = refused(serializer, &float(start, 8_589_934_592.5));
+        assert!(found.contains("not a float"), "{found}");
+    }
     ok(Serializer::Json, b" [32,9007199254740992,{},\"a\"]\n");
     ok(Serializer::Json, b"[35,0,{\"subscription\":7}]");
 }

@@ -87,8 +87,12 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The integer that a float element stands for: JavaScript's binary serializers write integers beyond 32 bits so.
+    /// The integer that a float element stands for: JavaScript's binary serializers write integers beyond 32 bits so. In
+    /// JSON nobody does.
     pub(super) fn whole(&self, element: Element) -> Option<u64> {
+        if self.serializer == Serializer::Json {
+            return None;
+        }
         read(self.serializer, &self.bytes[element.start..element.end]).ok()?.as_uint()
     }
 
