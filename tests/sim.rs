@@ -71,6 +71,15 @@ const CORPUS: &[(u64, u16)] = &[
     // A takeover, a callee that left with a pattern beside its procedure, a call that was given to another callee.
     (281, 2),
     (10_416, 4),
+    // UNREGISTER of a registration that the session had itself taken over ended the new one.
+    (6_036_643_265_170_171_200, 4),
+    // Takeovers and callees that left while they registered, which the auditor had not thought of.
+    (22_362, 2),
+    (26_064, 2),
+    (80_866, 2),
+    (49_584, 4),
+    (98_469, 4),
+    (5_616_188_308_230_111_618, 8),
     // These show each of the rules below when it is broken, so much happens in them.
     (0, 4),
     (2, 4),

@@ -103,8 +103,11 @@ impl Shard {
         let Some(session) = self.session_at(conn) else { return };
         let session_id = session.id;
         let subject = session.rpc.as_mut().and_then(|rpc| {
-            let subject = rpc.registrations.remove(&id)?;
-            rpc.procedures.get_mut(&subject)?.ending = true;
+            let subject = rpc.registrations.get(&id)?.clone();
+            // One that has been taken over is about to be revoked.
+            let offer = rpc.procedures.get_mut(&subject).filter(|offer| offer.active == Some(id))?;
+            offer.ending = true;
+            rpc.registrations.remove(&id);
             Some(subject)
         });
         let Some(subject) = subject else {
@@ -112,31 +115,45 @@ impl Shard {
             return self.refuse(conn, MessageType::Unregister, request, refused);
         };
         session.open.insert(request, ());
-        self.ask(Ask::Unregister(session_id, subject.clone(), request), &subject);
+        self.ask(Ask::Unregister(session_id, subject.clone(), id, request), &subject);
     }
 
     /// No shard sends invocations of the registration any longer, and all that were sent have arrived: what is left
     /// of them is in the lane.
-    pub(super) fn arrive_unregistered(&mut self, session: SessionId, subject: Subject, request: RequestId) {
+    pub(super) fn arrive_unregistered(
+        &mut self,
+        session: SessionId,
+        subject: Subject,
+        request: RequestId,
+        id: RegistrationId,
+    ) {
         let Some(&conn) = self.sessions.get(&session) else { return };
         if self.config.keeps(Rule::UnregisteredThroughLane) {
-            self.arrive(conn, Arrival::Unregistered { subject, request });
+            self.arrive(conn, Arrival::Unregistered { subject, request, id });
         } else {
-            self.unregistered(conn, subject, request);
+            self.unregistered(conn, subject, request, id);
         }
     }
 
-    pub(super) fn unregistered(&mut self, conn: ConnId, subject: Subject, request: RequestId) {
+    pub(super) fn unregistered(
+        &mut self,
+        conn: ConnId,
+        subject: Subject,
+        request: RequestId,
+        registration: RegistrationId,
+    ) {
         let Some(session) = self.session_at(conn) else { return };
         session.open.remove(&request);
         let (id, class) = (session.id, session.class);
         let Some(rpc) = &mut session.rpc else { return };
         let Some(offer) = rpc.procedures.get_mut(&subject) else { return };
         let next = std::mem::take(&mut offer.next);
-        offer.active = None;
+        if offer.active == Some(registration) {
+            offer.active = None;
+        }
         offer.ending = false;
         offer.asking.extend(next.iter().map(|wish| wish.request));
-        if offer.asking.is_empty() {
+        if offer.asking.is_empty() && offer.active.is_none() {
             rpc.procedures.remove(&subject);
         }
         let _ = self.send(conn, class, &Message::Unregistered(Unregistered { request, details: None }));

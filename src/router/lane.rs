@@ -52,7 +52,7 @@ impl Shard {
             Arrival::Invoke(invoke) => self.invoke(conn, *invoke),
             Arrival::Part(part) => self.invoke_part(conn, *part),
             Arrival::Return(back) => self.take_return(conn, *back),
-            Arrival::Unregistered { subject, request } => self.unregistered(conn, subject, request),
+            Arrival::Unregistered { subject, request, id } => self.unregistered(conn, subject, request, id),
             Arrival::RegistrationRevoked { subject, revocation } => {
                 self.registration_revoked(conn, &subject, revocation);
             }

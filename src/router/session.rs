@@ -117,7 +117,7 @@ pub(super) enum Arrival {
     Invoke(Box<Invoke>),
     Part(Box<Part>),
     Return(Box<Return>),
-    Unregistered { subject: Subject, request: RequestId },
+    Unregistered { subject: Subject, request: RequestId, id: RegistrationId },
     RegistrationRevoked { subject: Subject, revocation: Revocation<RegistrationId> },
 }
 

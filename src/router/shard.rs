@@ -314,8 +314,8 @@ impl Shard {
             Answer::RegisterRefused(session, subject, request, why) => {
                 self.register_refused(session, &subject, request, why);
             }
-            Answer::Unregistered { session, subject, request, .. } => {
-                self.arrive_unregistered(session, subject, request);
+            Answer::Unregistered { session, subject, request, id, .. } => {
+                self.arrive_unregistered(session, subject, request, id);
             }
             Answer::RegistrationRevoked { session, subject, revocation, .. } => {
                 self.arrive_registration_revoked(session, subject, revocation);

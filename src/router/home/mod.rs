@@ -120,11 +120,14 @@ impl Home {
                 self.register(time, from, session, subject, request, options, out);
             }
             Ask::Registered(session, id) => self.announce_callee(session, id, out),
-            Ask::Unregister(session, subject, request) => {
-                self.drop_callee(session, &subject, out);
+            Ask::Unregister(session, subject, id, request) => {
+                // The session may have registered anew by force, which this is not about.
+                if self.procedure_ids.get(&subject) == Some(&id) {
+                    self.drop_callee(session, &subject, out);
+                }
                 // Also if it had been revoked before: that must have been applied, too.
                 let position = self.caused[usize::from(from)];
-                out.answer(from, Answer::Unregistered { session, subject, request, position });
+                out.answer(from, Answer::Unregistered { session, subject, request, id, position });
             }
             Ask::Leave(departure) => self.leave(from, &departure, out),
         }

@@ -25,7 +25,7 @@ pub enum Ask {
     /// REGISTERED has been written: others may be told.
     Registered(SessionId, RegistrationId),
     /// No longer to be one; acknowledged for this request.
-    Unregister(SessionId, Subject, RequestId),
+    Unregister(SessionId, Subject, RegistrationId, RequestId),
     /// The session has ended.
     Leave(Departure),
 }
@@ -129,6 +129,8 @@ pub enum Answer {
         subject: Subject,
         /// The UNREGISTER.
         request: RequestId,
+        /// The registration.
+        id: RegistrationId,
         /// The position in this home's log.
         position: u64,
     },

@@ -1,6 +1,6 @@
 //! Calls: who is invoked, in which order, and that each gets one last answer (G5, G6, G8).
 
-use super::{Auditor, Checked, Key, breach, matches, stamp};
+use super::{Auditor, Checked, Key, Record, breach, matches, stamp};
 use crate::sim::client::may_wait;
 use crate::wamp::message::{Call, Error, Invocation};
 use crate::wamp::{MatchPolicy, RegistrationId, RequestId, error};
@@ -13,7 +13,15 @@ pub(super) struct Offer {
     pub(super) procedure: String,
     pub(super) id: RegistrationId,
     pub(super) ending: bool,
+    /// Somebody wants to take it over.
+    pub(super) doubtful: bool,
     pub(super) ended: bool,
+}
+
+impl Offer {
+    const fn stands(&self) -> bool {
+        !self.ending && !self.doubtful && !self.ended
+    }
 }
 
 #[derive(Debug)]
@@ -46,8 +54,7 @@ impl Auditor {
             }
             return Ok(());
         }
-        let stands =
-            |offer: &&Offer| matches(offer.policy, &offer.procedure, &m.procedure) && !offer.ending && !offer.ended;
+        let stands = |offer: &&Offer| matches(offer.policy, &offer.procedure, &m.procedure) && offer.stands();
         let offered_by = self.offers.iter().filter(stands).map(|offer| offer.session).collect();
         let call = Called {
             over: false,
@@ -111,7 +118,12 @@ impl Auditor {
         let call = &self.calls[&key];
         let left =
             |offer: &Offer| !self.is_alive(offer.session) && matches(offer.policy, &offer.procedure, &call.procedure);
-        if call.rerouted || may_wait(&call.procedure) || self.offers.iter().any(left) {
+        let asked = |record: &Record| {
+            let mut wishes = record.registering.values();
+            record.ended.is_some() && wishes.any(|(policy, name)| matches(*policy, name, &call.procedure))
+        };
+        let given_on = || self.offers.iter().any(left) || self.sessions.values().any(asked);
+        if call.rerouted || may_wait(&call.procedure) || given_on() {
             return Ok(());
         }
         self.in_pair_order("INVOCATION", who, &m.payload, true)

@@ -47,6 +47,8 @@ pub(super) struct Auditor {
     offers: Vec<Offer>,
     calls: BTreeMap<(Key, RequestId), Called>,
     queries: BTreeMap<(Key, RequestId), Query>,
+    /// What was registered by force.
+    forced: BTreeSet<(MatchPolicy, String)>,
     /// Sessions that were to be taken out of subscriptions.
     removals: BTreeSet<(u64, u64)>,
     /// The last stamp of the first that the second has seen, whatever it came in.
@@ -175,9 +177,10 @@ impl Auditor {
                 let policy = m.options.get("match").and_then(|name| name.as_str()).and_then(MatchPolicy::from_name);
                 let wish = (policy.unwrap_or_default(), m.procedure.to_string());
                 if m.options.get("force_reregister").is_some() {
+                    self.forced.insert(wish.clone());
                     // Whoever has it may lose it, and be told later.
                     let same = |offer: &&mut Offer| (offer.policy, &offer.procedure) == (wish.0, &wish.1);
-                    self.offers.iter_mut().filter(same).for_each(|offer| offer.ending = true);
+                    self.offers.iter_mut().filter(same).for_each(|offer| offer.doubtful = true);
                 }
                 self.record(who).registering.insert(m.request, wish);
             }
@@ -246,7 +249,8 @@ impl Auditor {
                     return breach("protocol", format!("REGISTERED {} was not asked for", m.request));
                 };
                 let id = m.registration;
-                self.offers.push(Offer { session: who, policy, procedure, id, ending: false, ended: false });
+                let doubtful = self.forced.contains(&(policy, procedure.clone()));
+                self.offers.push(Offer { session: who, policy, procedure, id, ending: false, doubtful, ended: false });
                 Ok(())
             }
             Message::Unregistered(m) => {
@@ -413,7 +417,11 @@ impl Auditor {
                 let Some(id) = self.record(who).unregistering.remove(&m.request) else {
                     return breach("protocol", format!("ERROR for UNREGISTER {}, which was not sent", m.request));
                 };
-                if self.offers.iter().any(|offer| offer.session == who && offer.id == id && !offer.ended) {
+                if self
+                    .offers
+                    .iter()
+                    .any(|offer| offer.session == who && offer.id == id && !offer.ended && !offer.doubtful)
+                {
                     return breach("G6", format!("client {who} cannot unregister {id}, though it has it"));
                 }
                 Ok(())
