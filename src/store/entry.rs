@@ -57,7 +57,7 @@ pub fn write(time: Duration, publication: &Publication) -> Result<Vec<u8>, Damag
 ///
 /// # Errors
 ///
-/// The octets are not what [`write`] gives.
+/// The octets are not what [`write()`] gives.
 pub fn read(place: u64, octets: &[u8]) -> Result<PastEvent, Damaged> {
     let missing = || Damaged::new("it ends early");
     let (length, rest) = octets.split_first_chunk::<4>().ok_or_else(missing)?;
