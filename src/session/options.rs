@@ -69,8 +69,6 @@ pub struct PublishOptions {
     pub audience: Option<Box<Audience>>,
     /// Goes to the receivers as it is.
     pub passthru: Passthru,
-    /// Chooses among the nodes of sharded subscriptions.
-    pub rkey: Option<Box<str>>,
 }
 
 impl Default for PublishOptions {
@@ -82,7 +80,6 @@ impl Default for PublishOptions {
             retain: false,
             audience: None,
             passthru: Passthru::default(),
-            rkey: None,
         }
     }
 }
@@ -103,7 +100,6 @@ impl PublishOptions {
             retain: options.bool("retain")?.unwrap_or(false),
             audience: Audience::read(options)?,
             passthru: Passthru::read(options)?,
-            rkey: options.str("rkey")?.map(Into::into),
         })
     }
 }
@@ -115,8 +111,6 @@ pub struct SubscribeOptions {
     pub policy: MatchPolicy,
     /// The subscriber wants the retained events.
     pub get_retained: bool,
-    /// The subscriber's node, of those that share the events of keyed publications.
-    pub nkey: Option<Box<str>>,
 }
 
 impl SubscribeOptions {
@@ -128,7 +122,6 @@ impl SubscribeOptions {
         Ok(SubscribeOptions {
             policy: match_policy(options)?,
             get_retained: options.bool("get_retained")?.unwrap_or(false),
-            nkey: options.str("nkey")?.map(Into::into),
         })
     }
 }
