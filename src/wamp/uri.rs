@@ -123,7 +123,7 @@ impl UriRules {
     /// True if `uri` obeys the rules with no empty component: a topic, a procedure, an error, a realm.
     #[must_use]
     pub fn allow(self, uri: &str) -> bool {
-        !uri.is_empty() && uri.split('.').all(|component| !component.is_empty() && self.component(component))
+        self.components(uri).is_some_and(|components| components == Components::Full)
     }
 
     /// True if `uri` can be the pattern of a subscription or registration: wildcard patterns may have empty
@@ -133,20 +133,43 @@ impl UriRules {
         match policy {
             MatchPolicy::Exact => self.allow(uri),
             MatchPolicy::Prefix => uri.is_empty() || self.allow(uri.strip_suffix('.').unwrap_or(uri)),
-            MatchPolicy::Wildcard => uri.split('.').all(|component| self.component(component)),
+            MatchPolicy::Wildcard => self.components(uri).is_some(),
         }
     }
 
-    fn component(self, component: &str) -> bool {
-        match self {
-            UriRules::Strict => component.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')),
-            // Byte-wise for the usual ASCII URI; only others pay for the Unicode white space table.
-            UriRules::Loose if component.is_ascii() => {
-                component.bytes().all(|b| b != b'#' && !b.is_ascii_whitespace() && b != 0x0b)
+    /// Looks at every character once; none if there is one that the rules forbid.
+    fn components(self, uri: &str) -> Option<Components> {
+        let mut found = Components::Full;
+        let mut before = b'.';
+        for octet in uri.bytes() {
+            let good = match (self, octet) {
+                (_, b'.') => {
+                    if before == b'.' {
+                        found = Components::SomeEmpty;
+                    }
+                    true
+                }
+                (UriRules::Strict, octet) => matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'_'),
+                (UriRules::Loose, octet) => octet != b'#' && octet != b' ' && !matches!(octet, b'\t'..=b'\r'),
+            };
+            if !good {
+                return None;
             }
-            UriRules::Loose => component.chars().all(|c| c != '#' && !c.is_whitespace()),
+            before = octet;
         }
+        if before == b'.' {
+            found = Components::SomeEmpty;
+        }
+        // Only URIs beyond ASCII pay for the table of white space.
+        (uri.is_ascii() || !uri.contains(char::is_whitespace)).then_some(found)
     }
+}
+
+/// What the components of a URI are like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Components {
+    Full,
+    SomeEmpty,
 }
 
 /// True if the first component of `uri` is `wamp`, which applications must not use.
@@ -158,6 +181,7 @@ pub fn is_reserved(uri: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn loose_rules() {
@@ -194,5 +218,25 @@ mod tests {
     fn reserved() {
         assert!(is_reserved("wamp.session.count") && is_reserved("wamp"));
         assert!(!is_reserved("wampum.belt"));
+    }
+
+    /// The rules as the specification words them, component by component.
+    fn component(rules: UriRules, component: &str) -> bool {
+        match rules {
+            UriRules::Strict => component.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_')),
+            UriRules::Loose => component.chars().all(|c| c != '#' && !c.is_whitespace()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_decides_like_the_components(uri in "[a-cA_0.# \t\u{b}\u{1c}\u{a0}é\u{3000}]{0,8}") {
+            for rules in [UriRules::Loose, UriRules::Strict] {
+                let all = uri.split('.').all(|part| component(rules, part));
+                let full = all && uri.split('.').all(|part| !part.is_empty());
+                prop_assert_eq!(rules.allow(&uri), full);
+                prop_assert_eq!(rules.allow_pattern(&uri, MatchPolicy::Wildcard), all);
+            }
+        }
     }
 }
