@@ -39,8 +39,18 @@ fn shard(sessions: u32) -> Shard {
 fn drain(shard: &mut Shard) -> usize {
     let mut count = 0;
     while let Some(effect) = shard.poll() {
-        if let Effect::Send { frame, .. } = &effect {
-            black_box(frame.len());
+        match effect {
+            Effect::Send { frame, .. } => {
+                black_box(frame.len());
+            }
+            // As much as the owner of the connections has to do.
+            Effect::Fan { conns, frame } => {
+                for conn in &conns {
+                    black_box((conn, frame.clone()).1.len());
+                }
+                shard.reuse(conns);
+            }
+            _ => {}
         }
         count += 1;
     }

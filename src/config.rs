@@ -102,6 +102,15 @@ pub struct RuntimeConfig {
     pub message_bytes_max: usize,
     /// Octets that may wait for a client that does not read. What comes on top of more ends its connection.
     pub out_queue_bytes_max: usize,
+    /// How long a turn of a shard at least writes to those who share an event with many others, before it looks after
+    /// other clients again.
+    pub write_slice: Duration,
+    /// How long an event may wait for others that can leave with it in one write. Zero lets it go at once; the answers
+    /// to requests never wait. Whole milliseconds.
+    pub write_delay: Duration,
+    /// For how long a shard that has nothing to do goes on looking for work before it sleeps. It then answers sooner by
+    /// the time of a wake-up, and keeps its core busy meanwhile.
+    pub spin: Duration,
     /// Batches in each ring between two shards.
     pub ring_batches: usize,
     /// With more octets than this waiting for other shards, a shard stops reading from its clients.
@@ -144,6 +153,9 @@ impl Default for RuntimeConfig {
             accept_pause: SECOND / 10,
             message_bytes_max: 16 * MIB,
             out_queue_bytes_max: 16 * MIB,
+            write_slice: Duration::from_micros(500),
+            write_delay: Duration::ZERO,
+            spin: Duration::ZERO,
             ring_batches: 64,
             overflow_high_bytes: 64 * MIB,
             overflow_low_bytes: 16 * MIB,
@@ -161,6 +173,10 @@ impl Default for RuntimeConfig {
 impl RuntimeConfig {
     /// The most shards that can be asked for: the rings are as many as their square.
     pub const SHARDS_MAX: u16 = crate::router::SHARDS_MAX;
+    /// The longest delay before events are written.
+    pub const WRITE_DELAY_MAX: Duration = Duration::from_secs(10);
+    /// The longest time that a shard looks for work.
+    pub const SPIN_MAX: Duration = Duration::from_millis(100);
 
     /// Says what cannot work.
     ///
@@ -200,6 +216,12 @@ impl RuntimeConfig {
         }
         if self.overflow_low_bytes > self.overflow_high_bytes {
             return Err(ConfigError::OverflowMarks);
+        }
+        if self.write_delay > Self::WRITE_DELAY_MAX {
+            return Err(ConfigError::WriteDelay);
+        }
+        if self.spin > Self::SPIN_MAX {
+            return Err(ConfigError::Spin);
         }
         if self.longpoll_path.as_deref().is_some_and(|path| !is_base_path(path)) {
             return Err(ConfigError::LongPollPath);
@@ -245,6 +267,12 @@ pub enum ConfigError {
     /// Low above high.
     #[error("overflow_low_bytes is above overflow_high_bytes")]
     OverflowMarks,
+    /// Longer than any client would like.
+    #[error("write_delay is more than {} seconds", RuntimeConfig::WRITE_DELAY_MAX.as_secs())]
+    WriteDelay,
+    /// Longer than makes a difference.
+    #[error("spin is more than {} milliseconds", RuntimeConfig::SPIN_MAX.as_millis())]
+    Spin,
     /// Not a path below which something can be served.
     #[error(
         "longpoll_path has to begin with a slash, not to end with one, and to be plain: letters, digits, and `/-._~`"
@@ -307,6 +335,8 @@ mod tests {
         );
         assert_eq!(with(|config| config.shards = Some(0)), ConfigError::Shards);
         assert_eq!(with(|config| config.overflow_low_bytes = usize::MAX), ConfigError::OverflowMarks);
+        assert_eq!(with(|config| config.write_delay = Duration::from_secs(11)), ConfigError::WriteDelay);
+        assert_eq!(with(|config| config.spin = Duration::from_secs(1)), ConfigError::Spin);
         assert_eq!(with(|config| config.longpoll_receive_timeout = Duration::ZERO), ConfigError::LongPollTime);
         assert_eq!(with(|config| config.longpoll_idle_timeout = Duration::ZERO), ConfigError::LongPollTime);
         assert_eq!(with(|config| config.longpoll_body_timeout = Duration::ZERO), ConfigError::LongPollTime);

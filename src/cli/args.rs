@@ -80,6 +80,15 @@ pub struct Args {
     #[arg(long)]
     no_pin: bool,
 
+    /// How long an event may wait for others that can leave with it in one write, in milliseconds.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    write_delay: u64,
+
+    /// For how long a shard without work goes on looking for some before it sleeps, in microseconds: answers come
+    /// sooner, and the core is busy meanwhile.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
+    spin: u64,
+
     /// What to log to standard error: error, warn, info, debug, trace or off, also by module
     /// (`warn,corebar::transport=debug`).
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = filter)]
@@ -140,6 +149,8 @@ impl Args {
             ShardCount::Fixed(count) => Some(count),
         };
         config.pin = !self.no_pin;
+        config.write_delay = Duration::from_millis(self.write_delay);
+        config.spin = Duration::from_micros(self.spin);
         config.echo_path = self.echo_path;
         config
     }

@@ -60,7 +60,6 @@ impl Shard {
         let Some(mut members) = self.members.remove(&subscription) else { return };
         let pattern = members.subject.policy != MatchPolicy::Exact;
         let audience = publication.audience();
-        self.frames.next_message();
         let Members { subject, list, skipping } = &mut members;
         let special = audience.is_some() || self.lanes_busy > 0 || *skipping;
         *skipping = false;
@@ -80,14 +79,18 @@ impl Shard {
             {
                 continue;
             }
-            let message = || event(subscription, publication, pattern);
-            match self.frames.shared(member.class, message) {
+            self.fan.add(member.class, member.conn);
+        }
+        while let Some((class, conns)) = self.fan.next() {
+            match self.frames.build(class, &event(subscription, publication, pattern)) {
                 Ok(frame) => {
-                    let frame = frame.clone();
-                    self.counters.events += 1;
-                    self.effects().push_back(Effect::Send { conn: member.conn, frame });
+                    self.counters.events += conns.len() as u64;
+                    self.effects().push_back(Effect::Fan { conns, frame });
                 }
-                Err(_) => self.counters.events_undeliverable += 1,
+                Err(_) => {
+                    self.counters.events_undeliverable += conns.len() as u64;
+                    self.fan.reuse(conns);
+                }
             }
         }
         self.members.insert(subscription, members);

@@ -45,6 +45,13 @@ pub enum Effect {
         /// The frame.
         frame: Frame,
     },
+    /// Write a frame to several connections, each named once.
+    Fan {
+        /// The connections. `Shard::reuse` takes the list back.
+        conns: Vec<ConnId>,
+        /// The frame.
+        frame: Frame,
+    },
     /// Write what is queued for a connection, then close it. Input that still comes from it is ignored by the core.
     Close {
         /// The connection.

@@ -18,13 +18,12 @@ pub(super) enum Undeliverable {
     Unsayable(TranscodeError),
 }
 
-/// Builds frames, and keeps those of one message for its next receiver.
+/// Builds frames.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     classes: Vec<Link>,
     builder: FrameBuilder,
     head: Vec<u8>,
-    cache: Vec<Option<Result<Frame, Undeliverable>>>,
 }
 
 impl Frames {
@@ -32,7 +31,6 @@ impl Frames {
     pub(super) fn class(&mut self, link: Link) -> Class {
         let at = self.classes.iter().position(|known| *known == link).unwrap_or_else(|| {
             self.classes.push(link);
-            self.cache.push(None);
             self.classes.len() - 1
         });
         Class(u16::try_from(at).expect("a link has fewer than 2^16 values"))
@@ -53,19 +51,5 @@ impl Frames {
             return Err(Undeliverable::TooLarge { size, max: link.message_max });
         }
         Ok(self.builder.build(link.serializer, link.framing, &self.head, body))
-    }
-
-    /// Forgets the frames of the last message: the next calls of [`Frames::shared`] are about another.
-    pub(super) fn next_message(&mut self) {
-        self.cache.fill_with(|| None);
-    }
-
-    /// The frame of the present message for receivers of a class.
-    pub(super) fn shared(&mut self, class: Class, message: impl FnOnce() -> Message) -> &Result<Frame, Undeliverable> {
-        let at = usize::from(class.0);
-        if self.cache[at].is_none() {
-            self.cache[at] = Some(self.build(class, &message()));
-        }
-        self.cache[at].as_ref().expect("filled above")
     }
 }

@@ -4,6 +4,7 @@ use super::barrier::Barrier;
 use super::config::{Rule, ShardConfig};
 use super::deliver::Members;
 use super::effect::{ConnId, Effect, Ending, Link};
+use super::fan::Fan;
 use super::frames::{Class, Frames, Undeliverable};
 use super::home::{Decision, Home, Outbox};
 use super::index::ShardIndex;
@@ -54,6 +55,7 @@ pub struct Shard {
     pub(super) replica: Replica,
     pub(super) barrier: Barrier<Answer>,
     pub(super) frames: Frames,
+    pub(super) fan: Fan,
     pub(super) counters: Counters,
     pub(super) histories: Histories,
     /// Publishers that wait until their publication has been kept.
@@ -97,6 +99,7 @@ impl Shard {
             replica: Replica::new(config.realms.len(), &hashing),
             barrier: Barrier::new(config.shards),
             frames: Frames::default(),
+            fan: Fan::default(),
             counters: Counters::default(),
             histories: Histories::new(&presets, config.realms.len(), &hashing),
             unacknowledged: hashing.map(),
@@ -190,6 +193,11 @@ impl Shard {
     /// The next thing to do. Call until it gives `None`, after every other call.
     pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// Takes back the list of an [`Effect::Fan`] that has been done, so that the next needs no memory of its own.
+    pub fn reuse(&mut self, conns: Vec<ConnId>) {
+        self.fan.reuse(conns);
     }
 
     /// What happened so far.

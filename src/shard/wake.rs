@@ -42,6 +42,13 @@ impl Bell {
         self.sleeping.load(Ordering::Relaxed) && self.wake()
     }
 
+    /// Called by the owner when it sees work while it is awake: the sleeper is to look, whatever the bell says.
+    pub fn rouse(&self) {
+        if let Some(sleeper) = self.sleeper.get() {
+            sleeper.wake_by_ref();
+        }
+    }
+
     /// Of all who find the owner asleep, one wakes it.
     fn wake(&self) -> bool {
         let first = self.sleeping.swap(false, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use crate::router::{ConnId, Effect, Ending, Limits, Link, Rule, Shard, ShardConf
 use crate::session::{HistoryRule, RealmConfig};
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::{Message, Serializer};
-use crate::wire::frame::Framing;
+use crate::wire::frame::{Frame, Framing};
 use fastrand::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -290,21 +290,32 @@ impl World {
         Ok(())
     }
 
+    /// A frame is on its way to a client.
+    fn write(&mut self, shard: ShardIndex, conn: ConnId, frame: &Frame) -> Result<(), Breach> {
+        let Some(&who) = self.by_conn.get(&(shard, conn)) else { return Ok(()) };
+        let client = &mut self.clients[who];
+        let octets = frame.parts().concat();
+        let message = codec::decode(client.serializer, &octets, DecodeLimits::default()).map_err(|e| Breach {
+            guarantee: "protocol",
+            what: format!("the router wrote what cannot be read: {e}"),
+        })?;
+        self.fingerprint = fold(self.fingerprint, client.key, &message, &octets);
+        self.written += 1;
+        self.auditor.writes(self.now, client.key, &message)?;
+        client.down.push_back(message);
+        Ok(())
+    }
+
     /// Takes what a shard wants done.
     fn effects(&mut self, shard: ShardIndex) -> Result<(), Breach> {
         while let Some(effect) = self.shards[usize::from(shard)].poll() {
             match effect {
-                Effect::Send { conn, frame } => {
-                    let Some(&who) = self.by_conn.get(&(shard, conn)) else { continue };
-                    let client = &mut self.clients[who];
-                    let octets = frame.parts().concat();
-                    let message = codec::decode(client.serializer, &octets, DecodeLimits::default()).map_err(|e| {
-                        Breach { guarantee: "protocol", what: format!("the router wrote what cannot be read: {e}") }
-                    })?;
-                    self.fingerprint = fold(self.fingerprint, client.key, &message, &octets);
-                    self.written += 1;
-                    self.auditor.writes(self.now, client.key, &message)?;
-                    client.down.push_back(message);
+                Effect::Send { conn, frame } => self.write(shard, conn, &frame)?,
+                Effect::Fan { conns, frame } => {
+                    for conn in &conns {
+                        self.write(shard, *conn, &frame)?;
+                    }
+                    self.shards[usize::from(shard)].reuse(conns);
                 }
                 // A session that was killed, and has answered.
                 Effect::Close { ending: Ending::Normal, .. } => self.closed = true,

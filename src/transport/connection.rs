@@ -4,6 +4,7 @@ use super::longpoll::Side;
 use super::outqueue::OutQueue;
 use super::protocol::Protocol;
 use super::stream::Stream;
+use super::writing::Listed;
 use std::task::Waker;
 
 /// How far a connection has come.
@@ -42,8 +43,8 @@ pub(super) struct Connection {
     pub(super) known: bool,
     /// The peer expects a close frame.
     pub(super) websocket: bool,
-    /// On the list of queues to write.
-    pub(super) dirty: bool,
+    /// On which list of queues to write it is.
+    pub(super) listed: Listed,
     /// A write found no room; the task tries again when it is woken.
     pub(super) blocked: bool,
     /// On the list of connections that are not read for now.
@@ -77,7 +78,7 @@ impl Connection {
             serial,
             known: false,
             websocket: false,
-            dirty: false,
+            listed: Listed::No,
             blocked: false,
             held: false,
             paused: false,

@@ -10,3 +10,4 @@ mod protocol;
 pub mod reactor;
 mod stream;
 mod tasks;
+mod writing;

@@ -11,6 +11,7 @@ use super::outqueue::SCRATCH_BYTES;
 use super::protocol::{self, Protocol, Signal};
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
+use super::writing::Unwritten;
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Door, Loads, Port, Seat, Socket};
@@ -31,9 +32,6 @@ const BATCHES_PER_TURN: usize = 64;
 
 /// New connections that are taken before the sockets get their turn.
 const ORDERS_PER_TURN: usize = 64;
-
-/// Writes to one socket before others get their turn.
-const WRITES_PER_TURN: usize = 8;
 
 /// What a shard's reactor is told at its start.
 #[derive(Clone, Debug)]
@@ -59,7 +57,7 @@ pub struct Settings {
 pub(super) struct Tally {
     accepted: u64,
     /// Ended because they did not read what was sent to them.
-    overruns: u64,
+    pub(super) overruns: u64,
     /// Ended because they did not finish the handshake or a request in time.
     pub(super) timeouts: u64,
     /// Ended because they broke the rules of the transport.
@@ -86,8 +84,7 @@ pub(super) struct Reactor {
     pub(super) settings: Settings,
     pub(super) connections: Slab<Connection>,
     next_serial: u32,
-    /// Connections whose out-queues got something in this turn.
-    dirty: Vec<usize>,
+    pub(super) unwritten: Unwritten,
     /// Connections that are gone and of which the core has to be told.
     lost: Vec<ConnId>,
     /// Connections that were not read because too much waits for other shards.
@@ -96,12 +93,16 @@ pub(super) struct Reactor {
     read_buffer: Vec<u8>,
     /// Taken out while it is used.
     shared: Option<Box<protocol::Shared>>,
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
     pub(super) handshakes: Deadlines<(usize, u32)>,
     closings: Deadlines<(usize, u32)>,
     pub(super) longpoll: LongPoll,
     turn_task: Option<Waker>,
     turn_armed: bool,
+    /// When the first task of this turn began that has something to hand over or write.
+    pub(super) armed_at: Duration,
+    /// When something was last done for somebody.
+    busy_at: Duration,
     timer_task: Option<Waker>,
     timer_due: Option<Duration>,
     pub(super) shutting_down: bool,
@@ -136,7 +137,7 @@ impl Reactor {
             port: Port::new(seat.mesh.clone(), seat.index),
             connections: Slab::new(),
             next_serial: 0,
-            dirty: Vec::new(),
+            unwritten: Unwritten::default(),
             lost: Vec::new(),
             held: Vec::new(),
             holding: false,
@@ -148,6 +149,8 @@ impl Reactor {
             longpoll: LongPoll::default(),
             turn_task: None,
             turn_armed: false,
+            armed_at: Duration::ZERO,
+            busy_at: Duration::ZERO,
             timer_task: None,
             timer_due: None,
             shutting_down: false,
@@ -189,6 +192,7 @@ impl Reactor {
     fn take_batches(&mut self) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let Some((from, mut batch)) = self.port.take() else { return false };
+            self.busy_at = self.clock;
             for message in batch.drain(..) {
                 self.core.peer(self.clock, from, message);
                 self.settle();
@@ -198,16 +202,21 @@ impl Reactor {
         true
     }
 
-    /// Ends a turn: other shards first, since they have further to go, then the sockets.
-    pub(super) fn turn(&mut self, task: &Waker) {
+    /// Ends a turn: other shards first, since they have further to go, then the sockets. `More` if it has to go on
+    /// when it has been seen which sockets are ready.
+    pub(super) fn turn(&mut self, task: &Waker) -> Progress {
         self.tick();
         self.turn_task.get_or_insert_with(|| task.clone());
         self.turn_armed = false;
         if self.take_batches() {
             self.arm();
         }
+        // A thread that never sleeps is never told by its bell.
+        if !self.seat.commands.is_empty() {
+            self.seat.mesh.bell(usize::from(self.seat.index)).rouse();
+        }
         self.port.hand_over();
-        self.flush();
+        let more = self.flush();
         self.reap();
         self.regulate();
         if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
@@ -215,6 +224,13 @@ impl Reactor {
         {
             timer.wake_by_ref();
         }
+        if !more && self.clock >= self.busy_at + self.settings.config.spin {
+            return Progress::Done;
+        }
+        // Whatever wants a turn gets the one that comes anyway.
+        self.turn_armed = true;
+        self.armed_at = self.settings.epoch.elapsed();
+        Progress::More
     }
 
     /// Does what is due and says when to come again.
@@ -238,6 +254,9 @@ impl Reactor {
             } else {
                 self.lose(entry.0, "closed");
             }
+        }
+        if self.unwritten.ripen(now) {
+            self.arm();
         }
         self.expire_longpoll(now);
         if self.core.next_deadline().is_some_and(|due| due <= now) {
@@ -288,6 +307,9 @@ impl Reactor {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => self.end_of_input(key),
                 Poll::Ready(Ok(octets)) => {
+                    self.busy_at = self.clock;
+                    // Also if nothing comes of it: a turn looks after what a thread that never sleeps might forget.
+                    self.arm();
                     self.input(key, octets);
                     if octets == self.read_buffer.len() {
                         break;
@@ -442,6 +464,7 @@ impl Reactor {
                             self.queue(key, frame);
                         }
                     }
+                    Effect::Fan { conns, frame } => self.fan_out(conns, &frame),
                     Effect::Close { conn, ending } => {
                         let key = conn.0 as usize;
                         let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());
@@ -495,35 +518,6 @@ impl Reactor {
         self.mark_dirty(key);
     }
 
-    /// Adds a frame to what is written at the end of the turn.
-    fn queue(&mut self, key: usize, frame: Frame) {
-        let connection = &mut self.connections[key];
-        if connection.phase == Phase::Gone {
-            return;
-        }
-        let waiting = connection.out.bytes();
-        if waiting > self.settings.config.out_queue_bytes_max {
-            self.tally.overruns += 1;
-            let peer = connection.peer();
-            tracing::warn!(peer, bytes = waiting, "a client does not read what is sent to it; its connection is ended");
-            self.drop_socket(key);
-            return;
-        }
-        connection.out.push(frame);
-        if !connection.blocked {
-            self.mark_dirty(key);
-        }
-    }
-
-    pub(super) fn mark_dirty(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if !connection.dirty {
-            connection.dirty = true;
-            self.dirty.push(key);
-        }
-        self.arm();
-    }
-
     /// Ends a connection at once. The core is told, and its effects are taken.
     pub(super) fn lose(&mut self, key: usize, reason: &str) {
         let connection = &self.connections[key];
@@ -555,57 +549,6 @@ impl Reactor {
         }
     }
 
-    /// Writes what waits, one connection after the other.
-    fn flush(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for key in dirty.drain(..) {
-            self.write(key);
-        }
-        if self.dirty.is_empty() {
-            // Keep the memory.
-            self.dirty = dirty;
-        }
-        self.settle();
-    }
-
-    pub(super) fn write(&mut self, key: usize) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if !std::mem::take(&mut connection.dirty) {
-            return;
-        }
-        let (Some(stream), Some(task)) = (&mut connection.stream, &connection.task) else {
-            return self.write_transport(key);
-        };
-        let mut cx = Context::from_waker(task);
-        for _ in 0..WRITES_PER_TURN {
-            if connection.out.is_empty() {
-                break;
-            }
-            match connection.out.write_once(&mut self.scratch, |parts| stream.poll_write(&mut cx, parts)) {
-                Poll::Ready(Ok(octets)) if octets > 0 => connection.progress = true,
-                Poll::Ready(_) => {
-                    self.drop_socket(key);
-                    return;
-                }
-                Poll::Pending => {
-                    connection.blocked = true;
-                    return;
-                }
-            }
-        }
-        if !connection.out.is_empty() {
-            self.mark_dirty(key);
-        } else if connection.phase == Phase::Closing {
-            if connection.ended {
-                self.drop_socket(key);
-            } else {
-                stream.finish();
-            }
-        } else if connection.phase == Phase::Requests {
-            self.written(key);
-        }
-    }
-
     /// Stops reading while too much waits for other shards or for the disk, and goes on when most of it is gone.
     fn regulate(&mut self) {
         let weight = self.port.overflow_weight();
@@ -633,6 +576,7 @@ impl Reactor {
     pub(super) fn arm(&mut self) {
         if !self.turn_armed {
             self.turn_armed = true;
+            self.armed_at = self.clock;
             if let Some(task) = &self.turn_task {
                 task.wake_by_ref();
             }
@@ -640,8 +584,13 @@ impl Reactor {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let limits =
-            [self.handshakes.next(), self.closings.next(), self.longpoll.next_due(), self.core.next_deadline()];
+        let limits = [
+            self.handshakes.next(),
+            self.closings.next(),
+            self.longpoll.next_due(),
+            self.core.next_deadline(),
+            self.unwritten.due(),
+        ];
         limits.into_iter().flatten().min()
     }
 

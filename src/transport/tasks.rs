@@ -3,7 +3,7 @@
 use super::reactor::{Progress, Reactor};
 use std::cell::RefCell;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -40,7 +40,12 @@ impl Future for Turn {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.borrow_mut().turn(cx.waker());
+        let progress = self.0.borrow_mut().turn(cx.waker());
+        if progress == Progress::More {
+            // The task is woken when the system has been asked which sockets are ready, behind their tasks.
+            let again = pin!(tokio::task::yield_now()).poll(cx);
+            debug_assert!(again.is_pending(), "yielding takes a while");
+        }
         Poll::Pending
     }
 }

@@ -1,0 +1,217 @@
+//! What a turn has to write, and the writing of it.
+//!
+//! Most of what is written in a turn goes to few connections each and leaves at its end. An event with many receivers
+//! is different: the system call for each of them takes some microseconds, all of them together a long time for whoever
+//! shares the shard. So these connections form a list of their own, of which each turn writes a slice. What somebody
+//! else is sent meanwhile, a result of a call for example, does not wait for the rest of the list; and a connection of
+//! the list that is sent such a thing is written at once with all that waits for it, so its order holds.
+
+use super::connection::Phase;
+use super::reactor::Reactor;
+use crate::router::ConnId;
+use crate::wire::frame::Frame;
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Writes to one socket before others get their turn.
+const WRITES_PER_TURN: usize = 8;
+
+/// An event with at least as many receivers on the shard is written in slices.
+const WIDE_MIN: usize = 64;
+
+/// Connections that are written before the clock is asked whether the slice is over.
+const WRITES_PER_LOOK: usize = 16;
+
+/// Which list of connections to write a connection is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// None.
+    #[default]
+    No,
+    /// Those that share what they are written with many others. May be an entry that is out of date.
+    Wide,
+    /// Those that are written in this turn.
+    Now,
+}
+
+/// Connections whose out-queues got something.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    now: Vec<usize>,
+    wide: VecDeque<usize>,
+    /// When the first of the wide ones may be written, if `write_delay` makes them wait.
+    due: Option<Duration>,
+    /// They have waited for that long.
+    ripe: bool,
+}
+
+impl Unwritten {
+    /// When to write what has to wait.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// Lets go what has waited long enough; true if there is something.
+    pub(super) fn ripen(&mut self, now: Duration) -> bool {
+        let ripe = self.due.is_some_and(|due| due <= now);
+        if ripe {
+            self.due = None;
+            self.ripe = true;
+        }
+        ripe
+    }
+}
+
+impl Reactor {
+    /// Adds a frame to what is written at the end of the turn.
+    pub(super) fn queue(&mut self, key: usize, frame: Frame) {
+        if self.enqueue(key, frame) {
+            self.mark_dirty(key);
+        }
+    }
+
+    /// Adds a frame to what is written to many connections.
+    pub(super) fn fan_out(&mut self, conns: Vec<ConnId>, frame: &Frame) {
+        let wide = conns.len() >= WIDE_MIN || !self.settings.config.write_delay.is_zero();
+        for conn in &conns {
+            let key = conn.0 as usize;
+            if self.connections.get(key).is_none_or(|connection| connection.phase != Phase::Open)
+                || !self.enqueue(key, frame.clone())
+            {
+                continue;
+            }
+            if wide {
+                self.mark_wide(key);
+            } else {
+                self.mark_dirty(key);
+            }
+        }
+        self.core.reuse(conns);
+    }
+
+    /// True if the connection has to be written.
+    fn enqueue(&mut self, key: usize, frame: Frame) -> bool {
+        let connection = &mut self.connections[key];
+        if connection.phase == Phase::Gone {
+            return false;
+        }
+        let waiting = connection.out.bytes();
+        if waiting > self.settings.config.out_queue_bytes_max {
+            self.tally.overruns += 1;
+            let peer = connection.peer();
+            tracing::warn!(peer, bytes = waiting, "a client does not read what is sent to it; its connection is ended");
+            self.drop_socket(key);
+            return false;
+        }
+        connection.out.push(frame);
+        !connection.blocked
+    }
+
+    /// Has a connection written in this turn.
+    pub(super) fn mark_dirty(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if connection.listed != Listed::Now {
+            connection.listed = Listed::Now;
+            self.unwritten.now.push(key);
+        }
+        self.arm();
+    }
+
+    /// Has a connection written when those before it on the list have been.
+    fn mark_wide(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if connection.listed == Listed::No {
+            connection.listed = Listed::Wide;
+            self.unwritten.wide.push_back(key);
+        }
+        self.arm();
+    }
+
+    /// Writes what waits, one connection after the other; true if there is more that need not wait.
+    pub(super) fn flush(&mut self) -> bool {
+        let mut now = std::mem::take(&mut self.unwritten.now);
+        for key in now.drain(..) {
+            self.write(key);
+        }
+        if self.unwritten.now.is_empty() {
+            // Keep the memory.
+            self.unwritten.now = now;
+        }
+        let more = self.flush_wide();
+        self.settle();
+        more
+    }
+
+    /// Writes a slice of the wide list: for as long as this turn has worked until now, so that neither side of the
+    /// shard's work outruns the other, and at least for the configured time.
+    fn flush_wide(&mut self) -> bool {
+        if self.unwritten.wide.is_empty() {
+            return false;
+        }
+        let config = self.settings.config.clone();
+        let start = self.settings.epoch.elapsed();
+        if !config.write_delay.is_zero() && !self.unwritten.ripe {
+            self.unwritten.due.get_or_insert(start + config.write_delay);
+            return false;
+        }
+        let end = start + start.saturating_sub(self.armed_at).max(config.write_slice);
+        let mut written = 0;
+        while let Some(key) = self.unwritten.wide.pop_front() {
+            if self.connections.get(key).is_none_or(|connection| connection.listed != Listed::Wide) {
+                continue;
+            }
+            self.write(key);
+            written += 1;
+            if written % WRITES_PER_LOOK == 0 && self.settings.epoch.elapsed() >= end {
+                break;
+            }
+        }
+        let more = !self.unwritten.wide.is_empty();
+        self.unwritten.ripe &= more;
+        more
+    }
+
+    /// Writes one connection now.
+    pub(super) fn write(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let listed = std::mem::take(&mut connection.listed);
+        if listed == Listed::No {
+            return;
+        }
+        let (Some(stream), Some(task)) = (&mut connection.stream, &connection.task) else {
+            return self.write_transport(key);
+        };
+        let mut cx = Context::from_waker(task);
+        for _ in 0..WRITES_PER_TURN {
+            if connection.out.is_empty() {
+                break;
+            }
+            match connection.out.write_once(&mut self.scratch, |parts| stream.poll_write(&mut cx, parts)) {
+                Poll::Ready(Ok(octets)) if octets > 0 => connection.progress = true,
+                Poll::Ready(_) => {
+                    self.drop_socket(key);
+                    return;
+                }
+                Poll::Pending => {
+                    connection.blocked = true;
+                    return;
+                }
+            }
+        }
+        if !connection.out.is_empty() {
+            match listed {
+                Listed::Wide => self.mark_wide(key),
+                _ => self.mark_dirty(key),
+            }
+        } else if connection.phase == Phase::Closing {
+            if connection.ended {
+                self.drop_socket(key);
+            } else {
+                stream.finish();
+            }
+        } else if connection.phase == Phase::Requests {
+            self.written(key);
+        }
+    }
+}
