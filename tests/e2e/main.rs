@@ -31,6 +31,7 @@ mod sharing;
 mod testament;
 mod transcode;
 mod websocket;
+mod wide;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
