@@ -31,10 +31,11 @@ pub struct OutQueue {
 impl OutQueue {
     /// Adds a frame. An empty one is ignored.
     pub fn push(&mut self, frame: Frame) {
-        if frame.is_empty() {
+        let octets = frame.len();
+        if octets == 0 {
             return;
         }
-        self.bytes += frame.len();
+        self.bytes += octets;
         if self.head.is_none() {
             self.head = Some(frame);
         } else {

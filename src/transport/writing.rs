@@ -17,8 +17,14 @@ use std::time::Duration;
 /// Writes to one socket before others get their turn.
 const WRITES_PER_TURN: usize = 8;
 
+/// Octets after which a socket is not written again in the same turn.
+const WRITE_BYTES_PER_TURN: usize = 1024 * 1024;
+
 /// An event with at least as many receivers on the shard is written in slices.
 const WIDE_MIN: usize = 64;
+
+/// So is one that is as many octets for all receivers together.
+const WIDE_BYTES: usize = 1024 * 1024;
 
 /// Connections that are written before the clock is asked whether the slice is over.
 const WRITES_PER_LOOK: usize = 16;
@@ -66,46 +72,58 @@ impl Unwritten {
 impl Reactor {
     /// Adds a frame to what is written at the end of the turn.
     pub(super) fn queue(&mut self, key: usize, frame: Frame) {
-        if self.enqueue(key, frame) {
+        let connection = &mut self.connections[key];
+        if connection.phase == Phase::Gone {
+            return;
+        }
+        if connection.out.bytes() > self.settings.config.out_queue_bytes_max {
+            return self.overrun(key);
+        }
+        connection.out.push(frame);
+        if !connection.blocked {
             self.mark_dirty(key);
         }
     }
 
     /// Adds a frame to what is written to many connections.
     pub(super) fn fan_out(&mut self, conns: Vec<ConnId>, frame: &Frame) {
-        let wide = conns.len() >= WIDE_MIN || !self.settings.config.write_delay.is_zero();
+        let config = &self.settings.config;
+        let out_queue_bytes_max = config.out_queue_bytes_max;
+        let octets = frame.len().saturating_mul(conns.len());
+        let wide = conns.len() >= WIDE_MIN || octets >= WIDE_BYTES || !config.write_delay.is_zero();
         for conn in &conns {
             let key = conn.0 as usize;
-            if self.connections.get(key).is_none_or(|connection| connection.phase != Phase::Open)
-                || !self.enqueue(key, frame.clone())
-            {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.phase != Phase::Open {
                 continue;
             }
-            if wide {
-                self.mark_wide(key);
-            } else {
-                self.mark_dirty(key);
+            if connection.out.bytes() > out_queue_bytes_max {
+                self.overrun(key);
+                continue;
+            }
+            connection.out.push(frame.clone());
+            if connection.blocked || connection.listed == Listed::Now {
+                continue;
+            }
+            if !wide {
+                connection.listed = Listed::Now;
+                self.unwritten.now.push(key);
+            } else if connection.listed == Listed::No {
+                connection.listed = Listed::Wide;
+                self.unwritten.wide.push_back(key);
             }
         }
+        self.arm();
         self.core.reuse(conns);
     }
 
-    /// True if the connection has to be written.
-    fn enqueue(&mut self, key: usize, frame: Frame) -> bool {
-        let connection = &mut self.connections[key];
-        if connection.phase == Phase::Gone {
-            return false;
-        }
-        let waiting = connection.out.bytes();
-        if waiting > self.settings.config.out_queue_bytes_max {
-            self.tally.overruns += 1;
-            let peer = connection.peer();
-            tracing::warn!(peer, bytes = waiting, "a client does not read what is sent to it; its connection is ended");
-            self.drop_socket(key);
-            return false;
-        }
-        connection.out.push(frame);
-        !connection.blocked
+    /// Ends a connection whose client does not read.
+    fn overrun(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        self.tally.overruns += 1;
+        let (peer, bytes) = (connection.peer(), connection.out.bytes());
+        tracing::warn!(peer, bytes, "a client does not read what is sent to it; its connection is ended");
+        self.drop_socket(key);
     }
 
     /// Has a connection written in this turn.
@@ -183,12 +201,16 @@ impl Reactor {
             return self.write_transport(key);
         };
         let mut cx = Context::from_waker(task);
+        let mut octets_written = 0;
         for _ in 0..WRITES_PER_TURN {
-            if connection.out.is_empty() {
+            if connection.out.is_empty() || octets_written >= WRITE_BYTES_PER_TURN {
                 break;
             }
             match connection.out.write_once(&mut self.scratch, |parts| stream.poll_write(&mut cx, parts)) {
-                Poll::Ready(Ok(octets)) if octets > 0 => connection.progress = true,
+                Poll::Ready(Ok(octets)) if octets > 0 => {
+                    connection.progress = true;
+                    octets_written += octets;
+                }
                 Poll::Ready(_) => {
                     self.drop_socket(key);
                     return;
