@@ -1,102 +1,144 @@
-//! What the core costs in instructions, which no other program on the machine disturbs: per event and subscriber, and
-//! per call. Runs itself under valgrind, twice for each figure, and prints the difference per operation.
+//! What the core costs in instructions, which no other program on the machine disturbs: per publication, per event and
+//! subscriber, per call, with one shard and with several. Runs itself under valgrind, twice for each figure, and prints
+//! the difference per operation.
+//!
+//! With `--check`, fails if a figure is a third above what is written here.
 #![allow(missing_docs, reason = "a program")]
 
-use corebar::router::{ConnId, Effect, Limits, Link, Shard, ShardConfig};
+use corebar::router::{ConnId, Effect, Limits, Link, Shard, ShardConfig, ShardIndex, ShardMsg};
 use corebar::session::RealmConfig;
 use corebar::wamp::Serializer;
 use corebar::wire::Framing;
+use std::collections::VecDeque;
 use std::hint::black_box;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
 const HELLO: &[u8] = br#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{},"caller":{},"callee":{}}}]"#;
-const SUBSCRIBERS: u32 = 1_000;
+const TOPIC: &str = "com.example.topic";
 const OPERATIONS: [u32; 2] = [200, 400];
 
-fn shard(sessions: u32) -> Shard {
-    let mut shard = Shard::new(ShardConfig {
-        index: 0,
-        shards: 1,
-        seed: 1,
-        epoch: Duration::ZERO,
-        realms: [RealmConfig::new("realm1")].into(),
-        limits: Limits::default(),
-        agent: "bench".into(),
-        #[cfg(feature = "sim")]
-        broken: None,
-    });
-    let framing = Framing::WebSocket { batched: false, deflate: None };
-    let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
-    for n in 0..sessions {
-        shard.open(NOW, ConnId(n), link);
-        shard.receive(NOW, ConnId(n), HELLO);
-    }
-    drain(&mut shard);
-    shard
+/// A third more than usual is noticed.
+const TOLERANCE: f64 = 4.0 / 3.0;
+
+/// What is measured.
+struct Figure {
+    name: &'static str,
+    /// What one operation is divided by.
+    per: f64,
+    /// Instructions when this was last looked at.
+    usual: f64,
+    run: fn(u32),
 }
 
-fn drain(shard: &mut Shard) {
-    while let Some(effect) = shard.poll() {
-        match effect {
-            Effect::Send { frame, .. } => {
-                black_box(frame.len());
-            }
-            // As much as the owner of the connections has to do.
-            Effect::Fan { conns, frame } => {
-                for conn in &conns {
-                    black_box((conn, frame.clone()).1.len());
+const FIGURES: &[Figure] = &[
+    Figure { name: "publication", per: 1.0, usual: 5_000.0, run: |n| publish(n, 1, 0, None, 80) },
+    Figure { name: "event per subscriber", per: 1000.0, usual: 55.0, run: |n| publish(n, 1, 1000, None, 80) },
+    Figure { name: "call and result", per: 1.0, usual: 10_700.0, run: |n| call(n, 1) },
+    Figure { name: "1 KiB to 100", per: 1.0, usual: 14_100.0, run: |n| publish(n, 1, 100, None, 1000) },
+    Figure { name: "1 KiB compressed to 100", per: 1.0, usual: 205_000.0, run: |n| publish(n, 1, 100, Some(15), 1000) },
+    Figure { name: "1000 on 1 shard", per: 1.0, usual: 55_200.0, run: |n| publish(n, 1, 1000, None, 80) },
+    Figure { name: "1000 on 2 shards", per: 1.0, usual: 57_100.0, run: |n| publish(n, 2, 1000, None, 80) },
+    Figure { name: "1000 on 4 shards", per: 1.0, usual: 60_000.0, run: |n| publish(n, 4, 1000, None, 80) },
+    Figure { name: "1000 on 8 shards", per: 1.0, usual: 67_000.0, run: |n| publish(n, 8, 1000, None, 80) },
+    Figure { name: "call to another shard", per: 1.0, usual: 10_900.0, run: |n| call(n, 2) },
+];
+
+/// Shards that hand their messages to each other at once.
+struct Shards {
+    shards: Vec<Shard>,
+    between: VecDeque<(ShardIndex, ShardIndex, ShardMsg)>,
+}
+
+impl Shards {
+    fn new(count: u16) -> Shards {
+        let shard = |index| {
+            Shard::new(ShardConfig {
+                index,
+                shards: count,
+                seed: 1 + u64::from(index),
+                epoch: Duration::ZERO,
+                realms: [RealmConfig::new("realm1")].into(),
+                limits: Limits::default(),
+                agent: "bench".into(),
+                #[cfg(feature = "sim")]
+                broken: None,
+            })
+        };
+        Shards { shards: (0..count).map(shard).collect(), between: VecDeque::new() }
+    }
+
+    fn join(&mut self, shard: usize, conn: u32, deflate: Option<u8>) {
+        let framing = Framing::WebSocket { batched: false, deflate };
+        let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
+        self.shards[shard].open(NOW, ConnId(conn), link);
+        self.receive(shard, conn, HELLO);
+    }
+
+    fn receive(&mut self, shard: usize, conn: u32, message: &[u8]) {
+        self.shards[shard].receive(NOW, ConnId(conn), message);
+        self.drain(shard);
+        while let Some((from, to, message)) = self.between.pop_front() {
+            self.shards[usize::from(to)].peer(NOW, from, message);
+            self.drain(usize::from(to));
+        }
+    }
+
+    fn drain(&mut self, at: usize) {
+        let shard = &mut self.shards[at];
+        while let Some(effect) = shard.poll() {
+            match effect {
+                Effect::Send { frame, .. } => {
+                    black_box(frame.len());
                 }
-                shard.reuse(conns);
+                // As much as the owner of the connections has to do.
+                Effect::Fan { conns, frame } => {
+                    for conn in &conns {
+                        black_box((conn, frame.clone()).1.len());
+                    }
+                    shard.reuse(conns);
+                }
+                Effect::Peer { to, message } => self.between.push_back((at as ShardIndex, to, message)),
+                _ => {}
             }
-            _ => {}
         }
     }
 }
 
-fn publish(operations: u32, subscribers: u32) {
-    let mut shard = shard(subscribers + 1);
+fn publish(operations: u32, shards: u16, subscribers: u32, deflate: Option<u8>, octets: usize) {
+    let mut all = Shards::new(shards);
+    all.join(0, subscribers, None);
     for n in 0..subscribers {
-        shard.receive(NOW, ConnId(n), br#"[32,1,{},"com.example.topic"]"#);
+        let shard = (n % u32::from(shards)) as usize;
+        all.join(shard, n, deflate);
+        all.receive(shard, n, format!(r#"[32,1,{{}},"{TOPIC}"]"#).as_bytes());
     }
-    drain(&mut shard);
-    let filler = "x".repeat(80);
+    let filler: String = "something that compresses as well as text does ".chars().cycle().take(octets).collect();
     for request in 1..=operations {
-        let event = format!(r#"[16,{request},{{}},"com.example.topic",["{filler}"]]"#);
-        shard.receive(NOW, ConnId(subscribers), event.as_bytes());
-        drain(&mut shard);
+        let event = format!(r#"[16,{request},{{}},"{TOPIC}",["{filler}"]]"#);
+        all.receive(0, subscribers, event.as_bytes());
     }
 }
 
-fn call(operations: u32) {
-    let mut shard = shard(2);
-    shard.receive(NOW, ConnId(0), br#"[64,1,{},"com.example.procedure"]"#);
-    drain(&mut shard);
+fn call(operations: u32, shards: u16) {
+    let callee = usize::from(shards - 1);
+    let mut all = Shards::new(shards);
+    all.join(0, 1, None);
+    all.join(callee, 0, None);
+    all.receive(callee, 0, br#"[64,1,{},"com.example.procedure"]"#);
     for request in 1..=operations {
-        let call = format!(r#"[48,{request},{{}},"com.example.procedure",[{request}]]"#);
-        shard.receive(NOW, ConnId(1), call.as_bytes());
-        drain(&mut shard);
-        let result = format!("[70,{request},{{}},[{request}]]");
-        shard.receive(NOW, ConnId(0), result.as_bytes());
-        drain(&mut shard);
-    }
-}
-
-fn run(scenario: &str, operations: u32) {
-    match scenario {
-        "publish" => publish(operations, 0),
-        "deliver" => publish(operations, SUBSCRIBERS),
-        _ => call(operations),
+        all.receive(0, 1, format!(r#"[48,{request},{{}},"com.example.procedure",[{request}]]"#).as_bytes());
+        all.receive(callee, 0, format!("[70,{request},{{}},[{request}]]").as_bytes());
     }
 }
 
 /// Instructions of a whole run.
-fn instructions(scenario: &str, operations: u32) -> Option<f64> {
+fn instructions(figure: usize, operations: u32) -> Option<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe().ok()?)
-        .args([scenario, &operations.to_string()])
+        .args([figure.to_string(), operations.to_string()])
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -104,18 +146,27 @@ fn instructions(scenario: &str, operations: u32) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    if let [scenario, operations] = &*args {
-        return run(scenario, operations.parse().unwrap_or(1));
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Vec<u32> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
+    if let [figure, operations] = *numbers {
+        (FIGURES[figure as usize].run)(operations);
+        return ExitCode::SUCCESS;
     }
-    for (scenario, per) in [("publish", 1.0), ("deliver", f64::from(SUBSCRIBERS)), ("call", 1.0)] {
-        let counts = OPERATIONS.map(|operations| instructions(scenario, operations));
-        let [Some(few), Some(many)] = counts else {
-            println!("{scenario}: valgrind does not run here");
-            continue;
+    let check = args.iter().any(|arg| arg == "--check");
+    let mut fit = true;
+    for (at, figure) in FIGURES.iter().enumerate() {
+        let [few, many] = OPERATIONS.map(|operations| instructions(at, operations));
+        let (Some(few), Some(many)) = (few, many) else {
+            eprintln!("{}: valgrind does not run here", figure.name);
+            return if check { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         };
-        let each = (many - few) / f64::from(OPERATIONS[1] - OPERATIONS[0]) / per;
-        println!("{scenario}: {each:.1} instructions each");
+        let each = (many - few) / f64::from(OPERATIONS[1] - OPERATIONS[0]) / figure.per;
+        println!("{}: {each:.1} instructions", figure.name);
+        if each > figure.usual * TOLERANCE {
+            eprintln!("{}: {each:.1} instructions, far more than the usual {:.1}", figure.name, figure.usual);
+            fit = false;
+        }
     }
+    if check && !fit { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
