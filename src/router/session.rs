@@ -164,6 +164,10 @@ impl Session {
 
     /// The invocation must wait: its REGISTERED has not been queued.
     pub(super) fn is_early(&self, invoke: &Invoke) -> bool {
+        // A REGISTER is open until it is answered, and hardly any is.
+        if self.open.is_empty() {
+            return false;
+        }
         let offer = self.rpc.as_ref().and_then(|rpc| rpc.procedures.get(&invoke.subject));
         offer.is_some_and(|offer| offer.active != Some(invoke.registration) && !offer.asking.is_empty())
     }
