@@ -223,7 +223,6 @@ impl Interval {
     }
 
     /// True if no time was found within it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by plots"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.buckets_ns.is_empty()
     }

@@ -9,13 +9,17 @@ mod fanout;
 mod floor;
 mod framing;
 mod handshake;
+mod html;
 mod idle;
 mod join;
+mod json;
 mod latency;
 mod ledger;
 mod machine;
 mod net;
 mod outcome;
+mod output;
+mod plot;
 mod probe;
 mod report;
 mod rpc;
@@ -28,6 +32,7 @@ mod stream;
 mod target;
 mod template;
 mod ubjson;
+mod units;
 
 use std::process::ExitCode;
 
@@ -38,6 +43,7 @@ use crate::scenario::Scenario;
 
 fn main() -> ExitCode {
     let clean = match Cli::parse().command {
+        Command::Compare(options) => output::compare_files(&options),
         Command::Floor(options) => floor::serve(&options).map(|()| true),
         Command::Fanout { run, fanout } => scenario::run(&run, &Scenario::Fanout(fanout)),
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),

@@ -24,9 +24,6 @@ const CPU_LIMIT: f64 = 0.9;
 /// Failures that are kept; ten of the same kind say as much as ten thousand.
 const FAILURES_KEPT: usize = 20;
 
-/// Version of the layout of the JSON documents.
-const FORMAT: u32 = 1;
-
 /// What is written to a file: the runs of one call of the program, and how they compare.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Document {
@@ -40,9 +37,12 @@ pub(crate) struct Document {
 }
 
 impl Document {
+    /// Version of the layout.
+    pub(crate) const FORMAT: u32 = 1;
+
     pub(crate) fn new(runs: Vec<Outcome>, comparisons: Vec<Comparison>) -> Self {
         let clean = runs.iter().all(|run| run.verdict != Verdict::Faulty);
-        Self { format: FORMAT, clean, comparisons, runs }
+        Self { format: Self::FORMAT, clean, comparisons, runs }
     }
 }
 

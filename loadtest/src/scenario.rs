@@ -1,7 +1,5 @@
 //! Running a scenario: against one router, or against router and yardstick in turns.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -9,11 +7,10 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::cli::{self, FloorMode, Rate, Router, Run};
-use crate::compare::{self, Entry};
-use crate::outcome::{About, Document, Outcome, TargetInfo};
+use crate::outcome::{About, Outcome, TargetInfo};
 use crate::probe::Probe;
 use crate::server::Server;
-use crate::{fanout, idle, join, report, rpc, stop};
+use crate::{fanout, idle, join, output, report, rpc, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -67,7 +64,7 @@ impl Scenario {
         let target = TargetInfo::new(label.unwrap_or(own), floor, &agent, router);
         outcome.about = About::here(self.name(), self.parameters()?, run.timing, target);
         outcome.conclude();
-        println!("{}", report::text(&outcome));
+        output::say(&run.output, &report::text(&outcome));
         Ok(outcome)
     }
 }
@@ -105,15 +102,8 @@ pub(crate) fn run(run: &Run, scenario: &Scenario) -> Result<bool> {
     } else {
         runs.push(scenario.round(label, false, &router, run, pid)?);
     }
-    let entries: Vec<_> =
-        runs.iter().map(|outcome| Entry { side: outcome.about.target.label.clone(), outcome }).collect();
-    let comparisons = compare::compare(&entries);
-    for comparison in &comparisons {
-        println!("{}", comparison.text());
-    }
-    let document = Document::new(runs, comparisons);
-    write_json(run.json.as_deref(), &document)?;
-    Ok(document.clean)
+    let labels = runs.iter().map(|run| run.about.target.label.clone()).collect();
+    output::write(&run.output, runs, labels)
 }
 
 /// Starts the yardstick; gives its label too.
@@ -125,10 +115,4 @@ fn start_floor(mode: FloorMode) -> Result<(Server, &'static str)> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["floor", "--mode", name]);
     Ok((Server::start(command)?, label))
-}
-
-fn write_json(path: Option<&Path>, document: &Document) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(document).context("the result cannot be written as JSON")?;
-    fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
