@@ -100,7 +100,7 @@ fn verdicts(out: &mut String, entries: &[&Entry]) {
             Verdict::Spoiled => "spoiled",
             Verdict::Faulty => "faulty",
         };
-        let _ = write!(out, "<p><span class=\"badge {word}\">{word}</span> ");
+        let _ = write!(out, "<p class=run><span class=\"badge {word}\">{word}</span> ");
         let partial = if outcome.partial { ", PARTIAL: ended early" } else { "" };
         let _ = write!(out, "<b>{}</b>{partial}</p>", escape(&name));
         let words = outcome.failures.iter().chain(&outcome.spoiled).chain(&outcome.notes);

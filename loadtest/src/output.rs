@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::{CompareOptions, Output};
 use crate::compare::{self, Entry};
 use crate::outcome::{Document, Outcome};
-use crate::{html, json};
+use crate::{html, json, report};
 
 /// Shows a text for people, where it does not mix with the JSON.
 pub(crate) fn say(output: &Output, text: &str) {
@@ -49,7 +49,11 @@ pub(crate) fn compare_files(options: &CompareOptions) -> Result<bool> {
     for path in &options.files {
         runs.extend(read(path)?.runs.into_iter().map(|run| (path.clone(), run)));
     }
-    let sides = runs.iter().map(|run| side(run, &runs)).collect();
+    let sides: Vec<_> = runs.iter().map(|run| side(run, &runs)).collect();
+    if sides.iter().all(|side| *side == sides[0]) {
+        // Nothing to compare, but to show.
+        runs.iter().for_each(|(_, run)| say(&options.output, &report::text(run)));
+    }
     write(&options.output, runs.into_iter().map(|(_, run)| run).collect(), sides)
 }
 

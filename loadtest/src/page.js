@@ -40,7 +40,7 @@ for (const svg of document.querySelectorAll("svg[data-points]")) {
     }
     cursor.setAttribute("x1", at[0]);
     cursor.setAttribute("x2", at[0]);
-    cursor.setAttribute("y1", 12);
+    cursor.setAttribute("y1", 26);
     cursor.setAttribute("y2", box.height - 40);
     cursor.style.visibility = "visible";
     tip.hidden = false;

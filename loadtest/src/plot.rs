@@ -8,7 +8,7 @@ const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 74.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 26.0;
 const BOTTOM: f64 = 40.0;
 
 /// A plot with its series.
@@ -53,6 +53,8 @@ struct Range {
     scale: Scale,
     low: f64,
     high: f64,
+    /// True for bytes, which are counted in powers of two.
+    binary: bool,
 }
 
 impl Range {
@@ -60,18 +62,18 @@ impl Range {
         let values = values.filter(|value| value.is_finite() && (scale != Scale::Log || *value > 0.0));
         let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
         if low > high {
-            return Self { scale, low: if scale == Scale::Log { 1.0 } else { 0.0 }, high: 10.0 };
+            return Self { scale, low: if scale == Scale::Log { 1.0 } else { 0.0 }, high: 10.0, binary: false };
         }
         match scale {
             Scale::Linear => {
                 let high = high.max(low + 1e-9).max(1e-9);
-                Self { scale, low: low.min(0.0), high: high + (high - low.min(0.0)) * 0.05 }
+                Self { scale, low: low.min(0.0), high: high + (high - low.min(0.0)) * 0.05, binary: false }
             }
             Scale::Log => {
                 let (low, high) = (low * 0.9, high * 1.1);
-                Self { scale, low: low.min(high / 10.0), high }
+                Self { scale, low: low.min(high / 10.0), high, binary: false }
             }
-            Scale::Nines => Self { scale, low: 0.0, high: high.clamp(90.0, 100.0 - 1e-9) },
+            Scale::Nines => Self { scale, low: 0.0, high: high.clamp(90.0, 100.0 - 1e-9), binary: false },
         }
     }
 
@@ -88,7 +90,11 @@ impl Range {
     fn ticks(&self) -> Vec<f64> {
         match self.scale {
             Scale::Linear => {
-                let step = step(self.high - self.low);
+                let step = if self.binary {
+                    2f64.powf(((self.high - self.low) / 5.0).log2().round())
+                } else {
+                    step(self.high - self.low)
+                };
                 let first = (self.low / step).ceil() as i64;
                 (first..).map(|number| number as f64 * step).take_while(|tick| *tick <= self.high).collect()
             }
@@ -100,8 +106,11 @@ impl Range {
                 all.filter(|tick| (self.low..=self.high).contains(tick)).collect()
             }
             Scale::Nines => {
-                let all = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999, 99.99999];
-                all.into_iter().filter(|tick| *tick <= self.high).collect()
+                let all = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999, 99.99999, 99.999999];
+                let few = nines(self.high) < 5.0;
+                // The long ones stand too close together, so that every second is left out.
+                let shown = all.into_iter().enumerate().filter(|(number, _)| few || number % 2 == 0);
+                shown.map(|(_, tick)| tick).filter(|tick| *tick <= self.high).collect()
             }
         }
     }
@@ -142,7 +151,8 @@ impl Plot {
             // Room for the longest time, which stands at no number of nines.
             across.high = 100.0 - (100.0 - across.high) / 10f64.powf(0.12);
         }
-        let up = Range::of(self.y.scale, points().filter_map(|(_, y)| *y));
+        let mut up = Range::of(self.y.scale, points().filter_map(|(_, y)| *y));
+        up.binary = self.y.unit.starts_with("bytes");
         let mut out = format!("<figure class=plot><figcaption>{}</figcaption>", escape(&self.title));
         // Writing to a String cannot fail, here and below.
         let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"{}\"", escape(&self.title));
@@ -163,7 +173,7 @@ impl Plot {
             let y = y_of(up, tick);
             let text = match known(&self.y.unit) {
                 true => human(tick, self.y.unit.split('/').next().unwrap_or_default()),
-                false => plain(tick),
+                false => short(tick),
             };
             let _ = write!(out, "<path class=grid d=\"M{LEFT} {y:.1}H{:.1}\"/>", WIDTH - RIGHT);
             let _ = write!(out, "<text x={:.1} y={:.1} class=end>{text}</text>", LEFT - 6.0, y + 4.0);
@@ -172,7 +182,7 @@ impl Plot {
             let x = x_of(across, tick);
             let text = match self.x.scale {
                 Scale::Nines => format!("{tick} %"),
-                _ => plain(tick),
+                _ => short(tick),
             };
             let _ = write!(out, "<path class=grid d=\"M{x:.1} {TOP}V{bottom:.1}\"/>");
             let _ = write!(out, "<text x={x:.1} y={:.1} class=mid>{text}</text>", bottom + 16.0);
@@ -185,10 +195,11 @@ impl Plot {
         let _ = write!(out, "<path class=axis d=\"M{LEFT} {TOP}V{bottom:.1}H{:.1}\"/>", WIDTH - RIGHT);
         let _ = write!(out, "<text x={middle:.1} y={:.1} class=mid>{title}</text>", HEIGHT - 6.0);
         let unit = match known(&self.y.unit) {
+            true if self.y.scale == Scale::Log => "logarithmic".into(),
             true => self.y.unit.split_once('/').map_or(String::new(), |(_, per)| format!("per {per}")),
             false => self.y.unit.clone(),
         };
-        let _ = write!(out, "<text x={:.1} y={:.1}>{}</text>", LEFT + 6.0, TOP + 12.0, escape(&unit));
+        let _ = write!(out, "<text x={LEFT} y={:.1}>{}</text>", TOP - 10.0, escape(&unit));
     }
 
     fn legend(&self, out: &mut String) {
@@ -250,6 +261,14 @@ impl Series {
     }
 }
 
+/// A round number in few characters.
+fn short(tick: f64) -> String {
+    match tick.abs() {
+        size if size >= 1e4 => plain(tick),
+        _ => format!("{}", (tick * 1e6).round() / 1e6),
+    }
+}
+
 /// True if ticks show the unit themselves.
 fn known(unit: &str) -> bool {
     ["us", "ns", "bytes"].contains(&unit.split('/').next().unwrap_or_default())
@@ -293,19 +312,23 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let linear = Range { scale: Scale::Linear, low: 0.0, high: 10.5 };
+        let linear = Range { scale: Scale::Linear, low: 0.0, high: 10.5, binary: false };
         assert_eq!(linear.ticks(), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        let log = Range { scale: Scale::Log, low: 30.0, high: 600.0 };
+        let bytes = Range { binary: true, ..linear };
+        assert_eq!(bytes.ticks(), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        let bytes = Range { high: 8300.0, ..bytes };
+        assert_eq!(bytes.ticks(), [0.0, 2048.0, 4096.0, 6144.0, 8192.0]);
+        let log = Range { scale: Scale::Log, low: 30.0, high: 600.0, binary: false };
         assert_eq!(log.ticks(), [50.0, 100.0, 200.0, 500.0]);
-        let log = Range { scale: Scale::Log, low: 5.0, high: 60000.0 };
+        let log = Range { scale: Scale::Log, low: 5.0, high: 60000.0, binary: false };
         assert_eq!(log.ticks(), [10.0, 100.0, 1000.0, 10000.0]);
-        let nines = Range { scale: Scale::Nines, low: 0.0, high: 99.95 };
+        let nines = Range { scale: Scale::Nines, low: 0.0, high: 99.95, binary: false };
         assert_eq!(nines.ticks(), [50.0, 90.0, 99.0, 99.9]);
     }
 
     #[test]
     fn each_nine_has_the_same_room() {
-        let range = Range { scale: Scale::Nines, low: 0.0, high: 99.9 };
+        let range = Range { scale: Scale::Nines, low: 0.0, high: 99.9, binary: false };
         for (percentile, place) in [(0.0, 0.0), (90.0, 1.0 / 3.0), (99.0, 2.0 / 3.0), (99.9, 1.0)] {
             assert!((range.place(percentile) - place).abs() < 1e-6, "{percentile}");
         }
