@@ -9,7 +9,9 @@ use crate::latency::Latency;
 use crate::net::{Handler, Net};
 use crate::outcome::{Combine, Timeline, plural};
 use crate::probe::Probe;
+use crate::progress::Progress;
 use crate::stop;
+use crate::units::human;
 
 /// A load that [`drive`] can run.
 pub(crate) trait Load: Handler {
@@ -172,8 +174,12 @@ pub(crate) fn drive(
 ) -> Result<Window> {
     let mut first = None;
     let mut course: Option<Course> = None;
+    let mut progress = Progress::new();
     loop {
         let now = net.clock.now();
+        if progress.is_due(now) {
+            show(&mut progress, schedule, now, course.as_ref());
+        }
         match &mut course {
             Some(course) if now >= course.edge => course.add(Sample::glance(net, load, probe)?),
             None if now >= schedule.from => {
@@ -194,6 +200,7 @@ pub(crate) fn drive(
         let latest = next.min(now + SECOND / 5);
         net.turn(load, Some(due.map_or(latest, |due| due.min(latest))))?;
     }
+    drop(progress);
     net.flush();
     let end = Sample::take(net, load, probe)?;
     let partial = end.time < schedule.until;
@@ -209,6 +216,25 @@ pub(crate) fn drive(
         partial,
         timelines: course.map(|course| course.timelines).unwrap_or_default(),
     })
+}
+
+/// Tells how far the run is and how it goes.
+fn show(progress: &mut Progress, schedule: &Schedule, now: u64, course: Option<&Course>) {
+    let seconds = |nanoseconds: u64| nanoseconds as f64 / SECOND as f64;
+    let share = now.saturating_sub(schedule.start) as f64 / (schedule.until - schedule.start).max(1) as f64;
+    let Some(course) = course else {
+        return progress.show(share, &format!("warming up for {:.1} s", seconds(schedule.from.saturating_sub(now))));
+    };
+    let (done, all) = (seconds(now - schedule.from), seconds(schedule.until - schedule.from));
+    let mut words = format!("{done:.1} of {all} s");
+    for name in ["throughput", "server_cpu", "server_memory"] {
+        if let Some(timeline) = course.timelines.get(name)
+            && let Some(last) = timeline.values.last()
+        {
+            words += &format!(", {}", human(*last, &timeline.unit));
+        }
+    }
+    progress.show(share, &words);
 }
 
 fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Result<()> {

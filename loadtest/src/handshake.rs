@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 
 use crate::framing::Framing;
 use crate::serializer::Serializer;
-use crate::target::Transport;
+use crate::target::{Request, Transport};
 
 /// The longest head of a request or response, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
@@ -19,6 +19,8 @@ pub(crate) struct Opening {
     serializer: Serializer,
     /// The answer that the server owes to the key; None on RawSocket.
     accept: Option<String>,
+    /// What the server must choose, on WebSocket.
+    subprotocol: String,
 }
 
 /// A finished opening.
@@ -34,24 +36,28 @@ pub(crate) struct Opened {
 impl Opening {
     /// Starts an opening; appends what to send to `out`.
     pub(crate) fn start(transport: &Transport, serializer: Serializer, out: &mut Vec<u8>) -> Self {
+        let subprotocol = match transport {
+            Transport::WebSocket(Request { subprotocol: Some(name), .. }) => name.clone(),
+            _ => serializer.subprotocol().to_owned(),
+        };
         let accept = match transport {
             Transport::RawSocket => {
                 out.extend_from_slice(&[RAWSOCKET_MAGIC, RAWSOCKET_LENGTH | serializer.rawsocket_id(), 0, 0]);
                 None
             }
-            Transport::WebSocket { host, path } => {
+            Transport::WebSocket(Request { host, path, headers, .. }) => {
                 let key = BASE64.encode(&fastrand::u128(..).to_le_bytes());
-                let subprotocol = serializer.subprotocol();
+                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
                 let request = format!(
                     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                      Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
-                     Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+                     Sec-WebSocket-Protocol: {subprotocol}\r\n{headers}\r\n"
                 );
                 out.extend_from_slice(request.as_bytes());
                 Some(accept_of(&key))
             }
         };
-        Self { serializer, accept }
+        Self { serializer, accept, subprotocol }
     }
 
     /// Reads the server's answer; None while it is incomplete.
@@ -74,7 +80,7 @@ impl Opening {
                 ensure!(status.split(' ').nth(1) == Some("101"), "the WebSocket upgrade was refused: {status}");
                 ensure!(header(head, "sec-websocket-accept") == Some(accept), "wrong Sec-WebSocket-Accept");
                 let chosen = header(head, "sec-websocket-protocol").unwrap_or("none");
-                ensure!(chosen == serializer.subprotocol(), "the server chose the subprotocol {chosen}");
+                ensure!(chosen == self.subprotocol, "the server chose the subprotocol {chosen}");
                 (used, Framing::client(true, serializer))
             }
         };
@@ -141,9 +147,26 @@ mod tests {
         assert_eq!(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
+    fn request() -> Request {
+        Request { host: "h".into(), path: "/".into(), ..Request::default() }
+    }
+
+    #[test]
+    fn further_headers_and_the_subprotocol_go_into_the_request() {
+        let mut sent = Vec::new();
+        let headers = vec![("Origin".into(), "http://a".into()), ("X-Key".into(), "1".into())];
+        let request = Request { headers, subprotocol: Some("wamp.2.cbor".into()), ..request() };
+        let opening = Opening::start(&Transport::WebSocket(request), Serializer::Json, &mut sent);
+        let (head, used) = http_head(&sent).expect("text").expect("complete");
+        assert_eq!((header(head, "origin"), header(head, "x-key"), used), (Some("http://a"), Some("1"), sent.len()));
+        assert_eq!(header(head, "sec-websocket-protocol"), Some("wamp.2.cbor"));
+        let server = answer(&sent).expect("valid").expect("complete");
+        assert!(opening.finish(&server.answer).is_ok(), "the server chose what was offered");
+    }
+
     #[test]
     fn both_sides_agree() {
-        let websocket = Transport::WebSocket { host: "h".into(), path: "/".into() };
+        let websocket = Transport::WebSocket(request());
         for transport in [websocket, Transport::RawSocket] {
             for serializer in Serializer::ALL {
                 let mut request = Vec::new();
@@ -160,7 +183,7 @@ mod tests {
 
     #[test]
     fn refusals_are_errors_that_say_why() {
-        let websocket = Transport::WebSocket { host: "h".into(), path: "/".into() };
+        let websocket = Transport::WebSocket(request());
         let opening = Opening::start(&websocket, Serializer::Json, &mut Vec::new());
         let error = opening.finish(b"HTTP/1.1 404 Not Found\r\n\r\n").err().expect("refused");
         assert!(error.to_string().contains("404"), "{error}");

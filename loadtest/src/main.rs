@@ -1,5 +1,6 @@
 //! A load generator for WAMP routers.
 
+mod auth;
 mod calls;
 mod cli;
 mod clock;
@@ -21,6 +22,7 @@ mod outcome;
 mod output;
 mod plot;
 mod probe;
+mod progress;
 mod report;
 mod rpc;
 mod scenario;
@@ -31,6 +33,7 @@ mod stop;
 mod stream;
 mod target;
 mod template;
+mod tls;
 mod ubjson;
 mod units;
 

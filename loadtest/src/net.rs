@@ -331,7 +331,7 @@ impl Net {
             connection.partial.clear();
             connection.partial.extend_from_slice(&buffer[used..filled]);
             // A read that does not fill the buffer has emptied the socket: what comes later is a new event.
-            if len < room && !ending {
+            if len < room && !ending && connection.stream.empties() {
                 return Ok(());
             }
         }
@@ -428,6 +428,8 @@ impl Connection {
                 Err(_) => break,
             }
         }
+        // What TLS has taken may still wait for the socket.
+        let _ = self.stream.flush();
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;

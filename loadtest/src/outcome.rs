@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::cli::{Router, Timing};
 use crate::compare::Comparison;
 use crate::drive::Window;
+use crate::join::Welcome;
 use crate::latency::Times;
 use crate::ledger::Tally;
 use crate::machine::Machine;
@@ -107,7 +108,7 @@ pub(crate) struct TargetInfo {
     pub(crate) url: String,
     pub(crate) realm: String,
     pub(crate) serializer: Serializer,
-    /// How the sessions identified themselves.
+    /// How the sessions identified themselves, as the router says; empty if it does not.
     pub(crate) authmethod: String,
 }
 
@@ -332,15 +333,15 @@ impl About {
 
 impl TargetInfo {
     /// Describes the server that the options lead to.
-    pub(crate) fn new(label: &str, floor: bool, agent: &str, router: &Router) -> Self {
+    pub(crate) fn new(label: &str, floor: bool, welcome: &Welcome, router: &Router) -> Self {
         Self {
             label: label.to_owned(),
             floor,
-            agent: agent.to_owned(),
+            agent: welcome.agent.clone(),
             url: router.url.clone(),
             realm: router.realm.clone(),
             serializer: router.serializer,
-            authmethod: "anonymous".to_owned(),
+            authmethod: welcome.authmethod.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::cli::{self, FloorMode, Rate, Router, Run};
+use crate::cli::{self, FloorMode, Rate, Router, Run, Yardstick};
 use crate::outcome::{About, Outcome, TargetInfo};
 use crate::probe::Probe;
 use crate::server::Server;
@@ -58,14 +58,41 @@ impl Scenario {
     /// Runs the scenario against one server and shows the result. Without `label` the server goes by its own name.
     fn round(&self, label: Option<&str>, floor: bool, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
         let probe = pid.map(Probe::new).transpose()?;
-        let agent = join::agent(router)?;
+        let welcome = join::welcome(router)?;
         let mut outcome = self.outcome(router, run, probe.as_ref())?;
-        let own = if agent.is_empty() { "router" } else { &agent };
-        let target = TargetInfo::new(label.unwrap_or(own), floor, &agent, router);
+        let own = if welcome.agent.is_empty() { "router" } else { &welcome.agent };
+        let target = TargetInfo::new(label.unwrap_or(own), floor, &welcome, router);
         outcome.about = About::here(self.name(), self.parameters()?, run.timing, target);
         outcome.conclude();
         output::say(&run.output, &report::text(&outcome));
         Ok(outcome)
+    }
+
+    /// Runs the scenario against router and yardstick in turns. An interrupt gives the rounds so far; of the first also
+    /// what there is of it.
+    fn rounds(&self, label: Option<&str>, router: &Router, run: &Run, pid: Option<u32>) -> Result<Vec<Outcome>> {
+        let (floor, floor_label) = start_floor(run.floor_mode.unwrap_or(self.floor_mode()))?;
+        let at_floor = Router { url: floor.url.clone(), ..router.clone() };
+        let mut runs: Vec<Outcome> = Vec::new();
+        for turn in 0..run.rounds * 2 {
+            let outcome = match turn % 2 {
+                0 => self.round(label, false, router, run, pid),
+                _ => self.round(Some(floor_label), true, &at_floor, run, Some(floor.pid())),
+            };
+            match outcome {
+                Ok(outcome) => runs.push(outcome),
+                // The interrupt came while sessions were joining.
+                Err(_) if stop::asked() && !runs.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+            if stop::asked() {
+                break;
+            }
+        }
+        if runs.len() > 2 {
+            runs.retain(|outcome| !outcome.partial);
+        }
+        Ok(runs)
     }
 }
 
@@ -82,26 +109,14 @@ pub(crate) fn run(run: &Run, scenario: &Scenario) -> Result<bool> {
         router.url.clone_from(&server.url);
         pid = Some(server.pid());
     }
-    let mut runs = Vec::new();
     let label = run.label.as_deref();
-    if run.against.is_some() {
-        ensure!(pid.is_some(), "a comparison needs the router's --pid, or --spawn");
-        let (floor, floor_label) = start_floor(run.floor_mode.unwrap_or(scenario.floor_mode()))?;
-        let floor_router = Router { url: floor.url.clone(), ..router.clone() };
-        for _ in 0..run.rounds {
-            runs.push(scenario.round(label, false, &router, run, pid)?);
-            if stop::asked() && runs.len() > 2 {
-                runs.pop();
-                break;
-            }
-            runs.push(scenario.round(Some(floor_label), true, &floor_router, run, Some(floor.pid()))?);
-            if stop::asked() {
-                break;
-            }
+    let runs = match run.against {
+        None => vec![scenario.round(label, false, &router, run, pid)?],
+        Some(Yardstick::Floor) => {
+            ensure!(pid.is_some(), "a comparison needs the router's --pid, or --spawn");
+            scenario.rounds(label, &router, run, pid)?
         }
-    } else {
-        runs.push(scenario.round(label, false, &router, run, pid)?);
-    }
+    };
     let labels = runs.iter().map(|run| run.about.target.label.clone()).collect();
     output::write(&run.output, runs, labels)
 }
