@@ -29,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) serializer: Serializer,
     /// How many bytes of the input it took.
     pub(crate) used: usize,
+    /// How the server calls itself in its answer to a WebSocket request.
+    pub(crate) server: Option<String>,
     /// What to send (server side).
     pub(crate) answer: Vec<u8>,
 }
@@ -66,6 +68,7 @@ impl Opening {
     /// If the server refuses, or answers something else than it should.
     pub(crate) fn finish(&self, input: &[u8]) -> Result<Option<Opened>> {
         let serializer = self.serializer;
+        let mut server = None;
         let (used, framing) = match &self.accept {
             None => {
                 let Some(&[magic, second, ..]) = input.first_chunk::<4>() else { return Ok(None) };
@@ -81,10 +84,11 @@ impl Opening {
                 ensure!(header(head, "sec-websocket-accept") == Some(accept), "wrong Sec-WebSocket-Accept");
                 let chosen = header(head, "sec-websocket-protocol").unwrap_or("none");
                 ensure!(chosen == self.subprotocol, "the server chose the subprotocol {chosen}");
+                server = header(head, "server").map(str::to_owned);
                 (used, Framing::client(true, serializer))
             }
         };
-        Ok(Some(Opened { framing, serializer, used, answer: Vec::new() }))
+        Ok(Some(Opened { framing, serializer, used, server, answer: Vec::new() }))
     }
 }
 
@@ -99,7 +103,7 @@ pub(crate) fn answer(input: &[u8]) -> Result<Option<Opened>> {
             let Some(&[_, second, ..]) = input.first_chunk::<4>() else { return Ok(None) };
             let serializer = Serializer::from_rawsocket_id(second & 15).context("unknown serializer")?;
             let answer = vec![RAWSOCKET_MAGIC, RAWSOCKET_LENGTH | serializer.rawsocket_id(), 0, 0];
-            Ok(Some(Opened { framing: Framing::RawSocket, serializer, used: 4, answer }))
+            Ok(Some(Opened { framing: Framing::RawSocket, serializer, used: 4, server: None, answer }))
         }
         _ => {
             let Some((head, used)) = http_head(input)? else { return Ok(None) };
@@ -114,7 +118,7 @@ pub(crate) fn answer(input: &[u8]) -> Result<Option<Opened>> {
                 serializer.subprotocol()
             );
             let framing = Framing::WebSocketServer { text: serializer == Serializer::Json };
-            Ok(Some(Opened { framing, serializer, used, answer: answer.into_bytes() }))
+            Ok(Some(Opened { framing, serializer, used, server: None, answer: answer.into_bytes() }))
         }
     }
 }
@@ -162,6 +166,16 @@ mod tests {
         assert_eq!(header(head, "sec-websocket-protocol"), Some("wamp.2.cbor"));
         let server = answer(&sent).expect("valid").expect("complete");
         assert!(opening.finish(&server.answer).is_ok(), "the server chose what was offered");
+    }
+
+    #[test]
+    fn the_server_s_name_is_kept() {
+        let mut sent = Vec::new();
+        let opening = Opening::start(&Transport::WebSocket(request()), Serializer::Json, &mut sent);
+        let server = answer(&sent).expect("valid").expect("complete");
+        let named = String::from_utf8_lossy(&server.answer).replace("\r\nUpgrade", "\r\nServer: Some/1.0\r\nUpgrade");
+        let opened = opening.finish(named.as_bytes()).expect("valid").expect("complete");
+        assert_eq!(opened.server.as_deref(), Some("Some/1.0"));
     }
 
     #[test]

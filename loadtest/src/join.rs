@@ -93,13 +93,17 @@ fn bring_up(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<(Vec<
         let silent = net.clock.now().saturating_sub(joiner.last);
         ensure!(silent < PATIENCE, "the router is silent; {} of {} sessions had joined", joiner.up, plans.len());
     }
-    Ok((joiner.sessions, joiner.welcome.unwrap_or_default()))
+    let mut welcome = joiner.welcome.unwrap_or_default();
+    if welcome.agent.is_empty() {
+        welcome.agent = net.server.clone().unwrap_or_default();
+    }
+    Ok((joiner.sessions, welcome))
 }
 
 /// What a router says in WELCOME.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Welcome {
-    /// How the router calls itself; empty if it does not.
+    /// How the router calls itself, here or in its answer to the WebSocket request; empty if it does not.
     pub(crate) agent: String,
     /// How the session identified itself.
     pub(crate) authmethod: String,
