@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use crate::cli::{Rate, Timing};
 use crate::clock::{self, SECOND};
 use crate::latency::Latency;
+use crate::machine;
 use crate::net::{Handler, Net};
 use crate::outcome::{Combine, Timeline, plural};
 use crate::probe::Probe;
@@ -71,6 +72,8 @@ pub(crate) struct Window {
     pub(crate) server_memory: Option<[u64; 2]>,
     /// Share of one core that the generator's thread used.
     pub(crate) generator_cpu: f64,
+    /// CPU time that all processes of the machine used within it, in nanoseconds.
+    pub(crate) machine_cpu: Option<u64>,
     /// True if somebody ended the run early.
     pub(crate) partial: bool,
     /// Throughput, and memory and CPU time of the server and CPU time of the generator, if they were watched.
@@ -90,6 +93,7 @@ struct Sample {
     server_cpu: Option<u64>,
     server_memory: Option<u64>,
     own_cpu: u64,
+    machine_cpu: Option<u64>,
 }
 
 impl Sample {
@@ -100,6 +104,7 @@ impl Sample {
             time: net.clock.now(),
             delivered: load.delivered(),
             own_cpu: clock::thread_cpu(),
+            machine_cpu: machine::busy(),
         })
     }
 
@@ -111,6 +116,7 @@ impl Sample {
             time: net.clock.now(),
             delivered: load.delivered(),
             own_cpu: clock::thread_cpu(),
+            machine_cpu: machine::busy(),
         })
     }
 }
@@ -212,6 +218,7 @@ pub(crate) fn drive(
         delivered: end.delivered - first.delivered.min(end.delivered),
         server_cpu: end.server_cpu.zip(first.server_cpu).map(|(end, first)| end.saturating_sub(first)),
         server_memory: first.server_memory.zip(end.server_memory).map(|(first, end)| [first, end]),
+        machine_cpu: end.machine_cpu.zip(first.machine_cpu).map(|(end, first)| end.saturating_sub(first)),
         generator_cpu: (end.own_cpu.saturating_sub(first.own_cpu)) as f64 / (seconds.max(1e-9) * SECOND as f64),
         partial,
         timelines: course.map(|course| course.timelines).unwrap_or_default(),
@@ -226,7 +233,7 @@ fn show(progress: &mut Progress, schedule: &Schedule, now: u64, course: Option<&
         return progress.show(share, &format!("warming up for {:.1} s", seconds(schedule.from.saturating_sub(now))));
     };
     let (done, all) = (seconds(now - schedule.from), seconds(schedule.until - schedule.from));
-    let mut words = format!("{done:.1} of {all} s");
+    let mut words = format!("{done:.1}/{all} s");
     for name in ["throughput", "server_cpu", "server_memory"] {
         if let Some(timeline) = course.timelines.get(name)
             && let Some(last) = timeline.values.last()
@@ -293,6 +300,7 @@ mod tests {
             server_cpu: Some(time * SECOND / 40),
             server_memory: Some(delivered * 100),
             own_cpu: time * SECOND / 20,
+            machine_cpu: None,
         };
         let schedule = Schedule::new(0, &TIMING);
         assert_eq!((schedule.from, schedule.interval), (SECOND, SECOND / 10));

@@ -6,7 +6,7 @@ use crate::clock::SECOND;
 
 /// How often the line changes at most, in nanoseconds.
 const PACE: u64 = SECOND / 5;
-const BAR: usize = 24;
+const BAR: usize = 20;
 /// Characters of the line at most, so that it stays one line.
 const WIDTH: usize = 79;
 
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn the_bar_fills_and_the_line_stays_one() {
-        assert_eq!(line(0.0, "x"), format!("[{}] x", "-".repeat(24)));
-        assert_eq!(line(0.5, "x"), format!("[{}{}] x", "#".repeat(12), "-".repeat(12)));
-        assert_eq!(line(7.0, "x"), format!("[{}] x", "#".repeat(24)));
+        assert_eq!(line(0.0, "x"), format!("[{}] x", "-".repeat(20)));
+        assert_eq!(line(0.5, "x"), format!("[{}{}] x", "#".repeat(10), "-".repeat(10)));
+        assert_eq!(line(7.0, "x"), format!("[{}] x", "#".repeat(20)));
         assert_eq!(line(f64::NAN, &"x".repeat(500)).len(), 79);
     }
 
