@@ -73,21 +73,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Sends the records that wait, as far as the socket takes them.
-    fn push(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            match self.session.write_tls(&mut self.tcp) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Read for Tls {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_records(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -102,13 +88,46 @@ impl Read for Tls {
             state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         }
     }
+
+    /// Sends the records that wait, as far as the socket takes them.
+    fn push(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.tcp) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Tls {
+    /// Fills the buffer, as far as there is something: a long message would otherwise come in parts of one record.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_records(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(len) => filled += len,
+                // What went wrong shows again when there is nothing before it.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
 }
 
 impl Write for Tls {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Only when all that was taken before has left is there room, and only when that would block will the socket
+        // tell that it can go on.
+        self.push()?;
         let len = self.session.writer().write(bytes)?;
         match self.push() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            // Until the handshake is over, little is taken.
             _ if len == 0 => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(len),
         }
