@@ -89,6 +89,7 @@ pub(crate) struct Run {
 
 /// Where results go beside the standard output.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Results")]
 pub(crate) struct Output {
     /// Write the result as JSON to this file; "-" is the standard output, and the summary goes to the standard error.
     #[arg(long, value_name = "FILE")]
@@ -110,6 +111,7 @@ pub(crate) struct CompareOptions {
 
 /// How to reach the router.
 #[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Router")]
 pub(crate) struct Router {
     /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket), wss:// and rss:// for the same by TLS, unix:/PATH
     /// (RawSocket) or ws+unix:/PATH (WebSocket).
@@ -160,6 +162,7 @@ impl Router {
 
 /// The course of a run.
 #[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "Course of the run")]
 pub(crate) struct Timing {
     /// Seconds that are measured.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]

@@ -176,3 +176,76 @@ impl ServerCertVerifier for Anyone {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use ::rustls::pki_types::PrivateKeyDer;
+    use ::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+    /// A server that reads nothing after the handshake until it is told, then everything; gives how much.
+    fn lazy_server(listener: TcpListener, told: std::sync::mpsc::Receiver<()>) -> thread::JoinHandle<usize> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("they fit");
+        thread::spawn(move || {
+            let (socket, _) = listener.accept().expect("a client");
+            let session = ServerConnection::new(Arc::new(config)).expect("a session");
+            let mut stream = StreamOwned::new(session, socket);
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+            }
+            told.recv().expect("told");
+            stream.sock.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+            let mut buffer = [0; 65536];
+            let mut total = 0;
+            while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                total += len;
+            }
+            total
+        })
+    }
+
+    #[test]
+    fn all_that_was_taken_leaves_once_the_socket_has_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let tcp = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (tell, told) = std::sync::mpsc::channel();
+        let server = lazy_server(listener, told);
+        tcp.set_nonblocking(true).expect("set");
+        let client = Client::new("localhost", None, true).expect("a client");
+        let mut stream = client.wrap(TcpStream::from_std(tcp)).expect("a stream");
+        let start = Instant::now();
+        let mut taken = 0;
+        let mut refused = 0;
+        // Refused for long: not the handshake, but a socket that is full.
+        while refused < 100 {
+            assert!(start.elapsed() < Duration::from_secs(20), "the socket fills");
+            let _ = stream.read(&mut [0; 16]);
+            match stream.write(&[7; 100_000]) {
+                Ok(len) => (taken, refused) = (taken + len, 0),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                    refused += 1;
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+        assert!(stream.session.wants_write(), "something waits");
+        tell.send(()).expect("it waits");
+        while stream.flush().is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "the socket has room again");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(server.join().expect("it ended"), taken);
+    }
+}
