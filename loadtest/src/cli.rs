@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::serializer::Serializer;
 use crate::stamp::MIN_PAYLOAD;
@@ -23,7 +23,8 @@ const EXAMPLES: &str = "Examples:
   loadtest fanout --url ws://127.0.0.1:8080/ws --publishers 4 --subscribers 100 --rate max
   loadtest rpc --url rs://127.0.0.1:8081 --callers 10 --callees 10 --window 16 --serializer cbor
   loadtest idle --url ws://127.0.0.1:8080/ws --sessions 50000 --sources 4 --pid 1234
-  loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5";
+  loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5 --html report.html
+  loadtest compare one.json other.json --html compared.html";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -48,6 +49,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         idle: IdleOptions,
     },
+    /// Puts results of earlier runs side by side: routers, versions, settings.
+    Compare(CompareOptions),
     /// A server that does no routing: the yardstick for CPU time per delivery.
     ///
     /// It speaks just enough WAMP for the scenarios, and writes prepared frames to all subscribers. It prints
@@ -77,15 +80,41 @@ pub(crate) struct Run {
     /// How often each side runs, with --against.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
-    /// Write the result as JSON to this file.
+    /// What reports call the router; by default what it calls itself.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where results go beside the standard output.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Results")]
+pub(crate) struct Output {
+    /// Write the result as JSON to this file; "-" is the standard output, and the summary goes to the standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the result as a page of HTML with plots to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Options of the command `compare`.
+#[derive(Args, Clone)]
+pub(crate) struct CompareOptions {
+    /// Results that --json wrote. The first is what the others are measured by, unless one is the yardstick.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// How to reach the router.
-#[derive(Args, Clone, Serialize)]
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Router")]
 pub(crate) struct Router {
-    /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT or unix:/PATH (RawSocket).
+    /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket), wss:// and rss:// for the same by TLS, unix:/PATH
+    /// (RawSocket) or ws+unix:/PATH (WebSocket).
     #[arg(long, default_value = "ws://127.0.0.1:8080/")]
     pub(crate) url: String,
     /// Realm to join.
@@ -97,10 +126,43 @@ pub(crate) struct Router {
     /// Connect from 127.0.0.1, 127.0.0.2, ... in turn; one address has some 28,000 ports.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) sources: usize,
+    /// File of certificates (PEM) to trust with wss:// and rss://, instead of those that the system trusts.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Trust every certificate.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Who the sessions say they are.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) authid: Option<String>,
+    /// Identify by this ticket.
+    #[arg(long, requires = "authid", hide_env_values = true, env = "LOADTEST_TICKET")]
+    pub(crate) ticket: Option<String>,
+    /// Identify by this secret, with WAMP-CRA, salted or not as the router asks.
+    #[arg(long, value_name = "SECRET", requires = "authid", hide_env_values = true, env = "LOADTEST_CRA_SECRET")]
+    pub(crate) cra_secret: Option<String>,
+    /// Further header of the WebSocket request, "NAME: VALUE"; may be given more than once.
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+    /// The header Origin of the WebSocket request.
+    #[arg(long, value_name = "URL", value_parser = header_value)]
+    pub(crate) origin: Option<String>,
+    /// Offer this WebSocket subprotocol instead of the serializer's, as "wamp.2.json".
+    #[arg(long, value_name = "NAME", value_parser = header_value)]
+    pub(crate) subprotocol: Option<String>,
+}
+
+impl Router {
+    /// The further headers of the WebSocket request.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let origin = self.origin.iter().map(|origin| ("Origin".to_owned(), origin.clone()));
+        origin.chain(self.header.iter().cloned()).collect()
+    }
 }
 
 /// The course of a run.
-#[derive(Args, Clone, Copy, Serialize)]
+#[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "Course of the run")]
 pub(crate) struct Timing {
     /// Seconds that are measured.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]
@@ -252,6 +314,22 @@ impl FromStr for Fault {
     }
 }
 
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(fits) {
+        return Err(format!("{name:?} is no name of a header"));
+    }
+    Ok((name.to_owned(), header_value(value)?))
+}
+
+fn header_value(text: &str) -> Result<String, String> {
+    match text.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+        true => Err("control characters do not fit in a header".into()),
+        false => Ok(text.trim().to_owned()),
+    }
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match not_negative(text)? {
         0.0 => Err("must be more than 0".into()),
@@ -291,6 +369,10 @@ mod tests {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
         assert_eq!("swap:7".parse(), Ok(Fault { kind: FaultKind::Swap, every: 7 }));
+        assert_eq!(header("X-Key:  a:b "), Ok(("X-Key".into(), "a:b".into())));
+        for wrong in ["", "X-Key", ": x", "X Key: x", "X-Key: a\r\nHost: b"] {
+            assert!(header(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["swap", "swap:0", "lose:1"] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }

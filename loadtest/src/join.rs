@@ -3,10 +3,12 @@
 use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
+use crate::auth::Credentials;
 use crate::cli::Router;
 use crate::clock::SECOND;
 use crate::machine;
 use crate::net::{Handler, Net};
+use crate::progress::Progress;
 use crate::serializer::Serializer;
 use crate::stop;
 use crate::target::Target;
@@ -46,20 +48,28 @@ impl Session {
 /// # Errors
 /// With the first refusal or lost connection, or if nothing happens for 15 s, or on an interrupt.
 pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<Vec<Session>> {
-    let target = Target::parse(&router.url)?;
+    Ok(bring_up(net, router, plans)?.0)
+}
+
+/// Gives the sessions, and what the router says of itself.
+fn bring_up(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<(Vec<Session>, Welcome)> {
+    let target = Target::new(router)?;
     let limit = machine::raise_file_limit();
     let files = plans.len() as u64 + SPARE_FILES;
     ensure!(files <= limit, "{} sessions need {files} open files, the limit is {limit} (ulimit -Hn)", plans.len());
     let mut joiner = Joiner {
         realm: &router.realm,
+        credentials: Credentials::new(router)?,
         serializer: router.serializer,
         plans,
         sessions: Vec::new(),
         by_conn: Vec::new(),
         up: 0,
+        welcome: None,
         failure: None,
         last: net.clock.now(),
     };
+    let mut progress = Progress::new();
     while joiner.up < plans.len() {
         while joiner.sessions.len() < plans.len() && joiner.sessions.len() - joiner.up < IN_FLIGHT {
             let number = joiner.sessions.len();
@@ -75,20 +85,54 @@ pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> R
         if let Some(failure) = joiner.failure.take() {
             return Err(failure.context(format!("{} of {} sessions had joined", joiner.up, plans.len())));
         }
+        if progress.is_due(net.clock.now()) {
+            let (up, all) = (joiner.up, plans.len());
+            progress.show(up as f64 / all as f64, &format!("{up} of {all} sessions have joined"));
+        }
         ensure!(!stop::asked(), "interrupted while sessions were joining");
         let silent = net.clock.now().saturating_sub(joiner.last);
         ensure!(silent < PATIENCE, "the router is silent; {} of {} sessions had joined", joiner.up, plans.len());
     }
-    Ok(joiner.sessions)
+    let mut welcome = joiner.welcome.unwrap_or_default();
+    if welcome.agent.is_empty() {
+        welcome.agent = net.server.clone().unwrap_or_default();
+    }
+    Ok((joiner.sessions, welcome))
+}
+
+/// What a router says in WELCOME.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    /// How the router calls itself, here or in its answer to the WebSocket request; empty if it does not.
+    pub(crate) agent: String,
+    /// How the session identified itself.
+    pub(crate) authmethod: String,
+}
+
+impl Welcome {
+    fn read(message: &Value) -> Self {
+        let text = |name: &str| message[2][name].as_str().unwrap_or_default().to_owned();
+        Self { agent: text("agent"), authmethod: text("authmethod") }
+    }
+}
+
+/// What the router says of itself. A session joins and leaves for it.
+///
+/// # Errors
+/// As [`join_all`].
+pub(crate) fn welcome(router: &Router) -> Result<Welcome> {
+    Ok(bring_up(&mut Net::new()?, router, &[Vec::new()])?.1)
 }
 
 struct Joiner<'a> {
     realm: &'a str,
+    credentials: Credentials,
     serializer: Serializer,
     plans: &'a [Vec<Step>],
     sessions: Vec<Session>,
     by_conn: Vec<usize>,
     up: usize,
+    welcome: Option<Welcome>,
     failure: Option<anyhow::Error>,
     last: u64,
 }
@@ -101,6 +145,9 @@ impl Joiner<'_> {
         };
         match head.kind {
             WELCOME => {
+                if self.welcome.is_none() {
+                    self.welcome = Some(Welcome::read(&self.serializer.decode(message)?));
+                }
                 for (step, request) in self.plans[number].iter().zip(1u64..) {
                     let message = match step {
                         Step::Subscribe(topic) => json!([SUBSCRIBE, request, {}, topic]),
@@ -109,6 +156,12 @@ impl Joiner<'_> {
                     net.send(conn, &self.serializer.encode(&message));
                 }
                 self.up += usize::from(self.plans[number].is_empty());
+            }
+            CHALLENGE => {
+                let challenge = self.serializer.decode(message)?;
+                let method = challenge[1].as_str().unwrap_or_default();
+                let signature = self.credentials.answer(method, &challenge[2])?;
+                net.send(conn, &self.serializer.encode(&json!([AUTHENTICATE, signature, {}])));
             }
             SUBSCRIBED | REGISTERED => {
                 let ids = &mut self.sessions[number].ids;
@@ -128,9 +181,9 @@ impl Joiner<'_> {
 impl Handler for Joiner<'_> {
     fn opened(&mut self, net: &mut Net, conn: usize) {
         let roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
-        let hello =
-            json!([HELLO, self.realm, {"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))}]);
-        net.send(conn, &self.serializer.encode(&hello));
+        let mut details = json!({"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))});
+        self.credentials.announce(&mut details);
+        net.send(conn, &self.serializer.encode(&json!([HELLO, self.realm, details])));
     }
 
     fn message(&mut self, net: &mut Net, conn: usize, message: &[u8], now: u64) {
@@ -149,7 +202,6 @@ fn refusal(message: &Value) -> anyhow::Error {
     match message.get(0).and_then(Value::as_u64) {
         Some(ABORT) => anyhow!("the router refused the session: {} {}", message[2], message[1]),
         Some(ERROR) => anyhow!("the router refused a request: {} {}", message[4], message[3]),
-        Some(CHALLENGE) => anyhow!("the router asks for authentication by {}", message[1]),
         _ => anyhow!("unexpected message {message}"),
     }
 }
@@ -159,6 +211,7 @@ pub(crate) const HELLO: u64 = 1;
 pub(crate) const WELCOME: u64 = 2;
 pub(crate) const ABORT: u64 = 3;
 pub(crate) const CHALLENGE: u64 = 4;
+pub(crate) const AUTHENTICATE: u64 = 5;
 pub(crate) const ERROR: u64 = 8;
 pub(crate) const PUBLISH: u64 = 16;
 pub(crate) const SUBSCRIBE: u64 = 32;

@@ -1,5 +1,6 @@
 //! A load generator for WAMP routers.
 
+mod auth;
 mod calls;
 mod cli;
 mod clock;
@@ -9,14 +10,19 @@ mod fanout;
 mod floor;
 mod framing;
 mod handshake;
+mod html;
 mod idle;
 mod join;
+mod json;
 mod latency;
 mod ledger;
 mod machine;
 mod net;
 mod outcome;
+mod output;
+mod plot;
 mod probe;
+mod progress;
 mod report;
 mod rpc;
 mod scenario;
@@ -27,7 +33,9 @@ mod stop;
 mod stream;
 mod target;
 mod template;
+mod tls;
 mod ubjson;
+mod units;
 
 use std::process::ExitCode;
 
@@ -38,6 +46,7 @@ use crate::scenario::Scenario;
 
 fn main() -> ExitCode {
     let clean = match Cli::parse().command {
+        Command::Compare(options) => output::compare_files(&options),
         Command::Floor(options) => floor::serve(&options).map(|()| true),
         Command::Fanout { run, fanout } => scenario::run(&run, &Scenario::Fanout(fanout)),
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),
