@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) class: Class,
     /// Its session may have had some events already, as retained events.
     pub(super) skips: bool,
+    /// It belongs to a node, which the subscription of its session names.
+    pub(super) noded: bool,
 }
 
 impl Members {
@@ -59,10 +61,11 @@ impl Shard {
         // Whoever had the subscription when the event was sent here may have left meanwhile.
         let Some(mut members) = self.members.remove(&subscription) else { return };
         let pattern = members.subject.policy != MatchPolicy::Exact;
-        let audience = publication.audience();
+        let (audience, nodes) = (publication.audience(), publication.nodes());
+        let node = nodes.and_then(|nodes| nodes.iter().find(|(id, _)| *id == subscription)).map(|(_, node)| node);
         self.frames.next_message();
         let Members { subject, list, skipping } = &mut members;
-        let special = audience.is_some() || self.lanes_busy > 0 || *skipping;
+        let special = audience.is_some() || nodes.is_some() || self.lanes_busy > 0 || *skipping;
         *skipping = false;
         for member in list {
             if special && member.skips {
@@ -75,7 +78,8 @@ impl Shard {
             }
             if Some(member.conn) == excluded
                 || special
-                    && (audience.is_some() && !self.admits(member.conn, publication)
+                    && (nodes.is_some() && member.noded && !self.belongs_to(member.conn, subject, node)
+                        || audience.is_some() && !self.admits(member.conn, publication)
                         || self.lanes_busy > 0 && self.parked(member, subscription, publication))
             {
                 continue;
