@@ -1,6 +1,6 @@
 //! A client of the simulated world: it does what clients do, at random, on the strength of what it has read so far.
 
-use super::content::{self, LIMITED, PROCEDURES, SUBJECTS, SharedProcedure, TOPICS, stamp};
+use super::content::{self, KEYS, LIMITED, NODES, PROCEDURES, SUBJECTS, SharedProcedure, TOPICS, stamp};
 use crate::router::{ConnId, ShardIndex};
 use crate::wamp::message::{
     Call, Cancel, Error, Goodbye, Hello, Publish, Register, Subscribe, Unregister, Unsubscribe, Yield,
@@ -145,6 +145,9 @@ impl Client {
         if rng.u8(..) < 96 {
             options.push("retain", true);
         }
+        if rng.u8(..) < 96 {
+            options.push("rkey", KEYS[rng.usize(..KEYS.len())]);
+        }
         let topic = TOPICS[rng.usize(..TOPICS.len())].into();
         let (request, payload) = (self.next_request(), self.stamp());
         self.up.push_back(Publish { request, options, topic, payload }.into());
@@ -161,6 +164,9 @@ impl Client {
         };
         if rng.bool() {
             options.push("get_retained", true);
+        }
+        if rng.u8(..) < 128 {
+            options.push("nkey", NODES[rng.usize(..NODES.len())]);
         }
         self.up.push_back(Subscribe { request, options, topic: subject.1.into() }.into());
     }

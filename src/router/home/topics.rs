@@ -213,7 +213,9 @@ impl Home {
             return true;
         }
         let subject = topic.subject.clone();
-        let Some((shard, position)) = self.drop_member(session, &subject, out) else { return false };
+        let Some((shard, since)) = self.drop_member(session, &subject, out) else { return false };
+        // It remains a member until nobody chooses its node any more.
+        let position = since.max(self.forgotten[usize::from(shard)]);
         let revocation = Revocation { id, reason };
         out.answer(shard, Answer::SubscriptionRevoked { session, subject, revocation, position });
         true

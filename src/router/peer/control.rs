@@ -108,7 +108,7 @@ pub enum Answer {
         subject: Subject,
         /// Why.
         revocation: Revocation<SubscriptionId>,
-        /// The position at which it became a member.
+        /// The position at which it became a member, or its node was forgotten.
         position: u64,
     },
     /// Callee since log position `position`.

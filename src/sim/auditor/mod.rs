@@ -3,6 +3,7 @@
 mod calls;
 mod history;
 mod meta;
+mod nodes;
 mod retained;
 
 use self::calls::{Called, Offer};
@@ -15,7 +16,7 @@ use std::fmt;
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// The promise: `G1` to `G11`, `pair order`, `protocol` or `clean`.
+    /// The promise: `G1` to `G12`, `pair order`, `protocol` or `clean`.
     pub guarantee: &'static str,
     /// What happened.
     pub what: String,
@@ -53,6 +54,8 @@ pub(super) struct Auditor {
     removals: BTreeSet<(u64, u64)>,
     /// The last stamp of the first that the second has seen, whatever it came in.
     pairs: BTreeMap<(Key, Key), u64>,
+    /// The node whose members got a publication with a key, by the subscription.
+    shares: BTreeMap<(SubscriptionId, usize), String>,
     /// The longest history that was read.
     history: Vec<(Key, u64)>,
 }
@@ -78,6 +81,7 @@ struct Wish {
     policy: MatchPolicy,
     uri: String,
     retained: bool,
+    node: Option<String>,
     read: u64,
 }
 
@@ -89,6 +93,7 @@ struct Published {
     topic: String,
     exclude_me: bool,
     retain: bool,
+    key: Option<String>,
     /// When PUBLISHED was written.
     acknowledged: Option<u64>,
 }
@@ -100,6 +105,8 @@ struct Period {
     id: SubscriptionId,
     policy: MatchPolicy,
     uri: String,
+    /// The node that it belongs to, and when that was asked for.
+    node: Option<(String, u64)>,
     from: u64,
     until: Option<u64>,
     /// When UNSUBSCRIBED was written.
@@ -151,15 +158,17 @@ impl Auditor {
                 let number = self.publications.len();
                 self.by_stamp.insert((by, sequence), number);
                 let topic = m.topic.to_string();
-                let published = Published { at, by, sequence, topic, exclude_me, retain, acknowledged: None };
+                let key = m.options.get("rkey").and_then(|key| key.as_str()).map(Into::into);
+                let published = Published { at, by, sequence, topic, exclude_me, retain, key, acknowledged: None };
                 self.publications.push(published);
                 self.record(who).publishing.insert(m.request, number);
             }
             Message::Subscribe(m) => {
                 let policy = m.options.get("match").and_then(|name| name.as_str()).and_then(MatchPolicy::from_name);
                 let retained = m.options.get("get_retained").is_some();
+                let node = m.options.get("nkey").and_then(|node| node.as_str()).map(Into::into);
                 let (policy, uri) = (policy.unwrap_or_default(), m.topic.to_string());
-                self.record(who).subscribing.insert(m.request, Wish { policy, uri, retained, read: at });
+                self.record(who).subscribing.insert(m.request, Wish { policy, uri, retained, node, read: at });
             }
             Message::Unsubscribe(m) => {
                 let open =
@@ -312,8 +321,9 @@ impl Auditor {
         let waiting = self.record(who).subscribing.values();
         let same: Vec<Wish> = waiting.filter(|other| (other.policy, &other.uri) == (policy, &uri)).cloned().collect();
         let retained = retained::Reading::of(&wish, &same);
-        let (observer, session) = (Observer::default(), who);
-        self.periods.push(Period { session, id, policy, uri, from: at, until: None, over: None, retained, observer });
+        let node = wish.node.map(|node| (node, wish.read));
+        let (observer, session, from, until, over) = (Observer::default(), who, at, None, None);
+        self.periods.push(Period { session, id, policy, uri, node, from, until, over, retained, observer });
         Ok(())
     }
 
@@ -357,9 +367,10 @@ impl Auditor {
         let (by, sequence) = stamp(payload)?;
         let number = self.period(who, id)?;
         let period = &mut self.periods[number];
-        let Some(published) = self.by_stamp.get(&(by, sequence)).map(|at| &self.publications[*at]) else {
+        let Some(&at) = self.by_stamp.get(&(by, sequence)) else {
             return breach("protocol", format!("nobody has published event {sequence} of {by}"));
         };
+        let published = &self.publications[at];
         if !matches(period.policy, &period.uri, &published.topic) {
             return breach("protocol", format!("an event of {} came to {}", published.topic, period.uri));
         }
@@ -373,6 +384,7 @@ impl Auditor {
             return period.retained.takes(who, published);
         }
         period.retained.goes_on(who, published)?;
+        self.shared_out(number, at)?;
         if !self.record(who).events.insert((id, by, sequence)) {
             return breach("G1", format!("client {who} got event {sequence} of {by} twice"));
         }
@@ -433,9 +445,12 @@ impl Auditor {
     /// At the end, when everything has arrived: has everything that had to?
     pub(super) fn concludes(&self) -> Checked {
         self.every_call_is_over()?;
+        self.everything_is_shared_out()?;
+        self.keys_are_faithful()?;
         for period in self.periods.iter().filter(|p| p.until.is_none() && self.is_alive(p.session)) {
             let record = &self.sessions[&period.session];
-            for published in self.publications.iter().filter(|published| published.at > period.from) {
+            let alone = |published: &&Published| period.node.is_none() || published.key.is_none();
+            for published in self.publications.iter().filter(alone).filter(|published| published.at > period.from) {
                 let wanted = matches(period.policy, &period.uri, &published.topic)
                     && !(published.exclude_me && published.by == period.session);
                 if wanted && !record.events.contains(&(period.id, published.by, published.sequence)) {
