@@ -19,7 +19,7 @@ impl Shard {
         if !self.accept_request(conn, request, "SUBSCRIBE") {
             return;
         }
-        let options = match SubscribeOptions::read(&options) {
+        let mut options = match SubscribeOptions::read(&options) {
             Ok(options) => options,
             Err(unfit) => return self.unfit(conn, MessageType::Subscribe, request, unfit),
         };
@@ -37,23 +37,18 @@ impl Shard {
             return self.refuse(conn, MessageType::Subscribe, request, refused);
         }
         let subject = Subject { realm, policy: options.policy, uri: topic };
-        let (shards, homes) = (self.config.shards, self.homes_of(&subject));
+        let shards = self.config.shards;
         let Some(session) = self.session_at(conn) else { return };
         match session.subscriptions.get_mut(&subject) {
             Some(Subscription::Active { id, generation, .. }) => {
                 let (class, subscription, generation) = (session.class, *id, *generation);
                 if let Some(marker) = session.fresh_marker(&subject, generation) {
                     marker.requests.push(request);
-                    let (more, token) = (options.get_retained && !marker.retained, marker.token);
-                    marker.retained |= more;
-                    marker.missing += if more { homes } else { 0 };
+                    options.get_retained &= !marker.retained;
                     session.open.insert(request, ());
-                    if more {
-                        self.ask_retained(conn, &subject, token);
-                    }
-                    return;
+                } else {
+                    let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
                 }
-                let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
                 if options.get_retained {
                     let wish = Wish { retained: true, ..Wish::default() };
                     self.await_wish(conn, subject, subscription, generation, wish);

@@ -5,6 +5,7 @@
 //! node finds somebody there; what comes meanwhile waits in its lane, behind a marker in place of SUBSCRIBED.
 
 use super::choice::Ranking;
+use super::config::Rule;
 use super::effect::ConnId;
 use super::index::ShardIndex;
 use super::map::{Hashing, Map};
@@ -69,7 +70,9 @@ impl Nodes {
 impl Shard {
     /// Every shard knows the node of a subscriber that waits for that.
     pub(super) fn node_known(&mut self, session: SessionId, token: u32) {
-        self.advance_marker(session, token, |_| ());
+        if self.config.keeps(Rule::NodeKnown) {
+            self.advance_marker(session, token, |marker| marker.missing -= 1);
+        }
     }
 
     /// True if a member of a subscription that belongs to some node belongs to this one.

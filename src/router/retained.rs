@@ -7,6 +7,7 @@
 use super::config::Rule;
 use super::effect::ConnId;
 use super::home::Outbox;
+use super::nodes::NodeKey;
 use super::peer::{Ask, Publication, RetainedRequest, RetainedState, ShardMsg};
 use super::session::{Arrival, Subscription, Wish};
 use super::shard::Shard;
@@ -30,6 +31,9 @@ pub(super) struct Marker {
     pub(super) retained: bool,
     /// Answers that have not come.
     pub(super) missing: u16,
+    /// The node to which the subscriber is to be counted when its retained events have come: what goes to the node
+    /// from then on is newer than they are.
+    pub(super) node: Option<NodeKey>,
     pub(super) states: Vec<RetainedState>,
 }
 
@@ -79,19 +83,25 @@ impl Shard {
         let Wish { requests, retained, node } = wish;
         let Some(session) = self.session_at(conn).map(|session| session.id) else { return };
         self.generation = self.generation.wrapping_add(1);
-        let (token, states) = (self.generation, Vec::new());
-        let counted = node.is_some() && self.config.keeps(Rule::NodeKnown);
-        let missing = if retained { self.homes_of(&subject) } else { 0 } + u16::from(counted);
-        let marker =
-            Marker { subject: subject.clone(), subscription, generation, token, requests, retained, missing, states };
+        let token = self.generation;
+        let missing = if retained { self.homes_of(&subject) } else { 0 };
+        let marker = Marker {
+            subject: subject.clone(),
+            subscription,
+            generation,
+            token,
+            requests,
+            retained,
+            missing,
+            node,
+            states: Vec::new(),
+        };
         self.park(conn, Arrival::Marker(Box::new(marker)));
         if retained {
             self.ask_retained(conn, &subject, token);
+        } else {
+            self.advance_marker(session, token, |_| ());
         }
-        if let Some(node) = node {
-            self.ask(Ask::Node(session, subject.clone(), node, token), &subject);
-        }
-        self.advance(conn);
     }
 
     /// Asks the homes of a subject's topics for their retained events, for a marker.
@@ -115,20 +125,30 @@ impl Shard {
 
     /// A home has answered.
     pub(super) fn arrive_retained(&mut self, session: SessionId, token: u32, state: RetainedState) {
-        self.advance_marker(session, token, |marker| marker.states.push(state));
+        self.advance_marker(session, token, |marker| {
+            marker.states.push(state);
+            marker.missing -= 1;
+        });
     }
 
-    /// Something that a marker waits for has come.
+    /// Something that a marker waits for has come, or it is new.
     pub(super) fn advance_marker(&mut self, session: SessionId, token: u32, take: impl FnOnce(&mut Marker)) {
+        let waits = self.config.keeps(Rule::NodeKnown);
         let Some(session) = self.session(session) else { return };
-        let conn = session.conn;
+        let (id, conn) = (session.id, session.conn);
         let marker = session.lane.iter_mut().find_map(|arrival| match arrival {
             Arrival::Marker(marker) if marker.token == token => Some(marker),
             _ => None,
         });
         if let Some(marker) = marker {
             take(marker);
-            marker.missing -= 1;
+            if marker.missing == 0
+                && let Some(node) = marker.node.take()
+            {
+                marker.missing = u16::from(waits);
+                let subject = marker.subject.clone();
+                self.ask(Ask::Node(id, subject.clone(), node, token), &subject);
+            }
         }
         self.advance(conn);
     }

@@ -18,6 +18,10 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn of(wish: &Wish, others: &[Wish]) -> Reading {
+        // A member that waits for its node is one already: who asks then asks again.
+        if wish.node.is_some() && !wish.retained {
+            return Reading { again: others.iter().any(|other| other.retained), ..Reading::default() };
+        }
         let asking = others.iter().chain([wish]).filter(|wish| wish.retained);
         Reading { asked: asking.map(|wish| wish.read).min(), ..Reading::default() }
     }
