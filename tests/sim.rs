@@ -139,6 +139,8 @@ fn every_broken_rule_is_noticed() {
     assert_eq!(caught(broken(Rule::JoinedFirst), 20_000), "G9");
     assert_eq!(caught(broken(Rule::AnnouncedAfterAck), 20_000), "G9");
     assert_eq!(caught(broken(Rule::LeftAfterHomes), 20_000), "G9");
+    assert_eq!(caught(broken(Rule::NodeKnown), 20_000), "G12");
+    assert_eq!(caught(broken(Rule::NodeForgotten), 60_000), "G12");
     let acks = Scenario { own_queue_for_acks: true, ..Scenario::new(0, 4) };
     assert!(["G6", "G11"].contains(&caught(acks, 60_000)));
 }
