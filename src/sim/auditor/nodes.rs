@@ -55,14 +55,15 @@ impl Auditor {
             let own = published.exclude_me && published.by == other.session;
             other.id == period.id && other.node.is_some() && (leaving || own || !self.is_alive(other.session))
         };
-        self.periods.iter().any(lost) || self.has_left_early(period)
+        self.periods.iter().any(lost) || self.has_left_early(period, published)
     }
 
-    /// True if a session has left while it was becoming a member of a node of the same subscription.
-    fn has_left_early(&self, period: &Period) -> bool {
+    /// True if a session has left that was becoming a member of a node of the same subscription when this was published.
+    fn has_left_early(&self, period: &Period, published: &Published) -> bool {
         let gone = self.sessions.values().filter(|record| record.ended.is_some());
         gone.flat_map(|record| record.subscribing.values())
-            .any(|wish| wish.node.is_some() && (wish.policy, &wish.uri) == (period.policy, &period.uri))
+            .filter(|wish| wish.node.is_some() && wish.read < published.at)
+            .any(|wish| (wish.policy, &wish.uri) == (period.policy, &period.uri))
     }
 
     /// At the end: while no node comes or goes, equal keys have chosen equal nodes, whoever published.
@@ -74,12 +75,14 @@ impl Auditor {
             let Some((before, at)) = last.insert((*id, key), (node, published.at)) else { continue };
             let of = |period: &&Period| period.id == *id && period.node.is_some();
             let steady = |period: &Period| {
-                let there = period.from < at && period.until.is_none_or(|until| until > published.at);
+                let ended = self.sessions[&period.session].ended;
+                let last = [period.until, ended].into_iter().flatten().min();
+                let there = period.from < at && last.is_none_or(|last| last > published.at);
                 let gone = period.over.is_some_and(|over| over < at);
                 let later = period.node.as_ref().is_some_and(|(_, asked)| *asked > published.at);
-                self.is_alive(period.session) && (there || gone) || later
+                (there || gone || later) && !self.has_left_early(period, published)
             };
-            let quiet = self.periods.iter().filter(of).all(|period| steady(period) && !self.has_left_early(period));
+            let quiet = self.periods.iter().filter(of).all(steady);
             if quiet && before != node {
                 return breach("G12", format!("the key {key:?} has chosen node {before:?} and then {node:?} of {id}"));
             }
