@@ -91,6 +91,11 @@ const CORPUS: &[(u64, u16)] = &[
     (435, 4),
     (758, 4),
     (6_974, 4),
+    (71, 4),
+    (43_945, 4),
+    // A node was known before its member had its retained events, behind which it skipped its share.
+    (25, 2),
+    (972, 2),
 ];
 
 #[test]

@@ -1,7 +1,7 @@
 //! The lane of a session: everything that arrives for it goes through one queue (rule R7 of `docs/ordering.md`).
 //!
-//! It stops where an invocation has overtaken the acknowledgement of its registration, and where a marker
-//! stands for retained events or a node. They wait for other shards alone, never for a client; so it is short and soon empty again.
+//! It stops where an invocation has overtaken the acknowledgement of its registration, and where a marker stands for
+//! retained events or a node. Both wait for other shards alone, never for a client; so it is short and soon empty again.
 
 use super::config::Rule;
 use super::effect::ConnId;

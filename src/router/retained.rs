@@ -2,7 +2,8 @@
 //!
 //! A subscriber that wants them is a member at once, but what comes for it waits behind a marker in its lane until the
 //! homes have answered. Then it gets SUBSCRIBED, the retained events, and what waited; what the homes had kept before
-//! they answered is skipped, whether it waited already or is still on its way from a slower shard.
+//! they answered is skipped, whether it waited already or is still on its way from a slower shard. The same marker
+//! stands until every shard knows the subscriber's node.
 
 use super::config::Rule;
 use super::effect::ConnId;
@@ -142,7 +143,13 @@ impl Shard {
         });
         if let Some(marker) = marker {
             take(marker);
-            if marker.missing == 0
+            // If the session has unsubscribed meanwhile, the home may count it to another node already.
+            let stands = match session.subscriptions.get(&marker.subject) {
+                Some(Subscription::Active { generation, .. }) => *generation == marker.generation,
+                _ => false,
+            };
+            if stands
+                && marker.missing == 0
                 && let Some(node) = marker.node.take()
             {
                 marker.missing = u16::from(waits);
