@@ -61,27 +61,20 @@ impl Shard {
         // Whoever had the subscription when the event was sent here may have left meanwhile.
         let Some(mut members) = self.members.remove(&subscription) else { return };
         let pattern = members.subject.policy != MatchPolicy::Exact;
-        let (audience, nodes) = (publication.audience(), publication.nodes());
-        let node = nodes.and_then(|nodes| nodes.iter().find(|(id, _)| *id == subscription)).map(|(_, node)| node);
         self.frames.next_message();
         let Members { subject, list, skipping } = &mut members;
-        let special = audience.is_some() || nodes.is_some() || self.lanes_busy > 0 || *skipping;
+        let special =
+            publication.audience().is_some() || publication.nodes().is_some() || self.lanes_busy > 0 || *skipping;
         *skipping = false;
         for member in list {
-            if special && member.skips {
-                let (skipped, more) = self.skipped(member.conn, subject, publication);
-                member.skips = more;
-                *skipping |= more;
-                if skipped {
+            let own = Some(member.conn) == excluded;
+            if special {
+                let withheld = self.withheld(member, own, subscription, subject, publication);
+                *skipping |= member.skips;
+                if withheld {
                     continue;
                 }
-            }
-            if Some(member.conn) == excluded
-                || special
-                    && (nodes.is_some() && member.noded && !self.belongs_to(member.conn, subject, node)
-                        || audience.is_some() && !self.admits(member.conn, publication)
-                        || self.lanes_busy > 0 && self.parked(member, subscription, publication))
-            {
+            } else if own {
                 continue;
             }
             let message = || event(subscription, publication, pattern);
@@ -95,6 +88,29 @@ impl Shard {
             }
         }
         self.members.insert(subscription, members);
+    }
+
+    /// True if a member does not get the event, or not now. Apart from the loop over members, where hardly any event
+    /// needs it.
+    #[cold]
+    fn withheld(
+        &mut self,
+        member: &mut Member,
+        own: bool,
+        subscription: SubscriptionId,
+        subject: &Subject,
+        publication: &Arc<Publication>,
+    ) -> bool {
+        if member.skips {
+            let (skipped, more) = self.skipped(member.conn, subject, publication);
+            member.skips = more;
+            if skipped {
+                return true;
+            }
+        }
+        own || member.noded && !self.gets_share(member.conn, subscription, subject, publication)
+            || publication.audience().is_some() && !self.admits(member.conn, publication)
+            || self.lanes_busy > 0 && self.parked(member, subscription, publication)
     }
 
     /// True if the publisher lets this session have the event.

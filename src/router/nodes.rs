@@ -9,6 +9,7 @@ use super::config::Rule;
 use super::effect::ConnId;
 use super::index::ShardIndex;
 use super::map::{Hashing, Map};
+use super::peer::Publication;
 use super::replica::ShardSet;
 use super::session::Subscription;
 use super::shard::Shard;
@@ -75,11 +76,20 @@ impl Shard {
         }
     }
 
-    /// True if a member of a subscription that belongs to some node belongs to this one.
-    pub(super) fn belongs_to(&mut self, conn: ConnId, subject: &Subject, node: Option<&NodeKey>) -> bool {
+    /// True if an event is for everybody, or for the node that a member of a subscription belongs to.
+    pub(super) fn gets_share(
+        &mut self,
+        conn: ConnId,
+        id: SubscriptionId,
+        subject: &Subject,
+        publication: &Publication,
+    ) -> bool {
+        let Some(nodes) = publication.nodes() else { return true };
         let Some(session) = self.session_at(conn) else { return false };
         match session.subscriptions.get(subject) {
-            Some(Subscription::Active { node: own, .. }) => own.as_ref() == node,
+            Some(Subscription::Active { node: Some(own), .. }) => {
+                nodes.iter().any(|(of, node)| *of == id && node == own)
+            }
             _ => false,
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Client {
     last_invocation: u64,
     /// The subscription whose events are kept.
     history: u64,
+    /// The last subscriptions that it has had.
+    had: VecDeque<SubscriptionId>,
     /// Sessions and subscriptions of others, heard of in meta events.
     heard: Vec<(u64, u64)>,
 }
@@ -79,6 +81,7 @@ impl Client {
             invocations: Vec::new(),
             last_invocation: 0,
             history,
+            had: VecDeque::new(),
             heard: Vec::new(),
         };
         // Half of the clients understand INTERRUPT, a third of these do not understand calls in parts.
@@ -172,6 +175,14 @@ impl Client {
     }
 
     fn unsubscribe(&mut self, rng: &mut Rng) {
+        // Sometimes by an id of old, before it knows that it has it again.
+        if rng.u8(..) < 64
+            && let Some(subscription) = rng.choice(self.had.iter().copied())
+        {
+            let request = self.next_request();
+            self.up.push_back(Unsubscribe { request, subscription }.into());
+            return;
+        }
         let held: Vec<_> = self.subscriptions.iter().filter_map(|(subject, id)| Some((*subject, (*id)?))).collect();
         let Some((subject, subscription)) = rng.choice(held) else { return };
         self.subscriptions.remove(&subject);
@@ -302,6 +313,8 @@ impl Client {
         match message {
             Message::Welcome(m) => self.session = Some(m.session),
             Message::Subscribed(m) => {
+                self.had.push_front(m.subscription);
+                self.had.truncate(4);
                 if let Some(Asked::Subscribe(subject)) = self.asked.remove(&m.request)
                     && let Some(id) = self.subscriptions.get_mut(&subject)
                 {

@@ -54,6 +54,8 @@ pub(super) struct Auditor {
     removals: BTreeSet<(u64, u64)>,
     /// The last stamp of the first that the second has seen, whatever it came in.
     pairs: BTreeMap<(Key, Key), u64>,
+    /// SUBSCRIBEs that were overtaken by UNSUBSCRIBEs.
+    given_up: Vec<Wish>,
     /// The node whose members got a publication with a key, by the subscription.
     shares: BTreeMap<(SubscriptionId, usize), String>,
     /// The longest history that was read.
@@ -70,7 +72,7 @@ struct Record {
     unregistering: BTreeMap<RequestId, RegistrationId>,
     publishing: BTreeMap<RequestId, usize>,
     unsubscribing: BTreeMap<RequestId, usize>,
-    mistaken: BTreeSet<RequestId>,
+    mistaken: BTreeMap<RequestId, (SubscriptionId, u64)>,
     invocations: u64,
     events: BTreeSet<(SubscriptionId, Key, u64)>,
 }
@@ -83,6 +85,8 @@ struct Wish {
     retained: bool,
     node: Option<String>,
     read: u64,
+    /// The session has unsubscribed before it was told SUBSCRIBED.
+    given_up: bool,
 }
 
 #[derive(Debug)]
@@ -168,7 +172,9 @@ impl Auditor {
                 let retained = m.options.get("get_retained").is_some();
                 let node = m.options.get("nkey").and_then(|node| node.as_str()).map(Into::into);
                 let (policy, uri) = (policy.unwrap_or_default(), m.topic.to_string());
-                self.record(who).subscribing.insert(m.request, Wish { policy, uri, retained, node, read: at });
+                self.record(who)
+                    .subscribing
+                    .insert(m.request, Wish { policy, uri, retained, node, read: at, given_up: false });
             }
             Message::Unsubscribe(m) => {
                 let open =
@@ -179,7 +185,7 @@ impl Auditor {
                         self.record(who).unsubscribing.insert(m.request, number);
                     }
                     // The client acts on what it has read, which may be out of date.
-                    None => drop(self.record(who).mistaken.insert(m.request)),
+                    None => drop(self.record(who).mistaken.insert(m.request, (m.subscription, at))),
                 }
             }
             Message::Register(m) => {
@@ -319,7 +325,8 @@ impl Auditor {
         }
         // Others that wait for the same SUBSCRIBED may have asked for retained events.
         let waiting = self.record(who).subscribing.values();
-        let same: Vec<Wish> = waiting.filter(|other| (other.policy, &other.uri) == (policy, &uri)).cloned().collect();
+        let same = |other: &&Wish| (other.policy, &other.uri) == (policy, &uri) && !other.given_up;
+        let same: Vec<Wish> = waiting.filter(same).cloned().collect();
         let retained = retained::Reading::of(&wish, &same);
         let node = wish.node.map(|node| (node, wish.read));
         let (observer, session, from, until, over) = (Observer::default(), who, at, None, None);
@@ -337,10 +344,29 @@ impl Auditor {
             (period.until, period.over) = (Some(at), Some(at));
             return Ok(());
         }
+        if let Some((id, at)) = self.record(who).mistaken.remove(&m.request) {
+            return self.gives_up(who, id, at);
+        }
         let Some(number) = self.record(who).unsubscribing.remove(&m.request) else {
             return breach("protocol", format!("UNSUBSCRIBED {} was not asked for", m.request));
         };
         self.periods[number].over = Some(at);
+        Ok(())
+    }
+
+    /// The session was a member already, though it had not been told.
+    fn gives_up(&mut self, who: Key, id: SubscriptionId, at: u64) -> Checked {
+        let subject = self.subjects.get(&id).cloned().unwrap_or_default();
+        let known = self.given_up.len();
+        let waiting = self.sessions.entry(who).or_default().subscribing.values_mut();
+        let meant = |wish: &Wish| wish.read < at && (wish.policy, &wish.uri) == (subject.0, &subject.1);
+        for wish in waiting.filter(|wish| meant(wish) && !wish.given_up) {
+            wish.given_up = true;
+            self.given_up.push(wish.clone());
+        }
+        if self.given_up.len() == known {
+            return breach("protocol", format!("client {who} is told that it has left {id}, which it had not"));
+        }
         Ok(())
     }
 
@@ -420,7 +446,8 @@ impl Auditor {
                 Ok(())
             }
             MessageType::Unsubscribe
-                if *m.error == *error::NO_SUCH_SUBSCRIPTION && self.record(who).mistaken.remove(&m.request) =>
+                if *m.error == *error::NO_SUCH_SUBSCRIPTION
+                    && self.record(who).mistaken.remove(&m.request).is_some() =>
             {
                 Ok(())
             }

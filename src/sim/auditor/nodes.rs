@@ -58,10 +58,12 @@ impl Auditor {
         self.periods.iter().any(lost) || self.has_left_early(period, published)
     }
 
-    /// True if a session has left that was becoming a member of a node of the same subscription when this was published.
+    /// True if somebody has left who was becoming a member of a node of the same subscription, perhaps when this was
+    /// published.
     fn has_left_early(&self, period: &Period, published: &Published) -> bool {
         let gone = self.sessions.values().filter(|record| record.ended.is_some());
         gone.flat_map(|record| record.subscribing.values())
+            .chain(&self.given_up)
             .filter(|wish| wish.node.is_some() && wish.read < published.at)
             .any(|wish| (wish.policy, &wish.uri) == (period.policy, &period.uri))
     }
