@@ -38,8 +38,8 @@ pub(super) struct Client {
     last_invocation: u64,
     /// The subscription whose events are kept.
     history: u64,
-    /// The last subscriptions that it has had.
-    had: VecDeque<SubscriptionId>,
+    /// The subscriptions that it has had, and their last ids.
+    had: BTreeMap<(MatchPolicy, &'static str), SubscriptionId>,
     /// Sessions and subscriptions of others, heard of in meta events.
     heard: Vec<(u64, u64)>,
 }
@@ -81,7 +81,7 @@ impl Client {
             invocations: Vec::new(),
             last_invocation: 0,
             history,
-            had: VecDeque::new(),
+            had: BTreeMap::new(),
             heard: Vec::new(),
         };
         // Half of the clients understand INTERRUPT, a third of these do not understand calls in parts.
@@ -158,6 +158,18 @@ impl Client {
 
     fn subscribe(&mut self, rng: &mut Rng) {
         let subject = SUBJECTS[rng.usize(..SUBJECTS.len())];
+        self.subscribe_to(subject, rng);
+        // Sometimes it changes its mind, by an id of old, before it knows that it has it again.
+        if rng.u8(..) < 48
+            && let Some(&subscription) = self.had.get(&subject)
+        {
+            let request = self.next_request();
+            self.up.push_back(Unsubscribe { request, subscription }.into());
+            self.subscribe_to(subject, rng);
+        }
+    }
+
+    fn subscribe_to(&mut self, subject: (MatchPolicy, &'static str), rng: &mut Rng) {
         let request = self.next_request();
         self.subscriptions.entry(subject).or_insert(None);
         self.asked.insert(request, Asked::Subscribe(subject));
@@ -175,14 +187,6 @@ impl Client {
     }
 
     fn unsubscribe(&mut self, rng: &mut Rng) {
-        // Sometimes by an id of old, before it knows that it has it again.
-        if rng.u8(..) < 64
-            && let Some(subscription) = rng.choice(self.had.iter().copied())
-        {
-            let request = self.next_request();
-            self.up.push_back(Unsubscribe { request, subscription }.into());
-            return;
-        }
         let held: Vec<_> = self.subscriptions.iter().filter_map(|(subject, id)| Some((*subject, (*id)?))).collect();
         let Some((subject, subscription)) = rng.choice(held) else { return };
         self.subscriptions.remove(&subject);
@@ -313,12 +317,11 @@ impl Client {
         match message {
             Message::Welcome(m) => self.session = Some(m.session),
             Message::Subscribed(m) => {
-                self.had.push_front(m.subscription);
-                self.had.truncate(4);
-                if let Some(Asked::Subscribe(subject)) = self.asked.remove(&m.request)
-                    && let Some(id) = self.subscriptions.get_mut(&subject)
-                {
-                    *id = Some(m.subscription);
+                if let Some(Asked::Subscribe(subject)) = self.asked.remove(&m.request) {
+                    self.had.insert(subject, m.subscription);
+                    if let Some(id) = self.subscriptions.get_mut(&subject) {
+                        *id = Some(m.subscription);
+                    }
                 }
             }
             Message::Unsubscribed(m) => {

@@ -54,8 +54,8 @@ pub(super) struct Auditor {
     removals: BTreeSet<(u64, u64)>,
     /// The last stamp of the first that the second has seen, whatever it came in.
     pairs: BTreeMap<(Key, Key), u64>,
-    /// SUBSCRIBEs that were overtaken by UNSUBSCRIBEs.
-    given_up: Vec<Wish>,
+    /// SUBSCRIBEs that were overtaken by an UNSUBSCRIBE of the same session.
+    given_up: Vec<(Key, Wish)>,
     /// The node whose members got a publication with a key, by the subscription.
     shares: BTreeMap<(SubscriptionId, usize), String>,
     /// The longest history that was read.
@@ -357,14 +357,13 @@ impl Auditor {
     /// The session was a member already, though it had not been told.
     fn gives_up(&mut self, who: Key, id: SubscriptionId, at: u64) -> Checked {
         let subject = self.subjects.get(&id).cloned().unwrap_or_default();
-        let known = self.given_up.len();
         let waiting = self.sessions.entry(who).or_default().subscribing.values_mut();
         let meant = |wish: &Wish| wish.read < at && (wish.policy, &wish.uri) == (subject.0, &subject.1);
         for wish in waiting.filter(|wish| meant(wish) && !wish.given_up) {
             wish.given_up = true;
-            self.given_up.push(wish.clone());
+            self.given_up.push((who, wish.clone()));
         }
-        if self.given_up.len() == known {
+        if !self.given_up.iter().any(|(session, wish)| *session == who && meant(wish)) {
             return breach("protocol", format!("client {who} is told that it has left {id}, which it had not"));
         }
         Ok(())
@@ -442,7 +441,8 @@ impl Auditor {
                 Ok(())
             }
             MessageType::Subscribe if *m.error == *error::NO_SUCH_SUBSCRIPTION => {
-                self.record(who).subscribing.remove(&m.request);
+                let wish = self.record(who).subscribing.remove(&m.request);
+                self.given_up.extend(wish.map(|wish| (who, wish)));
                 Ok(())
             }
             MessageType::Unsubscribe

@@ -63,7 +63,7 @@ impl Auditor {
     fn has_left_early(&self, period: &Period, published: &Published) -> bool {
         let gone = self.sessions.values().filter(|record| record.ended.is_some());
         gone.flat_map(|record| record.subscribing.values())
-            .chain(&self.given_up)
+            .chain(self.given_up.iter().map(|(_, wish)| wish))
             .filter(|wish| wish.node.is_some() && wish.read < published.at)
             .any(|wish| (wish.policy, &wish.uri) == (period.policy, &period.uri))
     }
