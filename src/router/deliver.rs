@@ -66,33 +66,39 @@ impl Shard {
         let special =
             publication.audience().is_some() || publication.nodes().is_some() || self.lanes_busy > 0 || *skipping;
         *skipping = false;
-        for member in list {
-            let own = Some(member.conn) == excluded;
-            if special {
+        if special {
+            for member in list {
+                let own = Some(member.conn) == excluded;
                 let withheld = self.withheld(member, own, subscription, subject, publication);
                 *skipping |= member.skips;
-                if withheld {
-                    continue;
+                if !withheld {
+                    self.give(member.conn, member.class, || event(subscription, publication, pattern));
                 }
-            } else if own {
-                continue;
             }
-            let message = || event(subscription, publication, pattern);
-            match self.frames.shared(member.class, message) {
-                Ok(frame) => {
-                    let frame = frame.clone();
-                    self.counters.events += 1;
-                    self.effects().push_back(Effect::Send { conn: member.conn, frame });
+        } else {
+            for &Member { conn, class, .. } in &*list {
+                if Some(conn) != excluded {
+                    self.give(conn, class, || event(subscription, publication, pattern));
                 }
-                Err(_) => self.counters.events_undeliverable += 1,
             }
         }
         self.members.insert(subscription, members);
     }
 
-    /// True if a member does not get the event, or not now. Apart from the loop over members, where hardly any event
-    /// needs it.
-    #[cold]
+    /// Gives the event to a member; the frame is built for the first of a class.
+    #[inline]
+    fn give(&mut self, conn: ConnId, class: Class, event: impl FnOnce() -> Message) {
+        match self.frames.shared(class, event) {
+            Ok(frame) => {
+                let frame = frame.clone();
+                self.counters.events += 1;
+                self.effects().push_back(Effect::Send { conn, frame });
+            }
+            Err(_) => self.counters.events_undeliverable += 1,
+        }
+    }
+
+    /// True if a member does not get the event, or not now.
     fn withheld(
         &mut self,
         member: &mut Member,
