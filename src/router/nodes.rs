@@ -98,6 +98,119 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router::subject;
+    use crate::router::{Effect, Limits, Link, ShardConfig, ShardMsg};
+    use crate::session::RealmConfig;
+    use crate::wamp::Serializer;
+    use crate::wire::frame::Framing;
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    const NOW: Duration = Duration::ZERO;
+
+    /// Two shards and the queues between them, which move when they are told to.
+    struct Pair {
+        shards: Vec<Shard>,
+        queues: [VecDeque<ShardMsg>; 2],
+        /// Written to connections of shard 0.
+        written: Vec<(ConnId, String)>,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            let shard = |index| {
+                Shard::new(ShardConfig {
+                    index,
+                    shards: 2,
+                    seed: 1,
+                    epoch: NOW,
+                    realms: [RealmConfig::new("realm1")].into(),
+                    limits: Limits::default(),
+                    agent: "test".into(),
+                    #[cfg(feature = "sim")]
+                    broken: None,
+                })
+            };
+            Pair { shards: vec![shard(0), shard(1)], queues: Default::default(), written: Vec::new() }
+        }
+
+        fn join(&mut self, conn: ConnId) {
+            let link = Link { serializer: Serializer::Json, framing: Framing::Bare, message_max: usize::MAX };
+            self.shards[0].open(NOW, conn, link);
+            self.receive(conn, r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#);
+            self.settle();
+        }
+
+        fn receive(&mut self, conn: ConnId, message: &str) {
+            self.shards[0].receive(NOW, conn, message.as_bytes());
+            self.effects(0);
+        }
+
+        /// Moves everything that waits now for a shard.
+        fn deliver_to(&mut self, to: usize) {
+            for message in std::mem::take(&mut self.queues[to]) {
+                self.shards[to].peer(NOW, 1 - ShardIndex::try_from(to).expect("one of two"), message);
+                self.effects(to);
+            }
+        }
+
+        fn settle(&mut self) {
+            while self.queues.iter().any(|queue| !queue.is_empty()) {
+                self.deliver_to(0);
+                self.deliver_to(1);
+            }
+        }
+
+        fn effects(&mut self, shard: usize) {
+            while let Some(effect) = self.shards[shard].poll() {
+                match effect {
+                    Effect::Send { conn, frame } => {
+                        self.written.push((conn, String::from_utf8_lossy(&frame.parts().concat()).into_owned()));
+                    }
+                    Effect::Peer { to, message } => self.queues[usize::from(to)].push_back(message),
+                    Effect::Close { .. } | Effect::Record(_) => {}
+                }
+            }
+        }
+
+        fn heard(&mut self, conn: ConnId, what: &str) -> usize {
+            let heard = self.written.iter().filter(|(of, text)| *of == conn && text.starts_with(what)).count();
+            self.written.clear();
+            heard
+        }
+    }
+
+    #[test]
+    fn a_wish_that_was_given_up_is_not_counted_to_its_node() {
+        let topic =
+            (0..).map(|n| format!("topic{n}")).find(|topic| subject::home(0, topic, 2) == 1).expect("half of them");
+        let mut pair = Pair::new();
+        let [first, second] = [ConnId(0), ConnId(1)];
+        pair.join(first);
+        pair.join(second);
+        pair.receive(first, &format!(r#"[32,1,{{}},"{topic}"]"#));
+        pair.settle();
+        assert_eq!(pair.heard(first, "[33,1,2]"), 1, "the id of the subscription is 2");
+        // The second is a member, and its retained events have been asked for.
+        pair.receive(second, &format!(r#"[32,1,{{"nkey":"a","get_retained":true}},"{topic}"]"#));
+        pair.deliver_to(1);
+        pair.deliver_to(0);
+        pair.receive(second, "[34,2,2]");
+        pair.receive(second, &format!(r#"[32,3,{{"nkey":"b"}},"{topic}"]"#));
+        pair.settle();
+        assert_eq!(pair.heard(second, "[33,3,2]"), 1);
+        for key in 0..16 {
+            pair.receive(first, &format!(r#"[16,{},{{"rkey":"{key}"}},"{topic}"]"#, key + 2));
+        }
+        pair.settle();
+        assert_eq!(pair.heard(second, "[36,2,"), 16, "there is no other node");
+        for conn in [first, second] {
+            pair.shards[0].lost(NOW, conn);
+            pair.effects(0);
+        }
+        pair.settle();
+        assert!(pair.shards.iter().all(Shard::is_clean));
+    }
 
     const ID: SubscriptionId = SubscriptionId::from_raw(7);
 
