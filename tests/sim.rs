@@ -91,6 +91,11 @@ const CORPUS: &[(u64, u16)] = &[
     (435, 4),
     (758, 4),
     (6_974, 4),
+    (71, 4),
+    (43_945, 4),
+    // A node was known before its member had its retained events, behind which it skipped its share.
+    (25, 2),
+    (972, 2),
 ];
 
 #[test]
@@ -139,6 +144,8 @@ fn every_broken_rule_is_noticed() {
     assert_eq!(caught(broken(Rule::JoinedFirst), 20_000), "G9");
     assert_eq!(caught(broken(Rule::AnnouncedAfterAck), 20_000), "G9");
     assert_eq!(caught(broken(Rule::LeftAfterHomes), 20_000), "G9");
+    assert_eq!(caught(broken(Rule::NodeKnown), 20_000), "G12");
+    assert_eq!(caught(broken(Rule::NodeForgotten), 60_000), "G12");
     let acks = Scenario { own_queue_for_acks: true, ..Scenario::new(0, 4) };
     assert!(["G6", "G11"].contains(&caught(acks, 60_000)));
 }

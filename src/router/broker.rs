@@ -5,11 +5,10 @@ use super::deliver::{Member, Members};
 use super::effect::ConnId;
 use super::frames::Class;
 use super::peer::{Ask, Revocation, ShardMsg};
-use super::retained::Marker;
-use super::session::Subscription;
+use super::session::{Subscription, Wish};
 use super::shard::Shard;
 use super::subject::{self, Subject};
-use crate::session::options::SubscribeOptions;
+use crate::session::options::{Refused, SubscribeOptions};
 use crate::wamp::message::{Subscribe, Subscribed, Unsubscribe, Unsubscribed};
 use crate::wamp::{Dict, Message, MessageType, RequestId, SessionId, SubscriptionId, error};
 use smallvec::{SmallVec, smallvec};
@@ -20,7 +19,7 @@ impl Shard {
         if !self.accept_request(conn, request, "SUBSCRIBE") {
             return;
         }
-        let options = match SubscribeOptions::read(&options) {
+        let mut options = match SubscribeOptions::read(&options) {
             Ok(options) => options,
             Err(unfit) => return self.unfit(conn, MessageType::Subscribe, request, unfit),
         };
@@ -33,6 +32,7 @@ impl Shard {
             }
             Err((error::LIMIT_EXCEEDED, format!("a session may have {max} subscriptions")))
         });
+        let checked = checked.and_then(|()| self.check_node(options.nkey.as_deref()));
         if let Err(refused) = checked {
             return self.refuse(conn, MessageType::Subscribe, request, refused);
         }
@@ -44,27 +44,41 @@ impl Shard {
                 let (class, subscription, generation) = (session.class, *id, *generation);
                 if let Some(marker) = session.fresh_marker(&subject, generation) {
                     marker.requests.push(request);
+                    options.get_retained &= !marker.retained;
                     session.open.insert(request, ());
-                    return;
+                } else {
+                    let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
                 }
-                let _ = self.send(conn, class, &Message::Subscribed(Subscribed { request, subscription }));
                 if options.get_retained {
-                    self.await_retained(conn, subject, subscription, generation, SmallVec::new());
+                    let wish = Wish { retained: true, ..Wish::default() };
+                    self.await_wish(conn, subject, subscription, generation, wish);
                 }
             }
-            Some(Subscription::Pending { requests, retained }) => {
-                requests.push(request);
-                *retained |= options.get_retained;
+            Some(Subscription::Pending(wish)) => {
+                wish.requests.push(request);
+                wish.retained |= options.get_retained;
                 session.open.insert(request, ());
             }
             None => {
-                let pending = Subscription::Pending { requests: smallvec![request], retained: options.get_retained };
-                session.subscriptions.insert(subject.clone(), pending);
+                let SubscribeOptions { get_retained: retained, nkey: node, .. } = options;
+                let wish = Wish { requests: smallvec![request], retained, node };
+                session.subscriptions.insert(subject.clone(), Subscription::Pending(Box::new(wish)));
                 session.open.insert(request, ());
                 let id = session.id;
                 session.homes.insert(subject::home(realm, &subject.uri, shards));
                 self.ask(Ask::Subscribe(id, subject.clone()), &subject);
             }
+        }
+    }
+
+    /// Checks the name of a node.
+    fn check_node(&self, node: Option<&str>) -> Result<(), Refused> {
+        let max = self.config.limits.node_key_bytes_max;
+        match node {
+            Some(node) if node.len() > max as usize => {
+                Err((error::LIMIT_EXCEEDED, format!("nkey may have {max} octets, this one has {}", node.len())))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -83,31 +97,20 @@ impl Shard {
         let position = u32::try_from(members.list.len()).expect("connections are numbered by u32");
         let Some(record) = self.conns[conn.0 as usize].session() else { return };
         let class = record.class;
-        let active = Subscription::Active { id, position, generation, skips: None };
-        let Some(Subscription::Pending { requests, retained }) = record.subscriptions.insert(subject.clone(), active)
-        else {
+        let Some(entry) = record.subscriptions.get_mut(&subject) else { return };
+        let Subscription::Pending(wish) = entry else {
             debug_assert!(false, "a home confirmed a subscription that was not asked for");
             return;
         };
-        members.list.push(Member { conn, generation, class, skips: false });
-        if retained {
-            return self.await_retained(conn, subject, id, generation, requests);
+        let wish = std::mem::take(&mut **wish);
+        let (node, noded) = (wish.node.clone(), wish.node.is_some());
+        *entry = Subscription::Active { id, position, generation, skips: None, node };
+        members.list.push(Member { conn, generation, class, skips: false, noded });
+        if noded || wish.retained {
+            return self.await_wish(conn, subject, id, generation, wish);
         }
-        self.acknowledge_subscription(conn, class, requests, id);
+        self.acknowledge_subscription(conn, class, wish.requests, id);
         self.ask(Ask::Subscribed(session, id), &subject);
-    }
-
-    fn await_retained(
-        &mut self,
-        conn: ConnId,
-        subject: Subject,
-        subscription: SubscriptionId,
-        generation: u32,
-        requests: SmallVec<[RequestId; 2]>,
-    ) {
-        self.generation = self.generation.wrapping_add(1);
-        let (missing, token, states) = (self.homes_of(&subject), self.generation, Vec::new());
-        self.want_retained(conn, Marker { subject, subscription, generation, token, requests, missing, states });
     }
 
     pub(super) fn acknowledge_subscription(

@@ -165,20 +165,35 @@ pub(super) fn choose(
 /// The callees, the one for this key first: each key ranks each callee by a hash of both, so that one who comes or
 /// goes changes the choice for its own keys alone.
 fn by_key(callees: &[Callee], key: &str) -> SmallVec<[usize; 16]> {
+    let ranking = Ranking::by(key);
+    let rank = |callee: &Callee| ranking.of(&callee.session.get().to_be_bytes());
     let mut ranked: SmallVec<[(u64, usize); 16]> =
-        callees.iter().enumerate().map(|(at, callee)| (rank(key, &callee.session.get().to_be_bytes()), at)).collect();
+        callees.iter().enumerate().map(|(at, callee)| (rank(callee), at)).collect();
     ranked.sort_unstable();
     ranked.into_iter().map(|(_, at)| at).collect()
 }
 
-/// A hash of a key and a member, the same on every shard and in every process.
-pub(super) fn rank(key: &str, member: &[u8]) -> u64 {
-    let octets = key.bytes().chain([0xff]).chain(member.iter().copied());
-    let hash =
-        octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
-    // The last octets have hardly reached the high bits yet.
-    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 29)
+/// How a key ranks members, the lowest first: by a hash of both, the same on every shard and in every process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ranking(u64);
+
+impl Ranking {
+    /// The ranking by a key, which is read once however many members there are.
+    pub(super) fn by(key: &str) -> Ranking {
+        Ranking(fnv(0xcbf2_9ce4_8422_2325, key.bytes().chain([0xff])))
+    }
+
+    /// The rank of a member.
+    pub(super) fn of(self, member: &[u8]) -> u64 {
+        let hash = fnv(self.0, member.iter().copied());
+        // The last octets have hardly reached the high bits yet.
+        let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 29)
+    }
+}
+
+fn fnv(start: u64, octets: impl Iterator<Item = u8>) -> u64 {
+    octets.fold(start, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub struct Limits {
     pub depth_max: u16,
     /// Octets of a URI.
     pub uri_bytes_max: u32,
+    /// Octets of the node key of a sharded subscription.
+    pub node_key_bytes_max: u32,
     /// Subscriptions of one session.
     pub subscriptions_max: u32,
     /// Registrations of one session.
@@ -37,6 +39,7 @@ impl Default for Limits {
         Limits {
             depth_max: 128,
             uri_bytes_max: 1024,
+            node_key_bytes_max: 256,
             subscriptions_max: 100_000,
             registrations_max: 100_000,
             calls_max: 65_536,
@@ -97,6 +100,10 @@ pub enum Rule {
     AnnouncedAfterAck,
     /// R11: that a session has left is published when everything else about it has arrived.
     LeftAfterHomes,
+    /// R13: SUBSCRIBED waits until every shard knows the subscriber's node.
+    NodeKnown,
+    /// R13: UNSUBSCRIBED waits until no shard chooses a node that nobody belongs to.
+    NodeForgotten,
 }
 
 impl ShardConfig {

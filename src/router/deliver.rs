@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) class: Class,
     /// Its session may have had some events already, as retained events.
     pub(super) skips: bool,
+    /// It belongs to a node, which the subscription of its session names.
+    pub(super) noded: bool,
 }
 
 impl Members {
@@ -59,30 +61,36 @@ impl Shard {
         // Whoever had the subscription when the event was sent here may have left meanwhile.
         let Some(mut members) = self.members.remove(&subscription) else { return };
         let pattern = members.subject.policy != MatchPolicy::Exact;
-        let audience = publication.audience();
         let Members { subject, list, skipping } = &mut members;
-        let special = audience.is_some() || self.lanes_busy > 0 || *skipping;
+        let special =
+            publication.audience().is_some() || publication.nodes().is_some() || self.lanes_busy > 0 || *skipping;
         *skipping = false;
-        for member in list {
-            if special && member.skips {
-                let (skipped, more) = self.skipped(member.conn, subject, publication);
-                member.skips = more;
-                *skipping |= more;
-                if skipped {
-                    continue;
+        if special {
+            for member in list {
+                let own = Some(member.conn) == excluded;
+                let withheld = self.withheld(member, own, subscription, subject, publication);
+                *skipping |= member.skips;
+                if !withheld {
+                    self.fan.add(member.class, member.conn);
                 }
             }
-            if Some(member.conn) == excluded
-                || special
-                    && (audience.is_some() && !self.admits(member.conn, publication)
-                        || self.lanes_busy > 0 && self.parked(member, subscription, publication))
-            {
-                continue;
+        } else {
+            for &Member { conn, class, .. } in &*list {
+                if Some(conn) != excluded {
+                    self.fan.add(class, conn);
+                }
             }
-            self.fan.add(member.class, member.conn);
         }
+        self.members.insert(subscription, members);
+        if !self.fan.is_empty() {
+            self.send_event(&event(subscription, publication, pattern));
+        }
+    }
+
+    /// Sends an event to those who have been gathered; a frame is built for each class.
+    fn send_event(&mut self, event: &Message) {
         while let Some((class, conns)) = self.fan.next() {
-            match self.frames.build(class, &event(subscription, publication, pattern)) {
+            match self.frames.build(class, event) {
                 Ok(frame) => {
                     self.counters.events += conns.len() as u64;
                     self.effects().push_back(Effect::Fan { conns, frame });
@@ -93,7 +101,27 @@ impl Shard {
                 }
             }
         }
-        self.members.insert(subscription, members);
+    }
+
+    /// True if a member does not get the event, or not now.
+    fn withheld(
+        &mut self,
+        member: &mut Member,
+        own: bool,
+        subscription: SubscriptionId,
+        subject: &Subject,
+        publication: &Arc<Publication>,
+    ) -> bool {
+        if member.skips {
+            let (skipped, more) = self.skipped(member.conn, subject, publication);
+            member.skips = more;
+            if skipped {
+                return true;
+            }
+        }
+        own || member.noded && !self.gets_share(member.conn, subscription, subject, publication)
+            || publication.audience().is_some() && !self.admits(member.conn, publication)
+            || self.lanes_busy > 0 && self.parked(member, subscription, publication)
     }
 
     /// True if the publisher lets this session have the event.

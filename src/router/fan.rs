@@ -35,6 +35,11 @@ impl Fan {
         self.lists.swap(at, last);
     }
 
+    /// True if nobody has been added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
     /// The receivers of one class; none when there are no more.
     pub(super) fn next(&mut self) -> Option<(Class, Vec<ConnId>)> {
         self.lists.pop()

@@ -1,7 +1,7 @@
 //! The lane of a session: everything that arrives for it goes through one queue (rule R7 of `docs/ordering.md`).
 //!
-//! It stops where an invocation has overtaken the acknowledgement of its registration, and where retained events are
-//! awaited. Both wait for other shards alone, never for a client; so it is short and soon empty again.
+//! It stops where an invocation has overtaken the acknowledgement of its registration, and where a marker stands for
+//! retained events or a node. Both wait for other shards alone, never for a client; so it is short and soon empty again.
 
 use super::config::Rule;
 use super::effect::ConnId;
@@ -48,7 +48,7 @@ impl Shard {
             Arrival::Event { subscription, generation, publication } => {
                 self.deliver_parked(conn, subscription, generation, &publication);
             }
-            Arrival::Retained(marker) => self.pass_marker(conn, *marker),
+            Arrival::Marker(marker) => self.pass_marker(conn, *marker),
             Arrival::Invoke(invoke) => self.invoke(conn, *invoke),
             Arrival::Part(part) => self.invoke_part(conn, *part),
             Arrival::Return(back) => self.take_return(conn, *back),
@@ -63,7 +63,7 @@ impl Shard {
 fn is_blocked(session: &Session, arrival: &Arrival) -> bool {
     match arrival {
         Arrival::Invoke(invoke) => session.is_early(invoke),
-        Arrival::Retained(marker) => marker.missing > 0,
+        Arrival::Marker(marker) => marker.missing > 0,
         _ => false,
     }
 }

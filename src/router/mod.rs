@@ -22,6 +22,7 @@ mod lane;
 mod lifecycle;
 mod map;
 mod meta;
+pub mod nodes;
 pub mod pattern;
 pub mod peer;
 mod publish;

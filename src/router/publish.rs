@@ -5,7 +5,7 @@ use super::home::shard_of;
 use super::peer::publication::Extras;
 use super::peer::{Publication, ShardMsg, Stamp};
 use super::shard::Shard;
-use crate::session::options::{PublishOptions, Refused, append};
+use crate::session::options::{PublishOptions, Refused, Unfit, append};
 use crate::session::{Disclosure, Identity, RealmIndex};
 use crate::wamp::message::{Publish, Published};
 use crate::wamp::{
@@ -24,9 +24,11 @@ impl Shard {
         if options.is_empty() {
             return self.publish_plain(conn, topic, payload);
         }
-        let options = match PublishOptions::read(&options) {
+        let mut options = match PublishOptions::read(&options) {
             Ok(options) => options,
-            Err(wrong) => return self.violation(conn, &format!("PUBLISH.Options: {wrong}")),
+            // An answer is for those who want one.
+            Err(Unfit::Refused(_)) if !matches!(options.bool("acknowledge"), Ok(Some(true))) => return,
+            Err(unfit) => return self.unfit(conn, MessageType::Publish, request, unfit),
         };
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm, class) = (session.id, session.realm, session.class);
@@ -44,9 +46,10 @@ impl Shard {
             }
             return;
         }
+        let rkey = options.rkey.take();
         let publication = self.publication(conn, publisher, realm, options, topic, payload);
         let id = publication.id;
-        let homes = self.route(realm, publication, acknowledge.then_some((publisher, request)));
+        let homes = self.route(realm, publication, rkey.as_deref(), acknowledge.then_some((publisher, request)));
         if acknowledge && homes > 0 {
             self.acknowledge_when_kept(publisher, request, id, homes);
         } else if acknowledge {
@@ -67,7 +70,7 @@ impl Shard {
         } else {
             self.publication(conn, publisher, realm, PublishOptions::default(), topic, payload)
         };
-        self.route(realm, publication, None);
+        self.route(realm, publication, None, None);
     }
 
     /// Makes a publication of a session of this shard.
@@ -86,7 +89,7 @@ impl Shard {
             None => Dict::new(),
         };
         let extras = (!details.is_empty() || options.audience.is_some() || options.retain)
-            .then(|| Box::new(Extras { details, audience: options.audience, retain: options.retain }));
+            .then(|| Box::new(Extras { details, audience: options.audience, retain: options.retain, nodes: None }));
         self.new_publication(excluded, topic, payload, extras)
     }
 
@@ -128,11 +131,12 @@ impl Shard {
     }
 
     /// Sends a publication to every shard that has subscribers, and to the homes that keep it; gives how many of these
-    /// report that they have.
+    /// report that they have. A routing key chooses the node of each subscription that gets it.
     pub(super) fn route(
         &mut self,
         realm: RealmIndex,
-        publication: Publication,
+        mut publication: Publication,
+        rkey: Option<&str>,
         report: Option<(SessionId, RequestId)>,
     ) -> u16 {
         let mut targets: SmallVec<[(u16, SmallVec<[SubscriptionId; 2]>); 8]> = SmallVec::new();
@@ -151,6 +155,10 @@ impl Shard {
         let kept = self.is_kept(realm, &publication);
         if targets.is_empty() && !kept {
             return 0;
+        }
+        if let Some(key) = rkey {
+            let chosen = self.replica.nodes(realm, &publication.topic, key);
+            publication.extras.get_or_insert_default().nodes = Some(chosen);
         }
         let publication = Arc::new(publication);
         let homes = if kept { self.keep(realm, &publication, report) } else { 0 };

@@ -3,10 +3,12 @@
 //! It changes by log entries of the homes alone; matching and choosing happen here, on the publisher's or caller's
 //! shard.
 
+use super::choice::Ranking;
 use super::choice::{Callee, Shared};
 use super::index::ShardIndex;
 use super::map::Hashing;
-use super::peer::LogEntry;
+use super::nodes::Nodes;
+use super::peer::{Chosen, LogEntry};
 use super::subject::Subject;
 use super::table::Table;
 use crate::session::RealmIndex;
@@ -23,11 +25,11 @@ impl ShardSet {
         self.0 |= 1 << shard;
     }
 
-    fn remove(&mut self, shard: ShardIndex) {
+    pub(super) fn remove(&mut self, shard: ShardIndex) {
         self.0 &= !(1 << shard);
     }
 
-    fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
@@ -64,6 +66,7 @@ pub(super) struct Registration {
 #[derive(Debug)]
 pub(super) struct Replica {
     realms: Vec<RealmTable>,
+    nodes: Nodes,
 }
 
 #[derive(Debug)]
@@ -75,7 +78,7 @@ struct RealmTable {
 impl Replica {
     pub(super) fn new(realms: usize, hashing: &Hashing) -> Replica {
         let table = || RealmTable { topics: Table::new(hashing), procedures: Table::new(hashing) };
-        Replica { realms: (0..realms).map(|_| table()).collect() }
+        Replica { realms: (0..realms).map(|_| table()).collect(), nodes: Nodes::new(hashing) }
     }
 
     /// Applies an entry of a home's log; tells whom to tell, and up to which position of that log.
@@ -104,6 +107,14 @@ impl Replica {
                 }
                 None
             }
+            LogEntry::NodeUp { position, id, node, shard } => {
+                self.nodes.up(id, node, shard);
+                Some((shard, position))
+            }
+            LogEntry::NodeDown { position, id, node, shard } => {
+                self.nodes.down(id, &node, shard);
+                Some((shard, position))
+            }
             LogEntry::Callees { position, subject, id, invoke, callees, shared, cause } => {
                 let procedures = &mut self.realms[usize::from(subject.realm)].procedures;
                 if callees.is_empty() {
@@ -120,6 +131,18 @@ impl Replica {
     /// Gives every subscription that matches a topic: the exact one first, then prefixes by length, then wildcards.
     pub(super) fn matching(&self, realm: RealmIndex, topic: &str, mut each: impl FnMut(Interest)) {
         self.realms[usize::from(realm)].topics.for_each_match(topic, |interest| each(*interest));
+    }
+
+    /// The node of each subscription to a topic that gets an event with this routing key.
+    pub(super) fn nodes(&self, realm: RealmIndex, topic: &str, key: &str) -> Chosen {
+        let mut chosen = Chosen::new();
+        if !self.nodes.is_empty() {
+            let ranking = Ranking::by(key);
+            self.matching(realm, topic, |interest| {
+                chosen.extend(self.nodes.choose(interest.id, ranking).map(|node| (interest.id, node.clone())));
+            });
+        }
+        chosen
     }
 
     /// True if somebody would get an event of this topic.
@@ -142,7 +165,7 @@ impl Replica {
     /// True if nothing is known to anybody.
     #[cfg(any(test, feature = "sim"))]
     pub(super) fn is_empty(&self) -> bool {
-        self.realms.iter().all(|table| table.topics.is_empty() && table.procedures.is_empty())
+        self.realms.iter().all(|table| table.topics.is_empty() && table.procedures.is_empty()) && self.nodes.is_empty()
     }
 }
 

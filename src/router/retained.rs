@@ -2,13 +2,15 @@
 //!
 //! A subscriber that wants them is a member at once, but what comes for it waits behind a marker in its lane until the
 //! homes have answered. Then it gets SUBSCRIBED, the retained events, and what waited; what the homes had kept before
-//! they answered is skipped, whether it waited already or is still on its way from a slower shard.
+//! they answered is skipped, whether it waited already or is still on its way from a slower shard. The same marker
+//! stands until every shard knows the subscriber's node.
 
 use super::config::Rule;
 use super::effect::ConnId;
 use super::home::Outbox;
+use super::nodes::NodeKey;
 use super::peer::{Ask, Publication, RetainedRequest, RetainedState, ShardMsg};
-use super::session::{Arrival, Subscription};
+use super::session::{Arrival, Subscription, Wish};
 use super::shard::Shard;
 use super::subject::Subject;
 use crate::wamp::message::Event;
@@ -16,7 +18,7 @@ use crate::wamp::{MatchPolicy, Message, MessageType, RequestId, SessionId, Subsc
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// Where a subscriber's lane waits for retained events.
+/// Where a subscriber's lane waits for retained events, or until every shard knows its node.
 #[derive(Debug)]
 pub(super) struct Marker {
     pub(super) subject: Subject,
@@ -26,8 +28,13 @@ pub(super) struct Marker {
     pub(super) token: u32,
     /// SUBSCRIBEs that are answered when the marker is passed.
     pub(super) requests: SmallVec<[RequestId; 2]>,
-    /// Homes that have not answered.
+    /// Retained events are wanted.
+    pub(super) retained: bool,
+    /// Answers that have not come.
     pub(super) missing: u16,
+    /// The node to which the subscriber is to be counted when its retained events have come: what goes to the node
+    /// from then on is newer than they are.
+    pub(super) node: Option<NodeKey>,
     pub(super) states: Vec<RetainedState>,
 }
 
@@ -65,15 +72,46 @@ impl Skips {
 }
 
 impl Shard {
-    /// Lets a new member's lane wait for retained events, and asks for them.
-    pub(super) fn want_retained(&mut self, conn: ConnId, marker: Marker) {
+    /// Lets a new member's lane wait for what it wants besides being one.
+    pub(super) fn await_wish(
+        &mut self,
+        conn: ConnId,
+        subject: Subject,
+        subscription: SubscriptionId,
+        generation: u32,
+        wish: Wish,
+    ) {
+        let Wish { requests, retained, node } = wish;
+        let Some(session) = self.session_at(conn).map(|session| session.id) else { return };
+        self.generation = self.generation.wrapping_add(1);
+        let token = self.generation;
+        let missing = if retained { self.homes_of(&subject) } else { 0 };
+        let marker = Marker {
+            subject: subject.clone(),
+            subscription,
+            generation,
+            token,
+            requests,
+            retained,
+            missing,
+            node,
+            states: Vec::new(),
+        };
+        self.park(conn, Arrival::Marker(Box::new(marker)));
+        if retained {
+            self.ask_retained(conn, &subject, token);
+        } else {
+            self.advance_marker(session, token, |_| ());
+        }
+    }
+
+    /// Asks the homes of a subject's topics for their retained events, for a marker.
+    pub(super) fn ask_retained(&mut self, conn: ConnId, subject: &Subject, token: u32) {
         let Some(session) = self.session_at(conn) else { return };
         let (id, identity) = (session.id, session.identity.clone());
-        let (subject, token) = (marker.subject.clone(), marker.token);
-        self.park(conn, Arrival::Retained(Box::new(marker)));
         let request = || RetainedRequest { session: id, subject: subject.clone(), token, identity: identity.clone() };
         if subject.policy == MatchPolicy::Exact {
-            self.ask(Ask::Retained(request()), &subject);
+            self.ask(Ask::Retained(request()), subject);
         } else {
             for home in 0..self.config.shards {
                 self.send_peer(home, ShardMsg::Ask(Box::new(Ask::Retained(request()))));
@@ -88,20 +126,41 @@ impl Shard {
 
     /// A home has answered.
     pub(super) fn arrive_retained(&mut self, session: SessionId, token: u32, state: RetainedState) {
+        self.advance_marker(session, token, |marker| {
+            marker.states.push(state);
+            marker.missing -= 1;
+        });
+    }
+
+    /// Something that a marker waits for has come, or it is new.
+    pub(super) fn advance_marker(&mut self, session: SessionId, token: u32, take: impl FnOnce(&mut Marker)) {
+        let waits = self.config.keeps(Rule::NodeKnown);
         let Some(session) = self.session(session) else { return };
-        let conn = session.conn;
+        let (id, conn) = (session.id, session.conn);
         let marker = session.lane.iter_mut().find_map(|arrival| match arrival {
-            Arrival::Retained(marker) if marker.token == token => Some(marker),
+            Arrival::Marker(marker) if marker.token == token => Some(marker),
             _ => None,
         });
         if let Some(marker) = marker {
-            marker.states.push(state);
-            marker.missing -= 1;
+            take(marker);
+            // If the session has unsubscribed meanwhile, the home may count it to another node already.
+            let stands = match session.subscriptions.get(&marker.subject) {
+                Some(Subscription::Active { generation, .. }) => *generation == marker.generation,
+                _ => false,
+            };
+            if stands
+                && marker.missing == 0
+                && let Some(node) = marker.node.take()
+            {
+                marker.missing = u16::from(waits);
+                let subject = marker.subject.clone();
+                self.ask(Ask::Node(id, subject.clone(), node, token), &subject);
+            }
         }
         self.advance(conn);
     }
 
-    /// Passes a marker: every home has answered.
+    /// Passes a marker: everything that it waits for has come.
     pub(super) fn pass_marker(&mut self, conn: ConnId, marker: Marker) {
         let Marker { subject, subscription, generation, requests, states, .. } = marker;
         let fresh = !requests.is_empty();

@@ -6,6 +6,7 @@ use super::frames::Class;
 use super::invocation::Invocation;
 use super::map::{Hashing, Map};
 use super::meta::testament::Testaments;
+use super::nodes::NodeKey;
 use super::peer::{Answer, CallRef, Invoke, Part, Publication, Return, Revocation};
 use super::replica::ShardSet;
 use super::retained::{Marker, Skips};
@@ -54,12 +55,8 @@ pub(super) struct Joining {
 /// What a session has of a subject.
 #[derive(Debug)]
 pub(super) enum Subscription {
-    /// The home has been asked on behalf of these requests.
-    Pending {
-        requests: SmallVec<[RequestId; 2]>,
-        /// One of them wants retained events.
-        retained: bool,
-    },
+    /// The home has been asked.
+    Pending(Box<Wish>),
     /// The session gets events.
     Active {
         id: SubscriptionId,
@@ -69,7 +66,20 @@ pub(super) enum Subscription {
         generation: u32,
         /// Events that are on their way and have been had already, as retained events.
         skips: Option<Box<Skips>>,
+        /// The node that it belongs to: of what has a routing key it gets that node's share.
+        node: Option<NodeKey>,
     },
+}
+
+/// What a session wants of a subscription.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// The SUBSCRIBEs that are to be answered.
+    pub(super) requests: SmallVec<[RequestId; 2]>,
+    /// One of them wants retained events.
+    pub(super) retained: bool,
+    /// The node that the first of them named.
+    pub(super) node: Option<NodeKey>,
 }
 
 /// The calls and registrations of a session.
@@ -113,7 +123,7 @@ pub(super) type Lane = VecDeque<Arrival>;
 #[derive(Debug)]
 pub(super) enum Arrival {
     Event { subscription: SubscriptionId, generation: u32, publication: Arc<Publication> },
-    Retained(Box<Marker>),
+    Marker(Box<Marker>),
     Invoke(Box<Invoke>),
     Part(Box<Part>),
     Return(Box<Return>),
@@ -155,7 +165,7 @@ impl Session {
     /// The marker at which a new subscription waits for SUBSCRIBED.
     pub(super) fn fresh_marker(&mut self, subject: &Subject, generation: u32) -> Option<&mut Marker> {
         self.lane.iter_mut().find_map(|arrival| match arrival {
-            Arrival::Retained(marker) if marker.generation == generation && marker.subject == *subject => {
+            Arrival::Marker(marker) if marker.generation == generation && marker.subject == *subject => {
                 Some(&mut **marker).filter(|marker| !marker.requests.is_empty())
             }
             _ => None,

@@ -284,12 +284,9 @@ impl Shard {
     pub(super) fn arrive_answer(&mut self, home: ShardIndex, answer: Answer) {
         let unless_broken = |rule, position| if self.config.keeps(rule) { position } else { 0 };
         let position = match &answer {
-            Answer::Unsubscribed(..)
-            | Answer::RegisterRefused(..)
-            | Answer::Joined(_)
-            | Answer::Stored(..)
-            | Answer::Retained { .. } => 0,
-            Answer::RetainedReadable(position) => *position,
+            Answer::RegisterRefused(..) | Answer::Joined(_) | Answer::Stored(..) | Answer::Retained { .. } => 0,
+            Answer::RetainedReadable(position) | Answer::NodeKnown(.., position) => *position,
+            Answer::Unsubscribed(.., position) => unless_broken(Rule::NodeForgotten, *position),
             Answer::SubscriptionRevoked { position, .. }
             | Answer::Subscribed { position, .. }
             | Answer::Registered { position, .. } => unless_broken(Rule::AckAfterAllApplied, *position),
@@ -312,7 +309,8 @@ impl Shard {
         let Some(answer) = self.hold_while_joining(answer) else { return };
         match answer {
             Answer::Subscribed { session, subject, id, .. } => self.subscribed(session, subject, id),
-            Answer::Unsubscribed(session, request) => self.unsubscribed(session, request),
+            Answer::NodeKnown(session, token, _) => self.node_known(session, token),
+            Answer::Unsubscribed(session, request, _) => self.unsubscribed(session, request),
             Answer::SubscriptionRevoked { session, subject, revocation, .. } => {
                 self.subscription_revoked(session, &subject, revocation);
             }

@@ -98,7 +98,8 @@ impl ClientFeatures {
     }
 }
 
-/// Features of the broker, by their specified names. A feature stands here when it works.
+/// Features of the broker, by their specified names. A feature stands here when it works. The specification announces
+/// sharded subscriptions as `shareded_subscriptions`, which is hardly meant.
 pub const BROKER_FEATURES: &[&str] = &[
     "event_history",
     "event_retention",
@@ -108,6 +109,8 @@ pub const BROKER_FEATURES: &[&str] = &[
     "publisher_exclusion",
     "publisher_identification",
     "session_meta_api",
+    "sharded_subscription",
+    "shareded_subscriptions",
     "subscriber_blackwhite_listing",
     "subscription_meta_api",
     "subscription_revocation",

@@ -3,6 +3,7 @@
 use super::audience::Audience;
 use crate::wamp::value::WrongType;
 use crate::wamp::{Dict, MatchPolicy, Value, error};
+use std::sync::Arc;
 
 /// Why a request cannot be done: the URI and the text of an ERROR.
 pub type Refused = (&'static str, String);
@@ -67,6 +68,8 @@ pub struct PublishOptions {
     pub retain: bool,
     /// Who may receive it, if not everybody.
     pub audience: Option<Box<Audience>>,
+    /// Chooses the node of each subscription that gets it.
+    pub rkey: Option<Box<str>>,
     /// Goes to the receivers as it is.
     pub passthru: Passthru,
 }
@@ -79,6 +82,7 @@ impl Default for PublishOptions {
             disclose_me: false,
             retain: false,
             audience: None,
+            rkey: None,
             passthru: Passthru::default(),
         }
     }
@@ -89,7 +93,7 @@ impl PublishOptions {
     ///
     /// # Errors
     /// An option has another type.
-    pub fn read(options: &Dict) -> Result<PublishOptions, WrongType> {
+    pub fn read(options: &Dict) -> Result<PublishOptions, Unfit> {
         if options.is_empty() {
             return Ok(PublishOptions::default());
         }
@@ -100,6 +104,8 @@ impl PublishOptions {
             retain: options.bool("retain")?.unwrap_or(false),
             audience: Audience::read(options)?,
             passthru: Passthru::read(options)?,
+            // Last: what breaks the protocol comes before what cannot be done.
+            rkey: shard_key(options, "rkey")?.map(Into::into),
         })
     }
 }
@@ -111,6 +117,8 @@ pub struct SubscribeOptions {
     pub policy: MatchPolicy,
     /// The subscriber wants the retained events.
     pub get_retained: bool,
+    /// The node that the subscriber belongs to, if it wants only its node's share of what has a routing key.
+    pub nkey: Option<Arc<str>>,
 }
 
 impl SubscribeOptions {
@@ -122,6 +130,7 @@ impl SubscribeOptions {
         Ok(SubscribeOptions {
             policy: match_policy(options)?,
             get_retained: options.bool("get_retained")?.unwrap_or(false),
+            nkey: shard_key(options, "nkey")?.map(Into::into),
         })
     }
 }
@@ -258,6 +267,11 @@ impl CallOptions {
     }
 }
 
+/// A key of sharded subscriptions.
+fn shard_key<'a>(options: &'a Dict, name: &'static str) -> Result<Option<&'a str>, Refused> {
+    options.str(name).map_err(|wrong| (error::INVALID_ARGUMENT, wrong.to_string()))
+}
+
 fn match_policy(options: &Dict) -> Result<MatchPolicy, Unfit> {
     let Some(name) = options.str("match")? else { return Ok(MatchPolicy::Exact) };
     MatchPolicy::from_name(name).ok_or_else(|| {
@@ -290,6 +304,20 @@ mod tests {
         assert_eq!(read(&Dict::new().with("acknowledge", true).with("exclude_me", false)), Ok((true, false)));
         assert_eq!(read(&Dict::new().with("acknowledge", Value::Null)), Ok((false, true)));
         assert!(read(&Dict::new().with("acknowledge", 1)).is_err());
+    }
+
+    #[test]
+    fn keys_of_sharded_subscriptions_are_strings() {
+        let publish = |value: Value| PublishOptions::read(&Dict::new().with("rkey", value));
+        assert_eq!(publish("".into()).expect("a string").rkey.as_deref(), Some(""));
+        assert_eq!(publish(Value::Null).expect("absent").rkey, None);
+        assert_eq!(refused(publish(Value::Int(1))), error::INVALID_ARGUMENT);
+        let subscribe = |value: Value| SubscribeOptions::read(&Dict::new().with("nkey", value));
+        assert_eq!(subscribe("node23".into()).expect("a string").nkey.as_deref(), Some("node23"));
+        assert_eq!(subscribe(Value::Null).expect("absent").nkey, None);
+        assert_eq!(refused(subscribe(Value::Bool(true))), error::INVALID_ARGUMENT);
+        let worse = Dict::new().with("rkey", 1).with("acknowledge", 1);
+        assert!(matches!(PublishOptions::read(&worse), Err(Unfit::Breach(_))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A client of the simulated world: it does what clients do, at random, on the strength of what it has read so far.
 
-use super::content::{self, LIMITED, PROCEDURES, SUBJECTS, SharedProcedure, TOPICS, stamp};
+use super::content::{self, KEYS, LIMITED, NODES, PROCEDURES, SUBJECTS, SharedProcedure, TOPICS, stamp};
 use crate::router::{ConnId, ShardIndex};
 use crate::wamp::message::{
     Call, Cancel, Error, Goodbye, Hello, Publish, Register, Subscribe, Unregister, Unsubscribe, Yield,
@@ -38,6 +38,8 @@ pub(super) struct Client {
     last_invocation: u64,
     /// The subscription whose events are kept.
     history: u64,
+    /// The subscriptions that it has had, and their last ids.
+    had: BTreeMap<(MatchPolicy, &'static str), SubscriptionId>,
     /// Sessions and subscriptions of others, heard of in meta events.
     heard: Vec<(u64, u64)>,
 }
@@ -79,6 +81,7 @@ impl Client {
             invocations: Vec::new(),
             last_invocation: 0,
             history,
+            had: BTreeMap::new(),
             heard: Vec::new(),
         };
         // Half of the clients understand INTERRUPT, a third of these do not understand calls in parts.
@@ -145,6 +148,9 @@ impl Client {
         if rng.u8(..) < 96 {
             options.push("retain", true);
         }
+        if rng.u8(..) < 96 {
+            options.push("rkey", KEYS[rng.usize(..KEYS.len())]);
+        }
         let topic = TOPICS[rng.usize(..TOPICS.len())].into();
         let (request, payload) = (self.next_request(), self.stamp());
         self.up.push_back(Publish { request, options, topic, payload }.into());
@@ -152,6 +158,18 @@ impl Client {
 
     fn subscribe(&mut self, rng: &mut Rng) {
         let subject = SUBJECTS[rng.usize(..SUBJECTS.len())];
+        self.subscribe_to(subject, rng);
+        // Sometimes it changes its mind, by an id of old, before it knows that it has it again.
+        if rng.u8(..) < 48
+            && let Some(&subscription) = self.had.get(&subject)
+        {
+            let request = self.next_request();
+            self.up.push_back(Unsubscribe { request, subscription }.into());
+            self.subscribe_to(subject, rng);
+        }
+    }
+
+    fn subscribe_to(&mut self, subject: (MatchPolicy, &'static str), rng: &mut Rng) {
         let request = self.next_request();
         self.subscriptions.entry(subject).or_insert(None);
         self.asked.insert(request, Asked::Subscribe(subject));
@@ -161,6 +179,9 @@ impl Client {
         };
         if rng.bool() {
             options.push("get_retained", true);
+        }
+        if rng.u8(..) < 128 {
+            options.push("nkey", NODES[rng.usize(..NODES.len())]);
         }
         self.up.push_back(Subscribe { request, options, topic: subject.1.into() }.into());
     }
@@ -296,10 +317,11 @@ impl Client {
         match message {
             Message::Welcome(m) => self.session = Some(m.session),
             Message::Subscribed(m) => {
-                if let Some(Asked::Subscribe(subject)) = self.asked.remove(&m.request)
-                    && let Some(id) = self.subscriptions.get_mut(&subject)
-                {
-                    *id = Some(m.subscription);
+                if let Some(Asked::Subscribe(subject)) = self.asked.remove(&m.request) {
+                    self.had.insert(subject, m.subscription);
+                    if let Some(id) = self.subscriptions.get_mut(&subject) {
+                        *id = Some(m.subscription);
+                    }
                 }
             }
             Message::Unsubscribed(m) => {

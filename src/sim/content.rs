@@ -34,6 +34,12 @@ const fn procedure(name: &'static str, policy: MatchPolicy, invoke: &'static str
     SharedProcedure { name, policy, invoke, concurrency }
 }
 
+/// The nodes that subscribers belong to.
+pub(super) const NODES: [&str; 3] = ["east", "west", ""];
+
+/// The keys by which nodes share out publications: each of them has another order of the nodes.
+pub(super) const KEYS: [&str; 4] = ["sn1", "sn2", "sn3", "sn4"];
+
 /// The procedure whose callees work on one call at a time.
 pub(super) const LIMITED: &str = "s.limited";
 

@@ -27,6 +27,7 @@ mod retained;
 mod rpc;
 mod scale;
 mod session;
+mod sharded;
 mod sharing;
 mod testament;
 mod transcode;

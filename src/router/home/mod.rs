@@ -1,6 +1,7 @@
 //! The home of subjects: the one place where their ids, members and the interest of shards are decided.
 
 mod history;
+mod nodes;
 mod procedures;
 mod retained;
 mod topics;
@@ -32,6 +33,8 @@ pub(super) struct Home {
     log: u64,
     /// The last position that each shard has caused.
     caused: Vec<u64>,
+    /// Where each shard last ceased to have members of a node.
+    forgotten: Vec<u64>,
     ids: u64,
     topics: Map<SubscriptionId, Topic>,
     topic_ids: Map<Subject, SubscriptionId>,
@@ -86,6 +89,7 @@ impl Home {
             shards,
             log: 0,
             caused: vec![0; usize::from(shards)],
+            forgotten: vec![0; usize::from(shards)],
             ids: 0,
             topics: hashing.map(),
             topic_ids: hashing.map(),
@@ -111,10 +115,11 @@ impl Home {
         match ask {
             Ask::Subscribe(session, subject) => self.subscribe(time, from, session, subject, out),
             Ask::Subscribed(session, id) => self.announce_subscriber(session, id, out),
+            Ask::Node(session, subject, node, token) => self.join_node(from, session, &subject, node, token, out),
             Ask::Retained(request) => self.read_retained(from, request, out),
             Ask::Unsubscribe(session, subject, request) => {
                 self.drop_member(session, &subject, out);
-                out.answer(from, Answer::Unsubscribed(session, request));
+                out.answer(from, Answer::Unsubscribed(session, request, self.forgotten[usize::from(from)]));
             }
             Ask::Register(session, subject, request, options) => {
                 self.register(time, from, session, subject, request, options, out);

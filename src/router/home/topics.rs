@@ -1,6 +1,7 @@
 //! Subscriptions at their home.
 
 use super::history::History;
+use super::nodes::Nodes;
 use super::{Home, Outbox};
 use crate::router::index::ShardIndex;
 use crate::router::map::Map;
@@ -25,6 +26,8 @@ pub(in crate::router) struct Topic {
     interested: SmallVec<[Interest; 1]>,
     /// What is kept of its events; then it is there without members as well.
     pub(super) history: Option<Box<History>>,
+    /// The nodes that members belong to, if any does.
+    pub(super) nodes: Option<Box<Nodes>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,11 @@ impl Topic {
     /// True if it has no members.
     pub(super) fn is_unused(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// True if the session is a member.
+    pub(super) fn has_member(&self, session: SessionId) -> bool {
+        self.members.contains_key(&session)
     }
 
     /// The members, in no particular order.
@@ -76,6 +84,7 @@ impl Home {
                     members: self.hashing.map(),
                     interested: SmallVec::new(),
                     history: None,
+                    nodes: None,
                 };
                 self.topics.insert(id, topic);
                 self.topic_ids.insert(subject.clone(), id);
@@ -100,6 +109,8 @@ impl Home {
         if self.announce_early {
             self.announce_subscriber(session, id, out);
         }
+        // Not before an UNSUBSCRIBED that the session may wait for.
+        let position = position.max(self.forgotten[usize::from(from)]);
         out.answer(from, Answer::Subscribed { session, subject, id, position });
     }
 
@@ -114,6 +125,7 @@ impl Home {
             members: self.hashing.map(),
             interested: SmallVec::new(),
             history: Some(Box::new(History::new(preset.rule.clone(), preset.medium))),
+            nodes: None,
         };
         self.topics.insert(id, topic);
         self.topic_ids.insert(preset.subject.clone(), id);
@@ -154,6 +166,10 @@ impl Home {
         out: &mut Outbox,
     ) -> Option<(ShardIndex, u64)> {
         let id = *self.topic_ids.get(subject)?;
+        let noded = self.topics.get(&id).filter(|topic| topic.nodes.is_some());
+        if let Some(shard) = noded.and_then(|topic| Some(topic.members.get(&session)?.shard)) {
+            self.leave_node(session, shard, id, out);
+        }
         let topic = self.topics.get_mut(&id)?;
         let Member { shard, announced, .. } = topic.members.remove(&session)?;
         let event =
@@ -197,7 +213,9 @@ impl Home {
             return true;
         }
         let subject = topic.subject.clone();
-        let Some((shard, position)) = self.drop_member(session, &subject, out) else { return false };
+        let Some((shard, since)) = self.drop_member(session, &subject, out) else { return false };
+        // It remains a member until nobody chooses its node any more.
+        let position = since.max(self.forgotten[usize::from(shard)]);
         let revocation = Revocation { id, reason };
         out.answer(shard, Answer::SubscriptionRevoked { session, subject, revocation, position });
         true

@@ -28,7 +28,7 @@ impl Shard {
         }
         let Ok(raw) = codec::payload(Serializer::Json, arguments(), Dict::new()) else { return };
         let publication = self.new_publication(None, topic.into(), Payload::new(raw), None);
-        self.route(realm, publication, None);
+        self.route(realm, publication, None, None);
     }
 
     /// A call of a procedure that is the router's own.

@@ -5,7 +5,7 @@ use crate::router::effect::ConnId;
 use crate::router::peer::publication::Extras;
 use crate::router::session::Session;
 use crate::router::shard::Shard;
-use crate::session::options::{PublishOptions, Refused};
+use crate::session::options::{PublishOptions, Refused, Unfit};
 use crate::wamp::{Dict, MatchPolicy, Payload, Serializer, Uri, codec, error};
 
 /// The testaments of a session. There is no session resumption, so both scopes end together, but they can be flushed
@@ -63,7 +63,10 @@ impl Shard {
         let scope = Scope::read(arguments.named)?;
         let options = arguments.named.dict("publish_options").map_err(|wrong| invalid(wrong.to_string()))?;
         let options = PublishOptions::read(options.unwrap_or(&Dict::new()));
-        let options = options.map_err(|wrong| invalid(format!("publish_options: {wrong}")))?;
+        let options = options.map_err(|unfit| match unfit {
+            Unfit::Breach(wrong) => invalid(format!("publish_options: {wrong}")),
+            Unfit::Refused((uri, why)) => (uri, format!("publish_options: {why}")),
+        })?;
         let Some(session) = self.session_at(conn) else { return Ok(()) };
         let (realm, class) = (session.realm, session.class);
         self.check_uri(realm, &topic, MatchPolicy::Exact)?;
@@ -101,9 +104,10 @@ impl Shard {
         let Testaments { detached, destroyed } = *testaments;
         for Testament { topic, options, payload } in detached.into_iter().chain(destroyed) {
             let details = self.event_details(session.realm, session.id, &session.identity, &options, &topic);
-            let extras = Some(Box::new(Extras { details, audience: options.audience, retain: options.retain }));
+            let extras = Extras { details, audience: options.audience, retain: options.retain, nodes: None };
+            let extras = Some(Box::new(extras));
             let publication = self.new_publication(None, topic, payload, extras);
-            self.route(session.realm, publication, None);
+            self.route(session.realm, publication, options.rkey.as_deref(), None);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::choice::{Callee, Shared};
 use super::super::index::ShardIndex;
+use super::super::nodes::NodeKey;
 use super::super::subject::Subject;
 use super::publication::Publication;
 use crate::session::Identity;
@@ -18,6 +19,8 @@ pub enum Ask {
     Subscribed(SessionId, SubscriptionId),
     /// To have the retained events of its topics.
     Retained(RetainedRequest),
+    /// To be counted to a node of a subscription that it is a member of; the number tells this wish from others.
+    Node(SessionId, Subject, NodeKey, u32),
     /// No longer to be one; acknowledged for this request.
     Unsubscribe(SessionId, Subject, RequestId),
     /// To be a callee of a procedure; acknowledged or refused for this request.
@@ -91,10 +94,12 @@ pub enum Answer {
         /// The events.
         state: RetainedState,
     },
+    /// This wish to be counted to a node has been heard; it is known since log position `position`.
+    NodeKnown(SessionId, u32, u64),
     /// A publication has been kept; or it could not be written down, for this reason.
     Stored(SessionId, RequestId, Option<Arc<str>>),
-    /// Member no longer.
-    Unsubscribed(SessionId, RequestId),
+    /// Member no longer, and its node forgotten since log position `position` if nobody else belongs to it.
+    Unsubscribed(SessionId, RequestId, u64),
     /// Member no longer, by the router's decision.
     SubscriptionRevoked {
         /// The member.
@@ -103,7 +108,7 @@ pub enum Answer {
         subject: Subject,
         /// Why.
         revocation: Revocation<SubscriptionId>,
-        /// The position at which it became a member.
+        /// The position at which it became a member, or its node was forgotten.
         position: u64,
     },
     /// Callee since log position `position`.
@@ -181,6 +186,28 @@ pub enum LogEntry {
         /// Its subscription.
         id: SubscriptionId,
         /// The shard.
+        shard: ShardIndex,
+    },
+    /// A shard has its first member of a node of a subscription.
+    NodeUp {
+        /// The position of this entry.
+        position: u64,
+        /// The subscription.
+        id: SubscriptionId,
+        /// The node.
+        node: NodeKey,
+        /// The shard; it is told by each shard that the entry has been applied.
+        shard: ShardIndex,
+    },
+    /// A shard has no member of a node of a subscription any longer.
+    NodeDown {
+        /// The position of this entry.
+        position: u64,
+        /// The subscription.
+        id: SubscriptionId,
+        /// The node.
+        node: NodeKey,
+        /// The shard; it is told by each shard that the entry has been applied.
         shard: ShardIndex,
     },
     /// The callees of a procedure have changed; none means that it is gone.

@@ -9,7 +9,7 @@ pub mod query;
 
 pub use call::{CallRef, Cancel, Invoke, InvokeExtras, Outcome, Part, Return};
 pub use control::{Answer, Ask, Departure, LogEntry, RetainedRequest, RetainedState, Revocation};
-pub use publication::{Extras, Publication, Stamp, Store};
+pub use publication::{Chosen, Extras, Publication, Stamp, Store};
 pub use query::{EventFilter, Finding, Kind, Query, Question, Reply, Victims};
 
 use super::index::ShardIndex;

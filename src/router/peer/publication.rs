@@ -1,6 +1,7 @@
 //! Events on their way.
 
 use super::super::index::ShardIndex;
+use super::super::nodes::NodeKey;
 use crate::session::{Audience, RealmIndex};
 use crate::wamp::{Dict, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri};
 use smallvec::SmallVec;
@@ -41,7 +42,12 @@ pub struct Extras {
     pub audience: Option<Box<Audience>>,
     /// It is to be kept as the last value of its topic.
     pub retain: bool,
+    /// The nodes that a routing key has chosen, if there was one.
+    pub nodes: Option<Chosen>,
 }
+
+/// The node of each subscription that gets an event, but for those of which no node was known.
+pub type Chosen = SmallVec<[(SubscriptionId, NodeKey); 1]>;
 
 /// A publication that is to be kept.
 #[derive(Debug)]
@@ -63,6 +69,12 @@ impl Publication {
     #[must_use]
     pub fn audience(&self) -> Option<&Audience> {
         self.extras.as_ref()?.audience.as_deref()
+    }
+
+    /// The nodes that a routing key has chosen, if there was one.
+    #[must_use]
+    pub fn nodes(&self) -> Option<&Chosen> {
+        self.extras.as_ref()?.nodes.as_ref()
     }
 
     /// `EVENT.Details` for a subscription, a pattern or not.

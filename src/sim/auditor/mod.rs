@@ -3,6 +3,7 @@
 mod calls;
 mod history;
 mod meta;
+mod nodes;
 mod retained;
 
 use self::calls::{Called, Offer};
@@ -15,7 +16,7 @@ use std::fmt;
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// The promise: `G1` to `G11`, `pair order`, `protocol` or `clean`.
+    /// The promise: `G1` to `G12`, `pair order`, `protocol` or `clean`.
     pub guarantee: &'static str,
     /// What happened.
     pub what: String,
@@ -53,6 +54,10 @@ pub(super) struct Auditor {
     removals: BTreeSet<(u64, u64)>,
     /// The last stamp of the first that the second has seen, whatever it came in.
     pairs: BTreeMap<(Key, Key), u64>,
+    /// SUBSCRIBEs that were overtaken by an UNSUBSCRIBE of the same session.
+    given_up: Vec<(Key, Wish)>,
+    /// The node whose members got a publication with a key, by the subscription.
+    shares: BTreeMap<(SubscriptionId, usize), String>,
     /// The longest history that was read.
     history: Vec<(Key, u64)>,
 }
@@ -67,7 +72,7 @@ struct Record {
     unregistering: BTreeMap<RequestId, RegistrationId>,
     publishing: BTreeMap<RequestId, usize>,
     unsubscribing: BTreeMap<RequestId, usize>,
-    mistaken: BTreeSet<RequestId>,
+    mistaken: BTreeMap<RequestId, (SubscriptionId, u64)>,
     invocations: u64,
     events: BTreeSet<(SubscriptionId, Key, u64)>,
 }
@@ -78,7 +83,10 @@ struct Wish {
     policy: MatchPolicy,
     uri: String,
     retained: bool,
+    node: Option<String>,
     read: u64,
+    /// The session has unsubscribed before it was told SUBSCRIBED.
+    given_up: bool,
 }
 
 #[derive(Debug)]
@@ -89,6 +97,7 @@ struct Published {
     topic: String,
     exclude_me: bool,
     retain: bool,
+    key: Option<String>,
     /// When PUBLISHED was written.
     acknowledged: Option<u64>,
 }
@@ -100,6 +109,8 @@ struct Period {
     id: SubscriptionId,
     policy: MatchPolicy,
     uri: String,
+    /// The node that it belongs to, and when that was asked for.
+    node: Option<(String, u64)>,
     from: u64,
     until: Option<u64>,
     /// When UNSUBSCRIBED was written.
@@ -151,15 +162,19 @@ impl Auditor {
                 let number = self.publications.len();
                 self.by_stamp.insert((by, sequence), number);
                 let topic = m.topic.to_string();
-                let published = Published { at, by, sequence, topic, exclude_me, retain, acknowledged: None };
+                let key = m.options.get("rkey").and_then(|key| key.as_str()).map(Into::into);
+                let published = Published { at, by, sequence, topic, exclude_me, retain, key, acknowledged: None };
                 self.publications.push(published);
                 self.record(who).publishing.insert(m.request, number);
             }
             Message::Subscribe(m) => {
                 let policy = m.options.get("match").and_then(|name| name.as_str()).and_then(MatchPolicy::from_name);
                 let retained = m.options.get("get_retained").is_some();
+                let node = m.options.get("nkey").and_then(|node| node.as_str()).map(Into::into);
                 let (policy, uri) = (policy.unwrap_or_default(), m.topic.to_string());
-                self.record(who).subscribing.insert(m.request, Wish { policy, uri, retained, read: at });
+                self.record(who)
+                    .subscribing
+                    .insert(m.request, Wish { policy, uri, retained, node, read: at, given_up: false });
             }
             Message::Unsubscribe(m) => {
                 let open =
@@ -170,7 +185,7 @@ impl Auditor {
                         self.record(who).unsubscribing.insert(m.request, number);
                     }
                     // The client acts on what it has read, which may be out of date.
-                    None => drop(self.record(who).mistaken.insert(m.request)),
+                    None => drop(self.record(who).mistaken.insert(m.request, (m.subscription, at))),
                 }
             }
             Message::Register(m) => {
@@ -310,10 +325,12 @@ impl Auditor {
         }
         // Others that wait for the same SUBSCRIBED may have asked for retained events.
         let waiting = self.record(who).subscribing.values();
-        let same: Vec<Wish> = waiting.filter(|other| (other.policy, &other.uri) == (policy, &uri)).cloned().collect();
+        let same = |other: &&Wish| (other.policy, &other.uri) == (policy, &uri) && !other.given_up;
+        let same: Vec<Wish> = waiting.filter(same).cloned().collect();
         let retained = retained::Reading::of(&wish, &same);
-        let (observer, session) = (Observer::default(), who);
-        self.periods.push(Period { session, id, policy, uri, from: at, until: None, over: None, retained, observer });
+        let node = wish.node.map(|node| (node, wish.read));
+        let (observer, session, from, until, over) = (Observer::default(), who, at, None, None);
+        self.periods.push(Period { session, id, policy, uri, node, from, until, over, retained, observer });
         Ok(())
     }
 
@@ -327,10 +344,28 @@ impl Auditor {
             (period.until, period.over) = (Some(at), Some(at));
             return Ok(());
         }
+        if let Some((id, at)) = self.record(who).mistaken.remove(&m.request) {
+            return self.gives_up(who, id, at);
+        }
         let Some(number) = self.record(who).unsubscribing.remove(&m.request) else {
             return breach("protocol", format!("UNSUBSCRIBED {} was not asked for", m.request));
         };
         self.periods[number].over = Some(at);
+        Ok(())
+    }
+
+    /// The session was a member already, though it had not been told.
+    fn gives_up(&mut self, who: Key, id: SubscriptionId, at: u64) -> Checked {
+        let subject = self.subjects.get(&id).cloned().unwrap_or_default();
+        let waiting = self.sessions.entry(who).or_default().subscribing.values_mut();
+        let meant = |wish: &Wish| wish.read < at && (wish.policy, &wish.uri) == (subject.0, &subject.1);
+        for wish in waiting.filter(|wish| meant(wish) && !wish.given_up) {
+            wish.given_up = true;
+            self.given_up.push((who, wish.clone()));
+        }
+        if !self.given_up.iter().any(|(session, wish)| *session == who && meant(wish)) {
+            return breach("protocol", format!("client {who} is told that it has left {id}, which it had not"));
+        }
         Ok(())
     }
 
@@ -357,9 +392,10 @@ impl Auditor {
         let (by, sequence) = stamp(payload)?;
         let number = self.period(who, id)?;
         let period = &mut self.periods[number];
-        let Some(published) = self.by_stamp.get(&(by, sequence)).map(|at| &self.publications[*at]) else {
+        let Some(&at) = self.by_stamp.get(&(by, sequence)) else {
             return breach("protocol", format!("nobody has published event {sequence} of {by}"));
         };
+        let published = &self.publications[at];
         if !matches(period.policy, &period.uri, &published.topic) {
             return breach("protocol", format!("an event of {} came to {}", published.topic, period.uri));
         }
@@ -373,6 +409,7 @@ impl Auditor {
             return period.retained.takes(who, published);
         }
         period.retained.goes_on(who, published)?;
+        self.shared_out(number, at)?;
         if !self.record(who).events.insert((id, by, sequence)) {
             return breach("G1", format!("client {who} got event {sequence} of {by} twice"));
         }
@@ -404,11 +441,13 @@ impl Auditor {
                 Ok(())
             }
             MessageType::Subscribe if *m.error == *error::NO_SUCH_SUBSCRIPTION => {
-                self.record(who).subscribing.remove(&m.request);
+                let wish = self.record(who).subscribing.remove(&m.request);
+                self.given_up.extend(wish.map(|wish| (who, wish)));
                 Ok(())
             }
             MessageType::Unsubscribe
-                if *m.error == *error::NO_SUCH_SUBSCRIPTION && self.record(who).mistaken.remove(&m.request) =>
+                if *m.error == *error::NO_SUCH_SUBSCRIPTION
+                    && self.record(who).mistaken.remove(&m.request).is_some() =>
             {
                 Ok(())
             }
@@ -433,9 +472,12 @@ impl Auditor {
     /// At the end, when everything has arrived: has everything that had to?
     pub(super) fn concludes(&self) -> Checked {
         self.every_call_is_over()?;
+        self.everything_is_shared_out()?;
+        self.keys_are_faithful()?;
         for period in self.periods.iter().filter(|p| p.until.is_none() && self.is_alive(p.session)) {
             let record = &self.sessions[&period.session];
-            for published in self.publications.iter().filter(|published| published.at > period.from) {
+            let alone = |published: &&Published| period.node.is_none() || published.key.is_none();
+            for published in self.publications.iter().filter(alone).filter(|published| published.at > period.from) {
                 let wanted = matches(period.policy, &period.uri, &published.topic)
                     && !(published.exclude_me && published.by == period.session);
                 if wanted && !record.events.contains(&(period.id, published.by, published.sequence)) {
