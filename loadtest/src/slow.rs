@@ -1,0 +1,85 @@
+//! Subscribers that stop reading, and what becomes of them.
+
+use crate::clock::SECOND;
+use crate::latency::Latency;
+use crate::net::Net;
+use crate::outcome::{Better, Combine, Outcome};
+
+/// How often it is looked whether the router still keeps a connection, in nanoseconds. Only what is sent over a
+/// connection shows that it is gone as long as nothing is read from it.
+const LOOK: u64 = SECOND / 10;
+
+/// A group of them.
+pub(crate) struct Slow {
+    /// When they stop reading.
+    at: u64,
+    stopped: bool,
+    reading_again: bool,
+    next_look: u64,
+    conns: Vec<Conn>,
+}
+
+struct Conn {
+    conn: usize,
+    ended: Option<u64>,
+}
+
+impl Slow {
+    pub(crate) fn new(at: u64) -> Self {
+        Self { at, stopped: false, reading_again: false, next_look: at, conns: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, conn: usize) {
+        self.conns.push(Conn { conn, ended: None });
+    }
+
+    /// Stops reading when it is time, and looks after the connections; gives when to look again.
+    pub(crate) fn pump(&mut self, net: &mut Net, now: u64) -> Option<u64> {
+        if now < self.at {
+            return Some(self.at);
+        }
+        let open = self.conns.iter().filter(|conn| conn.ended.is_none());
+        if !self.stopped {
+            self.stopped = true;
+            open.clone().for_each(|conn| net.pause(conn.conn));
+        }
+        if now >= self.next_look {
+            self.next_look = now + LOOK;
+            open.for_each(|conn| net.ping(conn.conn));
+        }
+        Some(self.next_look)
+    }
+
+    /// Takes the end of a connection: false if it is none of these, or nothing had been done to it.
+    pub(crate) fn closed(&mut self, conn: usize, now: u64) -> bool {
+        let Some(conn) = self.conns.iter_mut().find(|other| other.conn == conn) else { return false };
+        conn.ended = Some(now);
+        self.stopped
+    }
+
+    /// True if the router has ended every connection.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.conns.iter().all(|conn| conn.ended.is_some())
+    }
+
+    /// The connections that are still there, to be read to the end.
+    pub(crate) fn resume(&mut self) -> Vec<usize> {
+        self.reading_again = true;
+        self.conns.iter().filter(|conn| conn.ended.is_none()).map(|conn| conn.conn).collect()
+    }
+
+    /// What became of them.
+    pub(crate) fn report(self, outcome: &mut Outcome) {
+        let mut times = Latency::new();
+        for ended in self.conns.iter().filter_map(|conn| conn.ended) {
+            times.record(ended.saturating_sub(self.at), ended);
+        }
+        let gone = times.count();
+        let kept = self.conns.len() as u64 - gone;
+        outcome.metric("slow_kept", kept as f64, "sessions", Better::Neither, Combine::Sum);
+        outcome.metric("slow_disconnected", gone as f64, "sessions", Better::Neither, Combine::Sum);
+        if gone > 0 {
+            outcome.latencies.insert("slow_until_disconnected".into(), times.finish());
+        }
+    }
+}
