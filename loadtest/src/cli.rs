@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::serializer::Serializer;
 use crate::stamp::MIN_PAYLOAD;
@@ -77,6 +77,9 @@ pub(crate) struct Run {
     /// How often each side runs, with --against.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
+    /// What reports call the router; by default what it calls itself.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<String>,
     /// Write the result as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -100,7 +103,7 @@ pub(crate) struct Router {
 }
 
 /// The course of a run.
-#[derive(Args, Clone, Copy, Serialize)]
+#[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timing {
     /// Seconds that are measured.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]

@@ -1,10 +1,13 @@
 //! The course of a measured run: warm-up, measurement, stragglers.
 
 use anyhow::Result;
+use indexmap::IndexMap;
 
 use crate::cli::{Rate, Timing};
 use crate::clock::{self, SECOND};
+use crate::latency::Latency;
 use crate::net::{Handler, Net};
+use crate::outcome::{Combine, Timeline, plural};
 use crate::probe::Probe;
 use crate::stop;
 
@@ -12,6 +15,8 @@ use crate::stop;
 pub(crate) trait Load: Handler {
     /// Sends what is due at `now`; gives when the next is due.
     fn pump(&mut self, net: &mut Net, now: u64, schedule: &Schedule) -> Option<u64>;
+    /// What is delivered, in the singular.
+    fn unit(&self) -> &'static str;
     /// Deliveries so far.
     fn delivered(&self) -> u64;
     /// True if everything that was sent has arrived.
@@ -24,18 +29,25 @@ pub(crate) struct Schedule {
     pub(crate) start: u64,
     pub(crate) from: u64,
     pub(crate) until: u64,
+    /// Length of an interval of the time lines.
+    pub(crate) interval: u64,
 }
 
 impl Schedule {
     pub(crate) fn new(start: u64, timing: &Timing) -> Self {
         let from = start + seconds(timing.warmup);
-        Self { start, from, until: from + seconds(timing.duration) }
+        Self { start, from, until: from + seconds(timing.duration), interval: interval(timing.duration) }
     }
 
     /// When the `number`-th item of source `source` out of `sources` is meant to be sent: the sources take turns.
     pub(crate) fn intended(&self, rate: f64, number: u64, source: usize, sources: usize) -> u64 {
         let turns = number as f64 + source as f64 / sources as f64;
         self.start + (turns * SECOND as f64 / rate) as u64
+    }
+
+    /// A recorder of times, with a time line of the measurement.
+    pub(crate) fn latency(&self) -> Latency {
+        Latency::timed(self.from, self.interval)
     }
 
     /// True for what was meant to be sent within the measurement.
@@ -45,7 +57,7 @@ impl Schedule {
 }
 
 /// What was measured from outside.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
     /// Length of the measurement.
     pub(crate) seconds: f64,
@@ -59,8 +71,17 @@ pub(crate) struct Window {
     pub(crate) generator_cpu: f64,
     /// True if somebody ended the run early.
     pub(crate) partial: bool,
+    /// Throughput, and memory and CPU time of the server and CPU time of the generator, if they were watched.
+    pub(crate) timelines: IndexMap<String, Timeline>,
 }
 
+/// Length of an interval of the time lines, in nanoseconds: a hundredth of the measurement, but at least 0.1 s and at
+/// most a second, or as much more as it takes to have 1000 intervals.
+pub(crate) fn interval(duration: f64) -> u64 {
+    seconds((duration / 100.0).clamp(0.1, 1.0).max(duration / 1000.0))
+}
+
+#[derive(Clone, Copy)]
 struct Sample {
     time: u64,
     delivered: u64,
@@ -79,6 +100,63 @@ impl Sample {
             own_cpu: clock::thread_cpu(),
         })
     }
+
+    /// As [`Sample::take`], with the memory as it is known without a walk through it.
+    fn glance(net: &Net, load: &impl Load, probe: Option<&Probe>) -> Result<Self> {
+        Ok(Self {
+            server_memory: probe.map(Probe::memory_glance).transpose()?,
+            server_cpu: probe.map(Probe::cpu).transpose()?,
+            time: net.clock.now(),
+            delivered: load.delivered(),
+            own_cpu: clock::thread_cpu(),
+        })
+    }
+}
+
+/// The time lines while they grow: one sample at the end of each interval.
+struct Course {
+    interval: u64,
+    /// When the current interval ends.
+    edge: u64,
+    last: Sample,
+    timelines: IndexMap<String, Timeline>,
+    unit: String,
+}
+
+impl Course {
+    fn new(schedule: &Schedule, first: Sample, unit: &str) -> Self {
+        Self {
+            interval: schedule.interval,
+            edge: schedule.from + schedule.interval,
+            last: first,
+            timelines: IndexMap::new(),
+            unit: format!("{}/s", plural(unit)),
+        }
+    }
+
+    /// Adds what happened since the last sample. Intervals without a sample, because the generator was busy, get the mean of the time that they are part of.
+    fn add(&mut self, now: Sample) {
+        let late = now.time.saturating_sub(self.edge) / self.interval;
+        self.edge += (late + 1) * self.interval;
+        let nanoseconds = now.time.saturating_sub(self.last.time).max(1) as f64;
+        let grown = |now: u64, before: u64| now.saturating_sub(before) as f64 / nanoseconds;
+        let interval = self.interval as f64 / SECOND as f64;
+        let mut add = |name: &str, unit: &str, combine, value: f64| {
+            let timeline = self.timelines.entry(name.to_owned());
+            let timeline = timeline.or_insert_with(|| Timeline::new(unit, combine, interval));
+            timeline.values.extend((0..=late).map(|_| value));
+        };
+        let rate = grown(now.delivered, self.last.delivered) * SECOND as f64;
+        add("throughput", &self.unit, Combine::Sum, rate);
+        if let Some((now, before)) = now.server_cpu.zip(self.last.server_cpu) {
+            add("server_cpu", "cores", Combine::Max, grown(now, before));
+        }
+        if let Some(memory) = now.server_memory {
+            add("server_memory", "bytes", Combine::Max, memory as f64);
+        }
+        add("generator_cpu", "cores", Combine::Max, grown(now.own_cpu, self.last.own_cpu));
+        self.last = now;
+    }
 }
 
 /// Runs a load through its schedule and waits for stragglers.
@@ -93,17 +171,24 @@ pub(crate) fn drive(
     probe: Option<&Probe>,
 ) -> Result<Window> {
     let mut first = None;
+    let mut course: Option<Course> = None;
     loop {
         let now = net.clock.now();
-        if now >= schedule.from && first.is_none() {
-            first = Some(Sample::take(net, load, probe)?);
+        match &mut course {
+            Some(course) if now >= course.edge => course.add(Sample::glance(net, load, probe)?),
+            None if now >= schedule.from => {
+                let sample = Sample::take(net, load, probe)?;
+                first = Some(sample);
+                course = Some(Course::new(schedule, sample, load.unit()));
+            }
+            _ => {}
         }
         // Also past the end: what was due before it is sent, however late the generator is.
         let due = load.pump(net, now, schedule);
         if now >= schedule.until || stop::asked() {
             break;
         }
-        let next = if first.is_none() { schedule.from } else { schedule.until };
+        let next = course.as_ref().map_or(schedule.from, |course| course.edge.min(schedule.until));
         net.flush();
         // Signals end the wait, but one may come just before it.
         let latest = next.min(now + SECOND / 5);
@@ -122,6 +207,7 @@ pub(crate) fn drive(
         server_memory: first.server_memory.zip(end.server_memory).map(|(first, end)| [first, end]),
         generator_cpu: (end.own_cpu.saturating_sub(first.own_cpu)) as f64 / (seconds.max(1e-9) * SECOND as f64),
         partial,
+        timelines: course.map(|course| course.timelines).unwrap_or_default(),
     })
 }
 
@@ -171,6 +257,35 @@ mod tests {
         assert_eq!(schedule.intended(10.0, 3, 0, 4), 1000 + 3 * SECOND / 10);
         assert_eq!(schedule.intended(10.0, 0, 2, 4), 1000 + SECOND / 20);
         assert!(!schedule.measures(1000) && schedule.measures(schedule.from) && !schedule.measures(schedule.until));
+    }
+
+    #[test]
+    fn time_lines_have_a_value_for_every_interval() {
+        let sample = |time: u64, delivered| Sample {
+            time: time * SECOND / 10,
+            delivered,
+            server_cpu: Some(time * SECOND / 40),
+            server_memory: Some(delivered * 100),
+            own_cpu: time * SECOND / 20,
+        };
+        let schedule = Schedule::new(0, &TIMING);
+        assert_eq!((schedule.from, schedule.interval), (SECOND, SECOND / 10));
+        let mut course = Course::new(&schedule, sample(10, 5), "delivery");
+        for (time, delivered) in [(11, 6), (14, 12), (15, 12)] {
+            course.add(sample(time, delivered));
+        }
+        assert_eq!(course.timelines["throughput"].values, [10.0, 20.0, 20.0, 20.0, 0.0]);
+        assert_eq!(course.timelines["throughput"].unit, "deliveries/s");
+        assert_eq!(course.timelines["server_memory"].values, [600.0, 1200.0, 1200.0, 1200.0, 1200.0]);
+        assert_eq!(course.timelines["server_cpu"].values, [0.25; 5]);
+        assert_eq!(course.timelines["generator_cpu"].values, [0.5; 5]);
+        assert_eq!(course.edge, 16 * SECOND / 10);
+    }
+
+    #[test]
+    fn intervals_are_fine_and_not_too_many() {
+        let lengths = [0.5, 10.0, 50.0, 1000.0, 86400.0].map(|duration| interval(duration) as f64 / SECOND as f64);
+        assert_eq!(lengths, [0.1, 0.1, 0.5, 1.0, 86.4]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ const NOBODY: u32 = u32::MAX;
 struct Fanout {
     options: cli::FanoutOptions,
     serializer: Serializer,
-    schedule: Option<Schedule>,
+    schedule: Schedule,
     publishers: Vec<Publisher>,
     /// The subscriber's number of each connection, or [`NOBODY`].
     subscriber: Vec<u32>,
@@ -75,16 +75,16 @@ pub(crate) fn run(
     let mut plans = vec![vec![Step::Subscribe(format!("bench.topic.{TOPIC}"))]; subscribers];
     plans.resize(subscribers + usize::from(options.publishers), Vec::new());
     let sessions = join::join_all(&mut net, router, &plans)?;
-    let mut fanout = Fanout::new(options, router.serializer, &sessions);
     let schedule = Schedule::new(net.clock.now() + SECOND / 20, timing);
-    fanout.schedule = Some(schedule);
+    let mut fanout = Fanout::new(options, router.serializer, &sessions, schedule);
     let window = drive::drive(&mut net, &mut fanout, &schedule, timing, probe)?;
+    let sent = fanout.sent();
     let tally = fanout.ledger.tally(fanout.expected());
-    let mut outcome = Outcome::new("delivery", window, fanout.lag.percentiles());
-    outcome.sent = fanout.sent();
-    outcome.accounts.insert("events", tally);
-    outcome.latency_us.insert("delivery", fanout.latency.percentiles());
-    outcome.latency_us.insert("last_subscriber", fanout.completion.percentiles());
+    let mut outcome = Outcome::new(fanout.unit(), window, fanout.lag.finish());
+    outcome.sent = sent;
+    outcome.accounts.insert("events".into(), tally);
+    outcome.latencies.insert("delivery".into(), fanout.latency.finish());
+    outcome.latencies.insert("last_subscriber".into(), fanout.completion.finish());
     outcome.failures = fanout.failures;
     if fanout.held_back > 0 {
         outcome.notes.push(format!("the router did not read: sending was held back {} times", fanout.held_back));
@@ -96,7 +96,7 @@ pub(crate) fn run(
 }
 
 impl Fanout {
-    fn new(options: &cli::FanoutOptions, serializer: Serializer, sessions: &[Session]) -> Self {
+    fn new(options: &cli::FanoutOptions, serializer: Serializer, sessions: &[Session], schedule: Schedule) -> Self {
         let (subscribers, publishers) = sessions.split_at(options.subscribers as usize);
         let conns = sessions.iter().map(|session| session.conn + 1).max().unwrap_or(0);
         let mut subscriber = vec![NOBODY; conns];
@@ -115,7 +115,7 @@ impl Fanout {
         Self {
             options: options.clone(),
             serializer,
-            schedule: None,
+            schedule,
             publishers: publishers.iter().map(publisher).collect(),
             subscriber,
             subscription: subscribers.iter().map(|session| session.ids[0]).collect(),
@@ -123,9 +123,9 @@ impl Fanout {
             template: Template::new(serializer, &[PUBLISH], &rest, options.payload_bytes),
             scratch: Vec::new(),
             last_arrival: 0,
-            latency: Latency::new(),
-            completion: Latency::new(),
-            lag: Latency::new(),
+            latency: schedule.latency(),
+            completion: schedule.latency(),
+            lag: schedule.latency(),
             held_back: 0,
             stalls: 0,
             failures: Vec::new(),
@@ -165,7 +165,7 @@ impl Fanout {
                     break;
                 }
                 if schedule.measures(intended) {
-                    self.lag.record(now - intended);
+                    self.lag.record(now - intended, now);
                 }
                 self.publish(net, number, intended);
             }
@@ -176,7 +176,7 @@ impl Fanout {
     /// Fills the windows.
     fn pump_window(&mut self, net: &mut Net, now: u64) {
         let designated = self.subscription.len() - 1;
-        let stalled = now > self.last_arrival.max(self.schedule.map_or(0, |schedule| schedule.start)) + STALL;
+        let stalled = now > self.last_arrival.max(self.schedule.start) + STALL;
         for number in 0..self.publishers.len() {
             let seen = self.ledger.next(designated, number);
             let publisher = &mut self.publishers[number];
@@ -200,9 +200,9 @@ impl Fanout {
             return;
         }
         self.last_arrival = now;
-        let measured = self.schedule.is_some_and(|schedule| schedule.measures(stamp.time));
+        let measured = self.schedule.measures(stamp.time);
         if measured {
-            self.latency.record(now.saturating_sub(stamp.time));
+            self.latency.record(now.saturating_sub(stamp.time), now);
         }
         let everybody = self.subscription.len() as u32;
         let publisher = &mut self.publishers[source];
@@ -211,7 +211,7 @@ impl Fanout {
         *count += 1;
         if *count == everybody {
             if measured {
-                self.completion.record(now.saturating_sub(stamp.time));
+                self.completion.record(now.saturating_sub(stamp.time), now);
             }
             while publisher.arrivals.front() == Some(&everybody) {
                 publisher.arrivals.pop_front();
@@ -237,6 +237,10 @@ impl Load for Fanout {
                 drive::next_due(self.options.rate, schedule, self.publishers.iter().map(|publisher| publisher.sent))
             }
         }
+    }
+
+    fn unit(&self) -> &'static str {
+        "delivery"
     }
 
     fn delivered(&self) -> u64 {

@@ -7,10 +7,10 @@ use crate::cli::{self, Router, Timing};
 use crate::clock::{self, SECOND};
 use crate::drive::{self, Window};
 use crate::join::{self, EVENT, PUBLISH, Session, Step};
-use crate::latency::{Latency, Percentiles};
+use crate::latency::{Latency, Times};
 use crate::ledger::Ledger;
 use crate::net::{Handler, Net};
-use crate::outcome::{Idle as IdleOutcome, Outcome};
+use crate::outcome::{Better, Combine, Outcome};
 use crate::probe::Probe;
 use crate::serializer::Serializer;
 use crate::stamp::{self, Stamp};
@@ -72,15 +72,17 @@ pub(crate) fn run(
         server_memory: before.zip(after).map(|(before, after)| [before, after]),
         generator_cpu: own_cpu as f64 / (joined - start).max(1) as f64,
         partial: stop::asked(),
+        ..Window::default()
     };
-    let mut outcome = Outcome::new("join", window, Percentiles::default());
+    let mut outcome = Outcome::new("join", window, Times::default());
     outcome.sent = options.topics.into();
-    outcome.accounts.insert("events", idle.ledger.tally(count));
-    outcome.latency_us.insert("delivery", idle.latency.percentiles());
-    outcome.idle = Some(IdleOutcome {
-        sessions: count,
-        bytes_per_session: before.zip(after).map(|(before, after)| (after as f64 - before as f64) / count as f64),
-    });
+    outcome.accounts.insert("events".into(), idle.ledger.tally(count));
+    outcome.latencies.insert("delivery".into(), idle.latency.finish());
+    outcome.metric("sessions", count as f64, "sessions", Better::Neither, Combine::Sum);
+    if let Some((before, after)) = before.zip(after) {
+        let each = (after as f64 - before as f64) / count as f64;
+        outcome.metric("server_memory_each", each, "bytes/session", Better::Lower, Combine::Max);
+    }
     outcome.failures = idle.failures;
     Ok(outcome)
 }
@@ -145,7 +147,7 @@ impl Handler for Idle {
                 if head.first == *subscription && usize::from(stamp.topic) == number % self.topics =>
             {
                 if self.ledger.arrive(number, 0, stamp.sequence) {
-                    self.latency.record(now.saturating_sub(stamp.time));
+                    self.latency.record(now.saturating_sub(stamp.time), now);
                 }
             }
             _ => self.ledger.stray(),

@@ -46,6 +46,11 @@ impl Session {
 /// # Errors
 /// With the first refusal or lost connection, or if nothing happens for 15 s, or on an interrupt.
 pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<Vec<Session>> {
+    Ok(bring_up(net, router, plans)?.0)
+}
+
+/// Gives the sessions, and how the router calls itself.
+fn bring_up(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<(Vec<Session>, String)> {
     let target = Target::parse(&router.url)?;
     let limit = machine::raise_file_limit();
     let files = plans.len() as u64 + SPARE_FILES;
@@ -57,6 +62,7 @@ pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> R
         sessions: Vec::new(),
         by_conn: Vec::new(),
         up: 0,
+        agent: String::new(),
         failure: None,
         last: net.clock.now(),
     };
@@ -79,7 +85,15 @@ pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> R
         let silent = net.clock.now().saturating_sub(joiner.last);
         ensure!(silent < PATIENCE, "the router is silent; {} of {} sessions had joined", joiner.up, plans.len());
     }
-    Ok(joiner.sessions)
+    Ok((joiner.sessions, joiner.agent))
+}
+
+/// How the router calls itself in WELCOME; empty if it does not. A session joins and leaves for it.
+///
+/// # Errors
+/// As [`join_all`].
+pub(crate) fn agent(router: &Router) -> Result<String> {
+    Ok(bring_up(&mut Net::new()?, router, &[Vec::new()])?.1)
 }
 
 struct Joiner<'a> {
@@ -89,6 +103,7 @@ struct Joiner<'a> {
     sessions: Vec<Session>,
     by_conn: Vec<usize>,
     up: usize,
+    agent: String,
     failure: Option<anyhow::Error>,
     last: u64,
 }
@@ -101,6 +116,10 @@ impl Joiner<'_> {
         };
         match head.kind {
             WELCOME => {
+                if self.agent.is_empty() {
+                    let welcome = self.serializer.decode(message)?;
+                    self.agent = welcome[2]["agent"].as_str().unwrap_or_default().to_owned();
+                }
                 for (step, request) in self.plans[number].iter().zip(1u64..) {
                     let message = match step {
                         Step::Subscribe(topic) => json!([SUBSCRIBE, request, {}, topic]),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sequence::fill_gap;
 
@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
 }
 
 /// The sums of a ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     /// Items that should have arrived, over all receivers.
     pub(crate) expected: u64,
@@ -41,6 +41,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Adds the sums of another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.misordered += other.misordered;
+        self.stray += other.stray;
+    }
+
     /// True if everything arrived exactly once, in order, and nothing else did.
     pub(crate) fn is_clean(&self) -> bool {
         self.lost == 0 && self.doubled == 0 && self.misordered == 0 && self.stray == 0 && self.misrouted == 0

@@ -75,12 +75,12 @@ pub(crate) fn run(
     let mut rpc = Rpc::new(options, router.serializer, &sessions, schedule);
     let window = drive::drive(&mut net, &mut rpc, &schedule, timing, probe)?;
     let made = rpc.made();
-    let mut outcome = Outcome::new("call", window, rpc.lag.percentiles());
+    let mut outcome = Outcome::new(rpc.unit(), window, rpc.lag.finish());
     outcome.sent = made;
-    outcome.accounts.insert("invocations", rpc.invocations.tally(made));
+    outcome.accounts.insert("invocations".into(), rpc.invocations.tally(made));
     let lost = rpc.callers.iter().map(|caller| caller.calls.pending()).sum();
-    outcome.accounts.insert("replies", Tally { expected: made, lost, ..rpc.replies });
-    outcome.latency_us.insert("round_trip", rpc.latency.percentiles());
+    outcome.accounts.insert("replies".into(), Tally { expected: made, lost, ..rpc.replies });
+    outcome.latencies.insert("round_trip".into(), rpc.latency.finish());
     outcome.failures = rpc.failures;
     if rpc.errors > 0 {
         let first = rpc.first_error.unwrap_or_default();
@@ -128,8 +128,8 @@ impl Rpc {
             replies: Tally::default(),
             errors: 0,
             first_error: None,
-            latency: Latency::new(),
-            lag: Latency::new(),
+            latency: schedule.latency(),
+            lag: schedule.latency(),
             held_back: 0,
             failures: Vec::new(),
         }
@@ -169,7 +169,7 @@ impl Rpc {
                     break;
                 }
                 if self.schedule.measures(intended) {
-                    self.lag.record(now - intended);
+                    self.lag.record(now - intended, now);
                 }
                 self.call(net, number, intended);
             }
@@ -221,7 +221,7 @@ impl Rpc {
                     let text = || self.serializer.decode(message).map(|value| value.to_string()).unwrap_or_default();
                     self.first_error.get_or_insert_with(text);
                 } else if self.schedule.measures(intended) {
-                    self.latency.record(now.saturating_sub(intended));
+                    self.latency.record(now.saturating_sub(intended), now);
                 }
             }
         }
@@ -249,6 +249,10 @@ impl Load for Rpc {
                 drive::next_due(self.options.rate, schedule, self.callers.iter().map(|caller| caller.calls.made()))
             }
         }
+    }
+
+    fn unit(&self) -> &'static str {
+        "call"
     }
 
     fn delivered(&self) -> u64 {

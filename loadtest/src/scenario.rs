@@ -5,16 +5,15 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::cli::{self, FloorMode, Rate, Router, Run};
-use crate::compare::Comparison;
-use crate::outcome::Outcome;
+use crate::compare::{self, Entry};
+use crate::outcome::{About, Document, Outcome, TargetInfo};
 use crate::probe::Probe;
-use crate::report::Report;
 use crate::server::Server;
-use crate::{fanout, idle, rpc, stop};
+use crate::{fanout, idle, join, report, rpc, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -32,13 +31,14 @@ impl Scenario {
         }
     }
 
-    fn config(&self) -> Result<Value> {
-        let config = match self {
+    fn parameters(&self) -> Result<IndexMap<String, Value>> {
+        let options = match self {
             Self::Fanout(options) => serde_json::to_value(options),
             Self::Rpc(options) => serde_json::to_value(options),
             Self::Idle(options) => serde_json::to_value(options),
         };
-        config.context("the options cannot be written as JSON")
+        let options = options.context("the options cannot be written as JSON")?;
+        serde_json::from_value(options).context("the options are no object")
     }
 
     /// How the yardstick writes unless told otherwise.
@@ -58,12 +58,17 @@ impl Scenario {
         }
     }
 
-    fn report(&self, kind: &str, router: &Router, run: &Run, pid: Option<u32>) -> Result<Report> {
+    /// Runs the scenario against one server and shows the result. Without `label` the server goes by its own name.
+    fn round(&self, label: Option<&str>, floor: bool, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
         let probe = pid.map(Probe::new).transpose()?;
-        let outcome = self.outcome(router, run, probe.as_ref())?;
-        let report = Report::new(self.name(), kind, router, &run.timing, self.config()?, outcome);
-        println!("{}", report.text());
-        Ok(report)
+        let agent = join::agent(router)?;
+        let mut outcome = self.outcome(router, run, probe.as_ref())?;
+        let own = if agent.is_empty() { "router" } else { &agent };
+        let target = TargetInfo::new(label.unwrap_or(own), floor, &agent, router);
+        outcome.about = About::here(self.name(), self.parameters()?, run.timing, target);
+        outcome.conclude();
+        println!("{}", report::text(&outcome));
+        Ok(outcome)
     }
 }
 
@@ -80,40 +85,50 @@ pub(crate) fn run(run: &Run, scenario: &Scenario) -> Result<bool> {
         router.url.clone_from(&server.url);
         pid = Some(server.pid());
     }
-    if run.against.is_none() {
-        let report = scenario.report("router", &router, run, pid)?;
-        write_json(run.json.as_deref(), &report)?;
-        return Ok(report.clean);
+    let mut runs = Vec::new();
+    let label = run.label.as_deref();
+    if run.against.is_some() {
+        ensure!(pid.is_some(), "a comparison needs the router's --pid, or --spawn");
+        let (floor, floor_label) = start_floor(run.floor_mode.unwrap_or(scenario.floor_mode()))?;
+        let floor_router = Router { url: floor.url.clone(), ..router.clone() };
+        for _ in 0..run.rounds {
+            runs.push(scenario.round(label, false, &router, run, pid)?);
+            if stop::asked() && runs.len() > 2 {
+                runs.pop();
+                break;
+            }
+            runs.push(scenario.round(Some(floor_label), true, &floor_router, run, Some(floor.pid()))?);
+            if stop::asked() {
+                break;
+            }
+        }
+    } else {
+        runs.push(scenario.round(label, false, &router, run, pid)?);
     }
-    ensure!(pid.is_some(), "a comparison needs the router's --pid, or --spawn");
-    let mode = run.floor_mode.unwrap_or(scenario.floor_mode());
-    let (kind, name) = match mode {
+    let entries: Vec<_> =
+        runs.iter().map(|outcome| Entry { side: outcome.about.target.label.clone(), outcome }).collect();
+    let comparisons = compare::compare(&entries);
+    for comparison in &comparisons {
+        println!("{}", comparison.text());
+    }
+    let document = Document::new(runs, comparisons);
+    write_json(run.json.as_deref(), &document)?;
+    Ok(document.clean)
+}
+
+/// Starts the yardstick; gives its label too.
+fn start_floor(mode: FloorMode) -> Result<(Server, &'static str)> {
+    let (label, name) = match mode {
         FloorMode::Single => ("floor, single writes", "single"),
         FloorMode::Coalesce => ("floor, coalesced writes", "coalesce"),
     };
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["floor", "--mode", name]);
-    let floor = Server::start(command)?;
-    let floor_router = Router { url: floor.url.clone(), ..router.clone() };
-    let mut rounds = Vec::new();
-    for _ in 0..run.rounds {
-        let first = scenario.report("router", &router, run, pid)?;
-        if stop::asked() && !rounds.is_empty() {
-            break;
-        }
-        rounds.push([first, scenario.report(kind, &floor_router, run, Some(floor.pid()))?]);
-        if stop::asked() {
-            break;
-        }
-    }
-    let comparison = Comparison::new(rounds);
-    println!("{}", comparison.text());
-    write_json(run.json.as_deref(), &comparison)?;
-    Ok(comparison.clean)
+    Ok((Server::start(command)?, label))
 }
 
-fn write_json(path: Option<&Path>, result: &impl Serialize) -> Result<()> {
+fn write_json(path: Option<&Path>, document: &Document) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(result).context("the result cannot be written as JSON")?;
+    let text = serde_json::to_string_pretty(document).context("the result cannot be written as JSON")?;
     fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,15 +1,16 @@
 //! The serializers of WAMP: whole messages for the setup, and the few leading numbers for the hot path.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ubjson;
 
 /// How messages are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Serializer {
+    #[default]
     Json,
     Msgpack,
     Cbor,

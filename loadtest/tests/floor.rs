@@ -69,16 +69,16 @@ fn fanout_accounts_for_every_event() {
             let arguments = ["fanout", "--url", &floor.url, "--publishers", "2", "--subscribers", "7", "--rate", rate];
             let (status, result) = measure(&format!("fanout-{mode}-{rate}"), &arguments);
             assert_eq!(status, Some(0), "{result:#}");
-            let outcome = &result["outcome"];
+            let outcome = &result["runs"][0];
             let events = &outcome["accounts"]["events"];
             assert!(number(&outcome["sent"]) > 10.0);
             assert_eq!(number(&events["received"]), number(&outcome["sent"]) * 7.0);
             assert_eq!(events["received"], events["expected"]);
-            assert!(number(&outcome["latency_us"]["delivery"]["count"]) > 0.0);
-            assert!(number(&outcome["latency_us"]["last_subscriber"]["p50"]) > 0.0);
+            assert!(number(&outcome["latencies"]["delivery"]["count"]) > 0.0);
+            assert!(number(&outcome["latencies"]["last_subscriber"]["p50"]) > 0.0);
             if rate == "200" {
                 assert_eq!(number(&outcome["sent"]), 2.0 * 200.0 * 0.4, "the whole schedule is sent");
-                assert_eq!(number(&outcome["latency_us"]["delivery"]["count"]), 2.0 * 200.0 * 0.3 * 7.0);
+                assert_eq!(number(&outcome["latencies"]["delivery"]["count"]), 2.0 * 200.0 * 0.3 * 7.0);
             }
         }
     }
@@ -91,11 +91,11 @@ fn rpc_accounts_for_every_call() {
         let arguments = ["rpc", "--url", &floor.url, "--callers", "3", "--callees", "2", "--rate", rate];
         let (status, result) = measure(&format!("rpc-{rate}"), &arguments);
         assert_eq!(status, Some(0), "{result:#}");
-        let outcome = &result["outcome"];
+        let outcome = &result["runs"][0];
         for account in ["invocations", "replies"] {
             assert_eq!(outcome["accounts"][account]["received"], outcome["sent"], "{account}");
         }
-        assert!(number(&outcome["latency_us"]["round_trip"]["count"]) > 0.0);
+        assert!(number(&outcome["latencies"]["round_trip"]["count"]) > 0.0);
     }
 }
 
@@ -107,10 +107,10 @@ fn idle_sessions_are_measured_and_alive() {
     let options = ["--settle", "0.1", "--pid", &pid, "--sources", "3"];
     let (status, result) = measure("idle", &[&arguments[..], &options[..]].concat());
     assert_eq!(status, Some(0), "{result:#}");
-    let outcome = &result["outcome"];
+    let outcome = &result["runs"][0];
     assert_eq!(number(&outcome["accounts"]["events"]["received"]), 300.0);
-    assert_eq!(number(&outcome["idle"]["sessions"]), 300.0);
-    assert!(outcome["idle"]["bytes_per_session"].is_f64());
+    assert_eq!(number(&outcome["metrics"]["sessions"]["value"]), 300.0);
+    assert!(outcome["metrics"]["server_memory_each"]["value"].is_f64());
     assert!(number(&outcome["server"]["cpu_ns"]) > 0.0);
 }
 
@@ -144,7 +144,7 @@ fn faults_are_noticed_as_what_they_are() {
             let (status, result) = measure(&format!("fault-{field}-{mode}"), &arguments);
             assert_eq!(status, Some(1), "{fault}");
             assert_eq!(result["clean"], false);
-            let events = &result["outcome"]["accounts"]["events"];
+            let events = &result["runs"][0]["accounts"]["events"];
             // 1400 deliveries; the last one that is held back may find no successor.
             assert!((13.0..=14.0).contains(&number(&events[field])), "{fault} {mode}: {events}");
             for other in ["lost", "doubled", "misordered", "stray"] {
@@ -162,7 +162,7 @@ fn damaged_payloads_are_noticed() {
         let arguments = [scenario, "--url", &floor.url, "--rate", "100"];
         let (status, result) = measure(&format!("damage-{scenario}"), &arguments);
         assert_eq!(status, Some(1), "{result:#}");
-        let accounts = result["outcome"]["accounts"].as_object().expect("accounts");
+        let accounts = result["runs"][0]["accounts"].as_object().expect("accounts");
         let sum = |field: &str| accounts.values().map(|account| number(&account[field])).sum::<f64>();
         assert!(sum("stray") > 0.0 && sum("lost") >= sum("stray"), "{result:#}");
         assert_eq!(sum("doubled") + sum("misordered"), 0.0, "{result:#}");
@@ -176,7 +176,7 @@ fn lost_and_doubled_calls_are_noticed() {
         let arguments = ["rpc", "--url", &floor.url, "--callers", "2", "--callees", "2", "--rate", "300"];
         let (status, result) = measure(&format!("rpc-fault-{field}"), &arguments);
         assert_eq!(status, Some(1), "{fault}: {result:#}");
-        assert!(number(&result["outcome"]["accounts"]["replies"][field]) > 0.0, "{result:#}");
+        assert!(number(&result["runs"][0]["accounts"]["replies"][field]) > 0.0, "{result:#}");
     }
 }
 
@@ -186,8 +186,8 @@ fn a_saturating_run_goes_on_after_losses() {
     let arguments = ["fanout", "--url", &floor.url, "--subscribers", "3", "--rate", "max", "--window", "4"];
     let (status, result) = measure("max-drop", &arguments);
     assert_eq!(status, Some(1));
-    assert!(number(&result["outcome"]["accounts"]["events"]["lost"]) > 0.0);
-    assert!(number(&result["outcome"]["deliveries_per_second"]) > 0.0);
+    assert!(number(&result["runs"][0]["accounts"]["events"]["lost"]) > 0.0);
+    assert!(number(&result["runs"][0]["metrics"]["throughput"]["value"]) > 0.0);
 }
 
 #[test]
@@ -196,11 +196,15 @@ fn router_and_floor_are_compared() {
     let arguments = ["fanout", "--spawn", &spawn, "--against", "floor", "--rounds", "2", "--subscribers", "5"];
     let (status, result) = measure("against", &arguments);
     assert_eq!(status, Some(0), "{result:#}");
-    assert_eq!(result["rounds"].as_array().map(Vec::len), Some(2));
-    let names: Vec<_> = result["figures"].as_array().expect("figures").iter().map(|figure| &figure["name"]).collect();
-    assert!(names.iter().any(|name| *name == "server CPU, ns per delivery"), "{names:?}");
-    for figure in result["figures"].as_array().expect("figures") {
-        assert!(number(&figure["ratio"]) > 0.0, "{figure}");
+    assert_eq!(result["runs"].as_array().map(Vec::len), Some(4));
+    let comparison = &result["comparisons"][0];
+    assert_eq!(comparison["base"], 1);
+    let figures = comparison["figures"].as_array().expect("figures");
+    let names: Vec<_> = figures.iter().map(|figure| &figure["name"]).collect();
+    assert!(names.iter().any(|name| *name == "server_cpu_each"), "{names:?}");
+    for figure in figures {
+        assert!(number(&figure["ratios"][0]) > 0.0, "{figure}");
+        assert_eq!(figure["values"][0].as_array().map(Vec::len), Some(2), "{figure}");
     }
 }
 
