@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Order;
 use crate::serializer::Serializer;
 use crate::stamp::MIN_PAYLOAD;
 
@@ -33,6 +34,13 @@ pub(crate) enum Command {
         run: Run,
         #[command(flatten)]
         fanout: FanoutOptions,
+    },
+    /// Dashboards: every client subscribes to its own choice out of many topics, and gets the events of those only.
+    Topics {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        topics: TopicsOptions,
     },
     /// Callers call procedures of callees, which return the payload.
     Rpc {
@@ -68,6 +76,12 @@ pub(crate) struct Run {
     /// Start the router with this command line, which must print "listening on URL", instead of --url and --pid.
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["url", "pid"])]
     pub(crate) spawn: Option<String>,
+    /// Threads that share the load. Each has its part of the publishers, of the subscribers and so on.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: u16,
+    /// What the events of a publisher at a subscriber have to be in order of.
+    #[arg(long, value_enum, default_value = "publisher")]
+    pub(crate) order: Order,
     /// Run router and yardstick in turns, and compare them.
     #[arg(long, value_enum)]
     pub(crate) against: Option<Yardstick>,
@@ -86,7 +100,7 @@ pub(crate) struct Run {
 }
 
 /// How to reach the router.
-#[derive(Args, Clone, Serialize)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Router {
     /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT or unix:/PATH (RawSocket).
     #[arg(long, default_value = "ws://127.0.0.1:8080/")]
@@ -128,7 +142,36 @@ pub(crate) struct FanoutOptions {
     /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
     #[arg(long, default_value = "100")]
     pub(crate) rate: Rate,
-    /// With --rate max: events of each publisher that the last subscriber has not got yet.
+    /// With --rate max: events of each publisher that some subscriber has not got yet.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `topics`.
+pub(crate) struct TopicsOptions {
+    /// Sessions that subscribe.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) clients: u32,
+    /// Topics that there are.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics: u16,
+    /// Topics that each client subscribes to, chosen at random but the same in every run.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics_each: u16,
+    /// Sessions that publish, each to all topics in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
+    #[arg(long, default_value = "1000")]
+    pub(crate) rate: Rate,
+    /// Events of a publisher that are due at one time; the mean rate stays.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) burst: u32,
+    /// With --rate max: events of each publisher that some subscriber has not got yet.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) window: u32,
     /// Length of the payload, one string.
@@ -199,7 +242,7 @@ pub(crate) enum Yardstick {
 }
 
 /// How fast to send.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rate {
     /// As fast as the window allows.

@@ -16,11 +16,17 @@ pub(crate) trait Load: Handler {
     /// Sends what is due at `now`; gives when the next is due.
     fn pump(&mut self, net: &mut Net, now: u64, schedule: &Schedule) -> Option<u64>;
     /// What is delivered, in the singular.
-    fn unit(&self) -> &'static str;
+    fn unit(&self) -> &str;
     /// Deliveries so far.
     fn delivered(&self) -> u64;
+    /// Called once when nothing more is to be sent, before stragglers are waited for.
+    fn finish(&mut self, _: &mut Net) {}
     /// True if everything that was sent has arrived.
-    fn settled(&self) -> bool;
+    fn settled(&mut self) -> bool;
+    /// What changes as long as waiting for stragglers makes sense.
+    fn progress(&self) -> u64 {
+        self.delivered()
+    }
 }
 
 /// When a run begins, is measured and ends, in nanoseconds of the run's clock.
@@ -198,6 +204,7 @@ pub(crate) fn drive(
     let end = Sample::take(net, load, probe)?;
     let partial = end.time < schedule.until;
     let first = first.map_or_else(|| Sample::take(net, load, probe), Ok)?;
+    load.finish(net);
     await_stragglers(net, load, timing)?;
     let seconds = (end.time - first.time.min(end.time)) as f64 / SECOND as f64;
     Ok(Window {
@@ -212,11 +219,11 @@ pub(crate) fn drive(
 }
 
 fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Result<()> {
-    let mut last = (load.delivered(), net.clock.now());
+    let mut last = (load.progress(), net.clock.now());
     while !load.settled() && !stop::insisted() {
         let now = net.clock.now();
-        if load.delivered() != last.0 {
-            last = (load.delivered(), now);
+        if load.progress() != last.0 {
+            last = (load.progress(), now);
         }
         if now - last.1 > seconds(timing.patience) {
             break;

@@ -293,8 +293,7 @@ impl Events {
     fn publish(&mut self, net: &mut Net, number: usize, intended: u64) {
         let source = &mut self.sources[number];
         let topic = source.round.topic(source.sent);
-        let stamp =
-            Stamp { source: number as u16, topic: source.base + topic, sequence: source.sent, time: intended };
+        let stamp = Stamp { source: number as u16, topic: source.base + topic, sequence: source.sent, time: intended };
         let template = &self.senders[source.group].templates[usize::from(topic)];
         stamp.write(template.write(&mut self.scratch, source.first_request + source.sent));
         source.missing.push_back(self.listeners[usize::from(stamp.topic)]);
@@ -397,8 +396,8 @@ impl Events {
     }
 
     /// The connections of those that do not read, to be read again.
-    pub(crate) fn resume(&mut self) -> Vec<usize> {
-        self.groups.iter_mut().filter_map(|group| group.slow.as_mut()).flat_map(Slow::resume).collect()
+    pub(crate) fn resume(&self) -> Vec<usize> {
+        self.groups.iter().filter_map(|group| group.slow.as_ref()).flat_map(Slow::resume).collect()
     }
 
     /// Takes the end of a connection; false if it should not have ended.
@@ -417,16 +416,14 @@ impl Events {
                 slow.report(outcome);
             }
             outcome.accounts.insert(named(&group.name, "events"), tally);
-            if group.latency.count() > 0 {
-                outcome.latencies.insert(named(&group.name, "delivery"), group.latency.finish());
-            }
+            outcome.add_times(&named(&group.name, "delivery"), group.latency);
             if let Some((_, [before, during])) = group.divided {
-                outcome.latencies.insert(named(&group.name, "delivery_before"), before.finish());
-                outcome.latencies.insert(named(&group.name, "delivery_during"), during.finish());
+                outcome.add_times(&named(&group.name, "delivery_before"), before);
+                outcome.add_times(&named(&group.name, "delivery_during"), during);
             }
         }
         for sender in self.senders {
-            outcome.latencies.insert(named(&sender.options.name, "last_subscriber"), sender.completion.finish());
+            outcome.add_times(&named(&sender.options.name, "last_subscriber"), sender.completion);
         }
         outcome.sent += self.sources.iter().filter(|source| source.is_own()).map(|source| source.sent).sum::<u64>();
         outcome.generator.send_lag.merge(self.lag.finish());

@@ -37,6 +37,7 @@ pub(crate) struct Tally {
     /// Messages that should not have come at all: unreadable, of an unknown source, or never sent.
     pub(crate) stray: u64,
     /// Messages of a topic or procedure that the receiver had not asked for.
+    #[serde(default)]
     pub(crate) misrouted: u64,
 }
 
@@ -49,6 +50,7 @@ impl Tally {
         self.doubled += other.doubled;
         self.misordered += other.misordered;
         self.stray += other.stray;
+        self.misrouted += other.misrouted;
     }
 
     /// True if everything arrived exactly once, in order, and nothing else did.
@@ -112,9 +114,10 @@ impl Ledger {
     pub(crate) fn close(&mut self, cell: usize, sent: u64) {
         let beyond = self.next[cell].saturating_sub(sent);
         if beyond > 0 {
-            let gaps = self.gaps.get(&cell).map_or(0, |gaps| {
-                gaps.iter().map(|gap| gap.end.saturating_sub(gap.start.max(sent))).sum()
-            });
+            let gaps = self
+                .gaps
+                .get(&cell)
+                .map_or(0, |gaps| gaps.iter().map(|gap| gap.end.saturating_sub(gap.start.max(sent))).sum());
             let strays = beyond - gaps;
             self.tally.received -= strays;
             self.tally.stray += strays;

@@ -4,7 +4,10 @@ mod calls;
 mod cli;
 mod clock;
 mod compare;
+mod crew;
+mod crowd;
 mod drive;
+mod events;
 mod fanout;
 mod floor;
 mod framing;
@@ -13,15 +16,19 @@ mod idle;
 mod join;
 mod latency;
 mod ledger;
+mod link;
 mod machine;
 mod net;
 mod outcome;
+mod plan;
 mod probe;
 mod report;
 mod rpc;
 mod scenario;
+mod sequence;
 mod serializer;
 mod server;
+mod slow;
 mod stamp;
 mod stop;
 mod stream;
@@ -40,6 +47,7 @@ fn main() -> ExitCode {
     let clean = match Cli::parse().command {
         Command::Floor(options) => floor::serve(&options).map(|()| true),
         Command::Fanout { run, fanout } => scenario::run(&run, &Scenario::Fanout(fanout)),
+        Command::Topics { run, topics } => scenario::run(&run, &Scenario::Topics(topics)),
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),
         Command::Idle { run, idle } => scenario::run(&run, &Scenario::Idle(idle)),
     };

@@ -164,7 +164,8 @@ impl Plan {
             );
         }
         for group in self.publishers.iter().filter(|group| group.rate == Rate::Max) {
-            let reading = self.subscribers.iter().filter(|other| other.set == group.set && other.stop_reading.is_none());
+            let reading =
+                self.subscribers.iter().filter(|other| other.set == group.set && other.stop_reading.is_none());
             let readers: usize = reading.map(|group| group.count as usize).sum();
             ensure!(
                 readers >= workers,

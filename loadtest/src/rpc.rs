@@ -75,7 +75,7 @@ pub(crate) fn run(
     let mut rpc = Rpc::new(options, router.serializer, &sessions, schedule);
     let window = drive::drive(&mut net, &mut rpc, &schedule, timing, probe)?;
     let made = rpc.made();
-    let mut outcome = Outcome::new(rpc.unit(), window, rpc.lag.finish());
+    let mut outcome = Outcome::new("call", window, rpc.lag.finish());
     outcome.sent = made;
     outcome.accounts.insert("invocations".into(), rpc.invocations.tally(made));
     let lost = rpc.callers.iter().map(|caller| caller.calls.pending()).sum();
@@ -251,7 +251,7 @@ impl Load for Rpc {
         }
     }
 
-    fn unit(&self) -> &'static str {
+    fn unit(&self) -> &str {
         "call"
     }
 
@@ -259,7 +259,7 @@ impl Load for Rpc {
         self.replies.received
     }
 
-    fn settled(&self) -> bool {
+    fn settled(&mut self) -> bool {
         self.callers.iter().all(|caller| caller.calls.pending() == 0)
     }
 }

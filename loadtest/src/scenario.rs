@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{self, FloorMode, Rate, Router, Run};
 use crate::compare::{self, Entry};
+use crate::crew::{self, Task};
 use crate::outcome::{About, Document, Outcome, TargetInfo};
 use crate::probe::Probe;
 use crate::server::Server;
@@ -18,6 +19,7 @@ use crate::{fanout, idle, join, report, rpc, stop};
 /// A scenario with its options.
 pub(crate) enum Scenario {
     Fanout(cli::FanoutOptions),
+    Topics(cli::TopicsOptions),
     Rpc(cli::RpcOptions),
     Idle(cli::IdleOptions),
 }
@@ -26,6 +28,7 @@ impl Scenario {
     fn name(&self) -> &'static str {
         match self {
             Self::Fanout(_) => "fanout",
+            Self::Topics(_) => "topics",
             Self::Rpc(_) => "rpc",
             Self::Idle(_) => "idle",
         }
@@ -34,6 +37,7 @@ impl Scenario {
     fn parameters(&self) -> Result<IndexMap<String, Value>> {
         let options = match self {
             Self::Fanout(options) => serde_json::to_value(options),
+            Self::Topics(options) => serde_json::to_value(options),
             Self::Rpc(options) => serde_json::to_value(options),
             Self::Idle(options) => serde_json::to_value(options),
         };
@@ -45,24 +49,32 @@ impl Scenario {
     fn floor_mode(&self) -> FloorMode {
         match self {
             Self::Fanout(options) if options.rate == Rate::Max => FloorMode::Coalesce,
+            Self::Topics(options) if options.rate == Rate::Max || options.burst > 1 => FloorMode::Coalesce,
             Self::Rpc(options) if options.rate == Rate::Max && options.window > 1 => FloorMode::Coalesce,
             _ => FloorMode::Single,
         }
     }
 
-    fn outcome(&self, router: &Router, run: &Run, probe: Option<&Probe>) -> Result<Outcome> {
-        match self {
-            Self::Fanout(options) => fanout::run(options, router, &run.timing, probe),
-            Self::Rpc(options) => rpc::run(options, router, &run.timing, probe),
-            Self::Idle(options) => idle::run(options, router, &run.timing, probe),
-        }
+    fn outcome(&self, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
+        let plan = match self {
+            Self::Fanout(options) => fanout::fanout(options),
+            Self::Topics(options) => fanout::topics(options, run.order),
+            Self::Rpc(options) => {
+                return rpc::run(options, router, &run.timing, pid.map(Probe::new).transpose()?.as_ref());
+            }
+            Self::Idle(options) => {
+                return idle::run(options, router, &run.timing, pid.map(Probe::new).transpose()?.as_ref());
+            }
+        };
+        crew::run(&Task { plan, router: router.clone(), timing: run.timing, pid }, run.threads.into())
     }
 
     /// Runs the scenario against one server and shows the result. Without `label` the server goes by its own name.
     fn round(&self, label: Option<&str>, floor: bool, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
-        let probe = pid.map(Probe::new).transpose()?;
+        // A process that cannot be watched is an error before anything is done.
+        pid.map(Probe::new).transpose()?;
         let agent = join::agent(router)?;
-        let mut outcome = self.outcome(router, run, probe.as_ref())?;
+        let mut outcome = self.outcome(router, run, pid)?;
         let own = if agent.is_empty() { "router" } else { &agent };
         let target = TargetInfo::new(label.unwrap_or(own), floor, &agent, router);
         outcome.about = About::here(self.name(), self.parameters()?, run.timing, target);

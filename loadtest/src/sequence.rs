@@ -65,9 +65,13 @@ mod tests {
     #[test]
     fn each_arrival_is_what_it_is() {
         let mut row = Sequence::from(5);
-        for (number, arrival) in
-            [(5, Arrival::Forward), (8, Arrival::Forward), (7, Arrival::Late), (7, Arrival::Doubled), (4, Arrival::Doubled)]
-        {
+        for (number, arrival) in [
+            (5, Arrival::Forward),
+            (8, Arrival::Forward),
+            (7, Arrival::Late),
+            (7, Arrival::Doubled),
+            (4, Arrival::Doubled),
+        ] {
             assert_eq!(row.arrive(number), arrival, "{number}");
         }
         assert_eq!((row.next(), row.missing()), (9, 1));

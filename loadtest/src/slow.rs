@@ -14,7 +14,6 @@ pub(crate) struct Slow {
     /// When they stop reading.
     at: u64,
     stopped: bool,
-    reading_again: bool,
     next_look: u64,
     conns: Vec<Conn>,
 }
@@ -26,7 +25,7 @@ struct Conn {
 
 impl Slow {
     pub(crate) fn new(at: u64) -> Self {
-        Self { at, stopped: false, reading_again: false, next_look: at, conns: Vec::new() }
+        Self { at, stopped: false, next_look: at, conns: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, conn: usize) {
@@ -63,8 +62,7 @@ impl Slow {
     }
 
     /// The connections that are still there, to be read to the end.
-    pub(crate) fn resume(&mut self) -> Vec<usize> {
-        self.reading_again = true;
+    pub(crate) fn resume(&self) -> Vec<usize> {
         self.conns.iter().filter(|conn| conn.ended.is_none()).map(|conn| conn.conn).collect()
     }
 
@@ -74,12 +72,10 @@ impl Slow {
         for ended in self.conns.iter().filter_map(|conn| conn.ended) {
             times.record(ended.saturating_sub(self.at), ended);
         }
-        let gone = times.count();
-        let kept = self.conns.len() as u64 - gone;
+        let gone = self.conns.iter().filter(|conn| conn.ended.is_some()).count();
+        let kept = self.conns.len() - gone;
         outcome.metric("slow_kept", kept as f64, "sessions", Better::Neither, Combine::Sum);
         outcome.metric("slow_disconnected", gone as f64, "sessions", Better::Neither, Combine::Sum);
-        if gone > 0 {
-            outcome.latencies.insert("slow_until_disconnected".into(), times.finish());
-        }
+        outcome.add_times("slow_until_disconnected", times);
     }
 }

@@ -1,0 +1,130 @@
+//! The workers of a run: threads that share its load, in this process or in further ones.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Router, Timing};
+use crate::clock::{Clock, SECOND};
+use crate::crowd;
+use crate::link::{Link, Order, Report};
+use crate::outcome::Outcome;
+use crate::plan::{Plan, Share};
+use crate::probe::Probe;
+
+/// Between the order to start and the start, in nanoseconds.
+const LEAD: u64 = SECOND / 20;
+/// How often the leader looks whether somebody wants to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a worker needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) plan: Plan,
+    pub(crate) router: Router,
+    pub(crate) timing: Timing,
+    /// The process to watch; the first worker does it.
+    pub(crate) pid: Option<u32>,
+}
+
+/// Runs a plan with this many threads, and adds their results up.
+///
+/// # Errors
+/// If the plan cannot be carried out, or as [`crowd::run`].
+pub(crate) fn run(task: &Task, threads: usize) -> Result<Outcome> {
+    task.plan.check(threads)?;
+    let (reports, inbox) = mpsc::channel();
+    let workers = (0..threads).map(|worker| start_thread(task, Share { worker, workers: threads }, reports.clone()));
+    let crew = Crew { workers: workers.collect(), inbox };
+    drop(reports);
+    crew.lead()
+}
+
+/// Starts a worker in a thread of this process; gives where to send its orders.
+fn start_thread(task: &Task, share: Share, reports: Sender<(usize, Report)>) -> Sender<Order> {
+    let (sender, orders) = mpsc::channel();
+    let task = task.clone();
+    thread::spawn(move || {
+        let link = Link { worker: share.worker, orders, reports };
+        let report = match work(&task, share, &link) {
+            Ok(outcome) => Report::Done(Box::new(outcome)),
+            Err(error) => Report::Failed(format!("{error:#}")),
+        };
+        link.report(report);
+    });
+    sender
+}
+
+fn work(task: &Task, share: Share, link: &Link) -> Result<Outcome> {
+    let pid = task.pid.filter(|_| share.worker == 0);
+    let probe = pid.map(Probe::new).transpose()?;
+    crowd::run(&task.plan, share, &task.router, &task.timing, probe.as_ref(), link)
+}
+
+/// All workers, from the leader's side.
+struct Crew {
+    workers: Vec<Sender<Order>>,
+    inbox: Receiver<(usize, Report)>,
+}
+
+impl Crew {
+    fn lead(self) -> Result<Outcome> {
+        let count = self.workers.len();
+        let mut ready = 0;
+        let mut sent: (usize, Vec<u64>) = (0, Vec::new());
+        let mut settled = vec![false; count];
+        let mut parts: Vec<Option<Outcome>> = (0..count).map(|_| None).collect();
+        while parts.iter().any(Option::is_none) {
+            let (worker, report) = self.next()?;
+            match report {
+                Report::Ready => {
+                    ready += 1;
+                    if ready == count {
+                        self.order_all(&Order::Start(Clock::new().now() + LEAD));
+                    }
+                }
+                Report::Sent(numbers) => {
+                    sent.0 += 1;
+                    sent.1.resize(numbers.len(), 0);
+                    sent.1.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+                    if sent.0 == count {
+                        self.order_all(&Order::Totals(sent.1.clone()));
+                    }
+                }
+                Report::Settled => settled[worker] = true,
+                Report::Done(outcome) => {
+                    settled[worker] = true;
+                    parts[worker] = Some(*outcome);
+                }
+                Report::Failed(reason) => bail!(reason),
+            }
+            if settled.iter().all(|settled| *settled) {
+                self.order_all(&Order::Finish);
+            }
+        }
+        let mut parts = parts.into_iter().flatten();
+        let mut whole = parts.next().ok_or_else(|| anyhow!("no workers"))?;
+        parts.for_each(|part| whole.merge(part));
+        Ok(whole)
+    }
+
+    fn next(&self) -> Result<(usize, Report)> {
+        loop {
+            match self.inbox.recv_timeout(LOOK) {
+                Ok(report) => return Ok(report),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("a worker has ended without a result"),
+            }
+        }
+    }
+
+    fn order_all(&self, order: &Order) {
+        for worker in &self.workers {
+            // One that has ended needs no orders.
+            let _ = worker.send(order.clone());
+        }
+    }
+}
