@@ -49,6 +49,22 @@ pub(crate) enum Command {
         #[command(flatten)]
         rpc: RpcOptions,
     },
+    /// Sessions come and go while others get events: those who stay must not lose anything.
+    ///
+    /// Half of the visitors take leave with GOODBYE, half just close; half of each unsubscribe before.
+    Churn {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        churn: ChurnOptions,
+    },
+    /// Some subscribers stop reading: are the others hurt, does the router's memory stay bounded?
+    Slow {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        slow: SlowOptions,
+    },
     /// Sessions with one subscription each join and stay idle: the router's memory per session.
     Idle {
         #[command(flatten)]
@@ -191,12 +207,67 @@ pub(crate) struct RpcOptions {
     /// Calls of each caller that are open at one time; without --rate.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) window: u32,
+    /// Progressive results of each call, before the final one.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) progressive: u16,
     /// Calls per second of each caller at scheduled times, however many are open. "max" is the window's pace.
     #[arg(long, default_value = "max")]
     pub(crate) rate: Rate,
     /// Length of the payload, one string.
     #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
     pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `churn`.
+pub(crate) struct ChurnOptions {
+    /// Sessions that publish.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Sessions that are subscribed for the whole run.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) subscribers: u32,
+    /// Events per second of each publisher.
+    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    pub(crate) rate: f64,
+    /// Visitors that come per second.
+    #[arg(long, default_value_t = 50.0, value_parser = positive)]
+    pub(crate) visits: f64,
+    /// Seconds that each of them stays subscribed.
+    #[arg(long, default_value_t = 0.5, value_parser = not_negative)]
+    pub(crate) stay: f64,
+    /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `slow`.
+pub(crate) struct SlowOptions {
+    /// Sessions that publish.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Sessions that subscribe, with those that stop reading.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) subscribers: u32,
+    /// How many of them stop reading: a number, or a share such as 10%. At least one, and not all.
+    #[arg(long, default_value = "10%", value_name = "PART")]
+    pub(crate) slow: Part,
+    /// When they stop, in seconds of the measurement; by default in its middle.
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    pub(crate) after: Option<f64>,
+    /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
+    #[arg(long, default_value = "500")]
+    pub(crate) rate: Rate,
+    /// With --rate max: events of each publisher that some reading subscriber has not got yet.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Length of the payload, one string. It must be enough to fill the buffers of the sockets.
+    #[arg(long, default_value_t = 1000, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+    /// The run fails if the router's resident memory ever exceeds this; needs --pid or --spawn.
+    #[arg(long, value_name = "MIB", value_parser = positive)]
+    pub(crate) memory_limit_mib: Option<f64>,
 }
 
 #[derive(Args, Clone, Serialize)]
@@ -221,7 +292,7 @@ pub(crate) struct FloorOptions {
     /// When to write.
     #[arg(long, value_enum, default_value = "single")]
     pub(crate) mode: FloorMode,
-    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N, damage:N or swap:N.
+    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N, damage:N, swap:N or misroute:N.
     #[arg(long, hide = true)]
     pub(crate) fault: Option<Fault>,
 }
@@ -262,6 +333,38 @@ impl FromStr for Rate {
     }
 }
 
+/// Some of a number of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    Percent(f64),
+    Count(u32),
+}
+
+impl Part {
+    /// How many that are, of `all`: at least one, and not all.
+    pub(crate) fn of(self, all: u32) -> u32 {
+        let count = match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => (f64::from(all) * percent / 100.0).round() as u32,
+        };
+        count.clamp(1, all.saturating_sub(1).max(1))
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('%') {
+            Some(number) => positive(number).map(Self::Percent),
+            None => {
+                text.parse().map(Self::Count).map_err(|_| format!("{text:?} is no number and no share such as 10%"))
+            }
+        }
+    }
+}
+
 /// A deliberate error of the floor server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -277,6 +380,8 @@ pub(crate) enum FaultKind {
     Damage,
     /// A delivery is held back until after the next one to the same receiver.
     Swap,
+    /// A delivery goes to somebody else too.
+    Misroute,
 }
 
 impl FromStr for Fault {
@@ -289,6 +394,7 @@ impl FromStr for Fault {
             "double" => FaultKind::Double,
             "damage" => FaultKind::Damage,
             "swap" => FaultKind::Swap,
+            "misroute" => FaultKind::Misroute,
             other => return Err(format!("unknown fault {other:?}")),
         };
         match every.parse() {
@@ -336,6 +442,10 @@ mod tests {
         for wrong in ["", "0", "-1", "inf", "nan", "fast"] {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
+        assert_eq!("10%".parse::<Part>().map(|part| part.of(200)), Ok(20));
+        assert_eq!("7".parse::<Part>().map(|part| (part.of(200), part.of(4))), Ok((7, 3)));
+        assert_eq!("0.1%".parse::<Part>().map(|part| part.of(10)), Ok(1));
+        assert!("x".parse::<Part>().is_err() && "-1%".parse::<Part>().is_err());
         assert_eq!("swap:7".parse(), Ok(Fault { kind: FaultKind::Swap, every: 7 }));
         for wrong in ["swap", "swap:0", "lose:1"] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");

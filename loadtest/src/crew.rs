@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{Router, Timing};
 use crate::clock::{Clock, SECOND};
 use crate::crowd;
-use crate::link::{Link, Order, Report};
+use crate::link::{Link, Order, Report, Sent};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, Share};
 use crate::probe::Probe;
@@ -74,7 +74,7 @@ impl Crew {
     fn lead(self) -> Result<Outcome> {
         let count = self.workers.len();
         let mut ready = 0;
-        let mut sent: (usize, Vec<u64>) = (0, Vec::new());
+        let (mut told, mut sent) = (0, Sent::default());
         let mut settled = vec![false; count];
         let mut parts: Vec<Option<Outcome>> = (0..count).map(|_| None).collect();
         while parts.iter().any(Option::is_none) {
@@ -87,11 +87,10 @@ impl Crew {
                     }
                 }
                 Report::Sent(numbers) => {
-                    sent.0 += 1;
-                    sent.1.resize(numbers.len(), 0);
-                    sent.1.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
-                    if sent.0 == count {
-                        self.order_all(&Order::Totals(sent.1.clone()));
+                    told += 1;
+                    sent.add(&numbers);
+                    if told == count {
+                        self.order_all(&Order::Totals(sent.clone()));
                     }
                 }
                 Report::Settled => settled[worker] = true,

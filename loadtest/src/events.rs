@@ -106,7 +106,7 @@ struct Receiver {
 
 impl Events {
     /// Publishers and subscribers of this worker's share; `take` gives the sessions in the order of
-    /// [`crate::crowd::sessions`].
+    /// [`crate::crowd::steps`].
     pub(crate) fn new(
         plan: &Plan,
         share: Share,

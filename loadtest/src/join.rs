@@ -146,9 +146,7 @@ impl Joiner<'_> {
 
 impl Handler for Joiner<'_> {
     fn opened(&mut self, net: &mut Net, conn: usize) {
-        let roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
-        let hello =
-            json!([HELLO, self.realm, {"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))}]);
+        let hello = hello(self.realm);
         net.send(conn, &self.serializer.encode(&hello));
     }
 
@@ -164,7 +162,15 @@ impl Handler for Joiner<'_> {
     }
 }
 
-fn refusal(message: &Value) -> anyhow::Error {
+/// The message that asks to join a realm.
+pub(crate) fn hello(realm: &str) -> Value {
+    let calling = json!({"features": {"progressive_call_results": true}});
+    let roles = json!({"publisher": {}, "subscriber": {}, "caller": calling, "callee": calling});
+    json!([HELLO, realm, {"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))}])
+}
+
+/// What a message that was not wanted says.
+pub(crate) fn refusal(message: &Value) -> anyhow::Error {
     match message.get(0).and_then(Value::as_u64) {
         Some(ABORT) => anyhow!("the router refused the session: {} {}", message[2], message[1]),
         Some(ERROR) => anyhow!("the router refused a request: {} {}", message[4], message[3]),
@@ -178,10 +184,14 @@ pub(crate) const HELLO: u64 = 1;
 pub(crate) const WELCOME: u64 = 2;
 pub(crate) const ABORT: u64 = 3;
 pub(crate) const CHALLENGE: u64 = 4;
+pub(crate) const GOODBYE: u64 = 6;
 pub(crate) const ERROR: u64 = 8;
 pub(crate) const PUBLISH: u64 = 16;
+pub(crate) const PUBLISHED: u64 = 17;
 pub(crate) const SUBSCRIBE: u64 = 32;
 pub(crate) const SUBSCRIBED: u64 = 33;
+pub(crate) const UNSUBSCRIBE: u64 = 34;
+pub(crate) const UNSUBSCRIBED: u64 = 35;
 pub(crate) const EVENT: u64 = 36;
 pub(crate) const CALL: u64 = 48;
 pub(crate) const RESULT: u64 = 50;

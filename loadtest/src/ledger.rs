@@ -134,11 +134,6 @@ impl Ledger {
         self.tally.misrouted += 1;
     }
 
-    /// The number after the highest that has arrived in a cell.
-    pub(crate) fn next(&self, cell: usize) -> u64 {
-        self.next[cell]
-    }
-
     /// Items that have arrived so far.
     pub(crate) fn received(&self) -> u64 {
         self.tally.received

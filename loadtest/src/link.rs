@@ -16,7 +16,7 @@ pub(crate) enum Order {
     /// Begin at this time of the run's clock.
     Start(u64),
     /// What every source has sent, over all workers.
-    Totals(Vec<u64>),
+    Totals(Sent),
     /// Every worker has got everything: wait no longer.
     Finish,
 }
@@ -27,11 +27,30 @@ pub(crate) enum Report {
     /// Its sessions are up.
     Ready,
     /// What its sources have sent; 0 for those of other workers.
-    Sent(Vec<u64>),
+    Sent(Sent),
     /// All that should have arrived at it has.
     Settled,
     Done(Box<Outcome>),
     Failed(String),
+}
+
+/// How much each source of a plan has sent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// Events of each publisher.
+    pub(crate) events: Vec<u64>,
+    /// Calls of each caller.
+    pub(crate) calls: Vec<u64>,
+}
+
+impl Sent {
+    /// Adds what another worker's sources have sent.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sums, numbers) in [(&mut self.events, &other.events), (&mut self.calls, &other.calls)] {
+            sums.resize(numbers.len(), 0);
+            sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        }
+    }
 }
 
 /// A worker's end.

@@ -1,6 +1,8 @@
 //! A load generator for WAMP routers.
 
+mod calling;
 mod calls;
+mod churn;
 mod cli;
 mod clock;
 mod compare;
@@ -8,7 +10,6 @@ mod crew;
 mod crowd;
 mod drive;
 mod events;
-mod fanout;
 mod floor;
 mod framing;
 mod handshake;
@@ -17,13 +18,13 @@ mod join;
 mod latency;
 mod ledger;
 mod link;
+mod loads;
 mod machine;
 mod net;
 mod outcome;
 mod plan;
 mod probe;
 mod report;
-mod rpc;
 mod scenario;
 mod sequence;
 mod serializer;
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
         Command::Fanout { run, fanout } => scenario::run(&run, &Scenario::Fanout(fanout)),
         Command::Topics { run, topics } => scenario::run(&run, &Scenario::Topics(topics)),
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),
+        Command::Churn { run, churn } => scenario::run(&run, &Scenario::Churn(churn)),
+        Command::Slow { run, slow } => scenario::run(&run, &Scenario::Slow(slow)),
         Command::Idle { run, idle } => scenario::run(&run, &Scenario::Idle(idle)),
     };
     match clean {

@@ -70,7 +70,6 @@ pub(crate) struct Subscribers {
 /// Sessions that have registered a procedure each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Callees {
-    pub(crate) name: String,
     pub(crate) count: u16,
 }
 
@@ -120,6 +119,11 @@ impl Share {
 }
 
 impl Plan {
+    /// A plan without groups. `unit` is what is delivered, in the singular.
+    pub(crate) fn of(unit: &str) -> Self {
+        Self { unit: unit.into(), ..Self::default() }
+    }
+
     /// Sessions that stay for the whole run.
     pub(crate) fn sessions(&self) -> usize {
         let subscribers: usize = self.subscribers.iter().map(|group| group.count as usize).sum();

@@ -12,15 +12,18 @@ use crate::cli::{self, FloorMode, Rate, Router, Run};
 use crate::compare::{self, Entry};
 use crate::crew::{self, Task};
 use crate::outcome::{About, Document, Outcome, TargetInfo};
+use crate::plan::Plan;
 use crate::probe::Probe;
 use crate::server::Server;
-use crate::{fanout, idle, join, report, rpc, stop};
+use crate::{idle, join, loads, report, slow, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
     Fanout(cli::FanoutOptions),
     Topics(cli::TopicsOptions),
     Rpc(cli::RpcOptions),
+    Churn(cli::ChurnOptions),
+    Slow(cli::SlowOptions),
     Idle(cli::IdleOptions),
 }
 
@@ -30,6 +33,8 @@ impl Scenario {
             Self::Fanout(_) => "fanout",
             Self::Topics(_) => "topics",
             Self::Rpc(_) => "rpc",
+            Self::Churn(_) => "churn",
+            Self::Slow(_) => "slow",
             Self::Idle(_) => "idle",
         }
     }
@@ -39,6 +44,8 @@ impl Scenario {
             Self::Fanout(options) => serde_json::to_value(options),
             Self::Topics(options) => serde_json::to_value(options),
             Self::Rpc(options) => serde_json::to_value(options),
+            Self::Churn(options) => serde_json::to_value(options),
+            Self::Slow(options) => serde_json::to_value(options),
             Self::Idle(options) => serde_json::to_value(options),
         };
         let options = options.context("the options cannot be written as JSON")?;
@@ -49,6 +56,7 @@ impl Scenario {
     fn floor_mode(&self) -> FloorMode {
         match self {
             Self::Fanout(options) if options.rate == Rate::Max => FloorMode::Coalesce,
+            Self::Slow(options) if options.rate == Rate::Max => FloorMode::Coalesce,
             Self::Topics(options) if options.rate == Rate::Max || options.burst > 1 => FloorMode::Coalesce,
             Self::Rpc(options) if options.rate == Rate::Max && options.window > 1 => FloorMode::Coalesce,
             _ => FloorMode::Single,
@@ -57,16 +65,22 @@ impl Scenario {
 
     fn outcome(&self, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
         let plan = match self {
-            Self::Fanout(options) => fanout::fanout(options),
-            Self::Topics(options) => fanout::topics(options, run.order),
-            Self::Rpc(options) => {
-                return rpc::run(options, router, &run.timing, pid.map(Probe::new).transpose()?.as_ref());
-            }
+            Self::Fanout(options) => loads::fanout(options),
+            Self::Topics(options) => loads::topics(options),
+            Self::Rpc(options) => loads::rpc(options),
+            Self::Churn(options) => loads::churn(options),
+            Self::Slow(options) => loads::slow(options, run.timing.duration),
             Self::Idle(options) => {
                 return idle::run(options, router, &run.timing, pid.map(Probe::new).transpose()?.as_ref());
             }
         };
-        crew::run(&Task { plan, router: router.clone(), timing: run.timing, pid }, run.threads.into())
+        let plan = Plan { order: run.order, ..plan };
+        let mut outcome =
+            crew::run(&Task { plan, router: router.clone(), timing: run.timing, pid }, run.threads.into())?;
+        if let Self::Slow(options) = self {
+            slow::judge_memory(&mut outcome, options.memory_limit_mib);
+        }
+        Ok(outcome)
     }
 
     /// Runs the scenario against one server and shows the result. Without `label` the server goes by its own name.

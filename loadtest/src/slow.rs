@@ -79,3 +79,21 @@ impl Slow {
         outcome.add_times("slow_until_disconnected", times);
     }
 }
+
+/// Adds the highest memory of the router, as far as it was watched, and fails if it exceeds a limit in MiB.
+pub(crate) fn judge_memory(outcome: &mut Outcome, limit: Option<f64>) {
+    let highest = outcome.timelines.get("server_memory").and_then(|line| line.values.iter().copied().reduce(f64::max));
+    let Some(highest) =
+        highest.map(|highest| highest.max(outcome.server.map_or(0.0, |server| server.memory_after as f64)))
+    else {
+        if limit.is_some() {
+            outcome.failures.push("the router's memory was not watched: that needs --pid or --spawn".into());
+        }
+        return;
+    };
+    outcome.metric("server_memory_highest", highest, "bytes", Better::Lower, Combine::Max);
+    let mebibytes = highest / f64::from(1 << 20);
+    if let Some(limit) = limit.filter(|limit| mebibytes > *limit) {
+        outcome.failures.push(format!("the router used {mebibytes:.1} MiB of memory, the limit is {limit} MiB"));
+    }
+}
