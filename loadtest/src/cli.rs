@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::crew::Size;
 use crate::plan::Order;
 use crate::serializer::Serializer;
 use crate::stamp::MIN_PAYLOAD;
@@ -65,6 +66,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         slow: SlowOptions,
     },
+    /// A storm of connections: sessions join, subscribe, and get a retained value, all at once or at a rate.
+    ///
+    /// With --reconnect all are cut off and come again: by closing their connections, or, with --spawn, by killing
+    /// and restarting the router.
+    Connect {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        connect: ConnectOptions,
+    },
     /// Sessions with one subscription each join and stay idle: the router's memory per session.
     Idle {
         #[command(flatten)]
@@ -113,6 +124,13 @@ pub(crate) struct Run {
     /// Write the result as JSON to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+impl Run {
+    /// How the load is shared.
+    pub(crate) fn workers(&self) -> Size {
+        Size { threads: self.threads.into() }
+    }
 }
 
 /// How to reach the router.
@@ -237,6 +255,32 @@ pub(crate) struct ChurnOptions {
     #[arg(long, default_value_t = 0.5, value_parser = not_negative)]
     pub(crate) stay: f64,
     /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `connect`.
+pub(crate) struct ConnectOptions {
+    /// Sessions to bring up.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sessions: u32,
+    /// Topics that they subscribe to, in turn; each has a retained value.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics: u16,
+    /// Sessions that begin per second at scheduled times, or "max": as many at a time as --in-flight says.
+    #[arg(long, default_value = "max")]
+    pub(crate) rate: Rate,
+    /// With --rate max: sessions that are on their way at one time. Many servers let 128 wait to be accepted.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) in_flight: u32,
+    /// For routers that retain no events: a session is served when it has subscribed.
+    #[arg(long)]
+    pub(crate) no_retained: bool,
+    /// Cut all sessions off and let them come again.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+    /// Length of the retained value, one string.
     #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
     pub(crate) payload_bytes: usize,
 }

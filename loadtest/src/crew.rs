@@ -1,10 +1,10 @@
 //! The workers of a run: threads that share its load, in this process or in further ones.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Router, Timing};
@@ -14,6 +14,7 @@ use crate::link::{Link, Order, Report, Sent};
 use crate::outcome::Outcome;
 use crate::plan::{Plan, Share};
 use crate::probe::Probe;
+use crate::storm::{self, Storm};
 
 /// Between the order to start and the start, in nanoseconds.
 const LEAD: u64 = SECOND / 20;
@@ -23,24 +24,35 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What a worker needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
-    pub(crate) plan: Plan,
+    pub(crate) job: Job,
     pub(crate) router: Router,
     pub(crate) timing: Timing,
     /// The process to watch; the first worker does it.
     pub(crate) pid: Option<u32>,
 }
 
-/// Runs a plan with this many threads, and adds their results up.
+/// What all workers do together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Job {
+    Plan(Plan),
+    Storm(Storm),
+}
+
+/// How many workers there are, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) threads: usize,
+}
+
+/// Runs a plan and adds the workers' results up.
 ///
 /// # Errors
 /// If the plan cannot be carried out, or as [`crowd::run`].
-pub(crate) fn run(task: &Task, threads: usize) -> Result<Outcome> {
-    task.plan.check(threads)?;
-    let (reports, inbox) = mpsc::channel();
-    let workers = (0..threads).map(|worker| start_thread(task, Share { worker, workers: threads }, reports.clone()));
-    let crew = Crew { workers: workers.collect(), inbox };
-    drop(reports);
-    crew.lead()
+pub(crate) fn run(task: &Task, size: Size) -> Result<Outcome> {
+    if let Job::Plan(plan) = &task.job {
+        plan.check(size.threads)?;
+    }
+    Crew::start(task, size)?.lead()
 }
 
 /// Starts a worker in a thread of this process; gives where to send its orders.
@@ -61,16 +73,65 @@ fn start_thread(task: &Task, share: Share, reports: Sender<(usize, Report)>) -> 
 fn work(task: &Task, share: Share, link: &Link) -> Result<Outcome> {
     let pid = task.pid.filter(|_| share.worker == 0);
     let probe = pid.map(Probe::new).transpose()?;
-    crowd::run(&task.plan, share, &task.router, &task.timing, probe.as_ref(), link)
+    match &task.job {
+        Job::Plan(plan) => crowd::run(plan, share, &task.router, &task.timing, probe.as_ref(), link),
+        Job::Storm(storm) => storm::run(storm, share, &task.router, &task.timing, link),
+    }
 }
 
 /// All workers, from the leader's side.
-struct Crew {
+pub(crate) struct Crew {
     workers: Vec<Sender<Order>>,
     inbox: Receiver<(usize, Report)>,
 }
 
 impl Crew {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// If a process cannot be started.
+    pub(crate) fn start(task: &Task, size: Size) -> Result<Self> {
+        let (reports, inbox) = mpsc::channel();
+        let share = |worker| Share { worker, workers: size.threads };
+        let workers = (0..size.threads).map(|worker| start_thread(task, share(worker), reports.clone())).collect();
+        Ok(Self { workers, inbox })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The next report, if there is one.
+    ///
+    /// # Errors
+    /// If a worker has ended without a result.
+    pub(crate) fn look(&self) -> Result<Option<(usize, Report)>> {
+        match self.inbox.try_recv() {
+            Ok(report) => Ok(Some(report)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => bail!("a worker has ended without a result"),
+        }
+    }
+
+    /// Adds the results of all up.
+    ///
+    /// # Errors
+    /// If one of them failed.
+    pub(crate) fn collect(&self) -> Result<Outcome> {
+        let mut whole: Option<Outcome> = None;
+        for _ in 0..self.count() {
+            match self.next()? {
+                (_, Report::Done(part)) => match &mut whole {
+                    Some(whole) => whole.merge(*part),
+                    None => whole = Some(*part),
+                },
+                (_, Report::Failed(reason)) => bail!(reason),
+                (_, report) => bail!("an unexpected report: {report:?}"),
+            }
+        }
+        whole.context("no workers")
+    }
+
     fn lead(self) -> Result<Outcome> {
         let count = self.workers.len();
         let mut ready = 0;
@@ -105,7 +166,7 @@ impl Crew {
             }
         }
         let mut parts = parts.into_iter().flatten();
-        let mut whole = parts.next().ok_or_else(|| anyhow!("no workers"))?;
+        let mut whole = parts.next().context("no workers")?;
         parts.for_each(|part| whole.merge(part));
         Ok(whole)
     }
@@ -120,7 +181,8 @@ impl Crew {
         }
     }
 
-    fn order_all(&self, order: &Order) {
+    /// Gives an order to all.
+    pub(crate) fn order_all(&self, order: &Order) {
         for worker in &self.workers {
             // One that has ended needs no orders.
             let _ = worker.send(order.clone());

@@ -467,11 +467,19 @@ impl Source {
         }
         let missing = &mut self.missing[place as usize];
         *missing = missing.saturating_sub(1);
-        let complete = *missing == 0;
-        if complete {
-            self.forget_complete();
+        if *missing > 0 {
+            return false;
         }
-        complete
+        // Earlier ones of the same topic should have come before it: waiting for them would stop a window.
+        let mut earlier = place as usize;
+        while let Some(place) = earlier.checked_sub(self.round.topics()) {
+            if std::mem::take(&mut self.missing[place]) == 0 {
+                break;
+            }
+            earlier = place;
+        }
+        self.forget_complete();
+        true
     }
 
     fn forget_complete(&mut self) {

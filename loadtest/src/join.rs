@@ -15,7 +15,7 @@ use crate::target::Target;
 /// system repeats its attempt a second later.
 const IN_FLIGHT: usize = 100;
 /// Open files beside the connections.
-const SPARE_FILES: u64 = 64;
+pub(crate) const SPARE_FILES: u64 = 64;
 /// How long nothing may happen while sessions come up, in nanoseconds.
 const PATIENCE: u64 = 15 * SECOND;
 

@@ -17,6 +17,8 @@ pub(crate) enum Order {
     Start(u64),
     /// What every source has sent, over all workers.
     Totals(Sent),
+    /// Cut all connections off and come again, to this address; times count from this one.
+    Again { time: u64, url: String },
     /// Every worker has got everything: wait no longer.
     Finish,
 }

@@ -6,6 +6,7 @@ mod churn;
 mod cli;
 mod clock;
 mod compare;
+mod connect;
 mod crew;
 mod crowd;
 mod drive;
@@ -32,6 +33,7 @@ mod server;
 mod slow;
 mod stamp;
 mod stop;
+mod storm;
 mod stream;
 mod target;
 mod template;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Topics { run, topics } => scenario::run(&run, &Scenario::Topics(topics)),
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),
         Command::Churn { run, churn } => scenario::run(&run, &Scenario::Churn(churn)),
+        Command::Connect { run, connect } => scenario::run(&run, &Scenario::Connect(connect)),
         Command::Slow { run, slow } => scenario::run(&run, &Scenario::Slow(slow)),
         Command::Idle { run, idle } => scenario::run(&run, &Scenario::Idle(idle)),
     };

@@ -200,6 +200,11 @@ impl Round {
         Self { topics, stride, inverse, offset: number as u64 % topics }
     }
 
+    /// After how many events the same topic is due again.
+    pub(crate) fn topics(&self) -> usize {
+        self.topics as usize
+    }
+
     /// The topic, within its set, of event `number`.
     pub(crate) fn topic(&self, number: u64) -> u16 {
         if self.topics == 1 {

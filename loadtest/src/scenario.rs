@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::cli::{self, FloorMode, Rate, Router, Run};
 use crate::compare::{self, Entry};
-use crate::crew::{self, Task};
+use crate::crew::{self, Job, Task};
 use crate::outcome::{About, Document, Outcome, TargetInfo};
 use crate::plan::Plan;
 use crate::probe::Probe;
 use crate::server::Server;
-use crate::{idle, join, loads, report, slow, stop};
+use crate::{connect, idle, join, loads, report, slow, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -23,6 +23,7 @@ pub(crate) enum Scenario {
     Topics(cli::TopicsOptions),
     Rpc(cli::RpcOptions),
     Churn(cli::ChurnOptions),
+    Connect(cli::ConnectOptions),
     Slow(cli::SlowOptions),
     Idle(cli::IdleOptions),
 }
@@ -34,6 +35,7 @@ impl Scenario {
             Self::Topics(_) => "topics",
             Self::Rpc(_) => "rpc",
             Self::Churn(_) => "churn",
+            Self::Connect(_) => "connect",
             Self::Slow(_) => "slow",
             Self::Idle(_) => "idle",
         }
@@ -45,6 +47,7 @@ impl Scenario {
             Self::Topics(options) => serde_json::to_value(options),
             Self::Rpc(options) => serde_json::to_value(options),
             Self::Churn(options) => serde_json::to_value(options),
+            Self::Connect(options) => serde_json::to_value(options),
             Self::Slow(options) => serde_json::to_value(options),
             Self::Idle(options) => serde_json::to_value(options),
         };
@@ -63,20 +66,20 @@ impl Scenario {
         }
     }
 
-    fn outcome(&self, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
+    fn outcome(&self, router: &Router, run: &Run, pid: Option<u32>, server: Option<&mut Server>) -> Result<Outcome> {
         let plan = match self {
             Self::Fanout(options) => loads::fanout(options),
             Self::Topics(options) => loads::topics(options),
             Self::Rpc(options) => loads::rpc(options),
             Self::Churn(options) => loads::churn(options),
             Self::Slow(options) => loads::slow(options, run.timing.duration),
+            Self::Connect(options) => return connect::run(options, router, run, pid, server),
             Self::Idle(options) => {
                 return idle::run(options, router, &run.timing, pid.map(Probe::new).transpose()?.as_ref());
             }
         };
-        let plan = Plan { order: run.order, ..plan };
-        let mut outcome =
-            crew::run(&Task { plan, router: router.clone(), timing: run.timing, pid }, run.threads.into())?;
+        let job = Job::Plan(Plan { order: run.order, ..plan });
+        let mut outcome = crew::run(&Task { job, router: router.clone(), timing: run.timing, pid }, run.workers())?;
         if let Self::Slow(options) = self {
             slow::judge_memory(&mut outcome, options.memory_limit_mib);
         }
