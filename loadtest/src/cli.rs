@@ -25,7 +25,8 @@ const EXAMPLES: &str = "Examples:
   loadtest fanout --url ws://127.0.0.1:8080/ws --publishers 4 --subscribers 100 --rate max
   loadtest rpc --url rs://127.0.0.1:8081 --callers 10 --callees 10 --window 16 --serializer cbor
   loadtest idle --url ws://127.0.0.1:8080/ws --sessions 50000 --sources 4 --pid 1234
-  loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5";
+  loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5 --html report.html
+  loadtest compare one.json other.json --html compared.html";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -83,6 +84,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         idle: IdleOptions,
     },
+    /// Puts results of earlier runs side by side: routers, versions, settings.
+    Compare(CompareOptions),
     /// A server that does no routing: the yardstick for CPU time per delivery.
     ///
     /// It speaks just enough WAMP for the scenarios, and writes prepared frames to all subscribers. It prints
@@ -121,9 +124,29 @@ pub(crate) struct Run {
     /// What reports call the router; by default what it calls itself.
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,
-    /// Write the result as JSON to this file.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where results go beside the standard output.
+#[derive(Args, Clone)]
+pub(crate) struct Output {
+    /// Write the result as JSON to this file; "-" is the standard output, and the summary goes to the standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the result as a page of HTML with plots to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+/// Options of the command `compare`.
+#[derive(Args, Clone)]
+pub(crate) struct CompareOptions {
+    /// Results that --json wrote. The first is what the others are measured by, unless one is the yardstick.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 impl Run {

@@ -13,23 +13,17 @@ use crate::net::{Handler, Net};
 use crate::outcome::{Outcome, Server as ServerUse};
 use crate::plan;
 use crate::probe::Probe;
+use crate::scenario::Side;
 use crate::serializer::Serializer;
-use crate::server::Server;
 use crate::stamp::Stamp;
 use crate::storm::Storm;
 use crate::template::Template;
 
-/// Runs the scenario. A `server` that was started for it is restarted to cut the sessions off.
+/// Runs the scenario. A server that was started for it is restarted to cut the sessions off.
 ///
 /// # Errors
 /// If the router cannot be reached, does not retain, or cannot be started again.
-pub(crate) fn run(
-    options: &cli::ConnectOptions,
-    router: &Router,
-    run: &Run,
-    pid: Option<u32>,
-    server: Option<&mut Server>,
-) -> Result<Outcome> {
+pub(crate) fn run(options: &cli::ConnectOptions, side: &mut Side, run: &Run) -> Result<Outcome> {
     let storm = Storm {
         sessions: options.sessions,
         topics: options.topics,
@@ -37,10 +31,10 @@ pub(crate) fn run(
         in_flight: options.in_flight,
         retained: !options.no_retained,
     };
-    let task = Task { job: Job::Storm(storm), router: router.clone(), timing: run.timing, pid: None };
+    let task = Task { job: Job::Storm(storm), router: side.router.clone(), timing: run.timing, pid: None };
     let mut lead = Lead { options, crew: Crew::start(&task, run.workers())?, net: Net::new()?, sequence: 0 };
-    let probe = pid.map(Probe::new).transpose()?;
-    lead.retain(router)?;
+    let probe = side.pid.map(Probe::new).transpose()?;
+    lead.retain(&side.router)?;
     lead.await_all(|report| matches!(report, Report::Ready))?;
     let before = probe.as_ref().map(|probe| Ok::<_, anyhow::Error>((probe.cpu()?, probe.memory()?))).transpose()?;
     lead.crew.order_all(&Order::Start(lead.net.clock.now() + SECOND / 20));
@@ -48,14 +42,11 @@ pub(crate) fn run(
     let after = probe.as_ref().map(|probe| Ok::<_, anyhow::Error>((probe.cpu()?, probe.memory()?))).transpose()?;
     if options.reconnect {
         let time = lead.net.clock.now();
-        let mut router = router.clone();
-        if let Some(server) = server {
-            server.restart()?;
-            router.url.clone_from(&server.url);
+        if side.restart()? {
             lead.net = Net::new()?;
-            lead.retain(&router)?;
+            lead.retain(&side.router)?;
         }
-        lead.crew.order_all(&Order::Again { time, url: router.url });
+        lead.crew.order_all(&Order::Again { time, url: side.router.url.clone() });
         lead.await_all(|report| matches!(report, Report::Settled))?;
     }
     lead.crew.order_all(&Order::Finish);

@@ -206,7 +206,10 @@ impl Distribution {
     }
 }
 
-/// The times found within one interval of the time line, in microseconds. Percentiles are exact to some 0.1 %.
+/// The times found within one interval of the time line, in microseconds.
+///
+/// The percentiles are exact to some 0.1 %, those of added up parts to 1 %: the buckets are wider here, as there may
+/// be a thousand intervals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Interval {
     pub(crate) p50: f64,
@@ -219,11 +222,18 @@ pub(crate) struct Interval {
 impl Interval {
     fn of(distribution: Distribution) -> Self {
         let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| distribution.quantile(share));
-        Self { p50, p99, max, buckets_ns: distribution.buckets }
+        let mut wide = Distribution::default();
+        for (length, count) in distribution.buckets {
+            let length = widened(length);
+            match wide.buckets.last_mut() {
+                Some(last) if last.0 == length => last.1 += count,
+                _ => wide.buckets.push((length, count)),
+            }
+        }
+        Self { p50, p99, max, buckets_ns: wide.buckets }
     }
 
     /// True if no time was found within it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by plots"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.buckets_ns.is_empty()
     }
@@ -233,6 +243,12 @@ impl Interval {
         distribution.merge(&Distribution { buckets: other.buckets_ns });
         *self = Self::of(distribution);
     }
+}
+
+/// The longest time of the bucket with a width of some 1 % that a time falls into.
+fn widened(length: u64) -> u64 {
+    let low_bits = (u64::BITS - length.leading_zeros()).saturating_sub(7);
+    length | ((1 << low_bits) - 1)
 }
 
 /// Times of one kind in a result.
@@ -335,6 +351,22 @@ mod tests {
         assert_eq!(times.intervals.iter().map(Interval::is_empty).collect::<Vec<_>>(), [false, true, true, false]);
         assert_eq!(times.all.count(), 4);
         assert_eq!(times.interval_seconds, 0.5);
+    }
+
+    #[test]
+    fn buckets_of_intervals_are_wide_but_not_wrong() {
+        for length in [0, 1, 127, 128, 1000, 123_456, LONGEST] {
+            let wide = widened(length);
+            assert!(wide >= length && (wide - length) as f64 <= length as f64 * 0.016, "{length} {wide}");
+            assert_eq!(widened(wide), wide);
+        }
+        let mut latency = Latency::timed(0, SECOND);
+        for length in 100_000..101_000 {
+            latency.record(length, 0);
+        }
+        let times = latency.finish();
+        assert!(times.intervals[0].buckets_ns.len() <= 2, "{:?}", times.intervals[0]);
+        assert_eq!(times.intervals[0].buckets_ns.iter().map(|(_, count)| count).sum::<u64>(), 1000);
     }
 
     #[test]

@@ -14,8 +14,10 @@ mod events;
 mod floor;
 mod framing;
 mod handshake;
+mod html;
 mod idle;
 mod join;
+mod json;
 mod latency;
 mod ledger;
 mod link;
@@ -23,7 +25,9 @@ mod loads;
 mod machine;
 mod net;
 mod outcome;
+mod output;
 mod plan;
+mod plot;
 mod probe;
 mod report;
 mod scenario;
@@ -38,6 +42,7 @@ mod stream;
 mod target;
 mod template;
 mod ubjson;
+mod units;
 
 use std::process::ExitCode;
 
@@ -48,6 +53,7 @@ use crate::scenario::Scenario;
 
 fn main() -> ExitCode {
     let clean = match Cli::parse().command {
+        Command::Compare(options) => output::compare_files(&options),
         Command::Floor(options) => floor::serve(&options).map(|()| true),
         Command::Fanout { run, fanout } => scenario::run(&run, &Scenario::Fanout(fanout)),
         Command::Topics { run, topics } => scenario::run(&run, &Scenario::Topics(topics)),

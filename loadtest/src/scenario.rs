@@ -1,7 +1,5 @@
 //! Running a scenario: against one router, or against router and yardstick in turns.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -9,13 +7,12 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::cli::{self, FloorMode, Rate, Router, Run};
-use crate::compare::{self, Entry};
 use crate::crew::{self, Job, Task};
-use crate::outcome::{About, Document, Outcome, TargetInfo};
+use crate::outcome::{About, Outcome, TargetInfo};
 use crate::plan::Plan;
 use crate::probe::Probe;
 use crate::server::Server;
-use crate::{connect, idle, join, loads, report, slow, stop};
+use crate::{connect, idle, join, loads, output, report, slow, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -66,38 +63,80 @@ impl Scenario {
         }
     }
 
-    fn outcome(&self, router: &Router, run: &Run, pid: Option<u32>, server: Option<&mut Server>) -> Result<Outcome> {
+    fn outcome(&self, side: &mut Side, run: &Run) -> Result<Outcome> {
         let plan = match self {
             Self::Fanout(options) => loads::fanout(options),
             Self::Topics(options) => loads::topics(options),
             Self::Rpc(options) => loads::rpc(options),
             Self::Churn(options) => loads::churn(options),
             Self::Slow(options) => loads::slow(options, run.timing.duration),
-            Self::Connect(options) => return connect::run(options, router, run, pid, server),
+            Self::Connect(options) => return connect::run(options, side, run),
             Self::Idle(options) => {
-                return idle::run(options, router, &run.timing, pid.map(Probe::new).transpose()?.as_ref());
+                return idle::run(options, &side.router, &run.timing, side.pid.map(Probe::new).transpose()?.as_ref());
             }
         };
         let job = Job::Plan(Plan { order: run.order, ..plan });
-        let mut outcome = crew::run(&Task { job, router: router.clone(), timing: run.timing, pid }, run.workers())?;
+        let task = Task { job, router: side.router.clone(), timing: run.timing, pid: side.pid };
+        let mut outcome = crew::run(&task, run.workers())?;
         if let Self::Slow(options) = self {
             slow::judge_memory(&mut outcome, options.memory_limit_mib);
         }
         Ok(outcome)
     }
 
-    /// Runs the scenario against one server and shows the result. Without `label` the server goes by its own name.
-    fn round(&self, label: Option<&str>, floor: bool, router: &Router, run: &Run, pid: Option<u32>) -> Result<Outcome> {
+    /// Runs the scenario against one server and shows the result.
+    fn round(&self, side: &mut Side, run: &Run) -> Result<Outcome> {
         // A process that cannot be watched is an error before anything is done.
-        pid.map(Probe::new).transpose()?;
-        let agent = join::agent(router)?;
-        let mut outcome = self.outcome(router, run, pid)?;
+        side.pid.map(Probe::new).transpose()?;
+        let agent = join::agent(&side.router)?;
+        let mut outcome = self.outcome(side, run)?;
         let own = if agent.is_empty() { "router" } else { &agent };
-        let target = TargetInfo::new(label.unwrap_or(own), floor, &agent, router);
+        let label = side.label.as_deref().unwrap_or(own);
+        let target = TargetInfo::new(label, side.floor, &agent, &side.router);
         outcome.about = About::here(self.name(), self.parameters()?, run.timing, target);
         outcome.conclude();
-        println!("{}", report::text(&outcome));
+        output::say(&run.output, &report::text(&outcome));
         Ok(outcome)
+    }
+}
+
+/// A server that the load is for.
+pub(crate) struct Side {
+    /// What reports call it; without it, it goes by its own name.
+    label: Option<String>,
+    /// True for the yardstick.
+    floor: bool,
+    pub(crate) router: Router,
+    /// The process to watch.
+    pub(crate) pid: Option<u32>,
+    /// The process, if it was started for this run.
+    server: Option<Server>,
+}
+
+impl Side {
+    fn new(label: Option<&str>, floor: bool, router: &Router, pid: Option<u32>, server: Option<Server>) -> Self {
+        let mut side = Self { label: label.map(str::to_owned), floor, router: router.clone(), pid, server };
+        side.follow();
+        side
+    }
+
+    /// Takes address and process from the server, if it was started for this run.
+    fn follow(&mut self) {
+        if let Some(server) = &self.server {
+            self.router.url.clone_from(&server.url);
+            self.pid = Some(server.pid());
+        }
+    }
+
+    /// Kills and restarts the server; false if it was not started for this run.
+    ///
+    /// # Errors
+    /// If it cannot be started again.
+    pub(crate) fn restart(&mut self) -> Result<bool> {
+        let Some(server) = &mut self.server else { return Ok(false) };
+        server.restart()?;
+        self.follow();
+        Ok(true)
     }
 }
 
@@ -107,42 +146,29 @@ impl Scenario {
 /// If a server cannot be started, reached or watched, or the result cannot be written.
 pub(crate) fn run(run: &Run, scenario: &Scenario) -> Result<bool> {
     stop::watch()?;
-    let mut router = run.router.clone();
     let spawned = run.spawn.as_deref().map(Server::start_line).transpose()?;
-    let mut pid = run.pid;
-    if let Some(server) = &spawned {
-        router.url.clone_from(&server.url);
-        pid = Some(server.pid());
-    }
+    let mut side = Side::new(run.label.as_deref(), false, &run.router, run.pid, spawned);
     let mut runs = Vec::new();
-    let label = run.label.as_deref();
     if run.against.is_some() {
-        ensure!(pid.is_some(), "a comparison needs the router's --pid, or --spawn");
+        ensure!(side.pid.is_some(), "a comparison needs the router's --pid, or --spawn");
         let (floor, floor_label) = start_floor(run.floor_mode.unwrap_or(scenario.floor_mode()))?;
-        let floor_router = Router { url: floor.url.clone(), ..router.clone() };
+        let mut floor = Side::new(Some(floor_label), true, &run.router, None, Some(floor));
         for _ in 0..run.rounds {
-            runs.push(scenario.round(label, false, &router, run, pid)?);
+            runs.push(scenario.round(&mut side, run)?);
             if stop::asked() && runs.len() > 2 {
                 runs.pop();
                 break;
             }
-            runs.push(scenario.round(Some(floor_label), true, &floor_router, run, Some(floor.pid()))?);
+            runs.push(scenario.round(&mut floor, run)?);
             if stop::asked() {
                 break;
             }
         }
     } else {
-        runs.push(scenario.round(label, false, &router, run, pid)?);
+        runs.push(scenario.round(&mut side, run)?);
     }
-    let entries: Vec<_> =
-        runs.iter().map(|outcome| Entry { side: outcome.about.target.label.clone(), outcome }).collect();
-    let comparisons = compare::compare(&entries);
-    for comparison in &comparisons {
-        println!("{}", comparison.text());
-    }
-    let document = Document::new(runs, comparisons);
-    write_json(run.json.as_deref(), &document)?;
-    Ok(document.clean)
+    let labels = runs.iter().map(|run| run.about.target.label.clone()).collect();
+    output::write(&run.output, runs, labels)
 }
 
 /// Starts the yardstick; gives its label too.
@@ -154,10 +180,4 @@ fn start_floor(mode: FloorMode) -> Result<(Server, &'static str)> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["floor", "--mode", name]);
     Ok((Server::start(command)?, label))
-}
-
-fn write_json(path: Option<&Path>, document: &Document) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(document).context("the result cannot be written as JSON")?;
-    fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
