@@ -77,6 +77,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         connect: ConnectOptions,
     },
+    /// A load from a file, in YAML or JSON: groups of publishers, subscribers, callers, callees and visitors at once.
+    Mixed {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        mixed: MixedOptions,
+    },
     /// Sessions with one subscription each join and stay idle: the router's memory per session.
     Idle {
         #[command(flatten)]
@@ -91,6 +98,9 @@ pub(crate) enum Command {
     /// It speaks just enough WAMP for the scenarios, and writes prepared frames to all subscribers. It prints
     /// "listening on URL" and serves until it is killed. It understands only this program's payloads.
     Floor(FloorOptions),
+    /// A further process of this program, with a part of the load.
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Which router, for how long, and what to do with the result.
@@ -109,6 +119,9 @@ pub(crate) struct Run {
     /// Threads that share the load. Each has its part of the publishers, of the subscribers and so on.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
+    /// Processes that share the load, each with --threads of them. There are more if the limit of open files demands.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) processes: u16,
     /// What the events of a publisher at a subscriber have to be in order of.
     #[arg(long, value_enum, default_value = "publisher")]
     pub(crate) order: Order,
@@ -152,7 +165,7 @@ pub(crate) struct CompareOptions {
 impl Run {
     /// How the load is shared.
     pub(crate) fn workers(&self) -> Size {
-        Size { threads: self.threads.into() }
+        Size { threads: self.threads.into(), processes: self.processes.into() }
     }
 }
 
@@ -306,6 +319,14 @@ pub(crate) struct ConnectOptions {
     /// Length of the retained value, one string.
     #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
     pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `mixed`.
+pub(crate) struct MixedOptions {
+    /// What to do; see the folder scenarios for examples.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Args, Clone, Serialize)]

@@ -1,5 +1,7 @@
 //! The workers of a run: threads that share its load, in this process or in further ones.
 
+use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
@@ -10,11 +12,15 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{Router, Timing};
 use crate::clock::{Clock, SECOND};
 use crate::crowd;
+use crate::join::SPARE_FILES;
 use crate::link::{Link, Order, Report, Sent};
+use crate::machine;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, Share};
 use crate::probe::Probe;
+use crate::stop;
 use crate::storm::{self, Storm};
+use crate::worker::Process;
 
 /// Between the order to start and the start, in nanoseconds.
 const LEAD: u64 = SECOND / 20;
@@ -41,7 +47,31 @@ pub(crate) enum Job {
 /// How many workers there are, and where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
+    /// In each process.
     pub(crate) threads: usize,
+    pub(crate) processes: usize,
+}
+
+impl Size {
+    fn workers(self) -> usize {
+        self.threads * self.processes
+    }
+
+    /// As many processes more as the limit of open files demands for this many sessions.
+    fn for_sessions(self, sessions: usize) -> Self {
+        let room = machine::raise_file_limit().saturating_sub(SPARE_FILES * self.threads as u64).max(1);
+        Self { processes: self.processes.max((sessions as u64).div_ceil(room) as usize), ..self }
+    }
+}
+
+impl Job {
+    /// Connections that are open at one time.
+    fn sessions(&self) -> usize {
+        match self {
+            Self::Plan(plan) => plan.sessions(),
+            Self::Storm(storm) => storm.sessions as usize,
+        }
+    }
 }
 
 /// Runs a plan and adds the workers' results up.
@@ -49,14 +79,11 @@ pub(crate) struct Size {
 /// # Errors
 /// If the plan cannot be carried out, or as [`crowd::run`].
 pub(crate) fn run(task: &Task, size: Size) -> Result<Outcome> {
-    if let Job::Plan(plan) = &task.job {
-        plan.check(size.threads)?;
-    }
     Crew::start(task, size)?.lead()
 }
 
 /// Starts a worker in a thread of this process; gives where to send its orders.
-fn start_thread(task: &Task, share: Share, reports: Sender<(usize, Report)>) -> Sender<Order> {
+pub(crate) fn start_thread(task: &Task, share: Share, reports: Sender<(usize, Report)>) -> Sender<Order> {
     let (sender, orders) = mpsc::channel();
     let task = task.clone();
     thread::spawn(move || {
@@ -81,20 +108,43 @@ fn work(task: &Task, share: Share, link: &Link) -> Result<Outcome> {
 
 /// All workers, from the leader's side.
 pub(crate) struct Crew {
-    workers: Vec<Sender<Order>>,
+    workers: Vec<Worker>,
     inbox: Receiver<(usize, Report)>,
+    /// How often the wish to stop was passed on.
+    stops: Cell<u32>,
+}
+
+/// Where a worker's orders go.
+enum Worker {
+    Thread(Sender<Order>),
+    Process(Arc<Process>),
 }
 
 impl Crew {
-    /// Starts the workers.
+    /// Starts the workers: in this process, or, if there are to be several or there have to be because of the limit of
+    /// open files, all in further ones.
     ///
     /// # Errors
-    /// If a process cannot be started.
+    /// If a process cannot be started, or the load cannot be shared in this way.
     pub(crate) fn start(task: &Task, size: Size) -> Result<Self> {
+        let size = size.for_sessions(task.job.sessions());
+        let count = size.workers();
+        if let Job::Plan(plan) = &task.job {
+            plan.check(count)?;
+        }
         let (reports, inbox) = mpsc::channel();
-        let share = |worker| Share { worker, workers: size.threads };
-        let workers = (0..size.threads).map(|worker| start_thread(task, share(worker), reports.clone())).collect();
-        Ok(Self { workers, inbox })
+        let share = |worker| Share { worker, workers: count };
+        let mut workers = Vec::new();
+        for process in 0..size.processes {
+            let shares = (process * size.threads..(process + 1) * size.threads).map(share);
+            if size.processes == 1 {
+                workers.extend(shares.map(|share| Worker::Thread(start_thread(task, share, reports.clone()))));
+            } else {
+                let process = Process::start(task, shares.collect(), reports.clone())?;
+                workers.extend((0..size.threads).map(|_| Worker::Process(process.clone())));
+            }
+        }
+        Ok(Self { workers, inbox, stops: Cell::new(0) })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -106,6 +156,7 @@ impl Crew {
     /// # Errors
     /// If a worker has ended without a result.
     pub(crate) fn look(&self) -> Result<Option<(usize, Report)>> {
+        self.pass_stop();
         match self.inbox.try_recv() {
             Ok(report) => Ok(Some(report)),
             Err(TryRecvError::Empty) => Ok(None),
@@ -175,7 +226,7 @@ impl Crew {
         loop {
             match self.inbox.recv_timeout(LOOK) {
                 Ok(report) => return Ok(report),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.pass_stop(),
                 Err(RecvTimeoutError::Disconnected) => bail!("a worker has ended without a result"),
             }
         }
@@ -183,9 +234,30 @@ impl Crew {
 
     /// Gives an order to all.
     pub(crate) fn order_all(&self, order: &Order) {
-        for worker in &self.workers {
-            // One that has ended needs no orders.
-            let _ = worker.send(order.clone());
+        for (number, worker) in self.workers.iter().enumerate() {
+            match worker {
+                // One that has ended needs no orders.
+                Worker::Thread(orders) => drop(orders.send(order.clone())),
+                Worker::Process(process) => drop(process.order(number, order)),
+            }
+        }
+    }
+
+    /// Passes the wish to stop on to other processes. Threads of this one see it by themselves.
+    fn pass_stop(&self) {
+        let wishes = u32::from(stop::asked()) + u32::from(stop::insisted());
+        while self.stops.get() < wishes {
+            self.stops.set(self.stops.get() + 1);
+            let mut told: Option<&Arc<Process>> = None;
+            for (number, worker) in self.workers.iter().enumerate() {
+                if let Worker::Process(process) = worker
+                    && told.is_none_or(|told| !Arc::ptr_eq(told, process))
+                {
+                    told = Some(process);
+                    // One that has ended needs no orders.
+                    drop(process.order(number, &Order::Stop));
+                }
+            }
         }
     }
 }

@@ -164,7 +164,7 @@ impl Load for Crowd<'_> {
                     self.concluded = true;
                 }
                 Order::Finish => return true,
-                Order::Start(_) | Order::Again { .. } => {}
+                Order::Start(_) | Order::Again { .. } | Order::Events | Order::Stop => {}
             }
         }
         let now = net.clock.now();

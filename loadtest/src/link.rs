@@ -19,6 +19,10 @@ pub(crate) enum Order {
     Totals(Sent),
     /// Cut all connections off and come again, to this address; times count from this one.
     Again { time: u64, url: String },
+    /// An event has been published to every topic: account for it.
+    Events,
+    /// Somebody wants to stop. Goes to processes; the workers in them are told by [`stop`].
+    Stop,
     /// Every worker has got everything: wait no longer.
     Finish,
 }

@@ -15,7 +15,6 @@ mod floor;
 mod framing;
 mod handshake;
 mod html;
-mod idle;
 mod join;
 mod json;
 mod latency;
@@ -23,6 +22,7 @@ mod ledger;
 mod link;
 mod loads;
 mod machine;
+mod mixed;
 mod net;
 mod outcome;
 mod output;
@@ -43,6 +43,7 @@ mod target;
 mod template;
 mod ubjson;
 mod units;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -55,11 +56,13 @@ fn main() -> ExitCode {
     let clean = match Cli::parse().command {
         Command::Compare(options) => output::compare_files(&options),
         Command::Floor(options) => floor::serve(&options).map(|()| true),
+        Command::Worker => worker::serve().map(|()| true),
         Command::Fanout { run, fanout } => scenario::run(&run, &Scenario::Fanout(fanout)),
         Command::Topics { run, topics } => scenario::run(&run, &Scenario::Topics(topics)),
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),
         Command::Churn { run, churn } => scenario::run(&run, &Scenario::Churn(churn)),
         Command::Connect { run, connect } => scenario::run(&run, &Scenario::Connect(connect)),
+        Command::Mixed { run, mixed } => scenario::run(&run, &Scenario::Mixed(mixed)),
         Command::Slow { run, slow } => scenario::run(&run, &Scenario::Slow(slow)),
         Command::Idle { run, idle } => scenario::run(&run, &Scenario::Idle(idle)),
     };

@@ -124,12 +124,13 @@ impl Plan {
         Self { unit: unit.into(), ..Self::default() }
     }
 
-    /// Sessions that stay for the whole run.
+    /// Connections that are open at one time, with a guess of how many of the visitors.
     pub(crate) fn sessions(&self) -> usize {
         let subscribers: usize = self.subscribers.iter().map(|group| group.count as usize).sum();
         let calling = self.callers.iter().map(|group| group.count).chain(self.callees.iter().map(|group| group.count));
         let calling: usize = calling.map(usize::from).sum();
-        subscribers + calling + self.sources()
+        let visitors: f64 = self.visitors.iter().map(|group| group.rate * (group.stay + 1.0)).sum();
+        subscribers + calling + self.sources() + visitors as usize
     }
 
     /// Publishers of all groups.
@@ -173,7 +174,7 @@ impl Plan {
             let readers: usize = reading.map(|group| group.count as usize).sum();
             ensure!(
                 readers >= workers,
-                "the maximal rate needs a subscriber in every one of the {workers} threads, there are {readers}"
+                "the maximal rate needs subscribers for every one of {workers} threads, there are {readers}"
             );
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::outcome::{About, Outcome, TargetInfo};
 use crate::plan::Plan;
 use crate::probe::Probe;
 use crate::server::Server;
-use crate::{connect, idle, join, loads, output, report, slow, stop};
+use crate::{connect, join, loads, mixed, output, report, slow, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -20,6 +20,7 @@ pub(crate) enum Scenario {
     Topics(cli::TopicsOptions),
     Rpc(cli::RpcOptions),
     Churn(cli::ChurnOptions),
+    Mixed(cli::MixedOptions),
     Connect(cli::ConnectOptions),
     Slow(cli::SlowOptions),
     Idle(cli::IdleOptions),
@@ -32,6 +33,7 @@ impl Scenario {
             Self::Topics(_) => "topics",
             Self::Rpc(_) => "rpc",
             Self::Churn(_) => "churn",
+            Self::Mixed(_) => "mixed",
             Self::Connect(_) => "connect",
             Self::Slow(_) => "slow",
             Self::Idle(_) => "idle",
@@ -44,6 +46,7 @@ impl Scenario {
             Self::Topics(options) => serde_json::to_value(options),
             Self::Rpc(options) => serde_json::to_value(options),
             Self::Churn(options) => serde_json::to_value(options),
+            Self::Mixed(options) => serde_json::to_value(options),
             Self::Connect(options) => serde_json::to_value(options),
             Self::Slow(options) => serde_json::to_value(options),
             Self::Idle(options) => serde_json::to_value(options),
@@ -69,11 +72,10 @@ impl Scenario {
             Self::Topics(options) => loads::topics(options),
             Self::Rpc(options) => loads::rpc(options),
             Self::Churn(options) => loads::churn(options),
+            Self::Mixed(options) => mixed::plan(options)?,
             Self::Slow(options) => loads::slow(options, run.timing.duration),
-            Self::Connect(options) => return connect::run(options, side, run),
-            Self::Idle(options) => {
-                return idle::run(options, &side.router, &run.timing, side.pid.map(Probe::new).transpose()?.as_ref());
-            }
+            Self::Connect(options) => return connect::connect(options, side, run),
+            Self::Idle(options) => return connect::idle(options, side, run),
         };
         let job = Job::Plan(Plan { order: run.order, ..plan });
         let task = Task { job, router: side.router.clone(), timing: run.timing, pid: side.pid };

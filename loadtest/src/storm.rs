@@ -95,6 +95,9 @@ struct Gathering<'a> {
     wave: Wave,
     /// Sessions that were served and lost their connection.
     ended: u64,
+    /// Live events that came to sessions that were served.
+    events: Tally,
+    delivery: Latency,
 }
 
 /// Carries a share of a storm out.
@@ -130,6 +133,14 @@ pub(crate) fn run(storm: &Storm, share: Share, router: &Router, timing: &Timing,
                 gathering.cut(&mut net, time, url)?;
                 gathering.come(&mut net, timing)?;
                 gathering.wave.replace(0).report(&mut outcome, count, "again_");
+                link.report(Report::Settled);
+            }
+            Some(Order::Events) => {
+                gathering.await_events(&mut net, timing)?;
+                let lost = count - gathering.events.received;
+                let tally = Tally { expected: count, lost, ..gathering.events };
+                outcome.accounts.insert("events".into(), tally);
+                outcome.add_times("delivery", std::mem::replace(&mut gathering.delivery, Latency::new()));
                 link.report(Report::Settled);
             }
             Some(Order::Finish) => break,
@@ -210,6 +221,8 @@ impl<'a> Gathering<'a> {
             by_conn: Vec::new(),
             wave: Wave::new(start),
             ended: 0,
+            events: Tally::default(),
+            delivery: Latency::new(),
         })
     }
 
@@ -232,7 +245,21 @@ impl<'a> Gathering<'a> {
             let latest = now + SECOND / 10;
             net.turn(self, Some(due.map_or(latest, |due| due.min(latest))))?;
         }
-        // A second value would come right after the first.
+        self.linger(net)
+    }
+
+    /// Waits until every session has got a live event.
+    fn await_events(&mut self, net: &mut Net, timing: &Timing) -> Result<()> {
+        let end = net.clock.now() + drive::seconds(timing.patience);
+        while self.events.received < self.comers.len() as u64 && net.clock.now() < end && !stop::asked() {
+            let wake = net.clock.now() + SECOND / 10;
+            net.turn(self, Some(wake))?;
+        }
+        self.linger(net)
+    }
+
+    /// What is doubled would come right after the first.
+    fn linger(&mut self, net: &mut Net) -> Result<()> {
         let grace = net.clock.now() + SECOND / 10;
         while net.clock.now() < grace {
             net.turn(self, Some(grace))?;
@@ -359,6 +386,10 @@ impl<'a> Gathering<'a> {
                     (Some(stamp), Some((_, number))) if number == stamp.sequence => self.wave.tally.doubled += 1,
                     (Some(stamp), _) => {
                         comer.value = Some((head.first, stamp.sequence));
+                        if comer.stage == Stage::Served {
+                            self.events.received += 1;
+                            self.delivery.record(now.saturating_sub(stamp.time), now);
+                        }
                         self.look(place, now);
                     }
                 }
