@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use anyhow::Result;
 use serde_json::json;
 
+use crate::auth::Credentials;
 use crate::cli::Router;
 use crate::clock::SECOND;
 use crate::drive::{self, Schedule};
 use crate::events::named;
-use crate::join::{self, EVENT, GOODBYE, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, WELCOME};
+use crate::join::{self, CHALLENGE, EVENT, GOODBYE, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, UNSUBSCRIBED, WELCOME};
 use crate::latency::Latency;
 use crate::ledger::Tally;
 use crate::net::Net;
@@ -31,6 +32,7 @@ pub(crate) struct Churn {
     share: Share,
     router: Router,
     target: Target,
+    credentials: Credentials,
     schedule: Schedule,
     /// Topics of the set: the first, and how many.
     base: u16,
@@ -101,7 +103,8 @@ impl Churn {
             options: options.clone(),
             share,
             router: router.clone(),
-            target: Target::parse(&router.url)?,
+            target: Target::new(router)?,
+            credentials: Credentials::new(router)?,
             schedule,
             base: plan.first_topic(options.set),
             topics,
@@ -207,7 +210,7 @@ impl Churn {
     pub(crate) fn opened(&mut self, net: &mut Net, conn: usize) -> bool {
         let known = self.visitors.contains_key(&conn);
         if known {
-            net.send(conn, &self.serializer().encode(&join::hello(&self.router.realm)));
+            net.send(conn, &self.serializer().encode(&join::hello(&self.router.realm, &self.credentials)));
         }
         known
     }
@@ -219,6 +222,13 @@ impl Churn {
         let head = serializer.head(message);
         let kind = head.map_or(0, |head| head.kind);
         match (visitor.stage, kind) {
+            (Stage::Joining, CHALLENGE) => {
+                let challenge = serializer.decode(message);
+                match challenge.and_then(|challenge| join::authenticate(&challenge, &mut self.credentials)) {
+                    Ok(answer) => net.send(conn, &serializer.encode(&answer)),
+                    Err(error) => self.fail(format!("a visitor could not identify itself: {error:#}")),
+                }
+            }
             (Stage::Joining, WELCOME) => {
                 visitor.stage = Stage::Subscribing;
                 self.joined.record(now.saturating_sub(visitor.intended), now);

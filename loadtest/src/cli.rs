@@ -170,9 +170,10 @@ impl Run {
 }
 
 /// How to reach the router.
-#[derive(Args, Clone, Debug, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Router {
-    /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT or unix:/PATH (RawSocket).
+    /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket), wss:// and rss:// for the same by TLS, unix:/PATH
+    /// (RawSocket) or ws+unix:/PATH (WebSocket).
     #[arg(long, default_value = "ws://127.0.0.1:8080/")]
     pub(crate) url: String,
     /// Realm to join.
@@ -184,6 +185,38 @@ pub(crate) struct Router {
     /// Connect from 127.0.0.1, 127.0.0.2, ... in turn; one address has some 28,000 ports.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) sources: usize,
+    /// File of certificates (PEM) to trust with wss:// and rss://, instead of those that the system trusts.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Trust every certificate.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Who the sessions say they are.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) authid: Option<String>,
+    /// Identify by this ticket.
+    #[arg(long, requires = "authid", hide_env_values = true, env = "LOADTEST_TICKET")]
+    pub(crate) ticket: Option<String>,
+    /// Identify by this secret, with WAMP-CRA, salted or not as the router asks.
+    #[arg(long, value_name = "SECRET", requires = "authid", hide_env_values = true, env = "LOADTEST_CRA_SECRET")]
+    pub(crate) cra_secret: Option<String>,
+    /// Further header of the WebSocket request, "NAME: VALUE"; may be given more than once.
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+    /// The header Origin of the WebSocket request.
+    #[arg(long, value_name = "URL", value_parser = header_value)]
+    pub(crate) origin: Option<String>,
+    /// Offer this WebSocket subprotocol instead of the serializer's, as "wamp.2.json".
+    #[arg(long, value_name = "NAME", value_parser = header_value)]
+    pub(crate) subprotocol: Option<String>,
+}
+
+impl Router {
+    /// The further headers of the WebSocket request.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let origin = self.origin.iter().map(|origin| ("Origin".to_owned(), origin.clone()));
+        origin.chain(self.header.iter().cloned()).collect()
+    }
 }
 
 /// The course of a run.
@@ -492,6 +525,22 @@ impl FromStr for Fault {
     }
 }
 
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(fits) {
+        return Err(format!("{name:?} is no name of a header"));
+    }
+    Ok((name.to_owned(), header_value(value)?))
+}
+
+fn header_value(text: &str) -> Result<String, String> {
+    match text.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+        true => Err("control characters do not fit in a header".into()),
+        false => Ok(text.trim().to_owned()),
+    }
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match not_negative(text)? {
         0.0 => Err("must be more than 0".into()),
@@ -535,6 +584,10 @@ mod tests {
         assert_eq!("0.1%".parse::<Part>().map(|part| part.of(10)), Ok(1));
         assert!("x".parse::<Part>().is_err() && "-1%".parse::<Part>().is_err());
         assert_eq!("swap:7".parse(), Ok(Fault { kind: FaultKind::Swap, every: 7 }));
+        assert_eq!(header("X-Key:  a:b "), Ok(("X-Key".into(), "a:b".into())));
+        for wrong in ["", "X-Key", ": x", "X Key: x", "X-Key: a\r\nHost: b"] {
+            assert!(header(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["swap", "swap:0", "lose:1"] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }

@@ -18,6 +18,7 @@ use crate::machine;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, Share};
 use crate::probe::Probe;
+use crate::progress;
 use crate::stop;
 use crate::storm::{self, Storm};
 use crate::worker::Process;
@@ -87,6 +88,9 @@ pub(crate) fn start_thread(task: &Task, share: Share, reports: Sender<(usize, Re
     let (sender, orders) = mpsc::channel();
     let task = task.clone();
     thread::spawn(move || {
+        if share.worker > 0 {
+            progress::mute();
+        }
         let link = Link { worker: share.worker, orders, reports };
         let report = match work(&task, share, &link) {
             Ok(outcome) => Report::Done(Box::new(outcome)),

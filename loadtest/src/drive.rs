@@ -6,10 +6,13 @@ use indexmap::IndexMap;
 use crate::cli::Timing;
 use crate::clock::{self, SECOND};
 use crate::latency::Latency;
+use crate::machine;
 use crate::net::{Handler, Net};
 use crate::outcome::{Combine, Timeline, plural};
 use crate::probe::Probe;
+use crate::progress::Progress;
 use crate::stop;
+use crate::units::human;
 
 /// A load that [`drive`] can run.
 pub(crate) trait Load: Handler {
@@ -75,6 +78,8 @@ pub(crate) struct Window {
     pub(crate) server_memory: Option<[u64; 2]>,
     /// Share of one core that the generator's thread used.
     pub(crate) generator_cpu: f64,
+    /// CPU time that all processes of the machine used within it, in nanoseconds.
+    pub(crate) machine_cpu: Option<u64>,
     /// True if somebody ended the run early.
     pub(crate) partial: bool,
     /// Throughput, and memory and CPU time of the server and CPU time of the generator, if they were watched.
@@ -94,6 +99,7 @@ struct Sample {
     server_cpu: Option<u64>,
     server_memory: Option<u64>,
     own_cpu: u64,
+    machine_cpu: Option<u64>,
 }
 
 impl Sample {
@@ -104,6 +110,7 @@ impl Sample {
             time: net.clock.now(),
             delivered: load.delivered(),
             own_cpu: clock::thread_cpu(),
+            machine_cpu: machine::busy(),
         })
     }
 
@@ -115,6 +122,7 @@ impl Sample {
             time: net.clock.now(),
             delivered: load.delivered(),
             own_cpu: clock::thread_cpu(),
+            machine_cpu: machine::busy(),
         })
     }
 }
@@ -178,8 +186,12 @@ pub(crate) fn drive(
 ) -> Result<Window> {
     let mut first = None;
     let mut course: Option<Course> = None;
+    let mut progress = Progress::new();
     loop {
         let now = net.clock.now();
+        if progress.is_due(now) {
+            show(&mut progress, schedule, now, course.as_ref());
+        }
         match &mut course {
             Some(course) if now >= course.edge => course.add(Sample::glance(net, load, probe)?),
             None if now >= schedule.from => {
@@ -200,6 +212,7 @@ pub(crate) fn drive(
         let latest = next.min(now + SECOND / 5);
         net.turn(load, Some(due.map_or(latest, |due| due.min(latest))))?;
     }
+    drop(progress);
     net.flush();
     let end = Sample::take(net, load, probe)?;
     let partial = end.time < schedule.until;
@@ -212,10 +225,30 @@ pub(crate) fn drive(
         delivered: end.delivered - first.delivered.min(end.delivered),
         server_cpu: end.server_cpu.zip(first.server_cpu).map(|(end, first)| end.saturating_sub(first)),
         server_memory: first.server_memory.zip(end.server_memory).map(|(first, end)| [first, end]),
+        machine_cpu: end.machine_cpu.zip(first.machine_cpu).map(|(end, first)| end.saturating_sub(first)),
         generator_cpu: (end.own_cpu.saturating_sub(first.own_cpu)) as f64 / (seconds.max(1e-9) * SECOND as f64),
         partial,
         timelines: course.map(|course| course.timelines).unwrap_or_default(),
     })
+}
+
+/// Tells how far the run is and how it goes.
+fn show(progress: &mut Progress, schedule: &Schedule, now: u64, course: Option<&Course>) {
+    let seconds = |nanoseconds: u64| nanoseconds as f64 / SECOND as f64;
+    let share = now.saturating_sub(schedule.start) as f64 / (schedule.until - schedule.start).max(1) as f64;
+    let Some(course) = course else {
+        return progress.show(share, &format!("warming up for {:.1} s", seconds(schedule.from.saturating_sub(now))));
+    };
+    let (done, all) = (seconds(now - schedule.from), seconds(schedule.until - schedule.from));
+    let mut words = format!("{done:.1}/{all} s");
+    for name in ["throughput", "server_cpu", "server_memory"] {
+        if let Some(timeline) = course.timelines.get(name)
+            && let Some(last) = timeline.values.last()
+        {
+            words += &format!(", {}", human(*last, &timeline.unit));
+        }
+    }
+    progress.show(share, &words);
 }
 
 fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Result<()> {
@@ -267,6 +300,7 @@ mod tests {
             server_cpu: Some(time * SECOND / 40),
             server_memory: Some(delivered * 100),
             own_cpu: time * SECOND / 20,
+            machine_cpu: None,
         };
         let schedule = Schedule::new(0, &TIMING);
         assert_eq!((schedule.from, schedule.interval), (SECOND, SECOND / 10));

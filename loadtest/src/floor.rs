@@ -15,7 +15,7 @@ use crate::machine;
 use crate::net::{Handler, Net};
 use crate::serializer::{Head, Serializer};
 use crate::stamp::{self, Stamp};
-use crate::target::{Address, Target};
+use crate::target::Address;
 use crate::template::Template;
 
 /// Bytes that may wait for a subscriber before it is cut off.
@@ -56,11 +56,7 @@ struct Group {
 pub(crate) fn serve(options: &cli::FloorOptions) -> Result<()> {
     machine::raise_file_limit();
     let mut net = Net::new()?;
-    let wanted = match options.listen.strip_prefix("unix:") {
-        Some(path) => Address::Unix(path.into()),
-        None => Target::parse(&format!("rs://{}", options.listen))?.address,
-    };
-    match net.listen(&wanted)? {
+    match net.listen(&Address::parse(&options.listen)?)? {
         Address::Tcp(address) => println!("listening on ws://{address}/"),
         Address::Unix(path) => println!("listening on unix:{}", path.display()),
     }

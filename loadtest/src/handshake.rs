@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 
 use crate::framing::Framing;
 use crate::serializer::Serializer;
-use crate::target::Transport;
+use crate::target::{Request, Transport};
 
 /// The longest head of a request or response, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
@@ -19,6 +19,8 @@ pub(crate) struct Opening {
     serializer: Serializer,
     /// The answer that the server owes to the key; None on RawSocket.
     accept: Option<String>,
+    /// What the server must choose, on WebSocket.
+    subprotocol: String,
 }
 
 /// A finished opening.
@@ -27,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) serializer: Serializer,
     /// How many bytes of the input it took.
     pub(crate) used: usize,
+    /// How the server calls itself in its answer to a WebSocket request.
+    pub(crate) server: Option<String>,
     /// What to send (server side).
     pub(crate) answer: Vec<u8>,
 }
@@ -34,24 +38,28 @@ pub(crate) struct Opened {
 impl Opening {
     /// Starts an opening; appends what to send to `out`.
     pub(crate) fn start(transport: &Transport, serializer: Serializer, out: &mut Vec<u8>) -> Self {
+        let subprotocol = match transport {
+            Transport::WebSocket(Request { subprotocol: Some(name), .. }) => name.clone(),
+            _ => serializer.subprotocol().to_owned(),
+        };
         let accept = match transport {
             Transport::RawSocket => {
                 out.extend_from_slice(&[RAWSOCKET_MAGIC, RAWSOCKET_LENGTH | serializer.rawsocket_id(), 0, 0]);
                 None
             }
-            Transport::WebSocket { host, path } => {
+            Transport::WebSocket(Request { host, path, headers, .. }) => {
                 let key = BASE64.encode(&fastrand::u128(..).to_le_bytes());
-                let subprotocol = serializer.subprotocol();
+                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
                 let request = format!(
                     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                      Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
-                     Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+                     Sec-WebSocket-Protocol: {subprotocol}\r\n{headers}\r\n"
                 );
                 out.extend_from_slice(request.as_bytes());
                 Some(accept_of(&key))
             }
         };
-        Self { serializer, accept }
+        Self { serializer, accept, subprotocol }
     }
 
     /// Reads the server's answer; None while it is incomplete.
@@ -60,6 +68,7 @@ impl Opening {
     /// If the server refuses, or answers something else than it should.
     pub(crate) fn finish(&self, input: &[u8]) -> Result<Option<Opened>> {
         let serializer = self.serializer;
+        let mut server = None;
         let (used, framing) = match &self.accept {
             None => {
                 let Some(&[magic, second, ..]) = input.first_chunk::<4>() else { return Ok(None) };
@@ -74,11 +83,12 @@ impl Opening {
                 ensure!(status.split(' ').nth(1) == Some("101"), "the WebSocket upgrade was refused: {status}");
                 ensure!(header(head, "sec-websocket-accept") == Some(accept), "wrong Sec-WebSocket-Accept");
                 let chosen = header(head, "sec-websocket-protocol").unwrap_or("none");
-                ensure!(chosen == serializer.subprotocol(), "the server chose the subprotocol {chosen}");
+                ensure!(chosen == self.subprotocol, "the server chose the subprotocol {chosen}");
+                server = header(head, "server").map(str::to_owned);
                 (used, Framing::client(true, serializer))
             }
         };
-        Ok(Some(Opened { framing, serializer, used, answer: Vec::new() }))
+        Ok(Some(Opened { framing, serializer, used, server, answer: Vec::new() }))
     }
 }
 
@@ -93,7 +103,7 @@ pub(crate) fn answer(input: &[u8]) -> Result<Option<Opened>> {
             let Some(&[_, second, ..]) = input.first_chunk::<4>() else { return Ok(None) };
             let serializer = Serializer::from_rawsocket_id(second & 15).context("unknown serializer")?;
             let answer = vec![RAWSOCKET_MAGIC, RAWSOCKET_LENGTH | serializer.rawsocket_id(), 0, 0];
-            Ok(Some(Opened { framing: Framing::RawSocket, serializer, used: 4, answer }))
+            Ok(Some(Opened { framing: Framing::RawSocket, serializer, used: 4, server: None, answer }))
         }
         _ => {
             let Some((head, used)) = http_head(input)? else { return Ok(None) };
@@ -108,7 +118,7 @@ pub(crate) fn answer(input: &[u8]) -> Result<Option<Opened>> {
                 serializer.subprotocol()
             );
             let framing = Framing::WebSocketServer { text: serializer == Serializer::Json };
-            Ok(Some(Opened { framing, serializer, used, answer: answer.into_bytes() }))
+            Ok(Some(Opened { framing, serializer, used, server: None, answer: answer.into_bytes() }))
         }
     }
 }
@@ -141,9 +151,36 @@ mod tests {
         assert_eq!(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
+    fn request() -> Request {
+        Request { host: "h".into(), path: "/".into(), ..Request::default() }
+    }
+
+    #[test]
+    fn further_headers_and_the_subprotocol_go_into_the_request() {
+        let mut sent = Vec::new();
+        let headers = vec![("Origin".into(), "http://a".into()), ("X-Key".into(), "1".into())];
+        let request = Request { headers, subprotocol: Some("wamp.2.cbor".into()), ..request() };
+        let opening = Opening::start(&Transport::WebSocket(request), Serializer::Json, &mut sent);
+        let (head, used) = http_head(&sent).expect("text").expect("complete");
+        assert_eq!((header(head, "origin"), header(head, "x-key"), used), (Some("http://a"), Some("1"), sent.len()));
+        assert_eq!(header(head, "sec-websocket-protocol"), Some("wamp.2.cbor"));
+        let server = answer(&sent).expect("valid").expect("complete");
+        assert!(opening.finish(&server.answer).is_ok(), "the server chose what was offered");
+    }
+
+    #[test]
+    fn the_server_s_name_is_kept() {
+        let mut sent = Vec::new();
+        let opening = Opening::start(&Transport::WebSocket(request()), Serializer::Json, &mut sent);
+        let server = answer(&sent).expect("valid").expect("complete");
+        let named = String::from_utf8_lossy(&server.answer).replace("\r\nUpgrade", "\r\nServer: Some/1.0\r\nUpgrade");
+        let opened = opening.finish(named.as_bytes()).expect("valid").expect("complete");
+        assert_eq!(opened.server.as_deref(), Some("Some/1.0"));
+    }
+
     #[test]
     fn both_sides_agree() {
-        let websocket = Transport::WebSocket { host: "h".into(), path: "/".into() };
+        let websocket = Transport::WebSocket(request());
         for transport in [websocket, Transport::RawSocket] {
             for serializer in Serializer::ALL {
                 let mut request = Vec::new();
@@ -160,7 +197,7 @@ mod tests {
 
     #[test]
     fn refusals_are_errors_that_say_why() {
-        let websocket = Transport::WebSocket { host: "h".into(), path: "/".into() };
+        let websocket = Transport::WebSocket(request());
         let opening = Opening::start(&websocket, Serializer::Json, &mut Vec::new());
         let error = opening.finish(b"HTTP/1.1 404 Not Found\r\n\r\n").err().expect("refused");
         assert!(error.to_string().contains("404"), "{error}");

@@ -103,11 +103,17 @@ fn verdicts(out: &mut String, entries: &[&Entry]) {
         let _ = write!(out, "<p class=run><span class=\"badge {word}\">{word}</span> ");
         let partial = if outcome.partial { ", PARTIAL: ended early" } else { "" };
         let _ = write!(out, "<b>{}</b>{partial}</p>", escape(&name));
-        let words = outcome.failures.iter().chain(&outcome.spoiled).chain(&outcome.notes);
-        let items: String = words.map(|words| format!("<li>{}</li>", escape(words))).collect();
-        if !items.is_empty() {
-            let _ = write!(out, "<ul class=list>{items}</ul>");
+    }
+    let mut items = String::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let outcome = entry.outcome;
+        let name = if entries.len() > 1 { format!("{}: ", run_name(entries, number)) } else { String::new() };
+        for words in outcome.failures.iter().chain(&outcome.spoiled).chain(&outcome.notes) {
+            let _ = write!(items, "<li>{}{}</li>", escape(&name), escape(words));
         }
+    }
+    if !items.is_empty() {
+        let _ = write!(out, "<ul class=list>{items}</ul>");
     }
 }
 

@@ -3,10 +3,12 @@
 use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
+use crate::auth::Credentials;
 use crate::cli::Router;
 use crate::clock::SECOND;
 use crate::machine;
 use crate::net::{Handler, Net};
+use crate::progress::Progress;
 use crate::serializer::Serializer;
 use crate::stop;
 use crate::target::Target;
@@ -49,23 +51,25 @@ pub(crate) fn join_all(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> R
     Ok(bring_up(net, router, plans)?.0)
 }
 
-/// Gives the sessions, and how the router calls itself.
-fn bring_up(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<(Vec<Session>, String)> {
-    let target = Target::parse(&router.url)?;
+/// Gives the sessions, and what the router says of itself.
+fn bring_up(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<(Vec<Session>, Welcome)> {
+    let target = Target::new(router)?;
     let limit = machine::raise_file_limit();
     let files = plans.len() as u64 + SPARE_FILES;
     ensure!(files <= limit, "{} sessions need {files} open files, the limit is {limit} (ulimit -Hn)", plans.len());
     let mut joiner = Joiner {
         realm: &router.realm,
+        credentials: Credentials::new(router)?,
         serializer: router.serializer,
         plans,
         sessions: Vec::new(),
         by_conn: Vec::new(),
         up: 0,
-        agent: String::new(),
+        welcome: None,
         failure: None,
         last: net.clock.now(),
     };
+    let mut progress = Progress::new();
     while joiner.up < plans.len() {
         while joiner.sessions.len() < plans.len() && joiner.sessions.len() - joiner.up < IN_FLIGHT {
             let number = joiner.sessions.len();
@@ -81,29 +85,54 @@ fn bring_up(net: &mut Net, router: &Router, plans: &[Vec<Step>]) -> Result<(Vec<
         if let Some(failure) = joiner.failure.take() {
             return Err(failure.context(format!("{} of {} sessions had joined", joiner.up, plans.len())));
         }
+        if progress.is_due(net.clock.now()) {
+            let (up, all) = (joiner.up, plans.len());
+            progress.show(up as f64 / all as f64, &format!("{up} of {all} sessions have joined"));
+        }
         ensure!(!stop::asked(), "interrupted while sessions were joining");
         let silent = net.clock.now().saturating_sub(joiner.last);
         ensure!(silent < PATIENCE, "the router is silent; {} of {} sessions had joined", joiner.up, plans.len());
     }
-    Ok((joiner.sessions, joiner.agent))
+    let mut welcome = joiner.welcome.unwrap_or_default();
+    if welcome.agent.is_empty() {
+        welcome.agent = net.server.clone().unwrap_or_default();
+    }
+    Ok((joiner.sessions, welcome))
 }
 
-/// How the router calls itself in WELCOME; empty if it does not. A session joins and leaves for it.
+/// What a router says in WELCOME.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    /// How the router calls itself, here or in its answer to the WebSocket request; empty if it does not.
+    pub(crate) agent: String,
+    /// How the session identified itself.
+    pub(crate) authmethod: String,
+}
+
+impl Welcome {
+    fn read(message: &Value) -> Self {
+        let text = |name: &str| message[2][name].as_str().unwrap_or_default().to_owned();
+        Self { agent: text("agent"), authmethod: text("authmethod") }
+    }
+}
+
+/// What the router says of itself. A session joins and leaves for it.
 ///
 /// # Errors
 /// As [`join_all`].
-pub(crate) fn agent(router: &Router) -> Result<String> {
+pub(crate) fn welcome(router: &Router) -> Result<Welcome> {
     Ok(bring_up(&mut Net::new()?, router, &[Vec::new()])?.1)
 }
 
 struct Joiner<'a> {
     realm: &'a str,
+    credentials: Credentials,
     serializer: Serializer,
     plans: &'a [Vec<Step>],
     sessions: Vec<Session>,
     by_conn: Vec<usize>,
     up: usize,
-    agent: String,
+    welcome: Option<Welcome>,
     failure: Option<anyhow::Error>,
     last: u64,
 }
@@ -116,9 +145,8 @@ impl Joiner<'_> {
         };
         match head.kind {
             WELCOME => {
-                if self.agent.is_empty() {
-                    let welcome = self.serializer.decode(message)?;
-                    self.agent = welcome[2]["agent"].as_str().unwrap_or_default().to_owned();
+                if self.welcome.is_none() {
+                    self.welcome = Some(Welcome::read(&self.serializer.decode(message)?));
                 }
                 for (step, request) in self.plans[number].iter().zip(1u64..) {
                     let message = match step {
@@ -128,6 +156,10 @@ impl Joiner<'_> {
                     net.send(conn, &self.serializer.encode(&message));
                 }
                 self.up += usize::from(self.plans[number].is_empty());
+            }
+            CHALLENGE => {
+                let answer = authenticate(&self.serializer.decode(message)?, &mut self.credentials)?;
+                net.send(conn, &self.serializer.encode(&answer));
             }
             SUBSCRIBED | REGISTERED => {
                 let ids = &mut self.sessions[number].ids;
@@ -146,8 +178,7 @@ impl Joiner<'_> {
 
 impl Handler for Joiner<'_> {
     fn opened(&mut self, net: &mut Net, conn: usize) {
-        let hello = hello(self.realm);
-        net.send(conn, &self.serializer.encode(&hello));
+        net.send(conn, &self.serializer.encode(&hello(self.realm, &self.credentials)));
     }
 
     fn message(&mut self, net: &mut Net, conn: usize, message: &[u8], now: u64) {
@@ -163,10 +194,21 @@ impl Handler for Joiner<'_> {
 }
 
 /// The message that asks to join a realm.
-pub(crate) fn hello(realm: &str) -> Value {
+pub(crate) fn hello(realm: &str, credentials: &Credentials) -> Value {
     let calling = json!({"features": {"progressive_call_results": true}});
     let roles = json!({"publisher": {}, "subscriber": {}, "caller": calling, "callee": calling});
-    json!([HELLO, realm, {"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))}])
+    let mut details = json!({"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))});
+    credentials.announce(&mut details);
+    json!([HELLO, realm, details])
+}
+
+/// The answer to a CHALLENGE.
+///
+/// # Errors
+/// As [`Credentials::answer`].
+pub(crate) fn authenticate(challenge: &Value, credentials: &mut Credentials) -> Result<Value> {
+    let method = challenge[1].as_str().unwrap_or_default();
+    Ok(json!([AUTHENTICATE, credentials.answer(method, &challenge[2])?, {}]))
 }
 
 /// What a message that was not wanted says.
@@ -174,7 +216,6 @@ pub(crate) fn refusal(message: &Value) -> anyhow::Error {
     match message.get(0).and_then(Value::as_u64) {
         Some(ABORT) => anyhow!("the router refused the session: {} {}", message[2], message[1]),
         Some(ERROR) => anyhow!("the router refused a request: {} {}", message[4], message[3]),
-        Some(CHALLENGE) => anyhow!("the router asks for authentication by {}", message[1]),
         _ => anyhow!("unexpected message {message}"),
     }
 }
@@ -184,6 +225,7 @@ pub(crate) const HELLO: u64 = 1;
 pub(crate) const WELCOME: u64 = 2;
 pub(crate) const ABORT: u64 = 3;
 pub(crate) const CHALLENGE: u64 = 4;
+pub(crate) const AUTHENTICATE: u64 = 5;
 pub(crate) const GOODBYE: u64 = 6;
 pub(crate) const ERROR: u64 = 8;
 pub(crate) const PUBLISH: u64 = 16;

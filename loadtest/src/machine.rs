@@ -31,6 +31,17 @@ impl Machine {
     }
 }
 
+/// CPU time that all processes of this machine have used since it started, in nanoseconds, with what other guests of
+/// the same host have taken. Interrupts are left out: the kernel does not count them for any process.
+pub(crate) fn busy() -> Option<u64> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let mut fields = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace().map(str::parse::<u64>);
+    let mut field = |skipped: usize| fields.nth(skipped)?.ok();
+    // user, nice, system; then idle, iowait, irq, softirq; then steal.
+    let ticks = field(0)? + field(0)? + field(0)? + field(4)?;
+    Some(ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)))
+}
+
 /// Raises the limit of open files of this process to what the system allows; gives the limit then in force.
 pub(crate) fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -39,4 +50,23 @@ pub(crate) fn raise_file_limit() -> u64 {
     // If refused, the old limit stays, and running into it says so.
     let _ = setrlimit(Resource::Nofile, limit);
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::time::Instant;
+
+    #[test]
+    fn work_makes_the_machine_busy() {
+        let before = busy().expect("this system counts");
+        let start = Instant::now();
+        // Another process, so that the time of this one's threads stays what other tests expect.
+        let work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        assert!(Command::new("sh").args(["-c", work]).status().expect("a shell").success());
+        let (worked, passed) = (busy().expect("this system counts") - before, start.elapsed().as_nanos() as u64);
+        assert!(worked >= 20_000_000, "{worked}");
+        assert!(worked <= (passed + 100_000_000) * Machine::here().cores as u64, "{worked} in {passed}");
+    }
 }

@@ -1,5 +1,6 @@
 //! A load generator for WAMP routers.
 
+mod auth;
 mod calling;
 mod calls;
 mod churn;
@@ -29,6 +30,7 @@ mod output;
 mod plan;
 mod plot;
 mod probe;
+mod progress;
 mod report;
 mod scenario;
 mod sequence;
@@ -41,6 +43,7 @@ mod storm;
 mod stream;
 mod target;
 mod template;
+mod tls;
 mod ubjson;
 mod units;
 mod worker;

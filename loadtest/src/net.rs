@@ -47,6 +47,8 @@ pub(crate) struct Net {
     conns: Slab<Connection>,
     dirty: Vec<usize>,
     buffer: Vec<u8>,
+    /// How the first server that told called itself in its answer to a WebSocket request.
+    pub(crate) server: Option<String>,
 }
 
 struct Connection {
@@ -96,6 +98,7 @@ impl Net {
             conns: Slab::new(),
             dirty: Vec::new(),
             buffer: vec![0; BUFFER],
+            server: None,
         })
     }
 
@@ -360,7 +363,7 @@ impl Net {
             connection.partial.clear();
             connection.partial.extend_from_slice(&buffer[used..filled]);
             // A read that does not fill the buffer has emptied the socket: what comes later is a new event.
-            if len < room && !ending {
+            if len < room && !ending && connection.stream.empties() {
                 return Ok(());
             }
         }
@@ -375,7 +378,10 @@ impl Net {
             Phase::Opening(opening) => opening.finish(input)?,
             Phase::Accepted => handshake::answer(input)?,
         };
-        let Some(Opened { framing, serializer, used, answer }) = opened else { return Ok(0) };
+        let Some(Opened { framing, serializer, used, server, answer }) = opened else { return Ok(0) };
+        if let (Some(server), None) = (server, &self.server) {
+            self.server = Some(server);
+        }
         connection.phase = Phase::Open(framing, serializer);
         connection.out.extend_from_slice(&answer);
         connection.flush();
@@ -457,6 +463,8 @@ impl Connection {
                 Err(_) => break,
             }
         }
+        // What TLS has taken may still wait for the socket.
+        let _ = self.stream.flush();
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;

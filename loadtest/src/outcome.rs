@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::cli::{Router, Timing};
 use crate::compare::Comparison;
 use crate::drive::Window;
+use crate::join::Welcome;
 use crate::latency::{Latency, Times};
 use crate::ledger::Tally;
 use crate::machine::Machine;
@@ -21,6 +22,14 @@ use crate::serializer::Serializer;
 const LAG_LIMIT: f64 = 2000.0;
 /// Using more than this share of a core, the generator is the bottleneck.
 const CPU_LIMIT: f64 = 0.9;
+/// Other processes that use more cores than this get in the way.
+const OTHERS_LIMIT: f64 = 0.25;
+/// What an outcome itself finds to spoil the figures; scenarios may find more.
+const SPOILS: [&str; 4] = [OTHERS, LATE, BUSY, PARTIAL];
+const OTHERS: &str = "the machine was busy";
+const LATE: &str = "the generator was late";
+const BUSY: &str = "the generator was busy";
+const PARTIAL: &str = "partial";
 /// Failures that are kept; ten of the same kind say as much as ten thousand.
 const FAILURES_KEPT: usize = 20;
 
@@ -107,7 +116,7 @@ pub(crate) struct TargetInfo {
     pub(crate) url: String,
     pub(crate) realm: String,
     pub(crate) serializer: Serializer,
-    /// How the sessions identified themselves.
+    /// How the sessions identified themselves, as the router says; empty if it does not.
     pub(crate) authmethod: String,
 }
 
@@ -182,6 +191,10 @@ pub(crate) struct Generator {
     pub(crate) processes: u32,
     /// The highest share of one core that any of them used.
     pub(crate) cpu_share: f64,
+    /// CPU time of all of them within the measurement, in nanoseconds.
+    pub(crate) cpu_ns: u64,
+    /// CPU time of all processes of the machine within it, in nanoseconds; 0 if it is not known.
+    pub(crate) machine_cpu_ns: u64,
     /// Actual minus intended time of sending.
     pub(crate) send_lag: Times,
 }
@@ -199,7 +212,13 @@ impl Outcome {
                 memory_before,
                 memory_after,
             }),
-            generator: Generator { processes: 1, cpu_share: window.generator_cpu, send_lag },
+            generator: Generator {
+                processes: 1,
+                cpu_share: window.generator_cpu,
+                cpu_ns: (window.generator_cpu * window.seconds * 1e9) as u64,
+                machine_cpu_ns: window.machine_cpu.unwrap_or(0),
+                send_lag,
+            },
             timelines: window.timelines,
             ..Self::default()
         };
@@ -254,6 +273,8 @@ impl Outcome {
         self.server = self.server.or(other.server);
         self.generator.processes += other.generator.processes;
         self.generator.cpu_share = self.generator.cpu_share.max(other.generator.cpu_share);
+        self.generator.cpu_ns += other.generator.cpu_ns;
+        self.generator.machine_cpu_ns = self.generator.machine_cpu_ns.max(other.generator.machine_cpu_ns);
         self.generator.send_lag.merge(other.generator.send_lag);
         self.conclude();
     }
@@ -273,17 +294,7 @@ impl Outcome {
             self.metric("server_memory_before", memory_before as f64, "bytes", Better::Neither, Combine::Max);
             self.metric("server_memory_after", memory_after as f64, "bytes", Better::Lower, Combine::Max);
         }
-        let lag = self.generator.send_lag.all.percentiles().p99;
-        if lag > LAG_LIMIT {
-            self.spoil("the generator was late", &format!("1 % of the sends by {lag:.0} us or more"));
-        }
-        let share = self.generator.cpu_share;
-        if share > CPU_LIMIT {
-            self.spoil("the generator was busy", &format!("it used {:.0} % of a core", share * 100.0));
-        }
-        if self.partial {
-            self.spoil("partial", "somebody ended the run early");
-        }
+        self.judge();
         let dropped = self.failures.len().saturating_sub(FAILURES_KEPT);
         if dropped > 0 {
             self.failures.truncate(FAILURES_KEPT);
@@ -296,16 +307,37 @@ impl Outcome {
         };
     }
 
+    /// Finds what spoils the figures, anew: what is true of a part need not be true of the whole.
+    fn judge(&mut self) {
+        self.spoiled.retain(|words| !SPOILS.iter().any(|kind| words.starts_with(kind)));
+        if let Some(server) = self.server {
+            let known = server.cpu_ns + self.generator.cpu_ns;
+            let others = self.generator.machine_cpu_ns.saturating_sub(known) as f64 / 1e9 / self.seconds.max(1e-9);
+            if others > OTHERS_LIMIT {
+                self.spoil(OTHERS, &format!("others used {others:.2} cores"));
+            }
+        }
+        let lag = self.generator.send_lag.all.percentiles().p99;
+        if lag > LAG_LIMIT {
+            self.spoil(LATE, &format!("1 % of the sends by {lag:.0} us or more"));
+        }
+        let share = self.generator.cpu_share;
+        if share > CPU_LIMIT {
+            self.spoil(BUSY, &format!("it used {:.0} % of a core", share * 100.0));
+        }
+        if self.partial {
+            self.spoil(PARTIAL, "somebody ended the run early");
+        }
+    }
+
     /// True if every message was accounted for and nothing failed.
     pub(crate) fn is_clean(&self) -> bool {
         self.failures.is_empty() && self.accounts.values().all(Tally::is_clean)
     }
 
-    /// Says why the figures may say little about the router: once for each kind, the latest words count.
+    /// Says why the figures may say little about the router.
     pub(crate) fn spoil(&mut self, kind: &str, words: &str) {
-        let start = format!("{kind}: ");
-        self.spoiled.retain(|earlier| !earlier.starts_with(&start));
-        self.spoiled.push(start + words);
+        self.spoiled.push(format!("{kind}: {words}"));
     }
 }
 
@@ -339,15 +371,15 @@ impl About {
 
 impl TargetInfo {
     /// Describes the server that the options lead to.
-    pub(crate) fn new(label: &str, floor: bool, agent: &str, router: &Router) -> Self {
+    pub(crate) fn new(label: &str, floor: bool, welcome: &Welcome, router: &Router) -> Self {
         Self {
             label: label.to_owned(),
             floor,
-            agent: agent.to_owned(),
+            agent: welcome.agent.clone(),
             url: router.url.clone(),
             realm: router.realm.clone(),
             serializer: router.serializer,
-            authmethod: "anonymous".to_owned(),
+            authmethod: welcome.authmethod.clone(),
         }
     }
 }
@@ -430,6 +462,20 @@ mod tests {
         assert_eq!(late.verdict, Verdict::Spoiled, "{:?}", late.spoiled);
         let partial = Outcome::new("call", Window { partial: true, ..window(0.1) }, Times::default());
         assert_eq!(partial.verdict, Verdict::Spoiled);
+    }
+
+    #[test]
+    fn other_processes_that_are_busy_spoil_the_figures() {
+        // Two seconds of 0.5 cores for the generator, and 5 ms for the server.
+        let with = |machine_cpu| Outcome::new("call", Window { machine_cpu, ..window(0.5) }, Times::default());
+        assert_eq!(with(None).verdict, Verdict::Clean);
+        assert_eq!(with(Some(1_400_000_000)).verdict, Verdict::Clean);
+        let disturbed = with(Some(1_700_000_000));
+        assert_eq!(disturbed.verdict, Verdict::Spoiled);
+        assert_eq!(disturbed.spoiled, ["the machine was busy: others used 0.35 cores"]);
+        let mut whole = disturbed.clone();
+        whole.merge(disturbed);
+        assert_eq!(whole.verdict, Verdict::Clean, "the other was another part of the generator: {:?}", whole.spoiled);
     }
 
     #[test]

@@ -44,8 +44,9 @@ for (const svg of document.querySelectorAll("svg[data-points]")) {
     cursor.setAttribute("y2", box.height - 40);
     cursor.style.visibility = "visible";
     tip.hidden = false;
-    const left = (at[0] / box.width) * place.width + svg.offsetLeft;
+    const frame = svg.parentNode.getBoundingClientRect();
+    const left = (at[0] / box.width) * place.width + place.left - frame.left;
     tip.style.left = (at[0] > box.width / 2 ? left - tip.offsetWidth - 12 : left + 12) + "px";
-    tip.style.top = svg.offsetTop + 12 + "px";
+    tip.style.top = place.top - frame.top + 12 + "px";
   });
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::cli::{self, FloorMode, Rate, Router, Run};
+use crate::cli::{self, FloorMode, Rate, Router, Run, Yardstick};
 use crate::crew::{self, Job, Task};
 use crate::outcome::{About, Outcome, TargetInfo};
 use crate::plan::Plan;
@@ -90,15 +90,42 @@ impl Scenario {
     fn round(&self, side: &mut Side, run: &Run) -> Result<Outcome> {
         // A process that cannot be watched is an error before anything is done.
         side.pid.map(Probe::new).transpose()?;
-        let agent = join::agent(&side.router)?;
+        let welcome = join::welcome(&side.router)?;
         let mut outcome = self.outcome(side, run)?;
-        let own = if agent.is_empty() { "router" } else { &agent };
+        let own = if welcome.agent.is_empty() { "router" } else { &welcome.agent };
         let label = side.label.as_deref().unwrap_or(own);
-        let target = TargetInfo::new(label, side.floor, &agent, &side.router);
+        let target = TargetInfo::new(label, side.floor, &welcome, &side.router);
         outcome.about = About::here(self.name(), self.parameters()?, run.timing, target);
         outcome.conclude();
         output::say(&run.output, &report::text(&outcome));
         Ok(outcome)
+    }
+
+    /// Runs the scenario against router and yardstick in turns. An interrupt gives the rounds so far; of the first also
+    /// what there is of it.
+    fn rounds(&self, side: &mut Side, run: &Run) -> Result<Vec<Outcome>> {
+        let (floor, floor_label) = start_floor(run.floor_mode.unwrap_or(self.floor_mode()))?;
+        let mut floor = Side::new(Some(floor_label), true, &run.router, None, Some(floor));
+        let mut runs: Vec<Outcome> = Vec::new();
+        for turn in 0..run.rounds * 2 {
+            let outcome = match turn % 2 {
+                0 => self.round(side, run),
+                _ => self.round(&mut floor, run),
+            };
+            match outcome {
+                Ok(outcome) => runs.push(outcome),
+                // The interrupt came while sessions were joining.
+                Err(_) if stop::asked() && !runs.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+            if stop::asked() {
+                break;
+            }
+        }
+        if runs.len() > 2 {
+            runs.retain(|outcome| !outcome.partial);
+        }
+        Ok(runs)
     }
 }
 
@@ -150,25 +177,13 @@ pub(crate) fn run(run: &Run, scenario: &Scenario) -> Result<bool> {
     stop::watch()?;
     let spawned = run.spawn.as_deref().map(Server::start_line).transpose()?;
     let mut side = Side::new(run.label.as_deref(), false, &run.router, run.pid, spawned);
-    let mut runs = Vec::new();
-    if run.against.is_some() {
-        ensure!(side.pid.is_some(), "a comparison needs the router's --pid, or --spawn");
-        let (floor, floor_label) = start_floor(run.floor_mode.unwrap_or(scenario.floor_mode()))?;
-        let mut floor = Side::new(Some(floor_label), true, &run.router, None, Some(floor));
-        for _ in 0..run.rounds {
-            runs.push(scenario.round(&mut side, run)?);
-            if stop::asked() && runs.len() > 2 {
-                runs.pop();
-                break;
-            }
-            runs.push(scenario.round(&mut floor, run)?);
-            if stop::asked() {
-                break;
-            }
+    let runs = match run.against {
+        None => vec![scenario.round(&mut side, run)?],
+        Some(Yardstick::Floor) => {
+            ensure!(side.pid.is_some(), "a comparison needs the router's --pid, or --spawn");
+            scenario.rounds(&mut side, run)?
         }
-    } else {
-        runs.push(scenario.round(&mut side, run)?);
-    }
+    };
     let labels = runs.iter().map(|run| run.about.target.label.clone()).collect();
     output::write(&run.output, runs, labels)
 }

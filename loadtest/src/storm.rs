@@ -7,10 +7,11 @@ use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::auth::Credentials;
 use crate::cli::{Rate, Router, Timing};
 use crate::clock::{self, SECOND};
 use crate::drive::{self, Window};
-use crate::join::{self, EVENT, SUBSCRIBE, SUBSCRIBED, WELCOME};
+use crate::join::{self, CHALLENGE, EVENT, SUBSCRIBE, SUBSCRIBED, WELCOME};
 use crate::latency::Latency;
 use crate::ledger::Tally;
 use crate::link::{Link, Order, Report};
@@ -18,6 +19,7 @@ use crate::machine;
 use crate::net::{Handler, Net};
 use crate::outcome::{Better, Combine, Outcome};
 use crate::plan::{self, Share};
+use crate::progress::Progress;
 use crate::serializer::Head;
 use crate::stamp::{self, Stamp};
 use crate::stop;
@@ -89,6 +91,7 @@ struct Gathering<'a> {
     share: Share,
     router: Router,
     target: Target,
+    credentials: Credentials,
     comers: Vec<Comer>,
     /// The comer of each connection, or [`NOBODY`].
     by_conn: Vec<u32>,
@@ -215,7 +218,8 @@ impl<'a> Gathering<'a> {
         Ok(Self {
             storm,
             share,
-            target: Target::parse(&router.url)?,
+            target: Target::new(router)?,
+            credentials: Credentials::new(router)?,
             router: router.clone(),
             comers: (0..storm.sessions as usize).filter(|number| share.owns(*number)).map(comer).collect(),
             by_conn: Vec::new(),
@@ -229,10 +233,15 @@ impl<'a> Gathering<'a> {
     /// Lets all come, until each is served or nothing has happened for as long as one should wait.
     fn come(&mut self, net: &mut Net, timing: &Timing) -> Result<()> {
         let mut last = ((0, 0), self.wave.start);
+        let mut progress = Progress::new();
         while self.wave.served < self.comers.len() as u64 && !stop::asked() {
             let now = net.clock.now();
             let due = self.pump(net, now);
             net.flush();
+            if progress.is_due(now) {
+                let (served, all) = (self.wave.served, self.comers.len());
+                progress.show(served as f64 / all as f64, &format!("{served} of {all} sessions are served"));
+            }
             let state = (self.wave.begun, self.wave.served);
             if state != last.0 {
                 last = (state, now);
@@ -344,8 +353,8 @@ impl<'a> Gathering<'a> {
         self.by_conn.fill(NOBODY);
         // A router that was restarted has ended them itself.
         self.ended = 0;
-        self.target = Target::parse(&url)?;
         self.router.url = url;
+        self.target = Target::new(&self.router)?;
         self.wave = Wave::new(time);
         Ok(())
     }
@@ -355,6 +364,12 @@ impl<'a> Gathering<'a> {
         let comer = &mut self.comers[place];
         let head = serializer.head(message).unwrap_or(Head { kind: 0, first: 0, second: 0 });
         match (comer.stage, head.kind) {
+            (Stage::Joining, CHALLENGE) => {
+                let answer = join::authenticate(&serializer.decode(message)?, &mut self.credentials)?;
+                if let Some(conn) = comer.conn {
+                    net.send(conn, &serializer.encode(&answer));
+                }
+            }
             (Stage::Joining, WELCOME) => {
                 comer.stage = Stage::Subscribing;
                 self.wave.joined.record(now.saturating_sub(comer.attempted), now);
@@ -426,7 +441,7 @@ impl<'a> Gathering<'a> {
 
 impl Handler for Gathering<'_> {
     fn opened(&mut self, net: &mut Net, conn: usize) {
-        net.send(conn, &self.router.serializer.encode(&join::hello(&self.router.realm)));
+        net.send(conn, &self.router.serializer.encode(&join::hello(&self.router.realm, &self.credentials)));
     }
 
     fn message(&mut self, net: &mut Net, conn: usize, message: &[u8], now: u64) {

@@ -1,14 +1,17 @@
-//! A TCP or Unix stream socket.
+//! A TCP or Unix stream socket, with or without TLS.
 
 use std::io::{self, Read, Write};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-/// A non-blocking stream socket of either family.
+use crate::tls::Tls;
+
+/// A stream socket that does not block.
 pub(crate) enum Stream {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
+    Tls(Box<Tls>),
 }
 
 impl Stream {
@@ -17,7 +20,13 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.take_error(),
             Self::Unix(stream) => stream.take_error(),
+            Self::Tls(stream) => stream.tcp.take_error(),
         }
+    }
+
+    /// True if a read that left room in the buffer has emptied the socket. What TLS holds back is not known.
+    pub(crate) fn empties(&self) -> bool {
+        !matches!(self, Self::Tls(_))
     }
 }
 
@@ -26,6 +35,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -35,11 +45,15 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.flush(),
+        }
     }
 }
 
@@ -48,6 +62,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.register(registry, token, interests),
             Self::Unix(stream) => stream.register(registry, token, interests),
+            Self::Tls(stream) => stream.tcp.register(registry, token, interests),
         }
     }
 
@@ -55,6 +70,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.reregister(registry, token, interests),
             Self::Unix(stream) => stream.reregister(registry, token, interests),
+            Self::Tls(stream) => stream.tcp.reregister(registry, token, interests),
         }
     }
 
@@ -62,6 +78,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.deregister(registry),
             Self::Unix(stream) => stream.deregister(registry),
+            Self::Tls(stream) => stream.tcp.deregister(registry),
         }
     }
 }

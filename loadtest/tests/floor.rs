@@ -1,51 +1,11 @@
 //! The scenarios against the built-in floor server: they finish, account for everything, and notice faults.
 
-use std::io::{BufRead, BufReader};
+mod common;
+
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
 
+use common::{Floor, PROGRAM, number, run};
 use serde_json::Value;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_loadtest");
-
-struct Floor {
-    child: Child,
-    url: String,
-}
-
-impl Floor {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
-        let mut child =
-            command.arg("floor").args(arguments).stdout(Stdio::piped()).spawn().expect("the floor server starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it says where it listens");
-        let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
-        Self { child, url }
-    }
-
-    fn rawsocket_url(&self) -> String {
-        self.url.replace("ws://", "rs://").trim_end_matches('/').to_owned()
-    }
-}
-
-impl Drop for Floor {
-    fn drop(&mut self) {
-        self.child.kill().expect("it still runs");
-        self.child.wait().expect("it has ended");
-    }
-}
-
-const SHORT: [&str; 6] = ["--duration", "0.3", "--warmup", "0.1", "--patience", "0.4"];
-
-fn run(arguments: &[&str], json: Option<&PathBuf>) -> Output {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).args(SHORT);
-    if let Some(path) = json {
-        command.arg("--json").arg(path);
-    }
-    command.output().expect("the load generator runs")
-}
 
 /// Runs a scenario; gives its exit status and its result.
 fn measure(name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -55,10 +15,6 @@ fn measure(name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
         .unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
     std::fs::remove_file(&path).expect("it was just read");
     (output.status.code(), serde_json::from_str(&text).expect("JSON"))
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is a number"))
 }
 
 #[test]
@@ -120,7 +76,8 @@ fn every_serializer_and_transport() {
     let socket = std::env::temp_dir().join(format!("loadtest-floor-{}", std::process::id()));
     let address = format!("unix:{}", socket.display());
     let unix = Floor::start(&["--listen", &address]);
-    for url in [&floor.url, &floor.rawsocket_url(), &unix.url] {
+    let (raw, over_unix) = (format!("rs://{}", floor.address()), format!("ws+{}", unix.url));
+    for url in [&floor.url, &raw, &unix.url, &over_unix] {
         for serializer in ["json", "msgpack", "cbor", "ubjson"] {
             for payload in ["41", "70000"] {
                 for scenario in ["fanout", "rpc"] {
