@@ -42,6 +42,8 @@ pub(crate) struct Churn {
     visitors: HashMap<usize, Visitor>,
     /// When those that stay will go; in this order.
     going: VecDeque<(u64, usize, u64)>,
+    /// True once the load is over and nobody stays longer than for his subscription.
+    over: bool,
     /// Visitors so far, of this worker.
     started: u64,
     visits: Tally,
@@ -111,6 +113,7 @@ impl Churn {
             rounds,
             visitors: HashMap::new(),
             going: VecDeque::new(),
+            over: false,
             started: 0,
             visits: Tally::default(),
             events: Tally::default(),
@@ -176,6 +179,12 @@ impl Churn {
         }
     }
 
+    /// Lets all go: the load is over.
+    pub(crate) fn finish(&mut self) {
+        self.over = true;
+        self.going.iter_mut().for_each(|(time, ..)| *time = 0);
+    }
+
     fn leave(&mut self, net: &mut Net, conn: usize) {
         let serializer = self.serializer();
         let Some(visitor) = self.visitors.get_mut(&conn) else { return };
@@ -238,7 +247,8 @@ impl Churn {
                 visitor.stage = Stage::Staying;
                 visitor.subscription = head.map_or(0, |head| head.second);
                 self.subscribed.record(now.saturating_sub(visitor.intended), now);
-                self.going.push_back((now + drive::seconds(self.options.stay), conn, visitor.number));
+                let stay = if self.over { 0 } else { drive::seconds(self.options.stay) };
+                self.going.push_back((now + stay, conn, visitor.number));
             }
             (Stage::Staying | Stage::Unsubscribing | Stage::Leaving, EVENT) => {
                 let subscription = head.map_or(0, |head| head.first);

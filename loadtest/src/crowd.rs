@@ -149,6 +149,7 @@ impl Load for Crowd<'_> {
     }
 
     fn finish(&mut self, net: &mut Net) {
+        self.churn.iter_mut().for_each(Churn::finish);
         for conn in self.events.resume() {
             net.resume(self, conn);
         }

@@ -65,7 +65,9 @@ fn main() -> ExitCode {
         Command::Rpc { run, rpc } => scenario::run(&run, &Scenario::Rpc(rpc)),
         Command::Churn { run, churn } => scenario::run(&run, &Scenario::Churn(churn)),
         Command::Connect { run, connect } => scenario::run(&run, &Scenario::Connect(connect)),
-        Command::Mixed { run, mixed } => scenario::run(&run, &Scenario::Mixed(mixed)),
+        Command::Mixed { run, mixed } => {
+            mixed::plan(&mixed).and_then(|plan| scenario::run(&run, &Scenario::Mixed(mixed, plan)))
+        }
         Command::Slow { run, slow } => scenario::run(&run, &Scenario::Slow(slow)),
         Command::Idle { run, idle } => scenario::run(&run, &Scenario::Idle(idle)),
     };

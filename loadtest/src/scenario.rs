@@ -12,7 +12,7 @@ use crate::outcome::{About, Outcome, TargetInfo};
 use crate::plan::Plan;
 use crate::probe::Probe;
 use crate::server::Server;
-use crate::{connect, join, loads, mixed, output, report, slow, stop};
+use crate::{connect, join, loads, output, report, slow, stop};
 
 /// A scenario with its options.
 pub(crate) enum Scenario {
@@ -20,7 +20,7 @@ pub(crate) enum Scenario {
     Topics(cli::TopicsOptions),
     Rpc(cli::RpcOptions),
     Churn(cli::ChurnOptions),
-    Mixed(cli::MixedOptions),
+    Mixed(cli::MixedOptions, Plan),
     Connect(cli::ConnectOptions),
     Slow(cli::SlowOptions),
     Idle(cli::IdleOptions),
@@ -33,7 +33,7 @@ impl Scenario {
             Self::Topics(_) => "topics",
             Self::Rpc(_) => "rpc",
             Self::Churn(_) => "churn",
-            Self::Mixed(_) => "mixed",
+            Self::Mixed(..) => "mixed",
             Self::Connect(_) => "connect",
             Self::Slow(_) => "slow",
             Self::Idle(_) => "idle",
@@ -46,7 +46,7 @@ impl Scenario {
             Self::Topics(options) => serde_json::to_value(options),
             Self::Rpc(options) => serde_json::to_value(options),
             Self::Churn(options) => serde_json::to_value(options),
-            Self::Mixed(options) => serde_json::to_value(options),
+            Self::Mixed(options, _) => serde_json::to_value(options),
             Self::Connect(options) => serde_json::to_value(options),
             Self::Slow(options) => serde_json::to_value(options),
             Self::Idle(options) => serde_json::to_value(options),
@@ -72,7 +72,7 @@ impl Scenario {
             Self::Topics(options) => loads::topics(options),
             Self::Rpc(options) => loads::rpc(options),
             Self::Churn(options) => loads::churn(options),
-            Self::Mixed(options) => mixed::plan(options)?,
+            Self::Mixed(_, plan) => plan.clone(),
             Self::Slow(options) => loads::slow(options, run.timing.duration),
             Self::Connect(options) => return connect::connect(options, side, run),
             Self::Idle(options) => return connect::idle(options, side, run),
