@@ -25,6 +25,11 @@ const EXAMPLES: &str = "Examples:
   loadtest fanout --url ws://127.0.0.1:8080/ws --publishers 4 --subscribers 100 --rate max
   loadtest rpc --url rs://127.0.0.1:8081 --callers 10 --callees 10 --window 16 --serializer cbor
   loadtest idle --url ws://127.0.0.1:8080/ws --sessions 50000 --sources 4 --pid 1234
+  loadtest topics --url ws://127.0.0.1:8080/ws --clients 1000 --topics 5000 --topics-each 50 --threads 2
+  loadtest connect --spawn \"router --listen 127.0.0.1:0\" --sessions 5000 --reconnect
+  loadtest churn --url ws://127.0.0.1:8080/ws --visits 200 --stay 0.5
+  loadtest slow --url ws://127.0.0.1:8080/ws --slow 10% --pid 1234
+  loadtest mixed loadtest/scenarios/office.yaml --url ws://127.0.0.1:8080/ws
   loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5 --html report.html
   loadtest compare one.json other.json --html compared.html";
 
@@ -143,6 +148,7 @@ pub(crate) struct Run {
 
 /// Where results go beside the standard output.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Results")]
 pub(crate) struct Output {
     /// Write the result as JSON to this file; "-" is the standard output, and the summary goes to the standard error.
     #[arg(long, value_name = "FILE")]
@@ -171,6 +177,7 @@ impl Run {
 
 /// How to reach the router.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "Router")]
 pub(crate) struct Router {
     /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket), wss:// and rss:// for the same by TLS, unix:/PATH
     /// (RawSocket) or ws+unix:/PATH (WebSocket).
@@ -221,6 +228,7 @@ impl Router {
 
 /// The course of a run.
 #[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[command(next_help_heading = "Course of the run")]
 pub(crate) struct Timing {
     /// Seconds that are measured.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]

@@ -121,7 +121,8 @@ fn parse(path: &Path, text: &str) -> Result<Plan> {
     let mut key = String::new();
     let read = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
         serde_path_to_error::deserialize::<_, File>(deserializer).map_err(|error| {
-            key = error.path().to_string();
+            // A value with a position is an object to the parser.
+            key = error.path().to_string().trim_end_matches(".value").to_owned();
             error.into_inner()
         })
     });
@@ -133,11 +134,7 @@ fn parse(path: &Path, text: &str) -> Result<Plan> {
 fn bare(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let first = text.lines().next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    match first.split_once(": ") {
-        Some((start, rest)) if start.starts_with("line ") => rest.to_owned(),
-        _ => first.to_owned(),
-    }
+    first.split(" at line ").next().unwrap_or(first).to_owned()
 }
 
 struct Reader<'a> {
@@ -358,7 +355,7 @@ visitors: [{topics: prices, rate: 5, stay: 0.1}]
                 "load.yaml:8:18: subscribers[0].topics_each: 51 is not between 1 and 50",
             ),
             ("rate: 20", "rate: fast", "load.yaml:4:28: publishers[0].rate: expected a number above 0, or max"),
-            ("rate: max", "window: 3", "load.yaml:10:11: callers[0]: missing field `rate`"),
+            ("rate: max", "window: 3", "load.yaml:10:27: callers[0]: missing field `rate`"),
             (
                 "callees: math",
                 "callees: maths",

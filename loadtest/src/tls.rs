@@ -73,21 +73,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Sends the records that wait, as far as the socket takes them.
-    fn push(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            match self.session.write_tls(&mut self.tcp) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Read for Tls {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_records(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -102,13 +88,46 @@ impl Read for Tls {
             state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         }
     }
+
+    /// Sends the records that wait, as far as the socket takes them.
+    fn push(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.tcp) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Tls {
+    /// Fills the buffer, as far as there is something: a long message would otherwise come in parts of one record.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_records(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(len) => filled += len,
+                // What went wrong shows again when there is nothing before it.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
 }
 
 impl Write for Tls {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Only when all that was taken before has left is there room, and only when that would block will the socket
+        // tell that it can go on.
+        self.push()?;
         let len = self.session.writer().write(bytes)?;
         match self.push() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            // Until the handshake is over, little is taken.
             _ if len == 0 => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(len),
         }
@@ -155,5 +174,78 @@ impl ServerCertVerifier for Anyone {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use ::rustls::pki_types::PrivateKeyDer;
+    use ::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+    /// A server that reads nothing after the handshake until it is told, then everything; gives how much.
+    fn lazy_server(listener: TcpListener, told: std::sync::mpsc::Receiver<()>) -> thread::JoinHandle<usize> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("they fit");
+        thread::spawn(move || {
+            let (socket, _) = listener.accept().expect("a client");
+            let session = ServerConnection::new(Arc::new(config)).expect("a session");
+            let mut stream = StreamOwned::new(session, socket);
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+            }
+            told.recv().expect("told");
+            stream.sock.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+            let mut buffer = [0; 65536];
+            let mut total = 0;
+            while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                total += len;
+            }
+            total
+        })
+    }
+
+    #[test]
+    fn all_that_was_taken_leaves_once_the_socket_has_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let tcp = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (tell, told) = std::sync::mpsc::channel();
+        let server = lazy_server(listener, told);
+        tcp.set_nonblocking(true).expect("set");
+        let client = Client::new("localhost", None, true).expect("a client");
+        let mut stream = client.wrap(TcpStream::from_std(tcp)).expect("a stream");
+        let start = Instant::now();
+        let mut taken = 0;
+        let mut refused = 0;
+        // Refused for long: not the handshake, but a socket that is full.
+        while refused < 100 {
+            assert!(start.elapsed() < Duration::from_secs(20), "the socket fills");
+            let _ = stream.read(&mut [0; 16]);
+            match stream.write(&[7; 100_000]) {
+                Ok(len) => (taken, refused) = (taken + len, 0),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                    refused += 1;
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+        assert!(stream.session.wants_write(), "something waits");
+        tell.send(()).expect("it waits");
+        while stream.flush().is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "the socket has room again");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(server.join().expect("it ended"), taken);
     }
 }
