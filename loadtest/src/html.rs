@@ -14,6 +14,8 @@ use crate::units::human;
 
 /// Colours that series can have.
 const COLOURS: usize = 8;
+/// Length of the longest bar in pixels, the same in every column.
+const BAR: f64 = 80.0;
 const CSS: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// How to read the report.
@@ -177,10 +179,10 @@ fn figure_row(out: &mut String, comparison: &Comparison, figure: &Figure) {
     let longest = figure.medians.iter().flatten().fold(0f64, |most, value| most.max(*value));
     for (number, median) in figure.medians.iter().enumerate() {
         let shown = median.map_or("–".into(), |median| escape(&human(median, &figure.unit)));
-        let share = median.map_or(0.0, |median| (median / longest * 100.0).clamp(0.0, 100.0));
+        let share = median.map_or(0.0, |median| (median / longest * BAR).clamp(0.0, BAR));
         let share = if share.is_finite() { share } else { 0.0 };
         let colour = number % COLOURS;
-        let bar = format!("<i class=\"bar k{colour}\" style=\"width:{share:.1}%\"></i>");
+        let bar = format!("<i class=\"bar k{colour}\" style=\"width:{share:.1}px\"></i>");
         let _ = write!(out, "<td class=n>{shown}{bar}</td>");
         if number == comparison.base {
             continue;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a reader needs to know of the machine to judge a result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) cpu: String,

@@ -57,6 +57,7 @@ impl Document {
 
 /// The result of one run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Outcome {
     /// What was run, against what and where.
     pub(crate) about: About,
@@ -92,6 +93,7 @@ pub(crate) struct Outcome {
 
 /// What was run, against what and where: all that is needed to judge and repeat it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct About {
     /// Version of this program.
     pub(crate) loadtest: String,
@@ -106,6 +108,7 @@ pub(crate) struct About {
 
 /// The server that the load was for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct TargetInfo {
     /// What reports call it.
     pub(crate) label: String,
@@ -186,6 +189,7 @@ pub(crate) struct Server {
 
 /// How the load generator fared.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Generator {
     /// Processes that made the load.
     pub(crate) processes: u32,
@@ -491,6 +495,15 @@ mod tests {
         outcome.failures.push("a connection was lost".into());
         outcome.conclude();
         assert_eq!(outcome.verdict, Verdict::Faulty);
+    }
+
+    #[test]
+    fn fields_that_a_later_version_adds_may_be_missing() {
+        let mut value = serde_json::to_value(outcome(0.5)).expect("written");
+        value["generator"].as_object_mut().expect("fields").remove("machine_cpu_ns");
+        value["about"].as_object_mut().expect("fields").remove("machine");
+        value.as_object_mut().expect("fields").remove("timelines");
+        assert_eq!(serde_json::from_value::<Outcome>(value).expect("read").delivered, 1000);
     }
 
     #[test]
