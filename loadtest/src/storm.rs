@@ -140,8 +140,9 @@ pub(crate) fn run(storm: &Storm, share: Share, router: &Router, timing: &Timing,
             }
             Some(Order::Events) => {
                 gathering.await_events(&mut net, timing)?;
-                let lost = count - gathering.events.received;
-                let tally = Tally { expected: count, lost, ..gathering.events };
+                let received = gathering.events.received;
+                let expected = if stop::asked() { received } else { count };
+                let tally = Tally { expected, lost: expected - received, ..gathering.events };
                 outcome.accounts.insert("events".into(), tally);
                 outcome.add_times("delivery", std::mem::replace(&mut gathering.delivery, Latency::new()));
                 link.report(Report::Settled);
@@ -187,6 +188,8 @@ impl Wave {
 
     /// Puts the results into the outcome; `again` goes before their names.
     fn report(self, outcome: &mut Outcome, expected: u64, again: &str) {
+        // After an interrupt those that had not come yet are not waited for.
+        let expected = if stop::asked() { self.served } else { expected };
         let lost = expected - self.served;
         let tally = Tally { expected, received: self.served, lost, ..self.tally };
         outcome.accounts.insert(format!("{again}sessions"), tally);
