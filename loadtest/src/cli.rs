@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::crew::Size;
+use crate::plan::Order;
 use crate::serializer::Serializer;
 use crate::stamp::MIN_PAYLOAD;
 
@@ -23,6 +25,11 @@ const EXAMPLES: &str = "Examples:
   loadtest fanout --url ws://127.0.0.1:8080/ws --publishers 4 --subscribers 100 --rate max
   loadtest rpc --url rs://127.0.0.1:8081 --callers 10 --callees 10 --window 16 --serializer cbor
   loadtest idle --url ws://127.0.0.1:8080/ws --sessions 50000 --sources 4 --pid 1234
+  loadtest topics --url ws://127.0.0.1:8080/ws --clients 1000 --topics 5000 --topics-each 50 --threads 2
+  loadtest connect --spawn \"router --listen 127.0.0.1:0\" --sessions 5000 --reconnect
+  loadtest churn --url ws://127.0.0.1:8080/ws --visits 200 --stay 0.5
+  loadtest slow --url ws://127.0.0.1:8080/ws --slow 10% --pid 1234
+  loadtest mixed loadtest/scenarios/office.yaml --url ws://127.0.0.1:8080/ws
   loadtest fanout --spawn \"router --listen 127.0.0.1:0\" --against floor --rounds 5 --html report.html
   loadtest compare one.json other.json --html compared.html";
 
@@ -35,12 +42,52 @@ pub(crate) enum Command {
         #[command(flatten)]
         fanout: FanoutOptions,
     },
+    /// Dashboards: every client subscribes to its own choice out of many topics, and gets the events of those only.
+    Topics {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        topics: TopicsOptions,
+    },
     /// Callers call procedures of callees, which return the payload.
     Rpc {
         #[command(flatten)]
         run: Run,
         #[command(flatten)]
         rpc: RpcOptions,
+    },
+    /// Sessions come and go while others get events: those who stay must not lose anything.
+    ///
+    /// Half of the visitors take leave with GOODBYE, half just close; half of each unsubscribe before.
+    Churn {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        churn: ChurnOptions,
+    },
+    /// Some subscribers stop reading: are the others hurt, does the router's memory stay bounded?
+    Slow {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        slow: SlowOptions,
+    },
+    /// A storm of connections: sessions join, subscribe, and get a retained value, all at once or at a rate.
+    ///
+    /// With --reconnect all are cut off and come again: by closing their connections, or, with --spawn, by killing
+    /// and restarting the router.
+    Connect {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        connect: ConnectOptions,
+    },
+    /// A load from a file, in YAML or JSON: groups of publishers, subscribers, callers, callees and visitors at once.
+    Mixed {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        mixed: MixedOptions,
     },
     /// Sessions with one subscription each join and stay idle: the router's memory per session.
     Idle {
@@ -56,6 +103,9 @@ pub(crate) enum Command {
     /// It speaks just enough WAMP for the scenarios, and writes prepared frames to all subscribers. It prints
     /// "listening on URL" and serves until it is killed. It understands only this program's payloads.
     Floor(FloorOptions),
+    /// A further process of this program, with a part of the load.
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Which router, for how long, and what to do with the result.
@@ -71,6 +121,15 @@ pub(crate) struct Run {
     /// Start the router with this command line, which must print "listening on URL", instead of --url and --pid.
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["url", "pid"])]
     pub(crate) spawn: Option<String>,
+    /// Threads that share the load. Each has its part of the publishers, of the subscribers and so on.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: u16,
+    /// Processes that share the load, each with --threads of them. There are more if the limit of open files demands.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) processes: u16,
+    /// What the events of a publisher at a subscriber have to be in order of.
+    #[arg(long, value_enum, default_value = "publisher")]
+    pub(crate) order: Order,
     /// Run router and yardstick in turns, and compare them.
     #[arg(long, value_enum)]
     pub(crate) against: Option<Yardstick>,
@@ -109,8 +168,15 @@ pub(crate) struct CompareOptions {
     pub(crate) output: Output,
 }
 
+impl Run {
+    /// How the load is shared.
+    pub(crate) fn workers(&self) -> Size {
+        Size { threads: self.threads.into(), processes: self.processes.into() }
+    }
+}
+
 /// How to reach the router.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Router")]
 pub(crate) struct Router {
     /// ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket), wss:// and rss:// for the same by TLS, unix:/PATH
@@ -187,7 +253,36 @@ pub(crate) struct FanoutOptions {
     /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
     #[arg(long, default_value = "100")]
     pub(crate) rate: Rate,
-    /// With --rate max: events of each publisher that the last subscriber has not got yet.
+    /// With --rate max: events of each publisher that some subscriber has not got yet.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `topics`.
+pub(crate) struct TopicsOptions {
+    /// Sessions that subscribe.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) clients: u32,
+    /// Topics that there are.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics: u16,
+    /// Topics that each client subscribes to, chosen at random but the same in every run.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics_each: u16,
+    /// Sessions that publish, each to all topics in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
+    #[arg(long, default_value = "1000")]
+    pub(crate) rate: Rate,
+    /// Events of a publisher that are due at one time; the mean rate stays.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) burst: u32,
+    /// With --rate max: events of each publisher that some subscriber has not got yet.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) window: u32,
     /// Length of the payload, one string.
@@ -207,12 +302,101 @@ pub(crate) struct RpcOptions {
     /// Calls of each caller that are open at one time; without --rate.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) window: u32,
+    /// Progressive results of each call, before the final one.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) progressive: u16,
     /// Calls per second of each caller at scheduled times, however many are open. "max" is the window's pace.
     #[arg(long, default_value = "max")]
     pub(crate) rate: Rate,
     /// Length of the payload, one string.
     #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
     pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `churn`.
+pub(crate) struct ChurnOptions {
+    /// Sessions that publish.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Sessions that are subscribed for the whole run.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) subscribers: u32,
+    /// Events per second of each publisher.
+    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    pub(crate) rate: f64,
+    /// Visitors that come per second.
+    #[arg(long, default_value_t = 50.0, value_parser = positive)]
+    pub(crate) visits: f64,
+    /// Seconds that each of them stays subscribed.
+    #[arg(long, default_value_t = 0.5, value_parser = not_negative)]
+    pub(crate) stay: f64,
+    /// Length of the payload, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `connect`.
+pub(crate) struct ConnectOptions {
+    /// Sessions to bring up.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sessions: u32,
+    /// Topics that they subscribe to, in turn; each has a retained value.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) topics: u16,
+    /// Sessions that begin per second at scheduled times, or "max": as many at a time as --in-flight says.
+    #[arg(long, default_value = "max")]
+    pub(crate) rate: Rate,
+    /// With --rate max: sessions that are on their way at one time. Many servers let 128 wait to be accepted.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) in_flight: u32,
+    /// For routers that retain no events: a session is served when it has subscribed.
+    #[arg(long)]
+    pub(crate) no_retained: bool,
+    /// Cut all sessions off and let them come again.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+    /// Length of the retained value, one string.
+    #[arg(long, default_value_t = 100, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `mixed`.
+pub(crate) struct MixedOptions {
+    /// What to do; see the folder scenarios for examples.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Clone, Serialize)]
+/// Options of the scenario `slow`.
+pub(crate) struct SlowOptions {
+    /// Sessions that publish.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) publishers: u16,
+    /// Sessions that subscribe, with those that stop reading.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) subscribers: u32,
+    /// How many of them stop reading: a number, or a share such as 10%. At least one, and not all.
+    #[arg(long, default_value = "10%", value_name = "PART")]
+    pub(crate) slow: Part,
+    /// When they stop, in seconds of the measurement; by default in its middle.
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    pub(crate) after: Option<f64>,
+    /// Events per second of each publisher at scheduled times, or "max": as fast as the window allows.
+    #[arg(long, default_value = "500")]
+    pub(crate) rate: Rate,
+    /// With --rate max: events of each publisher that some reading subscriber has not got yet.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Length of the payload, one string. It must be enough to fill the buffers of the sockets.
+    #[arg(long, default_value_t = 1000, value_parser = payload_bytes)]
+    pub(crate) payload_bytes: usize,
+    /// The run fails if the router's resident memory ever exceeds this; needs --pid or --spawn.
+    #[arg(long, value_name = "MIB", value_parser = positive)]
+    pub(crate) memory_limit_mib: Option<f64>,
 }
 
 #[derive(Args, Clone, Serialize)]
@@ -237,7 +421,7 @@ pub(crate) struct FloorOptions {
     /// When to write.
     #[arg(long, value_enum, default_value = "single")]
     pub(crate) mode: FloorMode,
-    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N, damage:N or swap:N.
+    /// Do every N-th delivery wrong, to test the load generator: drop:N, double:N, damage:N, swap:N or misroute:N.
     #[arg(long, hide = true)]
     pub(crate) fault: Option<Fault>,
 }
@@ -258,7 +442,7 @@ pub(crate) enum Yardstick {
 }
 
 /// How fast to send.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rate {
     /// As fast as the window allows.
@@ -278,6 +462,38 @@ impl FromStr for Rate {
     }
 }
 
+/// Some of a number of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    Percent(f64),
+    Count(u32),
+}
+
+impl Part {
+    /// How many that are, of `all`: at least one, and not all.
+    pub(crate) fn of(self, all: u32) -> u32 {
+        let count = match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => (f64::from(all) * percent / 100.0).round() as u32,
+        };
+        count.clamp(1, all.saturating_sub(1).max(1))
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('%') {
+            Some(number) => positive(number).map(Self::Percent),
+            None => {
+                text.parse().map(Self::Count).map_err(|_| format!("{text:?} is no number and no share such as 10%"))
+            }
+        }
+    }
+}
+
 /// A deliberate error of the floor server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -293,6 +509,8 @@ pub(crate) enum FaultKind {
     Damage,
     /// A delivery is held back until after the next one to the same receiver.
     Swap,
+    /// A delivery goes to somebody else too.
+    Misroute,
 }
 
 impl FromStr for Fault {
@@ -305,6 +523,7 @@ impl FromStr for Fault {
             "double" => FaultKind::Double,
             "damage" => FaultKind::Damage,
             "swap" => FaultKind::Swap,
+            "misroute" => FaultKind::Misroute,
             other => return Err(format!("unknown fault {other:?}")),
         };
         match every.parse() {
@@ -368,6 +587,10 @@ mod tests {
         for wrong in ["", "0", "-1", "inf", "nan", "fast"] {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
+        assert_eq!("10%".parse::<Part>().map(|part| part.of(200)), Ok(20));
+        assert_eq!("7".parse::<Part>().map(|part| (part.of(200), part.of(4))), Ok((7, 3)));
+        assert_eq!("0.1%".parse::<Part>().map(|part| part.of(10)), Ok(1));
+        assert!("x".parse::<Part>().is_err() && "-1%".parse::<Part>().is_err());
         assert_eq!("swap:7".parse(), Ok(Fault { kind: FaultKind::Swap, every: 7 }));
         assert_eq!(header("X-Key:  a:b "), Ok(("X-Key".into(), "a:b".into())));
         for wrong in ["", "X-Key", ": x", "X Key: x", "X-Key: a\r\nHost: b"] {

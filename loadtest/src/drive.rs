@@ -3,7 +3,7 @@
 use anyhow::Result;
 use indexmap::IndexMap;
 
-use crate::cli::{Rate, Timing};
+use crate::cli::Timing;
 use crate::clock::{self, SECOND};
 use crate::latency::Latency;
 use crate::machine;
@@ -19,11 +19,17 @@ pub(crate) trait Load: Handler {
     /// Sends what is due at `now`; gives when the next is due.
     fn pump(&mut self, net: &mut Net, now: u64, schedule: &Schedule) -> Option<u64>;
     /// What is delivered, in the singular.
-    fn unit(&self) -> &'static str;
+    fn unit(&self) -> &str;
     /// Deliveries so far.
     fn delivered(&self) -> u64;
+    /// Called once when nothing more is to be sent, before stragglers are waited for.
+    fn finish(&mut self, _: &mut Net) {}
     /// True if everything that was sent has arrived.
-    fn settled(&self) -> bool;
+    fn settled(&mut self, net: &mut Net) -> bool;
+    /// What changes as long as waiting for stragglers makes sense.
+    fn progress(&self) -> u64 {
+        self.delivered()
+    }
 }
 
 /// When a run begins, is measured and ends, in nanoseconds of the run's clock.
@@ -211,6 +217,7 @@ pub(crate) fn drive(
     let end = Sample::take(net, load, probe)?;
     let partial = end.time < schedule.until;
     let first = first.map_or_else(|| Sample::take(net, load, probe), Ok)?;
+    load.finish(net);
     await_stragglers(net, load, timing)?;
     let seconds = (end.time - first.time.min(end.time)) as f64 / SECOND as f64;
     Ok(Window {
@@ -245,11 +252,11 @@ fn show(progress: &mut Progress, schedule: &Schedule, now: u64, course: Option<&
 }
 
 fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Result<()> {
-    let mut last = (load.delivered(), net.clock.now());
-    while !load.settled() && !stop::insisted() {
+    let mut last = (load.progress(), net.clock.now());
+    while !load.settled(net) && !stop::insisted() {
         let now = net.clock.now();
-        if load.delivered() != last.0 {
-            last = (load.delivered(), now);
+        if load.progress() != last.0 {
+            last = (load.progress(), now);
         }
         if now - last.1 > seconds(timing.patience) {
             break;
@@ -267,13 +274,6 @@ fn await_stragglers(net: &mut Net, load: &mut impl Load, timing: &Timing) -> Res
 /// Seconds as nanoseconds.
 pub(crate) fn seconds(seconds: f64) -> u64 {
     (seconds * SECOND as f64) as u64
-}
-
-/// When the next item of any source is due, where `number` says how many each has sent.
-pub(crate) fn next_due(rate: Rate, schedule: &Schedule, sent: impl ExactSizeIterator<Item = u64>) -> Option<u64> {
-    let Rate::PerSecond(rate) = rate else { return None };
-    let sources = sent.len();
-    sent.enumerate().map(|(source, number)| schedule.intended(rate, number, source, sources)).min()
 }
 
 #[cfg(test)]
@@ -320,12 +320,5 @@ mod tests {
     fn intervals_are_fine_and_not_too_many() {
         let lengths = [0.5, 10.0, 50.0, 1000.0, 86400.0].map(|duration| interval(duration) as f64 / SECOND as f64);
         assert_eq!(lengths, [0.1, 0.1, 0.5, 1.0, 86.4]);
-    }
-
-    #[test]
-    fn the_source_that_sent_least_is_due_first() {
-        let schedule = Schedule::new(0, &TIMING);
-        assert_eq!(next_due(Rate::PerSecond(1.0), &schedule, [5, 4, 5].into_iter()), Some(4 * SECOND + SECOND / 3));
-        assert_eq!(next_due(Rate::Max, &schedule, [1].into_iter()), None);
     }
 }

@@ -319,16 +319,16 @@ fn accounts_table(out: &mut String, entries: &[&Entry]) {
         for (name, tally) in &entry.outcome.accounts {
             let (name, run) = (escape(&words(name)), escape(&run_name(entries, number)));
             let _ = write!(rows, "<tr><th>{name}</th><td>{run}</td><td class=n>{}</td>", entry.outcome.sent);
-            let Tally { expected, received, lost, doubled, misordered, stray } = *tally;
+            let Tally { expected, received, lost, doubled, misordered, stray, misrouted } = *tally;
             let _ = write!(rows, "<td class=n>{expected}</td><td class=n>{received}</td>");
-            for fault in [lost, doubled, misordered, stray] {
+            for fault in [lost, doubled, misordered, stray, misrouted] {
                 let class = if fault > 0 { " faulty" } else { "" };
                 let _ = write!(rows, "<td class=\"n{class}\">{fault}</td>");
             }
             rows.push_str("</tr>");
         }
     }
-    let heads = ["sent", "expected", "received", "lost", "doubled", "misordered", "stray"];
+    let heads = ["sent", "expected", "received", "lost", "doubled", "misordered", "stray", "misrouted"];
     table(out, "Accounts", &["", "run"], &heads, &rows);
 }
 

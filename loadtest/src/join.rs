@@ -17,7 +17,7 @@ use crate::target::Target;
 /// system repeats its attempt a second later.
 const IN_FLIGHT: usize = 100;
 /// Open files beside the connections.
-const SPARE_FILES: u64 = 64;
+pub(crate) const SPARE_FILES: u64 = 64;
 /// How long nothing may happen while sessions come up, in nanoseconds.
 const PATIENCE: u64 = 15 * SECOND;
 
@@ -158,10 +158,8 @@ impl Joiner<'_> {
                 self.up += usize::from(self.plans[number].is_empty());
             }
             CHALLENGE => {
-                let challenge = self.serializer.decode(message)?;
-                let method = challenge[1].as_str().unwrap_or_default();
-                let signature = self.credentials.answer(method, &challenge[2])?;
-                net.send(conn, &self.serializer.encode(&json!([AUTHENTICATE, signature, {}])));
+                let answer = authenticate(&self.serializer.decode(message)?, &mut self.credentials)?;
+                net.send(conn, &self.serializer.encode(&answer));
             }
             SUBSCRIBED | REGISTERED => {
                 let ids = &mut self.sessions[number].ids;
@@ -180,10 +178,7 @@ impl Joiner<'_> {
 
 impl Handler for Joiner<'_> {
     fn opened(&mut self, net: &mut Net, conn: usize) {
-        let roles = json!({"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}});
-        let mut details = json!({"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))});
-        self.credentials.announce(&mut details);
-        net.send(conn, &self.serializer.encode(&json!([HELLO, self.realm, details])));
+        net.send(conn, &self.serializer.encode(&hello(self.realm, &self.credentials)));
     }
 
     fn message(&mut self, net: &mut Net, conn: usize, message: &[u8], now: u64) {
@@ -198,7 +193,26 @@ impl Handler for Joiner<'_> {
     }
 }
 
-fn refusal(message: &Value) -> anyhow::Error {
+/// The message that asks to join a realm.
+pub(crate) fn hello(realm: &str, credentials: &Credentials) -> Value {
+    let calling = json!({"features": {"progressive_call_results": true}});
+    let roles = json!({"publisher": {}, "subscriber": {}, "caller": calling, "callee": calling});
+    let mut details = json!({"roles": roles, "agent": concat!("loadtest/", env!("CARGO_PKG_VERSION"))});
+    credentials.announce(&mut details);
+    json!([HELLO, realm, details])
+}
+
+/// The answer to a CHALLENGE.
+///
+/// # Errors
+/// As [`Credentials::answer`].
+pub(crate) fn authenticate(challenge: &Value, credentials: &mut Credentials) -> Result<Value> {
+    let method = challenge[1].as_str().unwrap_or_default();
+    Ok(json!([AUTHENTICATE, credentials.answer(method, &challenge[2])?, {}]))
+}
+
+/// What a message that was not wanted says.
+pub(crate) fn refusal(message: &Value) -> anyhow::Error {
     match message.get(0).and_then(Value::as_u64) {
         Some(ABORT) => anyhow!("the router refused the session: {} {}", message[2], message[1]),
         Some(ERROR) => anyhow!("the router refused a request: {} {}", message[4], message[3]),
@@ -212,10 +226,14 @@ pub(crate) const WELCOME: u64 = 2;
 pub(crate) const ABORT: u64 = 3;
 pub(crate) const CHALLENGE: u64 = 4;
 pub(crate) const AUTHENTICATE: u64 = 5;
+pub(crate) const GOODBYE: u64 = 6;
 pub(crate) const ERROR: u64 = 8;
 pub(crate) const PUBLISH: u64 = 16;
+pub(crate) const PUBLISHED: u64 = 17;
 pub(crate) const SUBSCRIBE: u64 = 32;
 pub(crate) const SUBSCRIBED: u64 = 33;
+pub(crate) const UNSUBSCRIBE: u64 = 34;
+pub(crate) const UNSUBSCRIBED: u64 = 35;
 pub(crate) const EVENT: u64 = 36;
 pub(crate) const CALL: u64 = 48;
 pub(crate) const RESULT: u64 = 50;

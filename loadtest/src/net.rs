@@ -62,6 +62,8 @@ struct Connection {
     /// How much of `out` has left.
     sent: usize,
     dirty: bool,
+    /// Nothing is read.
+    paused: bool,
 }
 
 enum Phase {
@@ -156,6 +158,7 @@ impl Net {
             out: Vec::new(),
             sent: 0,
             dirty: false,
+            paused: false,
         });
         Ok(conn)
     }
@@ -163,6 +166,26 @@ impl Net {
     /// Drops a connection.
     pub(crate) fn close(&mut self, conn: usize) {
         self.conns.try_remove(conn);
+    }
+
+    /// Stops reading from a connection.
+    pub(crate) fn pause(&mut self, conn: usize) {
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.paused = true;
+        }
+    }
+
+    /// Reads again from a connection, also what has come meanwhile.
+    pub(crate) fn resume(&mut self, handler: &mut impl Handler, conn: usize) {
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.paused = false;
+            self.progress(handler, conn, true, true);
+        }
+    }
+
+    /// Sends a ping of the transport.
+    pub(crate) fn ping(&mut self, conn: usize) {
+        self.put(conn, Kind::Ping, &[]);
     }
 
     /// Frames a message for a connection. It leaves at the end of the turn.
@@ -296,6 +319,12 @@ impl Net {
         }
         if writable {
             connection.flush();
+        }
+        if connection.paused {
+            if ending {
+                self.end(handler, conn, "the other side closed the connection");
+            }
+            return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = self.read(handler, conn, &mut buffer, ending);

@@ -13,7 +13,7 @@ use crate::cli::{Router, Timing};
 use crate::compare::Comparison;
 use crate::drive::Window;
 use crate::join::Welcome;
-use crate::latency::Times;
+use crate::latency::{Latency, Times};
 use crate::ledger::Tally;
 use crate::machine::Machine;
 use crate::serializer::Serializer;
@@ -235,11 +235,18 @@ impl Outcome {
         self.metrics.insert(name.to_owned(), Metric { value, unit: unit.to_owned(), better, combine });
     }
 
+    /// Adds what a recorder holds, if it holds anything.
+    pub(crate) fn add_times(&mut self, name: &str, latency: Latency) {
+        let times = latency.finish();
+        if times.all.count() > 0 {
+            self.latencies.insert(name.to_owned(), times);
+        }
+    }
+
     /// Adds a part of the same run, made by another process at the same time.
     ///
     /// Sums are added up, histograms and time lines too, and the figures that follow from them are found anew. The
     /// server is watched by one of the parts only: by the first that did.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no scenario shares its load among processes yet"))]
     pub(crate) fn merge(&mut self, other: Self) {
         self.partial |= other.partial;
         self.seconds = self.seconds.max(other.seconds);

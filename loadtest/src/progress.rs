@@ -1,5 +1,6 @@
 //! A line on the terminal that tells how far a run is.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 
 use crate::clock::SECOND;
@@ -18,9 +19,18 @@ pub(crate) struct Progress {
     next: u64,
 }
 
+thread_local! {
+    static MUTE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the calling thread show no lines: of several that share a load, one is enough.
+pub(crate) fn mute() {
+    MUTE.set(true);
+}
+
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { shown: false, terminal: io::stderr().is_terminal(), next: 0 }
+        Self { shown: false, terminal: io::stderr().is_terminal() && !MUTE.get(), next: 0 }
     }
 
     /// True if the line should be shown anew at `now`, in nanoseconds of the run's clock.

@@ -36,8 +36,8 @@ pub(crate) fn text(outcome: &Outcome) -> String {
     }
     for (name, tally) in &outcome.accounts {
         let sums = format!(
-            "{:>12} of {}, lost {}, doubled {}, misordered {}, stray {}",
-            tally.received, tally.expected, tally.lost, tally.doubled, tally.misordered, tally.stray
+            "{:>12} of {}, lost {}, doubled {}, misordered {}, stray {}, misrouted {}",
+            tally.received, tally.expected, tally.lost, tally.doubled, tally.misordered, tally.stray, tally.misrouted
         );
         line(name, sums);
     }

@@ -136,6 +136,24 @@ impl Serializer {
         }
     }
 
+    /// True if the options in the head of a message say `progress: true`.
+    pub(crate) fn is_progress(self, head: &[u8]) -> bool {
+        const KEY: &[u8] = b"progress";
+        let Some(start) = memchr::memmem::find(head, KEY) else { return false };
+        let rest = &head[start + KEY.len()..];
+        let value = match self {
+            Self::Json => rest.iter().find(|byte| !matches!(byte, b'"' | b':' | b' ' | b'\t' | b'\r' | b'\n')),
+            _ => rest.first(),
+        };
+        let yes = match self {
+            Self::Json => b't',
+            Self::Msgpack => 0xc3,
+            Self::Cbor => 0xf5,
+            Self::Ubjson => b'T',
+        };
+        value == Some(&yes)
+    }
+
     /// Reads the type of a message and up to two ids after it, and nothing else.
     pub(crate) fn head(self, message: &[u8]) -> Option<Head> {
         let mut reader = Reader { bytes: message };
@@ -272,6 +290,19 @@ mod tests {
                 assert_eq!(out, serializer.encode(&json!(number)), "{serializer:?} {number}");
             }
         }
+    }
+
+    #[test]
+    fn progress_is_seen() {
+        for serializer in Serializer::ALL {
+            for (options, expected) in
+                [(json!({"progress": true}), true), (json!({"progress": false}), false), (json!({}), false)]
+            {
+                let message = serializer.encode(&json!([50, 7, options, ["x"]]));
+                assert_eq!(serializer.is_progress(&message), expected, "{serializer:?} {options}");
+            }
+        }
+        assert!(Serializer::Json.is_progress(b"[50, 7, {\"progress\" : true }"));
     }
 
     #[test]

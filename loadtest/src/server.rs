@@ -6,13 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// How long a started server may take until it says where it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server; it is killed when dropped.
 pub(crate) struct Server {
+    command: Command,
     child: Child,
     pub(crate) url: String,
 }
@@ -23,25 +24,20 @@ impl Server {
     /// # Errors
     /// If it cannot be started or does not say where it listens within 20 s.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
-        let shown = format!("{command:?}");
-        // In a process group of its own, so that an interrupt from the terminal leaves it running until the run is over.
-        let child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut server = Self { child: child.with_context(|| format!("cannot start {shown}"))?, url: String::new() };
-        let output = server.child.stdout.take().context("no standard output")?;
-        let (sender, receiver) = mpsc::channel();
-        // Reads to the end, so that a talkative server never waits for a reader.
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some(url) = announced(&line) {
-                    // Only the first line is waited for.
-                    let _ = sender.send(url);
-                }
-            }
-        });
-        server.url = receiver
-            .recv_timeout(START_TIMEOUT)
-            .with_context(|| format!("{shown} did not say \"listening on URL\""))?;
-        Ok(server)
+        let (child, url) = launch(&mut command)?;
+        Ok(Self { command, child, url })
+    }
+
+    /// Kills the server and starts it again. It may listen on another address then.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        (self.child, self.url) = launch(&mut self.command)?;
+        Ok(())
     }
 
     /// Starts a server from a command line, split at blanks.
@@ -65,6 +61,34 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Starts a server; gives its address too.
+fn launch(command: &mut Command) -> Result<(Child, String)> {
+    let shown = format!("{command:?}");
+    // In a process group of its own, so that an interrupt from the terminal leaves it running until the run is over.
+    let child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("cannot start {shown}"))?;
+    let output = child.stdout.take().context("no standard output")?;
+    let (sender, receiver) = mpsc::channel();
+    // Reads to the end, so that a talkative server never waits for a reader.
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Some(url) = announced(&line) {
+                // Only the first line is waited for.
+                let _ = sender.send(url);
+            }
+        }
+    });
+    match receiver.recv_timeout(START_TIMEOUT) {
+        Ok(url) => Ok((child, url)),
+        Err(_) => {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("{shown} did not say \"listening on URL\"")
+        }
     }
 }
 

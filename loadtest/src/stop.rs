@@ -17,10 +17,15 @@ pub(crate) fn watch() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
-            SIGNALS.fetch_add(1, Ordering::Relaxed);
+            ask();
         }
     });
     Ok(())
+}
+
+/// Asks to stop, as a signal does.
+pub(crate) fn ask() {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// True once somebody has asked to stop.
