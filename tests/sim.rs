@@ -80,6 +80,8 @@ const CORPUS: &[(u64, u16)] = &[
     (49_584, 4),
     (98_469, 4),
     (5_616_188_308_230_111_618, 8),
+    // A client unsubscribed by an old SUBSCRIBED while its next SUBSCRIBE waited for retained events.
+    (3_069_757_819_821_672_689, 2),
     // These show each of the rules below when it is broken, so much happens in them.
     (0, 4),
     (2, 4),

@@ -67,7 +67,8 @@ struct Record {
     unregistering: BTreeMap<RequestId, RegistrationId>,
     publishing: BTreeMap<RequestId, usize>,
     unsubscribing: BTreeMap<RequestId, usize>,
-    mistaken: BTreeSet<RequestId>,
+    /// UNSUBSCRIBEs without a subscription, and whether there is a SUBSCRIBE that has not been answered.
+    mistaken: BTreeMap<RequestId, bool>,
     invocations: u64,
     events: BTreeSet<(SubscriptionId, Key, u64)>,
 }
@@ -170,7 +171,13 @@ impl Auditor {
                         self.record(who).unsubscribing.insert(m.request, number);
                     }
                     // The client acts on what it has read, which may be out of date.
-                    None => drop(self.record(who).mistaken.insert(m.request)),
+                    None => {
+                        let subject = self.subjects.get(&m.subscription).cloned();
+                        let record = self.record(who);
+                        let mut wishes = record.subscribing.values();
+                        let underway = wishes.any(|wish| Some((wish.policy, wish.uri.clone())) == subject);
+                        record.mistaken.insert(m.request, underway);
+                    }
                 }
             }
             Message::Register(m) => {
@@ -327,6 +334,9 @@ impl Auditor {
             (period.until, period.over) = (Some(at), Some(at));
             return Ok(());
         }
+        if self.record(who).mistaken.remove(&m.request) == Some(true) {
+            return Ok(());
+        }
         let Some(number) = self.record(who).unsubscribing.remove(&m.request) else {
             return breach("protocol", format!("UNSUBSCRIBED {} was not asked for", m.request));
         };
@@ -408,7 +418,7 @@ impl Auditor {
                 Ok(())
             }
             MessageType::Unsubscribe
-                if *m.error == *error::NO_SUCH_SUBSCRIPTION && self.record(who).mistaken.remove(&m.request) =>
+                if *m.error == *error::NO_SUCH_SUBSCRIPTION && self.record(who).mistaken.remove(&m.request).is_some() =>
             {
                 Ok(())
             }
