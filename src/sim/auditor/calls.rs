@@ -1,5 +1,6 @@
 //! Calls: who is invoked, in which order, and that each gets one last answer (G5, G6, G8).
 
+use super::identity::{Told, wants};
 use super::{Auditor, Checked, Key, Record, breach, matches, stamp};
 use crate::sim::client::may_wait;
 use crate::wamp::message::{Call, Error, Invocation};
@@ -11,6 +12,8 @@ pub(super) struct Offer {
     pub(super) session: Key,
     pub(super) policy: MatchPolicy,
     pub(super) procedure: String,
+    /// Callers are to be disclosed.
+    pub(super) disclose: bool,
     pub(super) id: RegistrationId,
     pub(super) ending: bool,
     /// Somebody wants to take it over.
@@ -27,6 +30,8 @@ impl Offer {
 #[derive(Debug)]
 pub(super) struct Called {
     over: bool,
+    /// The caller wants to be known.
+    disclosed: bool,
     procedure: String,
     /// The stamps of its parts.
     parts: Vec<u64>,
@@ -54,10 +59,16 @@ impl Auditor {
             }
             return Ok(());
         }
+        let disclosed = wants(&m.options, "disclose_me");
+        // Parts of a call that was refused mean nothing.
+        if self.refused.contains_key(&(who, m.request)) || self.is_refused(who, m.request, disclosed, true) {
+            return Ok(());
+        }
         let stands = |offer: &&Offer| matches(offer.policy, &offer.procedure, &m.procedure) && offer.stands();
         let offered_by = self.offers.iter().filter(stands).map(|offer| offer.session).collect();
         let call = Called {
             over: false,
+            disclosed,
             procedure: m.procedure.to_string(),
             parts: vec![sequence],
             open,
@@ -114,13 +125,17 @@ impl Auditor {
             }
             call.passed = sequence;
         }
+        let call = &self.calls[&key];
+        let offer = self.offers.iter().find(|offer| offer.session == who && offer.id == id && !offer.ended);
+        let asked = call.disclosed || offer.is_some_and(|offer| offer.disclose);
+        self.tells_of(who, &m.details, &Told { what: "a call", role: "caller", by, uri: &call.procedure, asked })?;
         // A call that has waited for a callee, or was given to another, has been overtaken.
         let call = &self.calls[&key];
         let left =
             |offer: &Offer| !self.is_alive(offer.session) && matches(offer.policy, &offer.procedure, &call.procedure);
         let asked = |record: &Record| {
             let mut wishes = record.registering.values();
-            record.ended.is_some() && wishes.any(|(policy, name)| matches(*policy, name, &call.procedure))
+            record.ended.is_some() && wishes.any(|(policy, name, _)| matches(*policy, name, &call.procedure))
         };
         let given_on = || self.offers.iter().any(left) || self.sessions.values().any(asked);
         if call.rerouted || may_wait(&call.procedure) || given_on() {
