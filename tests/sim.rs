@@ -146,6 +146,15 @@ fn every_broken_rule_is_noticed() {
     assert_eq!(caught(broken(Rule::JoinedFirst), 20_000), "G9");
     assert_eq!(caught(broken(Rule::AnnouncedAfterAck), 20_000), "G9");
     assert_eq!(caught(broken(Rule::LeftAfterHomes), 20_000), "G9");
+    let advanced = |rule| Scenario { broken: Some(rule), ..Scenario::advanced(0, 4) };
+    assert_eq!(caught(advanced(Rule::TestamentsPublished), 1_000), "G12");
+    assert_eq!(caught(advanced(Rule::TestamentsFlushed), 1_000), "G12");
+    assert_eq!(caught(advanced(Rule::TestamentsDetachedFirst), 1_000), "G12");
+    assert_eq!(caught(advanced(Rule::AudienceKeptOut), 1_000), "G13");
+    assert_eq!(caught(advanced(Rule::AudienceLetIn), 1_000), "G13");
+    assert_eq!(caught(advanced(Rule::AudienceRemembered), 1_000), "G13");
+    assert_eq!(caught(advanced(Rule::DisclosedOnRequest), 1_000), "G14");
+    assert_eq!(caught(advanced(Rule::AcknowledgedWhenWritten), 20_000), "G15");
     let acks = Scenario { own_queue_for_acks: true, ..Scenario::new(0, 4) };
     assert!(["G6", "G11"].contains(&caught(acks, 60_000)));
 }

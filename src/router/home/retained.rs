@@ -113,12 +113,14 @@ impl Retained {
         }
     }
 
-    /// The newest event of each topic that a subscriber may receive.
-    fn events_for(&self, request: &RetainedRequest) -> Vec<Arc<Publication>> {
+    /// The newest event of each topic that a subscriber may receive; with `everything` also if it is for others.
+    fn events_for(&self, request: &RetainedRequest, everything: bool) -> Vec<Arc<Publication>> {
         let mut events = Vec::new();
         let admitted = |event: &&Arc<Publication>| {
             event.excluded != Some(request.session)
-                && event.audience().is_none_or(|audience| audience.admits(request.session, &request.identity))
+                && event
+                    .audience()
+                    .is_none_or(|audience| everything || audience.admits(request.session, &request.identity))
         };
         self.topics.for_each_match(request.subject.policy, &request.subject.uri, |kept| {
             events.extend(kept.events.iter().find(admitted).cloned());
@@ -162,7 +164,7 @@ impl Home {
     pub(in crate::router) fn answer_readers(&mut self, out: &mut Outbox) {
         let cut: Arc<[u64]> = Arc::from(&*self.stored);
         for (from, request) in std::mem::take(&mut self.readers.now) {
-            let events = self.retained[usize::from(request.subject.realm)].events_for(&request);
+            let events = self.retained[usize::from(request.subject.realm)].events_for(&request, self.ignore_audience);
             let RetainedRequest { session, token, .. } = request;
             let state = RetainedState { events, cut: cut.clone() };
             out.answer(from, Answer::Retained { session, token, state });
@@ -202,7 +204,7 @@ mod tests {
             token: 0,
             identity: Arc::new(Identity::anonymous("x")),
         };
-        retained.events_for(&request).iter().map(|event| event.id.get()).collect()
+        retained.events_for(&request, false).iter().map(|event| event.id.get()).collect()
     }
 
     #[test]
