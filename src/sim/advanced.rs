@@ -1,7 +1,7 @@
 //! What clients do of the Advanced Profile: audiences, disclosure, testaments, and ending the sessions of others.
 
 use super::client::Client;
-use super::content::{DESTROYED, DETACHED, ROLE, TOPICS, named_payload};
+use super::content::{DESTROYED, DETACHED, ROLE, SILENCED, TOPICS, named_payload};
 use super::setting::Peer;
 use crate::wamp::message::Call;
 use crate::wamp::{Dict, Value};
@@ -75,6 +75,10 @@ impl Client {
                     self.ask_router("wamp.session.kill_by_authid", vec![Value::from(&*victim.authid)], Dict::new());
                 }
             }
+            230..232 => {
+                let named = Dict::new().with("reason", SILENCED);
+                self.ask_router("wamp.session.kill_all", Vec::new(), named);
+            }
             _ => self.leave(),
         }
     }
@@ -97,7 +101,7 @@ impl Client {
     }
 
     /// Calls a procedure of the router.
-    fn ask_router(&mut self, procedure: &str, args: Vec<Value>, kwargs: Dict) {
+    pub(super) fn ask_router(&mut self, procedure: &str, args: Vec<Value>, kwargs: Dict) {
         let request = self.next_request();
         let payload = named_payload(self.serializer, args, kwargs);
         self.up.push_back(Call { request, options: Dict::new(), procedure: procedure.into(), payload }.into());

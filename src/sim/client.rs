@@ -266,6 +266,13 @@ impl Client {
         self.up.push_back(Cancel { request, options }.into());
     }
 
+    /// Asks for the whole history, if it has a session.
+    pub(super) fn ask_history(&mut self) {
+        if self.session.is_some() && !self.leaving {
+            self.ask_router("wamp.subscription.get_events", vec![Value::from(self.history)], Dict::new());
+        }
+    }
+
     /// Calls a meta procedure.
     fn ask(&mut self, rng: &mut Rng) {
         let mine = self.subscriptions.values().filter_map(|id| *id).map(SubscriptionId::get);
@@ -351,7 +358,7 @@ impl Client {
                 self.invocations.retain(|invoked| invoked.request != m.request);
             }
             Message::Goodbye(m) => {
-                if *m.reason == *error::CLOSE_KILLED && !self.leaving {
+                if *m.reason != *error::GOODBYE_AND_OUT && !self.leaving {
                     let goodbye = Goodbye { details: Dict::new(), reason: error::GOODBYE_AND_OUT.into() };
                     self.up.push_back(goodbye.into());
                     self.leaving = true;

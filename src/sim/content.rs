@@ -62,6 +62,9 @@ pub(super) const TRUST: [(MatchPolicy, &str, Option<&str>, u32); 4] = [
 /// The role of every client.
 pub(super) const ROLE: &str = "anonymous";
 
+/// Why sessions are ended all at once, of which nobody is told, and whose testaments are not published.
+pub(super) const SILENCED: &str = "app.close.all";
+
 /// The stamps of testaments begin here: behind everything that a session sends while it lives.
 pub(super) const DETACHED: u64 = 1 << 40;
 /// The stamps of testaments for the session's end begin here.

@@ -16,6 +16,8 @@ pub(super) struct Setting {
     pub(super) trust: bool,
     /// The history is on disk, and whether publishers wait for that.
     pub(super) disk: Option<bool>,
+    /// The disk fails now and then.
+    pub(super) failing: bool,
     /// The step in which the process dies; another one takes its place.
     pub(super) crash: Option<u32>,
 }
@@ -29,9 +31,10 @@ impl Setting {
             _ => Disclosure::OnRequest,
         };
         let disk = (rng.u8(..) < 96).then(|| rng.u8(..) < 192);
+        let failing = disk.is_some() && rng.u8(..) < 64;
         // Late, since everybody has to come anew.
         let crash = (disk.is_some() && rng.bool()).then(|| rng.u32(steps / 3..=steps * 2 / 3));
-        Setting { advanced: true, disclosure, trust: rng.bool(), disk, crash }
+        Setting { advanced: true, disclosure, trust: rng.bool(), disk, failing, crash }
     }
 
     /// The realm as it is configured.

@@ -3,7 +3,7 @@
 use super::auditor::{Auditor, Breach, not_clean};
 use super::client::Client;
 use super::content;
-use super::disk::Disk;
+use super::disk::{Disk, Progress};
 use super::setting::{Peer, Setting};
 use crate::router::{ConnId, Effect, Ending, Limits, Link, Rule, Shard, ShardConfig, ShardIndex, ShardMsg, subject};
 use crate::session::RealmConfig;
@@ -101,6 +101,11 @@ pub fn run(scenario: Scenario) -> Result<Outcome, Breach> {
         world.step()?;
     }
     world.rest()?;
+    if scenario.advanced {
+        // What has been remembered must be what was promised.
+        world.clients.iter_mut().for_each(Client::ask_history);
+        world.rest()?;
+    }
     world.auditor.concludes()?;
     world.all_leave()?;
     for (index, shard) in world.shards.iter().enumerate() {
@@ -188,6 +193,10 @@ impl World {
             return self.disk_works();
         }
         let who = self.rng.usize(..self.clients.len());
+        // Whoever has left a testament leaves sooner than others.
+        if self.clients[who].testaments > 0 && self.rng.u8(..) < 5 {
+            return self.drop_connection(who);
+        }
         match self.rng.u32(0..200) {
             0 => self.drop_connection(who),
             1..66 => self.move_queue(),
@@ -215,15 +224,16 @@ impl World {
 
     fn disk_works(&mut self) -> Result<(), Breach> {
         if self.rng.bool() {
-            self.disk.write(&mut self.rng);
+            self.disk.write(&mut self.rng, self.setting.failing);
         }
         self.tell_of_disk()
     }
 
     fn tell_of_disk(&mut self) -> Result<(), Breach> {
-        let Some((shard, upto)) = self.disk.tell() else { return Ok(()) };
+        let Some(Progress { shard, upto, failed }) = self.disk.tell() else { return Ok(()) };
         let now = self.time();
-        self.shards[usize::from(shard)].recorded(now, upto, None);
+        let failure = failed.then(|| Arc::from("the disk is full"));
+        self.shards[usize::from(shard)].recorded(now, upto, failure.as_ref());
         self.effects(shard)
     }
 
@@ -257,7 +267,7 @@ impl World {
             }
             if !self.disk.is_idle() {
                 moved = true;
-                self.disk.write(&mut self.rng);
+                self.disk.write(&mut self.rng, self.setting.failing);
                 self.tell_of_disk()?;
             }
             for who in 0..self.clients.len() {
@@ -285,7 +295,7 @@ impl World {
         while self.queues.iter().any(|queue| !queue.is_empty()) || !self.disk.is_idle() {
             self.move_queue()?;
             if !self.disk.is_idle() {
-                self.disk.write(&mut self.rng);
+                self.disk.write(&mut self.rng, self.setting.failing);
                 self.tell_of_disk()?;
             }
         }

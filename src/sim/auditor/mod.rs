@@ -12,6 +12,7 @@ use self::history::Readings;
 use self::identity::{Audience, Told, wants};
 use self::meta::{Observer, Query};
 use self::testament::{Testament, promise};
+use super::content::SILENCED;
 use super::setting::Setting;
 use crate::router::ShardIndex;
 use crate::wamp::message::Event;
@@ -298,7 +299,10 @@ impl Auditor {
                 record.welcomed = Some(at);
                 Ok(())
             }
-            Message::Goodbye(_) => {
+            Message::Goodbye(m) => {
+                if *m.reason == *SILENCED {
+                    self.record(who).testaments.clear();
+                }
                 self.ends(at, who);
                 Ok(())
             }
@@ -487,6 +491,13 @@ impl Auditor {
             return self.refuses(who, m.request);
         }
         match m.request_type {
+            // The event has been published, but is not on the disk.
+            MessageType::Publish if self.setting.failing && *m.error == *error::INTERNAL_ERROR => {
+                match self.record(who).publishing.remove(&m.request) {
+                    Some(_) => Ok(()),
+                    None => breach("protocol", format!("ERROR for PUBLISH {}, which was not sent", m.request)),
+                }
+            }
             MessageType::Call if self.queries.remove(&(who, m.request)).is_some() => Ok(()),
             MessageType::Call => self.call_error(who, m),
             MessageType::Register if *m.error == *error::PROCEDURE_ALREADY_EXISTS => {
