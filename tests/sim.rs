@@ -100,10 +100,29 @@ const CORPUS: &[(u64, u16)] = &[
     (6_974, 4),
 ];
 
+/// The same, of the Advanced Profile.
+const ADVANCED: &[(u64, u16)] = &[
+    // An event for a publisher alone was forgotten when that publisher published for all others.
+    (7, 2),
+    (389, 4),
+    (429, 4),
+    // These show each of the rules below when it is broken.
+    (0, 4),
+    (3, 4),
+    (4, 4),
+    (9, 4),
+    (16, 4),
+    (91, 4),
+    (110, 4),
+];
+
 #[test]
 fn corpus() {
     for &(seed, shards) in CORPUS {
         must_keep(Scenario::new(seed, shards));
+    }
+    for &(seed, shards) in ADVANCED {
+        must_keep(Scenario::advanced(seed, shards));
     }
 }
 
