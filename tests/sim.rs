@@ -103,9 +103,9 @@ const CORPUS: &[(u64, u16)] = &[
 /// The same, of the Advanced Profile.
 const ADVANCED: &[(u64, u16)] = &[
     // An event for a publisher alone was forgotten when that publisher published for all others.
-    (7, 2),
-    (389, 4),
-    (429, 4),
+    (89, 2),
+    (739, 4),
+    (581, 8),
     // These show each of the rules below when it is broken.
     (0, 4),
     (3, 4),
