@@ -15,7 +15,7 @@ use self::testament::{Testament, promise};
 use super::content::SILENCED;
 use super::setting::Setting;
 use crate::router::ShardIndex;
-use crate::wamp::message::Event;
+use crate::wamp::message::{Event, Publish};
 use crate::wamp::{MatchPolicy, Message, MessageType, Payload, RegistrationId, RequestId, SubscriptionId, error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -167,26 +167,7 @@ impl Auditor {
         }
         match message {
             Message::Goodbye(_) => self.ends(at, who),
-            Message::Publish(m) => {
-                let awaited = wants(&m.options, "acknowledge");
-                let disclosed = wants(&m.options, "disclose_me");
-                if self.is_refused(who, m.request, disclosed, awaited) {
-                    return Ok(());
-                }
-                let (by, sequence) = stamp(&m.payload)?;
-                let number = self.publishes(Published {
-                    at,
-                    by,
-                    sequence,
-                    topic: m.topic.to_string(),
-                    exclude_me: m.options.get("exclude_me").is_none(),
-                    retain: wants(&m.options, "retain"),
-                    audience: Audience::of(&m.options),
-                    disclosed,
-                    acknowledged: None,
-                });
-                self.record(who).publishing.insert(m.request, number);
-            }
+            Message::Publish(m) => self.reads_publish(at, who, m)?,
             Message::Subscribe(m) => {
                 let policy = m.options.get("match").and_then(|name| name.as_str()).and_then(MatchPolicy::from_name);
                 let retained = m.options.get("get_retained").is_some();
@@ -270,6 +251,28 @@ impl Auditor {
             history: old.history.of_the_past(),
             ..Auditor::default()
         };
+    }
+
+    fn reads_publish(&mut self, at: u64, who: Key, m: &Publish) -> Checked {
+        let (options, awaited) = (&m.options, wants(&m.options, "acknowledge"));
+        let disclosed = wants(options, "disclose_me");
+        if self.is_refused(who, m.request, disclosed, awaited) {
+            return Ok(());
+        }
+        let (by, sequence) = stamp(&m.payload)?;
+        let number = self.publishes(Published {
+            at,
+            by,
+            sequence,
+            topic: m.topic.to_string(),
+            exclude_me: options.get("exclude_me").is_none(),
+            retain: wants(options, "retain"),
+            audience: Audience::of(options),
+            disclosed,
+            acknowledged: None,
+        });
+        self.record(who).publishing.insert(m.request, number);
+        Ok(())
     }
 
     fn publishes(&mut self, published: Published) -> usize {
