@@ -106,6 +106,9 @@ const ADVANCED: &[(u64, u16)] = &[
     (89, 2),
     (739, 4),
     (581, 8),
+    // A further part of a call came to a callee that had wanted to know callers, but had no registration any more.
+    (235_953, 2),
+    (3_363_817_555_952_369_855, 2),
     // These show each of the rules below when it is broken.
     (0, 4),
     (3, 4),

@@ -32,6 +32,8 @@ pub(super) struct Called {
     over: bool,
     /// The caller wants to be known.
     disclosed: bool,
+    /// The callee wants to know it: what counts is the registration when the first part was passed on.
+    wanted: bool,
     procedure: String,
     /// The stamps of its parts.
     parts: Vec<u64>,
@@ -69,6 +71,7 @@ impl Auditor {
         let call = Called {
             over: false,
             disclosed,
+            wanted: false,
             procedure: m.procedure.to_string(),
             parts: vec![sequence],
             open,
@@ -110,9 +113,11 @@ impl Auditor {
             }
             call.invoked = Some((who, request));
             call.passed = sequence;
-            if !self.offers.iter().any(|offer| offer.session == who && offer.id == id && !offer.ended) {
+            let mut offers = self.offers.iter();
+            let Some(offer) = offers.find(|offer| offer.session == who && offer.id == id && !offer.ended) else {
                 return breach("G6", format!("INVOCATION {request} of {id} came while {who} had not registered it"));
-            }
+            };
+            call.wanted = offer.disclose;
         } else {
             if call.invoked != Some((who, request)) {
                 return breach(
@@ -126,11 +131,9 @@ impl Auditor {
             call.passed = sequence;
         }
         let call = &self.calls[&key];
-        let offer = self.offers.iter().find(|offer| offer.session == who && offer.id == id && !offer.ended);
-        let asked = call.disclosed || offer.is_some_and(|offer| offer.disclose);
+        let asked = call.disclosed || call.wanted;
         self.tells_of(who, &m.details, &Told { what: "a call", role: "caller", by, uri: &call.procedure, asked })?;
         // A call that has waited for a callee, or was given to another, has been overtaken.
-        let call = &self.calls[&key];
         let left =
             |offer: &Offer| !self.is_alive(offer.session) && matches(offer.policy, &offer.procedure, &call.procedure);
         let asked = |record: &Record| {
