@@ -5,6 +5,7 @@
 //! the way back. A return for a call that its shard no longer knows is dropped (rule R9 of `docs/ordering.md`).
 
 use super::choice::{Callee, Chosen, Circumstances, Shared, choose};
+use super::config::Rule;
 use super::effect::ConnId;
 use super::frames::Undeliverable;
 use super::index::ShardIndex;
@@ -326,7 +327,8 @@ impl Shard {
         let options = options.as_deref();
         let disclosed = options.is_some_and(|options| options.disclose_me)
             || found.callee.disclose
-            || config.disclosure == Disclosure::Forced;
+            || config.disclosure == Disclosure::Forced
+            || !self.config.keeps(Rule::DisclosedOnRequest);
         if disclosed || !config.trust_levels.is_empty() {
             let Some(session) = self.conns[conn.0 as usize].session() else { return details };
             if disclosed {

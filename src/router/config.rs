@@ -104,6 +104,22 @@ pub enum Rule {
     NodeKnown,
     /// R13: UNSUBSCRIBED waits until no shard chooses a node that nobody belongs to.
     NodeForgotten,
+    /// G12: what a session has left is published when it ends.
+    TestamentsPublished,
+    /// G12: testaments that were flushed are not.
+    TestamentsFlushed,
+    /// G12: testaments of the scope `detached` come first.
+    TestamentsDetachedFirst,
+    /// G13: whoever is not in the audience of an event does not get it.
+    AudienceKeptOut,
+    /// G13: whoever is, does.
+    AudienceLetIn,
+    /// G13: retained events and histories have audiences, too.
+    AudienceRemembered,
+    /// G14: publishers and callers are disclosed only if somebody asks for it, or the realm demands it.
+    DisclosedOnRequest,
+    /// G15: PUBLISHED waits until the event is on the disk, where the realm demands it.
+    AcknowledgedWhenWritten,
 }
 
 impl ShardConfig {

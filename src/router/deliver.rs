@@ -127,7 +127,9 @@ impl Shard {
     /// True if the publisher lets this session have the event.
     fn admits(&mut self, conn: ConnId, publication: &Publication) -> bool {
         let Some(session) = self.session_at(conn) else { return false };
-        publication.audience().is_none_or(|audience| audience.admits(session.id, &session.identity))
+        let admitted = publication.audience().is_none_or(|audience| audience.admits(session.id, &session.identity));
+        let (kept_out, let_in) = (Rule::AudienceKeptOut, Rule::AudienceLetIn);
+        if admitted { self.config.keeps(let_in) } else { !self.config.keeps(kept_out) }
     }
 
     /// If something waits in the session's lane, the event waits behind it.

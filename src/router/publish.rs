@@ -1,5 +1,6 @@
 //! Publications, from PUBLISH to the shards of the subscribers (specification, "Publish and Subscribe").
 
+use super::config::Rule;
 use super::effect::ConnId;
 use super::home::shard_of;
 use super::peer::publication::Extras;
@@ -104,7 +105,8 @@ impl Shard {
     ) -> Dict {
         let config = &self.config.realms[usize::from(realm)];
         let mut details = Dict::new();
-        if options.disclose_me || config.disclosure == Disclosure::Forced {
+        let broken = !self.config.keeps(Rule::DisclosedOnRequest);
+        if options.disclose_me || config.disclosure == Disclosure::Forced || broken {
             details.push("publisher", publisher.get());
             details.push("publisher_authid", &*identity.authid);
             details.push("publisher_authrole", &*identity.authrole);

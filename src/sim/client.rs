@@ -1,6 +1,8 @@
 //! A client of the simulated world: it does what clients do, at random, on the strength of what it has read so far.
 
+use super::advanced;
 use super::content::{self, KEYS, LIMITED, NODES, PROCEDURES, SUBJECTS, SharedProcedure, TOPICS, stamp};
+use super::setting::Peer;
 use crate::router::{ConnId, ShardIndex};
 use crate::wamp::message::{
     Call, Cancel, Error, Goodbye, Hello, Publish, Register, Subscribe, Unregister, Unsubscribe, Yield,
@@ -42,6 +44,10 @@ pub(super) struct Client {
     had: BTreeMap<(MatchPolicy, &'static str), SubscriptionId>,
     /// Sessions and subscriptions of others, heard of in meta events.
     heard: Vec<(u64, u64)>,
+    /// It uses the Advanced Profile.
+    advanced: bool,
+    /// Testaments that it has left, of both scopes.
+    pub(super) testaments: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +89,8 @@ impl Client {
             history,
             had: BTreeMap::new(),
             heard: Vec::new(),
+            advanced: false,
+            testaments: 0,
         };
         // Half of the clients understand INTERRUPT, a third of these do not understand calls in parts.
         let features = Dict::new()
@@ -103,7 +111,12 @@ impl Client {
         client
     }
 
-    fn next_request(&mut self) -> RequestId {
+    /// A client that uses the Advanced Profile.
+    pub(super) fn with_advanced(self, advanced: bool) -> Client {
+        Client { advanced, ..self }
+    }
+
+    pub(super) fn next_request(&mut self) -> RequestId {
         self.request = self.request.next();
         self.request
     }
@@ -114,17 +127,16 @@ impl Client {
     }
 
     /// Does something, if it has a session.
-    pub(super) fn act(&mut self, rng: &mut Rng) {
+    pub(super) fn act(&mut self, rng: &mut Rng, peers: &[Peer]) {
         if self.session.is_none() || self.leaving {
             return;
         }
+        if self.advanced && rng.u8(..) < 20 {
+            return self.testify(rng, peers);
+        }
         match rng.u32(0..200) {
-            0 => {
-                self.leaving = true;
-                let goodbye = Goodbye { details: Dict::new(), reason: error::CLOSE_REALM.into() };
-                self.up.push_back(goodbye.into());
-            }
-            1..56 => self.publish(rng),
+            0 => self.leave(),
+            1..56 => self.publish(rng, peers),
             56..84 => self.subscribe(rng),
             84..98 => self.unsubscribe(rng),
             98..114 => self.register(rng),
@@ -137,7 +149,13 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, rng: &mut Rng) {
+    pub(super) fn leave(&mut self) {
+        self.leaving = true;
+        let goodbye = Goodbye { details: Dict::new(), reason: error::CLOSE_REALM.into() };
+        self.up.push_back(goodbye.into());
+    }
+
+    fn publish(&mut self, rng: &mut Rng, peers: &[Peer]) {
         let mut options = Dict::new();
         if rng.u8(..) < 64 {
             options.push("acknowledge", true);
@@ -150,6 +168,9 @@ impl Client {
         }
         if rng.u8(..) < 96 {
             options.push("rkey", KEYS[rng.usize(..KEYS.len())]);
+        }
+        if self.advanced {
+            advanced::publish_options(&mut options, rng, peers);
         }
         let topic = TOPICS[rng.usize(..TOPICS.len())].into();
         let (request, payload) = (self.next_request(), self.stamp());
@@ -209,6 +230,9 @@ impl Client {
         if rng.u8(..) < 12 {
             options.push("force_reregister", true);
         }
+        if self.advanced && rng.u8(..) < 48 {
+            options.push("disclose_caller", true);
+        }
         let request = self.next_request();
         self.asked.insert(request, Asked::Register(name));
         self.up.push_back(Register { request, options, procedure: name.into() }.into());
@@ -231,6 +255,9 @@ impl Client {
         if rng.u8(..) < 64 {
             options.push("progress", true);
             self.streams.push((request, procedure));
+        }
+        if self.advanced && rng.u8(..) < 64 {
+            options.push("disclose_me", true);
         }
         self.calls.push(request);
         self.up.push_back(Call { request, options, procedure: procedure.into(), payload }.into());
@@ -258,6 +285,13 @@ impl Client {
         let options = Dict::new().with("mode", ["skip", "kill", "killnowait"][rng.usize(..3)]);
         self.streams.retain(|(stream, _)| *stream != request);
         self.up.push_back(Cancel { request, options }.into());
+    }
+
+    /// Asks for the whole history, if it has a session.
+    pub(super) fn ask_history(&mut self) {
+        if self.session.is_some() && !self.leaving {
+            self.ask_router("wamp.subscription.get_events", vec![Value::from(self.history)], Dict::new());
+        }
     }
 
     /// Calls a meta procedure.
@@ -346,7 +380,7 @@ impl Client {
                 self.invocations.retain(|invoked| invoked.request != m.request);
             }
             Message::Goodbye(m) => {
-                if *m.reason == *error::CLOSE_KILLED && !self.leaving {
+                if *m.reason != *error::GOODBYE_AND_OUT && !self.leaving {
                     let goodbye = Goodbye { details: Dict::new(), reason: error::GOODBYE_AND_OUT.into() };
                     self.up.push_back(goodbye.into());
                     self.leaving = true;

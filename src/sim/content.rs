@@ -57,6 +57,25 @@ pub(super) const PROCEDURES: [SharedProcedure; 7] = [
 /// What is called.
 pub(super) const CALLED: [&str; 7] = ["p.x", "p.y", "p.z", "p.w", "q.w", "r.shared", LIMITED];
 
+/// Trust levels: how the URI is compared, the URI, the role they are for, the level. The first that applies counts.
+pub(super) const TRUST: [(MatchPolicy, &str, Option<&str>, u32); 4] = [
+    (MatchPolicy::Prefix, "a.", Some("staff"), 9),
+    (MatchPolicy::Exact, "a.one", None, 1),
+    (MatchPolicy::Wildcard, ".one", Some(ROLE), 2),
+    (MatchPolicy::Prefix, "p.", None, 3),
+];
+
+/// The role of every client.
+pub(super) const ROLE: &str = "anonymous";
+
+/// Why sessions are ended all at once, of which nobody is told, and whose testaments are not published.
+pub(super) const SILENCED: &str = "app.close.all";
+
+/// The stamps of testaments begin here: behind everything that a session sends while it lives.
+pub(super) const DETACHED: u64 = 1 << 40;
+/// The stamps of testaments for the session's end begin here.
+pub(super) const DESTROYED: u64 = 1 << 41;
+
 /// The id of the subscription whose events are kept: the first one of its home.
 pub(super) fn history_id(shards: ShardIndex) -> u64 {
     u64::from(subject::home(0, HISTORY.1, shards)) + 1
@@ -64,7 +83,12 @@ pub(super) fn history_id(shards: ShardIndex) -> u64 {
 
 /// Payload of these arguments.
 pub(super) fn payload(serializer: Serializer, args: Vec<Value>) -> Payload {
-    codec::payload(serializer, args, Dict::new()).map_or(Payload::NONE, Payload::new)
+    named_payload(serializer, args, Dict::new())
+}
+
+/// Payload of arguments by position and by name.
+pub(super) fn named_payload(serializer: Serializer, args: Vec<Value>, kwargs: Dict) -> Payload {
+    codec::payload(serializer, args, kwargs).map_or(Payload::NONE, Payload::new)
 }
 
 /// Payload that says who sent it and what number it is among all that this client sends: `[key, sequence]`.

@@ -3,9 +3,12 @@
 //!
 //! Equal seeds give equal runs. A run that breaks a promise names it, with the seed that shows it again.
 
+mod advanced;
 mod auditor;
 mod client;
 mod content;
+mod disk;
+mod setting;
 mod world;
 
 pub use auditor::Breach;

@@ -3,8 +3,10 @@
 use super::auditor::{Auditor, Breach, not_clean};
 use super::client::Client;
 use super::content;
-use crate::router::{ConnId, Effect, Ending, Limits, Link, Rule, Shard, ShardConfig, ShardIndex, ShardMsg};
-use crate::session::{HistoryRule, RealmConfig};
+use super::disk::{Disk, Progress};
+use super::setting::{Peer, Setting};
+use crate::router::{ConnId, Effect, Ending, Limits, Link, Rule, Shard, ShardConfig, ShardIndex, ShardMsg, subject};
+use crate::session::RealmConfig;
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::{Message, Serializer};
 use crate::wire::frame::{Frame, Framing};
@@ -31,13 +33,22 @@ pub struct Scenario {
     pub broken: Option<Rule>,
     /// Breaks rule R1: `Applied` travels on a queue of its own.
     pub own_queue_for_acks: bool,
+    /// Clients use the Advanced Profile, and realms differ: testaments, audiences, disclosure, histories on a disk,
+    /// and a process that dies.
+    pub advanced: bool,
 }
 
 impl Scenario {
     /// A scenario in which every rule is kept.
     #[must_use]
     pub const fn new(seed: u64, shards: ShardIndex) -> Scenario {
-        Scenario { seed, shards, clients: 6, steps: 260, broken: None, own_queue_for_acks: false }
+        Scenario { seed, shards, clients: 6, steps: 260, broken: None, own_queue_for_acks: false, advanced: false }
+    }
+
+    /// The same, of the Advanced Profile.
+    #[must_use]
+    pub const fn advanced(seed: u64, shards: ShardIndex) -> Scenario {
+        Scenario { advanced: true, ..Scenario::new(seed, shards) }
     }
 }
 
@@ -52,6 +63,7 @@ pub struct Outcome {
 
 struct World {
     scenario: Scenario,
+    setting: Setting,
     rng: Rng,
     now: u64,
     shards: Vec<Shard>,
@@ -65,6 +77,9 @@ struct World {
     /// The connection whose message was read has been closed.
     closed: bool,
     keys: u32,
+    disk: Disk,
+    /// Whoever has got WELCOME, in that order.
+    peers: Vec<Peer>,
     auditor: Auditor,
     fingerprint: u64,
     written: u64,
@@ -79,10 +94,18 @@ pub fn run(scenario: Scenario) -> Result<Outcome, Breach> {
     for _ in 0..scenario.clients {
         world.join();
     }
-    for _ in 0..scenario.steps {
+    for step in 0..scenario.steps {
+        if world.setting.crash == Some(step) {
+            world.crash();
+        }
         world.step()?;
     }
     world.rest()?;
+    if scenario.advanced {
+        // What has been remembered must be what was promised.
+        world.clients.iter_mut().for_each(Client::ask_history);
+        world.rest()?;
+    }
     world.auditor.concludes()?;
     world.all_leave()?;
     for (index, shard) in world.shards.iter().enumerate() {
@@ -93,30 +116,34 @@ pub fn run(scenario: Scenario) -> Result<Outcome, Breach> {
     Ok(Outcome { fingerprint: world.fingerprint, written: world.written })
 }
 
+/// The shards of a process.
+fn start(scenario: &Scenario, setting: &Setting, rng: &mut Rng) -> Vec<Shard> {
+    let realms: Arc<[RealmConfig]> = Arc::from([setting.realm()]);
+    let start = |index| {
+        Shard::new(ShardConfig {
+            index,
+            shards: scenario.shards,
+            seed: rng.u64(..),
+            epoch: Duration::from_secs(1_700_000_000),
+            realms: realms.clone(),
+            limits: Limits::default(),
+            agent: "simulated".into(),
+            broken: scenario.broken,
+        })
+    };
+    (0..scenario.shards).map(start).collect()
+}
+
 impl World {
     fn new(scenario: Scenario) -> World {
         let mut rng = Rng::with_seed(scenario.seed);
-        let history = vec![HistoryRule::new(content::HISTORY.1, content::HISTORY.0)];
-        let realm = RealmConfig { strict: true, history, ..RealmConfig::new("realm1") };
-        let realms: Arc<[RealmConfig]> = Arc::from([realm]);
-        let shards = (0..scenario.shards)
-            .map(|index| {
-                Shard::new(ShardConfig {
-                    index,
-                    shards: scenario.shards,
-                    seed: rng.u64(..),
-                    epoch: Duration::from_secs(1_700_000_000),
-                    realms: realms.clone(),
-                    limits: Limits::default(),
-                    agent: "simulated".into(),
-                    broken: scenario.broken,
-                })
-            })
-            .collect();
+        let setting = if scenario.advanced { Setting::advanced(&mut rng, scenario.steps) } else { Setting::default() };
+        let shards = start(&scenario, &setting, &mut rng);
         // The second half is for acknowledgements, if they have queues of their own.
         let queues = 2 * usize::from(scenario.shards).pow(2);
         World {
             scenario,
+            setting,
             now: 0,
             shards,
             queues: (0..queues).map(|_| VecDeque::new()).collect(),
@@ -126,7 +153,9 @@ impl World {
             by_conn: BTreeMap::new(),
             closed: false,
             keys: 0,
-            auditor: Auditor::default(),
+            disk: Disk::default(),
+            peers: Vec::new(),
+            auditor: Auditor::new(setting),
             fingerprint: scenario.seed,
             written: 0,
             rng,
@@ -154,19 +183,27 @@ impl World {
     fn new_client(&mut self, shard: ShardIndex, conn: ConnId, serializer: Serializer) -> Client {
         self.keys += 1;
         Client::new(self.keys, shard, conn, serializer, content::history_id(self.scenario.shards))
+            .with_advanced(self.setting.advanced)
     }
 
     fn step(&mut self) -> Result<(), Breach> {
         self.now += 1;
         self.expire()?;
+        if self.setting.disk.is_some() && self.rng.u8(..) < 24 {
+            return self.disk_works();
+        }
         let who = self.rng.usize(..self.clients.len());
+        // Whoever has left a testament leaves sooner than others.
+        if self.clients[who].testaments > 0 && self.rng.u8(..) < 5 {
+            return self.drop_connection(who);
+        }
         match self.rng.u32(0..200) {
             0 => self.drop_connection(who),
             1..66 => self.move_queue(),
             66..110 => self.router_reads(who),
             110..150 => self.client_reads(who),
             _ => {
-                self.clients[who].act(&mut self.rng);
+                self.clients[who].act(&mut self.rng, &self.peers);
                 Ok(())
             }
         }
@@ -185,6 +222,39 @@ impl World {
         Ok(())
     }
 
+    fn disk_works(&mut self) -> Result<(), Breach> {
+        if self.rng.bool() {
+            self.disk.write(&mut self.rng, self.setting.failing);
+        }
+        self.tell_of_disk()
+    }
+
+    fn tell_of_disk(&mut self) -> Result<(), Breach> {
+        let Some(Progress { shard, upto, failed }) = self.disk.tell() else { return Ok(()) };
+        let now = self.time();
+        let failure = failed.then(|| Arc::from("the disk is full"));
+        self.shards[usize::from(shard)].recorded(now, upto, failure.as_ref());
+        self.effects(shard)
+    }
+
+    /// The process dies; another one begins with what is on the disk, and other clients come.
+    fn crash(&mut self) {
+        self.now += 1;
+        self.auditor.crashes(self.now);
+        self.queues.iter_mut().for_each(VecDeque::clear);
+        self.clients.clear();
+        self.by_conn.clear();
+        self.free.iter_mut().for_each(Vec::clear);
+        self.shards = start(&self.scenario, &self.setting, &mut self.rng);
+        for past in self.disk.crash() {
+            let home = subject::home(past.subject.realm, &past.subject.uri, self.scenario.shards);
+            self.shards[usize::from(home)].restore(past);
+        }
+        for _ in 0..self.scenario.clients {
+            self.join();
+        }
+    }
+
     /// Lets everything arrive and every invocation be answered.
     fn rest(&mut self) -> Result<(), Breach> {
         loop {
@@ -194,6 +264,11 @@ impl World {
                 self.expire()?;
                 moved |= self.queues.iter().any(|queue| !queue.is_empty());
                 self.move_queue()?;
+            }
+            if !self.disk.is_idle() {
+                moved = true;
+                self.disk.write(&mut self.rng, self.setting.failing);
+                self.tell_of_disk()?;
             }
             for who in 0..self.clients.len() {
                 self.now += 1;
@@ -217,8 +292,12 @@ impl World {
             self.shards[usize::from(shard)].lost(now, conn);
             self.effects(shard)?;
         }
-        while self.queues.iter().any(|queue| !queue.is_empty()) {
+        while self.queues.iter().any(|queue| !queue.is_empty()) || !self.disk.is_idle() {
             self.move_queue()?;
+            if !self.disk.is_idle() {
+                self.disk.write(&mut self.rng, self.setting.failing);
+                self.tell_of_disk()?;
+            }
         }
         Ok(())
     }
@@ -302,6 +381,11 @@ impl World {
         self.fingerprint = fold(self.fingerprint, client.key, &message, &octets);
         self.written += 1;
         self.auditor.writes(self.now, client.key, &message)?;
+        if let Message::Welcome(welcome) = &message {
+            let authid = welcome.details.get("authid").and_then(|authid| authid.as_str());
+            let (session, authid) = (welcome.session.get(), authid.unwrap_or_default().into());
+            self.peers.push(Peer { session, authid });
+        }
         client.down.push_back(message);
         Ok(())
     }
@@ -319,11 +403,7 @@ impl World {
                 }
                 // A session that was killed, and has answered.
                 Effect::Close { ending: Ending::Normal, .. } => self.closed = true,
-                // A disk that is never slow: realms of the simulator keep their histories in memory.
-                Effect::Record(record) => {
-                    let now = self.time();
-                    self.shards[usize::from(shard)].recorded(now, record.sequence, None);
-                }
+                Effect::Record(record) => self.disk.take(shard, record),
                 Effect::Close { conn, ending } => {
                     let what = format!("connection {} of shard {shard} was closed: {ending:?}", conn.0);
                     return Err(Breach { guarantee: "protocol", what });

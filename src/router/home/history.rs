@@ -76,8 +76,8 @@ impl History {
         }
     }
 
-    /// The events that a filter lets through and that the one who asks may receive.
-    fn select(&self, filter: &EventFilter, caller: SessionId, identity: &Identity) -> Vec<&PastEvent> {
+    /// The events that a filter lets through and that `may_have` does.
+    fn select(&self, filter: &EventFilter, may_have: impl Fn(&Publication) -> bool) -> Vec<&PastEvent> {
         let place = |id: PublicationId| self.events.iter().position(|event| event.publication.id == id);
         let (mut from, mut until) = (0, self.events.len());
         // A publication that is not there, perhaps no longer, has nothing before or behind it.
@@ -100,7 +100,7 @@ impl History {
                 && filter.before_time.is_none_or(|time| event.time < time)
                 && filter.until_time.is_none_or(|time| event.time <= time)
                 && filter.topic.as_ref().is_none_or(|topic| event.publication.topic == *topic)
-                && event.publication.audience().is_none_or(|audience| audience.admits(caller, identity))
+                && may_have(&event.publication)
         };
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let events = self.events.range(from..until);
@@ -145,7 +145,7 @@ impl Home {
             let Medium::Disk { sync } = history.medium else { continue };
             self.records += 1;
             let (first, subject, publication) = (history.first(), topic.subject.clone(), publication.clone());
-            let waits = sync && report.is_some();
+            let waits = sync && report.is_some() && !self.acknowledge_early;
             let record = Record { sequence: self.records, subject, place, first, time, publication, awaited: waits };
             awaited = if waits { Some(self.records) } else { awaited };
             out.0.push(Decision::Record(Box::new(record)));
@@ -190,7 +190,10 @@ impl Home {
         let pattern = topic.subject.policy != crate::wamp::MatchPolicy::Exact;
         let Some(history) = &mut topic.history else { return Vec::new() };
         history.drop_aged(now);
-        let selected = history.select(filter, caller, identity);
+        let ignored = self.ignore_audience;
+        let selected = history.select(filter, |publication| {
+            ignored || publication.audience().is_none_or(|audience| audience.admits(caller, identity))
+        });
         selected.into_iter().filter_map(|event| describe(event, id, pattern)).collect()
     }
 }
@@ -220,7 +223,7 @@ mod tests {
     }
 
     fn ids(history: &History, filter: &EventFilter) -> Vec<u64> {
-        let selected = history.select(filter, SessionId::from_raw(1), &Identity::anonymous("x"));
+        let selected = history.select(filter, |_| true);
         selected.iter().map(|event| event.publication.id.get() - 100).collect()
     }
 

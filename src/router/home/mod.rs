@@ -53,6 +53,8 @@ pub(super) struct Home {
     /// Broken rules, see [`Rule`].
     skip_mark: bool,
     announce_early: bool,
+    ignore_audience: bool,
+    acknowledge_early: bool,
     hashing: Hashing,
 }
 
@@ -103,6 +105,8 @@ impl Home {
             unrecorded: VecDeque::new(),
             skip_mark: !config.keeps(Rule::RetainedMark),
             announce_early: !config.keeps(Rule::AnnouncedAfterAck),
+            ignore_audience: !config.keeps(Rule::AudienceRemembered),
+            acknowledge_early: !config.keeps(Rule::AcknowledgedWhenWritten),
             hashing,
         };
         let own = |preset: &&Preset| subject::home(preset.subject.realm, &preset.subject.uri, shards) == index;

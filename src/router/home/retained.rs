@@ -83,12 +83,14 @@ impl Retained {
         self.ages.insert(self.age, publication.clone());
         self.bytes -= kept.bytes;
         if publication.audience().is_none() {
-            // The publisher itself may be excluded: for it there is the last one that it may receive.
-            let other = |event: &Arc<Publication>| event.audience().is_none() && event.excluded != publication.excluded;
-            let other =
-                kept.events.iter().find(|event| other(event)).cloned().filter(|_| publication.excluded.is_some());
-            kept.events.clear();
-            kept.events.extend(other);
+            // The publisher may be excluded: for it there is the newest of the others that it may receive.
+            let publisher = publication.excluded;
+            let mut over = publisher.is_none();
+            kept.events.retain(|event| {
+                let wanted = !over && event.excluded != publisher;
+                over |= wanted && event.audience().is_none();
+                wanted
+            });
         } else if kept.events.len() > self.limits.restricted_max as usize {
             // Not one that is for everybody, if there is another.
             let restricted = kept.events.iter().rposition(|event| event.audience().is_some());
@@ -111,12 +113,14 @@ impl Retained {
         }
     }
 
-    /// The newest event of each topic that a subscriber may receive.
-    fn events_for(&self, request: &RetainedRequest) -> Vec<Arc<Publication>> {
+    /// The newest event of each topic that a subscriber may receive; with `everything` also if it is for others.
+    fn events_for(&self, request: &RetainedRequest, everything: bool) -> Vec<Arc<Publication>> {
         let mut events = Vec::new();
         let admitted = |event: &&Arc<Publication>| {
             event.excluded != Some(request.session)
-                && event.audience().is_none_or(|audience| audience.admits(request.session, &request.identity))
+                && event
+                    .audience()
+                    .is_none_or(|audience| everything || audience.admits(request.session, &request.identity))
         };
         self.topics.for_each_match(request.subject.policy, &request.subject.uri, |kept| {
             events.extend(kept.events.iter().find(admitted).cloned());
@@ -160,7 +164,7 @@ impl Home {
     pub(in crate::router) fn answer_readers(&mut self, out: &mut Outbox) {
         let cut: Arc<[u64]> = Arc::from(&*self.stored);
         for (from, request) in std::mem::take(&mut self.readers.now) {
-            let events = self.retained[usize::from(request.subject.realm)].events_for(&request);
+            let events = self.retained[usize::from(request.subject.realm)].events_for(&request, self.ignore_audience);
             let RetainedRequest { session, token, .. } = request;
             let state = RetainedState { events, cut: cut.clone() };
             out.answer(from, Answer::Retained { session, token, state });
@@ -200,7 +204,7 @@ mod tests {
             token: 0,
             identity: Arc::new(Identity::anonymous("x")),
         };
-        retained.events_for(&request).iter().map(|event| event.id.get()).collect()
+        retained.events_for(&request, false).iter().map(|event| event.id.get()).collect()
     }
 
     #[test]
@@ -219,6 +223,29 @@ mod tests {
         assert_eq!(read(&retained, MatchPolicy::Prefix, "", 7), [3]);
         retained.keep(publication(6, "a.c", "", None));
         assert!(retained.is_empty());
+    }
+
+    #[test]
+    fn excluded_publishers_have_what_others_published() {
+        let excluding = |id, publisher: u64, only| {
+            let mut publication = publication(id, "a", "x", only);
+            Arc::get_mut(&mut publication).expect("new").excluded = SessionId::new(publisher);
+            publication
+        };
+        let mut retained = Retained::new(RetainedLimits::default(), 1);
+        let seen_by = |retained: &Retained, session| read(retained, MatchPolicy::Exact, "a", session);
+        retained.keep(publication(1, "a", "x", None));
+        retained.keep(publication(2, "a", "x", Some(7)));
+        retained.keep(publication(3, "a", "x", Some(8)));
+        retained.keep(excluding(4, 7, None));
+        assert_eq!((seen_by(&retained, 7), seen_by(&retained, 8)), (vec![2], vec![4]));
+        retained.keep(excluding(5, 7, None));
+        retained.keep(excluding(6, 7, Some(9)));
+        assert_eq!((seen_by(&retained, 7), seen_by(&retained, 8), seen_by(&retained, 9)), (vec![2], vec![5], vec![6]));
+        retained.keep(excluding(7, 8, None));
+        assert_eq!((seen_by(&retained, 7), seen_by(&retained, 8), seen_by(&retained, 9)), (vec![7], vec![5], vec![7]));
+        retained.keep(publication(8, "a", "x", None));
+        assert_eq!(retained.topics.entry("a", Kept::default).events.len(), 1, "nobody needs the others");
     }
 
     #[test]

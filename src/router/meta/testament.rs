@@ -1,6 +1,7 @@
 //! Testaments: what a session leaves to be published when it ends (specification, "Session Testament").
 
 use super::procedures::{Arguments, invalid};
+use crate::router::config::Rule;
 use crate::router::effect::ConnId;
 use crate::router::peer::publication::Extras;
 use crate::router::session::Session;
@@ -93,6 +94,9 @@ impl Shard {
     }
 
     pub(super) fn flush_testaments(&mut self, conn: ConnId, scope: Scope) {
+        if !self.config.keeps(Rule::TestamentsFlushed) {
+            return;
+        }
         if let Some(testaments) = self.session_at(conn).and_then(|session| session.testaments.as_mut()) {
             testaments.list(scope).clear();
         }
@@ -101,8 +105,13 @@ impl Shard {
     /// Publishes what a session has left: what is for its detachment first.
     pub(in crate::router) fn execute_testaments(&mut self, session: &mut Session) {
         let Some(testaments) = session.testaments.take() else { return };
+        if !self.config.keeps(Rule::TestamentsPublished) {
+            return;
+        }
         let Testaments { detached, destroyed } = *testaments;
-        for Testament { topic, options, payload } in detached.into_iter().chain(destroyed) {
+        let in_order = self.config.keeps(Rule::TestamentsDetachedFirst);
+        let (first, then) = if in_order { (detached, destroyed) } else { (destroyed, detached) };
+        for Testament { topic, options, payload } in first.into_iter().chain(then) {
             let details = self.event_details(session.realm, session.id, &session.identity, &options, &topic);
             let extras = Extras { details, audience: options.audience, retain: options.retain, nodes: None };
             let extras = Some(Box::new(extras));

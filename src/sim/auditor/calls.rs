@@ -1,5 +1,6 @@
 //! Calls: who is invoked, in which order, and that each gets one last answer (G5, G6, G8).
 
+use super::identity::{Told, wants};
 use super::{Auditor, Checked, Key, Record, breach, matches, stamp};
 use crate::sim::client::may_wait;
 use crate::wamp::message::{Call, Error, Invocation};
@@ -11,6 +12,8 @@ pub(super) struct Offer {
     pub(super) session: Key,
     pub(super) policy: MatchPolicy,
     pub(super) procedure: String,
+    /// Callers are to be disclosed.
+    pub(super) disclose: bool,
     pub(super) id: RegistrationId,
     pub(super) ending: bool,
     /// Somebody wants to take it over.
@@ -27,6 +30,10 @@ impl Offer {
 #[derive(Debug)]
 pub(super) struct Called {
     over: bool,
+    /// The caller wants to be known.
+    disclosed: bool,
+    /// The callee wants to know it: what counts is the registration when the first part was passed on.
+    wanted: bool,
     procedure: String,
     /// The stamps of its parts.
     parts: Vec<u64>,
@@ -54,10 +61,17 @@ impl Auditor {
             }
             return Ok(());
         }
+        let disclosed = wants(&m.options, "disclose_me");
+        // Parts of a call that was refused mean nothing.
+        if self.refused.contains_key(&(who, m.request)) || self.is_refused(who, m.request, disclosed, true) {
+            return Ok(());
+        }
         let stands = |offer: &&Offer| matches(offer.policy, &offer.procedure, &m.procedure) && offer.stands();
         let offered_by = self.offers.iter().filter(stands).map(|offer| offer.session).collect();
         let call = Called {
             over: false,
+            disclosed,
+            wanted: false,
             procedure: m.procedure.to_string(),
             parts: vec![sequence],
             open,
@@ -99,9 +113,11 @@ impl Auditor {
             }
             call.invoked = Some((who, request));
             call.passed = sequence;
-            if !self.offers.iter().any(|offer| offer.session == who && offer.id == id && !offer.ended) {
+            let mut offers = self.offers.iter();
+            let Some(offer) = offers.find(|offer| offer.session == who && offer.id == id && !offer.ended) else {
                 return breach("G6", format!("INVOCATION {request} of {id} came while {who} had not registered it"));
-            }
+            };
+            call.wanted = offer.disclose;
         } else {
             if call.invoked != Some((who, request)) {
                 return breach(
@@ -114,13 +130,15 @@ impl Auditor {
             }
             call.passed = sequence;
         }
-        // A call that has waited for a callee, or was given to another, has been overtaken.
         let call = &self.calls[&key];
+        let asked = call.disclosed || call.wanted;
+        self.tells_of(who, &m.details, &Told { what: "a call", role: "caller", by, uri: &call.procedure, asked })?;
+        // A call that has waited for a callee, or was given to another, has been overtaken.
         let left =
             |offer: &Offer| !self.is_alive(offer.session) && matches(offer.policy, &offer.procedure, &call.procedure);
         let asked = |record: &Record| {
             let mut wishes = record.registering.values();
-            record.ended.is_some() && wishes.any(|(policy, name)| matches(*policy, name, &call.procedure))
+            record.ended.is_some() && wishes.any(|(policy, name, _)| matches(*policy, name, &call.procedure))
         };
         let given_on = || self.offers.iter().any(left) || self.sessions.values().any(asked);
         if call.rerouted || may_wait(&call.procedure) || given_on() {

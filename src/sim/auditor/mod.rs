@@ -2,13 +2,21 @@
 
 mod calls;
 mod history;
+mod identity;
 mod meta;
 mod nodes;
 mod retained;
+mod testament;
 
 use self::calls::{Called, Offer};
+use self::history::Readings;
+use self::identity::{Audience, Told, wants};
 use self::meta::{Observer, Query};
+use self::testament::{Testament, promise};
+use super::content::SILENCED;
+use super::setting::Setting;
 use crate::router::ShardIndex;
+use crate::wamp::message::{Event, Publish};
 use crate::wamp::{MatchPolicy, Message, MessageType, Payload, RegistrationId, RequestId, SubscriptionId, error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +24,7 @@ use std::fmt;
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// The promise: `G1` to `G12`, `pair order`, `protocol` or `clean`.
+    /// The promise: `G1` to `G16`, `pair order`, `protocol` or `clean`.
     pub guarantee: &'static str,
     /// What happened.
     pub what: String,
@@ -38,6 +46,9 @@ fn breach<T>(guarantee: &'static str, what: impl Into<String>) -> Result<T, Brea
 /// What the auditor knows of a run.
 #[derive(Debug, Default)]
 pub(super) struct Auditor {
+    setting: Setting,
+    /// When the present process began.
+    began: u64,
     sessions: BTreeMap<Key, Record>,
     /// The keys of sessions by their ids.
     keys: BTreeMap<u64, Key>,
@@ -58,17 +69,22 @@ pub(super) struct Auditor {
     given_up: Vec<(Key, Wish)>,
     /// The node whose members got a publication with a key, by the subscription.
     shares: BTreeMap<(SubscriptionId, usize), String>,
-    /// The longest history that was read.
-    history: Vec<(Key, u64)>,
+    /// Requests that are refused, since they want a session disclosed, and whether their clients know.
+    refused: BTreeMap<(Key, RequestId), bool>,
+    history: Readings,
 }
 
 #[derive(Debug, Default)]
 struct Record {
     id: u64,
+    authid: String,
+    authrole: String,
+    testaments: Vec<Testament>,
     welcomed: Option<u64>,
     ended: Option<u64>,
     subscribing: BTreeMap<RequestId, Wish>,
-    registering: BTreeMap<RequestId, (MatchPolicy, String)>,
+    /// What is to be registered, and whether callers are to be disclosed.
+    registering: BTreeMap<RequestId, (MatchPolicy, String, bool)>,
     unregistering: BTreeMap<RequestId, RegistrationId>,
     publishing: BTreeMap<RequestId, usize>,
     unsubscribing: BTreeMap<RequestId, usize>,
@@ -98,6 +114,8 @@ struct Published {
     exclude_me: bool,
     retain: bool,
     key: Option<String>,
+    audience: Audience,
+    disclosed: bool,
     /// When PUBLISHED was written.
     acknowledged: Option<u64>,
 }
@@ -144,6 +162,10 @@ fn stamp(payload: &Payload) -> Result<(Key, u64), Breach> {
 }
 
 impl Auditor {
+    pub(super) fn new(setting: Setting) -> Auditor {
+        Auditor { setting, ..Auditor::default() }
+    }
+
     /// The router reads a message of a client.
     pub(super) fn reads(&mut self, at: u64, who: Key, message: &Message) -> Checked {
         if let Message::Hello(_) = message {
@@ -155,18 +177,7 @@ impl Auditor {
         }
         match message {
             Message::Goodbye(_) => self.ends(at, who),
-            Message::Publish(m) => {
-                let (by, sequence) = stamp(&m.payload)?;
-                let exclude_me = m.options.get("exclude_me").is_none();
-                let retain = m.options.get("retain").is_some();
-                let number = self.publications.len();
-                self.by_stamp.insert((by, sequence), number);
-                let topic = m.topic.to_string();
-                let key = m.options.get("rkey").and_then(|key| key.as_str()).map(Into::into);
-                let published = Published { at, by, sequence, topic, exclude_me, retain, key, acknowledged: None };
-                self.publications.push(published);
-                self.record(who).publishing.insert(m.request, number);
-            }
+            Message::Publish(m) => self.reads_publish(at, who, m)?,
             Message::Subscribe(m) => {
                 let policy = m.options.get("match").and_then(|name| name.as_str()).and_then(MatchPolicy::from_name);
                 let retained = m.options.get("get_retained").is_some();
@@ -189,6 +200,10 @@ impl Auditor {
                 }
             }
             Message::Register(m) => {
+                let disclose = wants(&m.options, "disclose_caller");
+                if self.is_refused(who, m.request, disclose, true) {
+                    return Ok(());
+                }
                 let policy = m.options.get("match").and_then(|name| name.as_str()).and_then(MatchPolicy::from_name);
                 let wish = (policy.unwrap_or_default(), m.procedure.to_string());
                 if m.options.get("force_reregister").is_some() {
@@ -197,7 +212,7 @@ impl Auditor {
                     let same = |offer: &&mut Offer| (offer.policy, &offer.procedure) == (wish.0, &wish.1);
                     self.offers.iter_mut().filter(same).for_each(|offer| offer.doubtful = true);
                 }
-                self.record(who).registering.insert(m.request, wish);
+                self.record(who).registering.insert(m.request, (wish.0, wish.1, disclose));
             }
             Message::Unregister(m) => {
                 self.record(who).unregistering.insert(m.request, m.registration);
@@ -205,7 +220,12 @@ impl Auditor {
                     offer.ending = true;
                 }
             }
-            Message::Call(m) if m.procedure.starts_with("wamp.") => self.asks(at, who, m)?,
+            Message::Call(m) if m.procedure.starts_with("wamp.") => {
+                self.asks(at, who, m)?;
+                if m.procedure.ends_with("_testament") || m.procedure.ends_with("_testaments") {
+                    self.testifies(who, m)?;
+                }
+            }
             Message::Call(m) => self.calls(who, m)?,
             Message::Error(m) if *m.error == *error::UNAVAILABLE => self.passes_on(who, m.request),
             _ => {}
@@ -215,8 +235,59 @@ impl Auditor {
 
     /// The session is over for the router.
     pub(super) fn ends(&mut self, at: u64, who: Key) {
-        let ended = &mut self.record(who).ended;
-        ended.get_or_insert(at);
+        if self.record(who).ended.is_none() {
+            self.record(who).ended = Some(at);
+            self.executes(at, who);
+        }
+    }
+
+    /// The process has died. Nothing that it has promised is to be expected of the next, but for what it has written
+    /// down.
+    pub(super) fn crashes(&mut self, at: u64) {
+        for record in self.sessions.values_mut() {
+            record.ended.get_or_insert(at);
+        }
+        let old = std::mem::take(self);
+        *self = Auditor {
+            setting: old.setting,
+            began: at,
+            sessions: old.sessions,
+            keys: old.keys,
+            publications: old.publications,
+            by_stamp: old.by_stamp,
+            history: old.history.of_the_past(),
+            ..Auditor::default()
+        };
+    }
+
+    fn reads_publish(&mut self, at: u64, who: Key, m: &Publish) -> Checked {
+        let (options, awaited) = (&m.options, wants(&m.options, "acknowledge"));
+        let disclosed = wants(options, "disclose_me");
+        if self.is_refused(who, m.request, disclosed, awaited) {
+            return Ok(());
+        }
+        let (by, sequence) = stamp(&m.payload)?;
+        let number = self.publishes(Published {
+            at,
+            by,
+            sequence,
+            topic: m.topic.to_string(),
+            exclude_me: options.get("exclude_me").is_none(),
+            retain: wants(options, "retain"),
+            key: options.get("rkey").and_then(|key| key.as_str()).map(Into::into),
+            audience: Audience::of(options),
+            disclosed,
+            acknowledged: None,
+        });
+        self.record(who).publishing.insert(m.request, number);
+        Ok(())
+    }
+
+    fn publishes(&mut self, published: Published) -> usize {
+        let number = self.publications.len();
+        self.by_stamp.insert((published.by, published.sequence), number);
+        self.publications.push(published);
+        number
     }
 
     fn record(&mut self, who: Key) -> &mut Record {
@@ -234,11 +305,15 @@ impl Auditor {
             Message::Welcome(m) => {
                 self.keys.insert(m.session.get(), who);
                 let record = self.record(who);
-                record.id = m.session.get();
+                let text = |key| m.details.get(key).and_then(|text| text.as_str()).unwrap_or_default().to_string();
+                (record.id, record.authid, record.authrole) = (m.session.get(), text("authid"), text("authrole"));
                 record.welcomed = Some(at);
                 Ok(())
             }
-            Message::Goodbye(_) => {
+            Message::Goodbye(m) => {
+                if *m.reason == *SILENCED {
+                    self.record(who).testaments.clear();
+                }
                 self.ends(at, who);
                 Ok(())
             }
@@ -256,16 +331,17 @@ impl Auditor {
                 let topic = m.details.get("topic").and_then(|topic| topic.as_str());
                 match topic.filter(|topic| topic.starts_with("wamp.")) {
                     Some(topic) => self.observes(who, m.subscription, topic, &m.payload),
-                    None => self.event(who, m.subscription, topic, m.details.get("retained").is_some(), &m.payload),
+                    None => self.event(who, m),
                 }
             }
             Message::Registered(m) => {
-                let Some((policy, procedure)) = self.record(who).registering.remove(&m.request) else {
+                let Some((policy, procedure, disclose)) = self.record(who).registering.remove(&m.request) else {
                     return breach("protocol", format!("REGISTERED {} was not asked for", m.request));
                 };
                 let id = m.registration;
                 let doubtful = self.forced.contains(&(policy, procedure.clone()));
-                self.offers.push(Offer { session: who, policy, procedure, id, ending: false, doubtful, ended: false });
+                let (session, ending, ended) = (who, false, false);
+                self.offers.push(Offer { session, policy, procedure, disclose, id, ending, doubtful, ended });
                 Ok(())
             }
             Message::Unregistered(m) => {
@@ -381,37 +457,44 @@ impl Auditor {
         Ok(number)
     }
 
-    fn event(
-        &mut self,
-        who: Key,
-        id: SubscriptionId,
-        topic: Option<&str>,
-        retained: bool,
-        payload: &Payload,
-    ) -> Checked {
+    fn event(&mut self, who: Key, m: &Event) -> Checked {
+        let Event { subscription: id, details, payload, .. } = m;
+        let id = *id;
         let (by, sequence) = stamp(payload)?;
         let number = self.period(who, id)?;
         let period = &mut self.periods[number];
         let Some(&at) = self.by_stamp.get(&(by, sequence)) else {
-            return breach("protocol", format!("nobody has published event {sequence} of {by}"));
+            let text = format!("nobody has published event {sequence} of {by}, which {who} got");
+            return breach(promise(sequence, "protocol"), text);
         };
         let published = &self.publications[at];
         if !matches(period.policy, &period.uri, &published.topic) {
             return breach("protocol", format!("an event of {} came to {}", published.topic, period.uri));
         }
+        let topic = details.get("topic").and_then(|topic| topic.as_str());
         if topic != (period.policy != MatchPolicy::Exact).then_some(&*published.topic) {
             return breach("protocol", format!("EVENT.Details.topic is {topic:?} for {}", published.topic));
         }
         if published.exclude_me && by == who {
             return breach("protocol", format!("client {who} got its own event"));
         }
-        if retained {
-            return period.retained.takes(who, published);
+        if !published.is_for(who, &self.sessions[&who]) {
+            return breach("G13", format!("event {sequence} of {by} is not for client {who}, who got it"));
         }
-        period.retained.goes_on(who, published)?;
+        let retained = details.get("retained").is_some();
+        if retained {
+            period.retained.takes(who, published)?;
+        } else {
+            period.retained.goes_on(who, published)?;
+        }
+        let (uri, asked) = (&*published.topic, published.disclosed);
+        self.tells_of(who, details, &Told { what: "an event", role: "publisher", by, uri, asked })?;
+        if retained {
+            return Ok(());
+        }
         self.shared_out(number, at)?;
         if !self.record(who).events.insert((id, by, sequence)) {
-            return breach("G1", format!("client {who} got event {sequence} of {by} twice"));
+            return breach(promise(sequence, "G1"), format!("client {who} got event {sequence} of {by} twice"));
         }
         self.in_pair_order("EVENT", who, payload, false)
     }
@@ -426,14 +509,25 @@ impl Auditor {
                 "INVOCATION" => "G5",
                 _ => "pair order",
             };
-            return breach(guarantee, format!("{what} {sequence} of {by} came to {who} after {last}"));
+            return breach(promise(*last, guarantee), format!("{what} {sequence} of {by} came to {who} after {last}"));
         }
         *last = sequence;
         Ok(())
     }
 
     fn error(&mut self, who: Key, m: &crate::wamp::message::Error) -> Checked {
+        if *m.error == *error::DISCLOSE_ME_DISALLOWED {
+            self.queries.remove(&(who, m.request));
+            return self.refuses(who, m.request);
+        }
         match m.request_type {
+            // The event has been published, but is not on the disk.
+            MessageType::Publish if self.setting.failing && *m.error == *error::INTERNAL_ERROR => {
+                match self.record(who).publishing.remove(&m.request) {
+                    Some(_) => Ok(()),
+                    None => breach("protocol", format!("ERROR for PUBLISH {}, which was not sent", m.request)),
+                }
+            }
             MessageType::Call if self.queries.remove(&(who, m.request)).is_some() => Ok(()),
             MessageType::Call => self.call_error(who, m),
             MessageType::Register if *m.error == *error::PROCEDURE_ALREADY_EXISTS => {
@@ -472,18 +566,21 @@ impl Auditor {
     /// At the end, when everything has arrived: has everything that had to?
     pub(super) fn concludes(&self) -> Checked {
         self.every_call_is_over()?;
+        self.everything_was_refused()?;
         self.everything_is_shared_out()?;
         self.keys_are_faithful()?;
         for period in self.periods.iter().filter(|p| p.until.is_none() && self.is_alive(p.session)) {
             let record = &self.sessions[&period.session];
             let alone = |published: &&Published| period.node.is_none() || published.key.is_none();
             for published in self.publications.iter().filter(alone).filter(|published| published.at > period.from) {
-                let wanted = matches(period.policy, &period.uri, &published.topic)
-                    && !(published.exclude_me && published.by == period.session);
+                let wanted =
+                    matches(period.policy, &period.uri, &published.topic) && published.is_for(period.session, record);
                 if wanted && !record.events.contains(&(period.id, published.by, published.sequence)) {
                     let (who, uri) = (period.session, &period.uri);
                     let event = format!("event {} of {}", published.sequence, published.by);
-                    return breach("G3", format!("{event} was read after SUBSCRIBED, but did not reach {who} ({uri})"));
+                    let lost = if published.audience.is_everybody() { "G3" } else { "G13" };
+                    let lost = promise(published.sequence, lost);
+                    return breach(lost, format!("{event} was read after SUBSCRIBED, but did not reach {who} ({uri})"));
                 }
             }
             self.nothing_is_missing(period)?;

@@ -1,4 +1,4 @@
-//! Sharded subscriptions: of the members that belong to nodes, those of one node get what has a key (G12).
+//! Sharded subscriptions: of the members that belong to nodes, those of one node get what has a key (G16).
 
 use super::{Auditor, Checked, Period, Published, breach, matches};
 
@@ -11,7 +11,7 @@ impl Auditor {
         let before = self.shares.entry((*id, publication)).or_insert_with(|| node.clone());
         if before != node {
             let text = format!("event {sequence} of {by} with the key {key:?} came to node {before:?}");
-            return breach("G12", format!("{text} and to {session} of node {node:?}"));
+            return breach("G16", format!("{text} and to {session} of node {node:?}"));
         }
         Ok(())
     }
@@ -26,11 +26,11 @@ impl Auditor {
                 match self.shares.get(&(period.id, number)) {
                     Some(node) if node == own && !got => {
                         let text = format!("event {sequence} of {by} came to node {node:?}, but not to {who} of it");
-                        return breach("G12", text);
+                        return breach("G16", text);
                     }
                     None if !self.may_be_lost(period, published) => {
                         let text = format!("event {sequence} of {by} came to no node, though {who} is of {own:?}");
-                        return breach("G12", text);
+                        return breach("G16", text);
                     }
                     _ => {}
                 }
@@ -45,15 +45,15 @@ impl Auditor {
             && period.until.is_none()
             && self.is_alive(period.session)
             && matches(period.policy, &period.uri, &published.topic)
-            && !(published.exclude_me && published.by == period.session)
+            && published.is_for(period.session, &self.sessions[&period.session])
     }
 
-    /// True if the publication may have gone to a node whose last member was leaving, or was the publisher itself.
+    /// True if the publication may have gone to a node whose last member was leaving, or is not to have it.
     fn may_be_lost(&self, period: &Period, published: &Published) -> bool {
         let lost = |other: &Period| {
             let leaving = other.until.is_some() && other.over.is_none_or(|over| over >= published.at);
-            let own = published.exclude_me && published.by == other.session;
-            other.id == period.id && other.node.is_some() && (leaving || own || !self.is_alive(other.session))
+            let unfit = !published.is_for(other.session, &self.sessions[&other.session]);
+            other.id == period.id && other.node.is_some() && (leaving || unfit || !self.is_alive(other.session))
         };
         self.periods.iter().any(lost) || self.has_left_early(period, published)
     }
@@ -86,7 +86,7 @@ impl Auditor {
             };
             let quiet = self.periods.iter().filter(of).all(steady);
             if quiet && before != node {
-                return breach("G12", format!("the key {key:?} has chosen node {before:?} and then {node:?} of {id}"));
+                return breach("G16", format!("the key {key:?} has chosen node {before:?} and then {node:?} of {id}"));
             }
         }
         Ok(())

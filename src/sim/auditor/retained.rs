@@ -74,7 +74,7 @@ impl Auditor {
         for published in self.publications.iter().filter(|published| published.retain) {
             let Published { by, sequence, topic, at, key, .. } = published;
             let shared = key.is_some() && period.node.is_some();
-            if !matches(period.policy, &period.uri, topic) || (published.exclude_me && *by == who) {
+            if !matches(period.policy, &period.uri, topic) || !published.is_for(who, record) {
                 continue;
             }
             let got = record.events.contains(&(period.id, *by, *sequence));
@@ -83,7 +83,7 @@ impl Auditor {
                     let text = format!("event {sequence} of {by} is between the retained {newest} and what {who} got");
                     return breach("G11", text);
                 }
-                None if *at < asked => {
+                None if *at < asked && *at > self.began => {
                     return breach(
                         "G11",
                         format!("client {who} got no retained event of {topic}, though there was one"),
