@@ -40,6 +40,8 @@ pub(super) struct Client {
     last_invocation: u64,
     /// The subscription whose events are kept.
     history: u64,
+    /// It subscribes to one topic alone, always to a node of it, and publishes with keys to that.
+    focused: bool,
     /// The subscriptions that it has had, and their last ids.
     had: BTreeMap<(MatchPolicy, &'static str), SubscriptionId>,
     /// Sessions and subscriptions of others, heard of in meta events.
@@ -87,6 +89,7 @@ impl Client {
             invocations: Vec::new(),
             last_invocation: 0,
             history,
+            focused: false,
             had: BTreeMap::new(),
             heard: Vec::new(),
             advanced: false,
@@ -114,6 +117,11 @@ impl Client {
     /// A client that uses the Advanced Profile.
     pub(super) fn with_advanced(self, advanced: bool) -> Client {
         Client { advanced, ..self }
+    }
+
+    /// Lets it have to do with nothing but the nodes of one topic.
+    pub(super) fn focus(&mut self) {
+        self.focused = true;
     }
 
     pub(super) fn next_request(&mut self) -> RequestId {
@@ -166,19 +174,19 @@ impl Client {
         if rng.u8(..) < 96 {
             options.push("retain", true);
         }
-        if rng.u8(..) < 96 {
+        if rng.u8(..) < 96 || self.focused {
             options.push("rkey", KEYS[rng.usize(..KEYS.len())]);
         }
         if self.advanced {
             advanced::publish_options(&mut options, rng, peers);
         }
-        let topic = TOPICS[rng.usize(..TOPICS.len())].into();
+        let topic = TOPICS[if self.focused { 0 } else { rng.usize(..TOPICS.len()) }].into();
         let (request, payload) = (self.next_request(), self.stamp());
         self.up.push_back(Publish { request, options, topic, payload }.into());
     }
 
     fn subscribe(&mut self, rng: &mut Rng) {
-        let subject = SUBJECTS[rng.usize(..SUBJECTS.len())];
+        let subject = SUBJECTS[if self.focused { 0 } else { rng.usize(..SUBJECTS.len()) }];
         self.subscribe_to(subject, rng);
         // Sometimes it changes its mind, by an id of old, before it knows that it has it again.
         if rng.u8(..) < 48
@@ -201,7 +209,7 @@ impl Client {
         if rng.bool() {
             options.push("get_retained", true);
         }
-        if rng.u8(..) < 128 {
+        if rng.u8(..) < 128 || self.focused {
             options.push("nkey", NODES[rng.usize(..NODES.len())]);
         }
         self.up.push_back(Subscribe { request, options, topic: subject.1.into() }.into());

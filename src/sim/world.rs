@@ -182,8 +182,13 @@ impl World {
 
     fn new_client(&mut self, shard: ShardIndex, conn: ConnId, serializer: Serializer) -> Client {
         self.keys += 1;
-        Client::new(self.keys, shard, conn, serializer, content::history_id(self.scenario.shards))
-            .with_advanced(self.setting.advanced)
+        let mut client = Client::new(self.keys, shard, conn, serializer, content::history_id(self.scenario.shards))
+            .with_advanced(self.setting.advanced);
+        // Nodes come and go too rarely for anybody to see what is lost between them, unless nothing else happens.
+        if self.scenario.seed % 8 == 7 {
+            client.focus();
+        }
+        client
     }
 
     fn step(&mut self) -> Result<(), Breach> {

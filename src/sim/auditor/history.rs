@@ -45,7 +45,8 @@ impl Auditor {
         let mut last = BTreeMap::new();
         for (by, sequence) in &read {
             if last.insert(*by, *sequence).is_some_and(|before| before >= *sequence) {
-                return breach("G10", format!("event {sequence} of {by} stands behind a later one in the history"));
+                let text = format!("event {sequence} of {by} stands behind a later one in the history");
+                return breach(promise(*sequence, "G10"), text);
             }
         }
         self.everything_is_kept(asked, who, &read)?;

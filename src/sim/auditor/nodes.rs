@@ -51,9 +51,11 @@ impl Auditor {
     /// True if the publication may have gone to a node whose last member was leaving, or is not to have it.
     fn may_be_lost(&self, period: &Period, published: &Published) -> bool {
         let lost = |other: &Period| {
-            let leaving = other.until.is_some() && other.over.is_none_or(|over| over >= published.at);
+            let asked = other.node.as_ref().is_some_and(|(_, asked)| *asked < published.at);
+            let chosen = asked && other.over.is_none_or(|over| over >= published.at);
+            let leaving = other.until.is_some() || !self.is_alive(other.session);
             let unfit = !published.is_for(other.session, &self.sessions[&other.session]);
-            other.id == period.id && other.node.is_some() && (leaving || unfit || !self.is_alive(other.session))
+            other.id == period.id && chosen && (leaving || unfit)
         };
         self.periods.iter().any(lost) || self.has_left_early(period, published)
     }
