@@ -6,10 +6,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::crew::Size;
-use crate::plan::Order;
-use crate::serializer::Serializer;
-use crate::stamp::MIN_PAYLOAD;
+use crate::load::crew::Size;
+use crate::load::plan::Order;
+use crate::load::stamp::MIN_PAYLOAD;
+use crate::wire::serializer::Serializer;
 
 /// Load generator for WAMP routers: measures latency, throughput and the router's CPU time, and accounts for
 /// every message. The exit status is 1 if anything was lost, doubled or out of order, 2 if the run failed.

@@ -6,17 +6,17 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli::{self, FaultKind, FloorMode};
-use crate::framing::{Framing, Kind};
-use crate::join::{
+use crate::load::stamp::{self, Stamp};
+use crate::machine;
+use crate::wire::framing::{Framing, Kind};
+use crate::wire::join::{
     CALL, EVENT, GOODBYE, HELLO, INVOCATION, PUBLISH, PUBLISHED, REGISTER, REGISTERED, RESULT, SUBSCRIBE, SUBSCRIBED,
     UNSUBSCRIBE, UNSUBSCRIBED, WELCOME, YIELD,
 };
-use crate::machine;
-use crate::net::{Handler, Net};
-use crate::serializer::{Head, Serializer};
-use crate::stamp::{self, Stamp};
-use crate::target::Address;
-use crate::template::Template;
+use crate::wire::net::{Handler, Net};
+use crate::wire::serializer::{Head, Serializer};
+use crate::wire::target::Address;
+use crate::wire::template::Template;
 
 /// Bytes that may wait for a subscriber before it is cut off.
 const BACKLOG: usize = 256 << 20;

@@ -1,59 +1,24 @@
 //! A load generator for WAMP routers.
 
-mod auth;
-mod calling;
-mod calls;
-mod churn;
 mod cli;
 mod clock;
-mod compare;
-mod connect;
-mod crew;
-mod crowd;
-mod drive;
-mod events;
 mod floor;
-mod framing;
-mod handshake;
-mod html;
-mod join;
-mod json;
-mod latency;
-mod ledger;
-mod link;
-mod loads;
+mod load;
 mod machine;
-mod mixed;
-mod net;
-mod outcome;
-mod output;
-mod plan;
-mod plot;
 mod probe;
-mod progress;
-mod report;
-mod scenario;
-mod sequence;
-mod serializer;
+mod result;
 mod server;
-mod slow;
-mod stamp;
 mod stop;
-mod storm;
-mod stream;
-mod target;
-mod template;
-mod tls;
-mod ubjson;
-mod units;
-mod worker;
+mod wire;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::scenario::Scenario;
+use crate::load::scenario::Scenario;
+use crate::load::{mixed, scenario, worker};
+use crate::result::output;
 
 fn main() -> ExitCode {
     let clean = match Cli::parse().command {
