@@ -5,18 +5,11 @@
 //! With `--check`, fails if a figure is a third above what is written here.
 #![allow(missing_docs, reason = "a program")]
 
-use corebar::router::{ConnId, Effect, Limits, Link, Shard, ShardConfig, ShardIndex, ShardMsg};
-use corebar::session::RealmConfig;
-use corebar::wamp::Serializer;
-use corebar::wire::Framing;
-use std::collections::VecDeque;
-use std::hint::black_box;
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+mod shards;
 
-const NOW: Duration = Duration::ZERO;
-const HELLO: &[u8] = br#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{},"caller":{},"callee":{}}}]"#;
-const TOPIC: &str = "com.example.topic";
+use shards::Shards;
+use std::process::{Command, ExitCode};
+
 const OPERATIONS: [u32; 2] = [200, 400];
 
 /// A third more than usual is noticed.
@@ -45,78 +38,17 @@ const FIGURES: &[Figure] = &[
     Figure { name: "call to another shard", per: 1.0, usual: 10_900.0, run: |n| call(n, 2) },
 ];
 
-/// Shards that hand their messages to each other at once.
-struct Shards {
-    shards: Vec<Shard>,
-    between: VecDeque<(ShardIndex, ShardIndex, ShardMsg)>,
-}
-
-impl Shards {
-    fn new(count: u16) -> Shards {
-        let shard = |index| {
-            Shard::new(ShardConfig {
-                index,
-                shards: count,
-                seed: 1 + u64::from(index),
-                epoch: Duration::ZERO,
-                realms: [RealmConfig::new("realm1")].into(),
-                limits: Limits::default(),
-                agent: "bench".into(),
-                #[cfg(feature = "sim")]
-                broken: None,
-            })
-        };
-        Shards { shards: (0..count).map(shard).collect(), between: VecDeque::new() }
-    }
-
-    fn join(&mut self, shard: usize, conn: u32, deflate: Option<u8>) {
-        let framing = Framing::WebSocket { batched: false, deflate };
-        let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
-        self.shards[shard].open(NOW, ConnId(conn), link);
-        self.receive(shard, conn, HELLO);
-    }
-
-    fn receive(&mut self, shard: usize, conn: u32, message: &[u8]) {
-        self.shards[shard].receive(NOW, ConnId(conn), message);
-        self.drain(shard);
-        while let Some((from, to, message)) = self.between.pop_front() {
-            self.shards[usize::from(to)].peer(NOW, from, message);
-            self.drain(usize::from(to));
-        }
-    }
-
-    fn drain(&mut self, at: usize) {
-        let shard = &mut self.shards[at];
-        while let Some(effect) = shard.poll() {
-            match effect {
-                Effect::Send { frame, .. } => {
-                    black_box(frame.len());
-                }
-                // As much as the owner of the connections has to do.
-                Effect::Fan { conns, frame } => {
-                    for conn in &conns {
-                        black_box((conn, frame.clone()).1.len());
-                    }
-                    shard.reuse(conns);
-                }
-                Effect::Peer { to, message } => self.between.push_back((at as ShardIndex, to, message)),
-                _ => {}
-            }
-        }
-    }
-}
-
 fn publish(operations: u32, shards: u16, subscribers: u32, deflate: Option<u8>, octets: usize) {
     let mut all = Shards::new(shards);
     all.join(0, subscribers, None);
     for n in 0..subscribers {
         let shard = (n % u32::from(shards)) as usize;
         all.join(shard, n, deflate);
-        all.receive(shard, n, format!(r#"[32,1,{{}},"{TOPIC}"]"#).as_bytes());
+        all.receive(shard, n, br#"[32,1,{},"com.example.topic"]"#);
     }
     let filler: String = "something that compresses as well as text does ".chars().cycle().take(octets).collect();
     for request in 1..=operations {
-        let event = format!(r#"[16,{request},{{}},"{TOPIC}",["{filler}"]]"#);
+        let event = format!(r#"[16,{request},{{}},"com.example.topic",["{filler}"]]"#);
         all.receive(0, subscribers, event.as_bytes());
     }
 }

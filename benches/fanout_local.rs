@@ -1,60 +1,17 @@
 //! The core without sockets: what an event costs per subscriber, and what a call costs, on one shard.
 #![allow(missing_docs, reason = "criterion's macros make public items without docs")]
 
-use corebar::router::{ConnId, Effect, Limits, Link, Shard, ShardConfig};
-use corebar::session::RealmConfig;
-use corebar::wamp::Serializer;
-use corebar::wire::Framing;
+mod shards;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::hint::black_box;
+use shards::Shards;
 use std::time::Duration;
 
-const NOW: Duration = Duration::ZERO;
-const HELLO: &[u8] = br#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{},"caller":{},"callee":{}}}]"#;
-
 /// A shard with so many sessions.
-fn shard(sessions: u32) -> Shard {
-    let mut shard = Shard::new(ShardConfig {
-        index: 0,
-        shards: 1,
-        seed: 1,
-        epoch: Duration::ZERO,
-        realms: [RealmConfig::new("realm1")].into(),
-        limits: Limits::default(),
-        agent: "bench".into(),
-        #[cfg(feature = "sim")]
-        broken: None,
-    });
-    let framing = Framing::WebSocket { batched: false, deflate: None };
-    let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
-    for n in 0..sessions {
-        shard.open(NOW, ConnId(n), link);
-        shard.receive(NOW, ConnId(n), HELLO);
-    }
-    drain(&mut shard);
+fn shard(sessions: u32) -> Shards {
+    let mut shard = Shards::new(1);
+    (0..sessions).for_each(|n| shard.join(0, n, None));
     shard
-}
-
-/// Takes all effects; gives their number.
-fn drain(shard: &mut Shard) -> usize {
-    let mut count = 0;
-    while let Some(effect) = shard.poll() {
-        match effect {
-            Effect::Send { frame, .. } => {
-                black_box(frame.len());
-            }
-            // As much as the owner of the connections has to do.
-            Effect::Fan { conns, frame } => {
-                for conn in &conns {
-                    black_box((conn, frame.clone()).1.len());
-                }
-                shard.reuse(conns);
-            }
-            _ => {}
-        }
-        count += 1;
-    }
-    count
 }
 
 fn fanout(c: &mut Criterion) {
@@ -62,9 +19,8 @@ fn fanout(c: &mut Criterion) {
     for subscribers in [1, 100, 1_000, 10_000] {
         let mut shard = shard(subscribers + 1);
         for n in 0..subscribers {
-            shard.receive(NOW, ConnId(n), br#"[32,1,{},"com.example.topic"]"#);
+            shard.receive(0, n, br#"[32,1,{},"com.example.topic"]"#);
         }
-        drain(&mut shard);
         let filler = "x".repeat(80);
         let mut request = 0;
         group.throughput(Throughput::Elements(subscribers.into()));
@@ -72,8 +28,7 @@ fn fanout(c: &mut Criterion) {
             b.iter(|| {
                 request += 1;
                 let publish = format!("[16,{request},{{}},\"com.example.topic\",[\"{filler}\",{request}]]");
-                shard.receive(NOW, ConnId(subscribers), publish.as_bytes());
-                assert_eq!(drain(&mut shard), subscribers as usize);
+                assert_eq!(shard.receive(0, subscribers, publish.as_bytes()), subscribers as usize);
             });
         });
     }
@@ -82,17 +37,14 @@ fn fanout(c: &mut Criterion) {
 
 fn call(c: &mut Criterion) {
     let mut shard = shard(2);
-    let (callee, caller) = (ConnId(0), ConnId(1));
-    shard.receive(NOW, callee, br#"[64,1,{},"com.example.add"]"#);
-    drain(&mut shard);
+    shard.receive(0, 0, br#"[64,1,{},"com.example.add"]"#);
     let mut request = 0;
     c.bench_function("call and result", |b| {
         b.iter(|| {
             request += 1;
-            shard.receive(NOW, caller, format!("[48,{request},{{}},\"com.example.add\",[23,7]]").as_bytes());
-            assert_eq!(drain(&mut shard), 1);
-            shard.receive(NOW, callee, format!("[70,{request},{{}},[30]]").as_bytes());
-            assert_eq!(drain(&mut shard), 1);
+            let call = format!("[48,{request},{{}},\"com.example.add\",[23,7]]");
+            assert_eq!(shard.receive(0, 1, call.as_bytes()), 1);
+            assert_eq!(shard.receive(0, 0, format!("[70,{request},{{}},[30]]").as_bytes()), 1);
         });
     });
 }

@@ -6,7 +6,7 @@ use super::home::shard_of;
 use super::peer::publication::Extras;
 use super::peer::{Publication, ShardMsg, Stamp};
 use super::shard::Shard;
-use crate::session::options::{PublishOptions, Refused, Unfit, append};
+use crate::session::options::{PublishOptions, Refused, append};
 use crate::session::{Disclosure, Identity, RealmIndex};
 use crate::wamp::message::{Publish, Published};
 use crate::wamp::{
@@ -27,9 +27,7 @@ impl Shard {
         }
         let mut options = match PublishOptions::read(&options) {
             Ok(options) => options,
-            // An answer is for those who want one.
-            Err(Unfit::Refused(_)) if !matches!(options.bool("acknowledge"), Ok(Some(true))) => return,
-            Err(unfit) => return self.unfit(conn, MessageType::Publish, request, unfit),
+            Err(wrong) => return self.violation(conn, &format!("PUBLISH.Options: {wrong}")),
         };
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm, class) = (session.id, session.realm, session.class);

@@ -6,7 +6,7 @@
 //! else is sent meanwhile, a result of a call for example, does not wait for the rest of the list; and a connection of
 //! the list that is sent such a thing is written at once with all that waits for it, so its order holds.
 
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
 use super::reactor::Reactor;
 use crate::router::ConnId;
 use crate::wire::frame::Frame;
@@ -30,7 +30,7 @@ const WIDE_BYTES: usize = 1024 * 1024;
 const WRITES_PER_LOOK: usize = 16;
 
 /// Which list of connections to write a connection is on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Listed {
     /// None.
     #[default]
@@ -53,6 +53,19 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
+    /// Puts a connection on a list, unless it is on that or a more urgent one already.
+    fn add(&mut self, connection: &mut Connection, key: usize, list: Listed) {
+        if connection.listed >= list {
+            return;
+        }
+        connection.listed = list;
+        match list {
+            Listed::No => {}
+            Listed::Wide => self.wide.push_back(key),
+            Listed::Now => self.now.push(key),
+        }
+    }
+
     /// When to write what has to wait.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due
@@ -72,77 +85,65 @@ impl Unwritten {
 impl Reactor {
     /// Adds a frame to what is written at the end of the turn.
     pub(super) fn queue(&mut self, key: usize, frame: Frame) {
-        let connection = &mut self.connections[key];
-        if connection.phase == Phase::Gone {
-            return;
-        }
-        if connection.out.bytes() > self.settings.config.out_queue_bytes_max {
-            return self.overrun(key);
-        }
-        connection.out.push(frame);
-        if !connection.blocked {
-            self.mark_dirty(key);
+        if self.connections[key].phase != Phase::Gone {
+            self.enqueue(key, frame, Listed::Now);
+            self.arm();
         }
     }
 
     /// Adds a frame to what is written to many connections.
     pub(super) fn fan_out(&mut self, conns: Vec<ConnId>, frame: &Frame) {
-        let config = &self.settings.config;
-        let out_queue_bytes_max = config.out_queue_bytes_max;
         let octets = frame.len().saturating_mul(conns.len());
-        let wide = conns.len() >= WIDE_MIN || octets >= WIDE_BYTES || !config.write_delay.is_zero();
+        let wide = conns.len() >= WIDE_MIN || octets >= WIDE_BYTES || !self.settings.config.write_delay.is_zero();
+        let list = if wide { Listed::Wide } else { Listed::Now };
         for conn in &conns {
             let key = conn.0 as usize;
-            let Some(connection) = self.connections.get_mut(key) else { continue };
-            if connection.phase != Phase::Open {
-                continue;
-            }
-            if connection.out.bytes() > out_queue_bytes_max {
-                self.overrun(key);
-                continue;
-            }
-            connection.out.push(frame.clone());
-            if connection.blocked || connection.listed == Listed::Now {
-                continue;
-            }
-            if !wide {
-                connection.listed = Listed::Now;
-                self.unwritten.now.push(key);
-            } else if connection.listed == Listed::No {
-                connection.listed = Listed::Wide;
-                self.unwritten.wide.push_back(key);
+            if self.connections.get(key).is_some_and(|connection| connection.phase == Phase::Open) {
+                self.enqueue(key, frame.clone(), list);
             }
         }
         self.arm();
         self.core.reuse(conns);
     }
 
-    /// Ends a connection whose client does not read.
-    fn overrun(&mut self, key: usize) {
-        let connection = &self.connections[key];
-        self.tally.overruns += 1;
-        let (peer, bytes) = (connection.peer(), connection.out.bytes());
-        tracing::warn!(peer, bytes, "a client does not read what is sent to it; its connection is ended");
-        self.drop_socket(key);
+    /// Adds a frame to the out-queue of a connection, and the connection to a list.
+    #[inline]
+    fn enqueue(&mut self, key: usize, frame: Frame, list: Listed) {
+        if self.connections[key].out.bytes() > self.settings.config.out_queue_bytes_max && !self.makes_room(key) {
+            return;
+        }
+        let connection = &mut self.connections[key];
+        connection.out.push(frame);
+        if !connection.blocked {
+            self.unwritten.add(connection, key, list);
+        }
+    }
+
+    /// Writes what a connection has too much of; if the client does not take it, its connection is ended. What has only
+    /// not had its turn is nothing that the client could be blamed for.
+    #[cold]
+    fn makes_room(&mut self, key: usize) -> bool {
+        loop {
+            let connection = &self.connections[key];
+            let bytes = connection.out.bytes();
+            if bytes <= self.settings.config.out_queue_bytes_max {
+                return connection.phase != Phase::Gone;
+            }
+            self.write(key);
+            let connection = &self.connections[key];
+            if connection.out.bytes() == bytes {
+                self.tally.overruns += 1;
+                let peer = connection.peer();
+                tracing::warn!(peer, bytes, "a client does not read what is sent to it; its connection is ended");
+                self.drop_socket(key);
+                return false;
+            }
+        }
     }
 
     /// Has a connection written in this turn.
     pub(super) fn mark_dirty(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if connection.listed != Listed::Now {
-            connection.listed = Listed::Now;
-            self.unwritten.now.push(key);
-        }
-        self.arm();
-    }
-
-    /// Has a connection written when those before it on the list have been.
-    fn mark_wide(&mut self, key: usize) {
-        let connection = &mut self.connections[key];
-        if connection.listed == Listed::No {
-            connection.listed = Listed::Wide;
-            self.unwritten.wide.push_back(key);
-        }
+        self.unwritten.add(&mut self.connections[key], key, Listed::Now);
         self.arm();
     }
 
@@ -167,7 +168,7 @@ impl Reactor {
         if self.unwritten.wide.is_empty() {
             return false;
         }
-        let config = self.settings.config.clone();
+        let config = &self.settings.config;
         let start = self.settings.epoch.elapsed();
         if !config.write_delay.is_zero() && !self.unwritten.ripe {
             self.unwritten.due.get_or_insert(start + config.write_delay);
@@ -222,9 +223,10 @@ impl Reactor {
             }
         }
         if !connection.out.is_empty() {
-            match listed {
-                Listed::Wide => self.mark_wide(key),
-                _ => self.mark_dirty(key),
+            // The rest of the wide list is gone on with anyway, when others have had their turn.
+            self.unwritten.add(connection, key, listed);
+            if listed == Listed::Now {
+                self.arm();
             }
         } else if connection.phase == Phase::Closing {
             if connection.ended {

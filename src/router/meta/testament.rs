@@ -6,7 +6,7 @@ use crate::router::effect::ConnId;
 use crate::router::peer::publication::Extras;
 use crate::router::session::Session;
 use crate::router::shard::Shard;
-use crate::session::options::{PublishOptions, Refused, Unfit};
+use crate::session::options::{PublishOptions, Refused};
 use crate::wamp::{Dict, MatchPolicy, Payload, Serializer, Uri, codec, error};
 
 /// The testaments of a session. There is no session resumption, so both scopes end together, but they can be flushed
@@ -64,10 +64,7 @@ impl Shard {
         let scope = Scope::read(arguments.named)?;
         let options = arguments.named.dict("publish_options").map_err(|wrong| invalid(wrong.to_string()))?;
         let options = PublishOptions::read(options.unwrap_or(&Dict::new()));
-        let options = options.map_err(|unfit| match unfit {
-            Unfit::Breach(wrong) => invalid(format!("publish_options: {wrong}")),
-            Unfit::Refused((uri, why)) => (uri, format!("publish_options: {why}")),
-        })?;
+        let options = options.map_err(|wrong| invalid(format!("publish_options: {wrong}")))?;
         let Some(session) = self.session_at(conn) else { return Ok(()) };
         let (realm, class) = (session.realm, session.class);
         self.check_uri(realm, &topic, MatchPolicy::Exact)?;
