@@ -73,8 +73,7 @@ struct Callee {
 }
 
 impl Calling {
-    /// Callees and callers of this worker's share; `take` gives the sessions in the order of
-    /// [`crate::load::crowd::steps`].
+    /// Callees and callers of this worker's share; `take` gives the sessions in the order in which `crowd` joins them.
     pub(crate) fn new(
         plan: &Plan,
         share: Share,

@@ -105,8 +105,8 @@ struct Receiver {
 }
 
 impl Events {
-    /// Publishers and subscribers of this worker's share; `take` gives the sessions in the order of
-    /// [`crate::load::crowd::steps`].
+    /// Publishers and subscribers of this worker's share; `take` gives the sessions in the order in which `crowd` joins
+    /// them.
     pub(crate) fn new(
         plan: &Plan,
         share: Share,
