@@ -7,6 +7,8 @@ pub mod wamp;
 
 pub mod wire;
 
+pub mod auth;
+
 pub mod session;
 
 pub mod router;

@@ -1,6 +1,6 @@
 //! A running router: its shards, its listeners, and how it ends.
 
-use crate::config::{ConfigError, RuntimeConfig};
+use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Door, Loads, Mesh, Seat};
@@ -60,8 +60,8 @@ impl Node {
     /// See [`StartError`]; nothing is left running.
     pub fn start(config: RuntimeConfig) -> Result<Node, StartError> {
         config.check()?;
-        let open = |address| Listener::bind(address, config.backlog);
-        let listeners = config.listen.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let open = |listener: &ListenerConfig| Listener::bind(&listener.address, listener.backlog);
+        let listeners = config.listeners.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let bound = listeners.iter().map(|listener| listener.bound().clone()).collect();
 
         let shards = config.shards.unwrap_or_else(default_shards);
@@ -149,6 +149,7 @@ impl Node {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut past = self.open_store(shards, &config, started)?;
         let realms: Arc<[_]> = config.realms.clone().into();
+        let auth: Arc<[_]> = config.transports.iter().map(|transport| transport.auth.clone()).collect();
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let config = Arc::new(config);
         for seat in seats {
@@ -158,6 +159,7 @@ impl Node {
                 seed: getrandom::u64().map_err(StartError::Random)?,
                 epoch: started,
                 realms: realms.clone(),
+                auth: auth.clone(),
                 limits: config.limits,
                 agent: agent.clone(),
                 #[cfg(feature = "sim")]

@@ -5,6 +5,7 @@ use corebar::session::RealmConfig;
 use corebar::transport::outqueue::OutQueue;
 use corebar::wamp::Serializer;
 use corebar::wire::Framing;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ impl Scene {
             seed: 1,
             epoch: Duration::ZERO,
             realms: [RealmConfig::new("realm1")].into(),
+            auth: Arc::default(),
             limits: Limits::default(),
             agent: "test".into(),
             #[cfg(feature = "sim")]
@@ -39,7 +41,7 @@ impl Scene {
         for n in 0..=subscribers {
             let framing = Framing::WebSocket { batched: false, deflate: None };
             let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
-            scene.shard.open(NOW, ConnId(n), link);
+            scene.shard.open(NOW, ConnId(n), link, Arc::default());
             scene.receive(ConnId(n), br#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#);
             if n > 0 {
                 scene.receive(ConnId(n), br#"[32,1,{},"com.example.topic"]"#);

@@ -6,6 +6,7 @@ use corebar::wamp::Serializer;
 use corebar::wire::Framing;
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: Duration = Duration::ZERO;
@@ -26,6 +27,7 @@ impl Shards {
                 seed: 1 + u64::from(index),
                 epoch: Duration::ZERO,
                 realms: [RealmConfig::new("realm1")].into(),
+                auth: Arc::default(),
                 limits: Limits::default(),
                 agent: "bench".into(),
                 #[cfg(feature = "sim")]
@@ -38,7 +40,7 @@ impl Shards {
     pub(crate) fn join(&mut self, shard: usize, conn: u32, deflate: Option<u8>) {
         let framing = Framing::WebSocket { batched: false, deflate };
         let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
-        self.shards[shard].open(NOW, ConnId(conn), link);
+        self.shards[shard].open(NOW, ConnId(conn), link, Arc::default());
         self.receive(shard, conn, HELLO);
     }
 

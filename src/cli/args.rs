@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::config::{ListenAddress, RuntimeConfig};
+use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
 use clap::Parser;
@@ -133,7 +133,7 @@ impl Args {
     pub fn config(self) -> RuntimeConfig {
         let mut config = RuntimeConfig::default();
         if !self.listen.is_empty() {
-            config.listen.clone_from(&self.listen);
+            config.listeners = self.listen.iter().cloned().map(ListenerConfig::plain).collect();
         }
         if !self.realm.is_empty() {
             config.realms = self.realm.iter().map(|name| RealmConfig::new(name)).collect();
@@ -188,7 +188,7 @@ mod tests {
     fn no_arguments_give_the_defaults() {
         let config = parse(&[]).expect("no arguments").config();
         let default = RuntimeConfig::default();
-        assert_eq!(config.listen, default.listen);
+        assert_eq!(config.listeners, default.listeners);
         assert_eq!(config.realms.len(), 1);
         assert_eq!(&*config.realms[0].name, "realm1");
         assert_eq!(config.shards, None);
@@ -199,7 +199,10 @@ mod tests {
     fn all_flags_arrive() {
         let args = ["--listen", "[::1]:1", "--listen=unix:/x", "--realm", "a.b", "--realm", "c", "--shards", "3"];
         let config = parse(&args).expect("good arguments").config();
-        assert_eq!(config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::1]:1", "unix:/x"]);
+        assert_eq!(
+            config.listeners.iter().map(|listener| listener.address.to_string()).collect::<Vec<_>>(),
+            ["[::1]:1", "unix:/x"]
+        );
         assert_eq!(config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>(), ["a.b", "c"]);
         assert_eq!(config.shards, Some(3));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);

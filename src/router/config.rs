@@ -1,6 +1,7 @@
 //! What a shard has to know before its first message.
 
 use super::index::ShardIndex;
+use crate::auth::AuthConfig;
 use crate::session::RealmConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,8 @@ pub struct ShardConfig {
     pub epoch: Duration,
     /// The realms that can be joined.
     pub realms: Arc<[RealmConfig]>,
+    /// How the clients of each transport may say who they are.
+    pub auth: Arc<[AuthConfig]>,
     /// Limits per session.
     pub limits: Limits,
     /// `WELCOME.Details.agent`.

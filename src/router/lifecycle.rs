@@ -9,6 +9,7 @@ use super::replica::ShardSet;
 use super::session::{Arrival, Joining, Lane, Session, Subscription};
 use super::shard::Shard;
 use super::subject;
+use crate::auth::Peer;
 use crate::session::{Admission, Identity, RealmIndex, RequestIds, features};
 use crate::wamp::error;
 use crate::wamp::message::{Abort, Goodbye, Hello, Welcome};
@@ -46,6 +47,8 @@ pub(super) struct Conn {
     round: u32,
     /// A session has ended here by GOODBYE.
     served: bool,
+    /// Who is at the other end.
+    peer: Option<Arc<Peer>>,
 }
 
 #[derive(Debug, Default)]
@@ -73,12 +76,13 @@ impl Conn {
 }
 
 impl Shard {
-    pub(super) fn connect(&mut self, conn: ConnId, class: Class) {
+    pub(super) fn connect(&mut self, conn: ConnId, class: Class, peer: Arc<Peer>) {
         let at = conn.0 as usize;
         if self.conns.len() <= at {
             self.conns.resize_with(at + 1, Conn::default);
         }
         debug_assert!(matches!(self.conns[at].state, State::Free), "a connection's number is in use");
+        self.conns[at].peer = Some(peer);
         if self.shutting_down {
             self.conns[at].state = State::Closing;
             self.close(conn, Ending::Shutdown);
@@ -368,6 +372,7 @@ impl Shard {
         if let Some(entry) = self.conns.get_mut(conn.0 as usize) {
             entry.state = State::Free;
             entry.served = false;
+            entry.peer = None;
         }
     }
 

@@ -125,6 +125,7 @@ mod tests {
                     seed: 1,
                     epoch: NOW,
                     realms: [RealmConfig::new("realm1")].into(),
+                    auth: Arc::default(),
                     limits: Limits::default(),
                     agent: "test".into(),
                     #[cfg(feature = "sim")]
@@ -136,7 +137,7 @@ mod tests {
 
         fn join(&mut self, conn: ConnId) {
             let link = Link { serializer: Serializer::Json, framing: Framing::Bare, message_max: usize::MAX };
-            self.shards[0].open(NOW, conn, link);
+            self.shards[0].open(NOW, conn, link, Arc::default());
             self.receive(conn, r#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#);
             self.settle();
         }

@@ -18,6 +18,7 @@ use super::session::Session;
 use super::store::{Histories, Unacknowledged, presets};
 use super::timers::CallTimers;
 use super::waiting;
+use crate::auth::Peer;
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::id::ID_MAX;
 use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId};
@@ -124,10 +125,10 @@ impl Shard {
     }
 
     /// A connection has finished its transport's handshake; a HELLO may come.
-    pub fn open(&mut self, now: Duration, conn: ConnId, link: Link) {
+    pub fn open(&mut self, now: Duration, conn: ConnId, link: Link, peer: Arc<Peer>) {
         self.now = now;
         let class = self.frames.class(link);
-        self.connect(conn, class);
+        self.connect(conn, class, peer);
     }
 
     /// One serialized message has come from a connection.

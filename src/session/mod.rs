@@ -7,6 +7,7 @@ pub mod identity;
 pub mod options;
 pub mod realm;
 pub mod requests;
+pub mod role;
 pub mod storage;
 
 pub use admission::{Admission, Refusal};
@@ -14,4 +15,5 @@ pub use audience::Audience;
 pub use identity::Identity;
 pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;
+pub use role::{Access, RoleConfig};
 pub use storage::{HistoryRule, HistoryStore, RetainedLimits};

@@ -1,5 +1,6 @@
 //! Realms: routing namespaces that do not see each other.
 
+use super::role::RoleConfig;
 use super::storage::{HistoryRule, HistoryStore, RetainedLimits};
 use crate::wamp::{MatchPolicy, Uri, UriRules};
 
@@ -31,6 +32,8 @@ pub struct RealmConfig {
     pub history_as_one_list: bool,
     /// Trust levels of publications and calls; the first rule that applies counts, none means no trust level.
     pub trust_levels: Vec<TrustRule>,
+    /// The roles whose sessions may join. None: every role, and all may do everything.
+    pub roles: Option<Vec<RoleConfig>>,
 }
 
 /// Whether publishers and callers are made known to receivers (specification, "Publisher Identification" and "Caller
@@ -74,6 +77,7 @@ impl RealmConfig {
             history_store: HistoryStore::default(),
             history_as_one_list: false,
             trust_levels: Vec::new(),
+            roles: None,
         }
     }
 

@@ -126,6 +126,7 @@ fn start(scenario: &Scenario, setting: &Setting, rng: &mut Rng) -> Vec<Shard> {
             seed: rng.u64(..),
             epoch: Duration::from_secs(1_700_000_000),
             realms: realms.clone(),
+            auth: Arc::default(),
             limits: Limits::default(),
             agent: "simulated".into(),
             broken: scenario.broken,
@@ -177,7 +178,7 @@ impl World {
         let (at, conn) = (usize::from(shard), client.conn);
         self.clients.push(client);
         let now = self.time();
-        self.shards[at].open(now, conn, link);
+        self.shards[at].open(now, conn, link, Arc::default());
     }
 
     fn new_client(&mut self, shard: ShardIndex, conn: ConnId, serializer: Serializer) -> Client {

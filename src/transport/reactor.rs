@@ -406,7 +406,7 @@ impl Reactor {
         connection.phase = Phase::Open;
         connection.known = true;
         connection.websocket = matches!(link.framing, Framing::WebSocket { .. });
-        self.core.open(now, conn_id(key), link);
+        self.core.open(now, conn_id(key), link, Arc::default());
         self.settle();
     }
 

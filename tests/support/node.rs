@@ -1,6 +1,6 @@
 //! A router in the test's own process, with a configuration that the command line does not reach.
 
-use corebar::config::{ListenAddress, RuntimeConfig};
+use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use corebar::node::Node;
 use corebar::transport::listener::Bound;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Runs `test` against a router of this configuration, then shuts it down; gives how long that took.
 pub fn with_router(change: impl FnOnce(&mut RuntimeConfig), test: impl FnOnce(SocketAddr) + Send) -> Duration {
     let mut config = RuntimeConfig {
-        listen: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 }],
+        listeners: vec![ListenerConfig::plain(ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 })],
         shards: Some(1),
         pin: false,
         ..RuntimeConfig::default()

@@ -1,85 +1,25 @@
 //! Everything that can be configured, as plain data with defaults.
 
+pub mod address;
+pub mod listener;
+
+pub use address::{AddressError, ListenAddress};
+pub use listener::{ListenerConfig, TransportConfig};
+
 use crate::router::Limits;
 use crate::session::{HistoryStore, RealmConfig};
 use crate::wamp::Uri;
 use crate::wamp::codec::DEPTH_MAX;
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
-
-/// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// A TCP port. An empty host means all addresses of this machine; port 0 means any free port.
-    Tcp {
-        /// A host name or an IP address, without brackets.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix domain socket at this path.
-    Unix(PathBuf),
-}
-
-impl FromStr for ListenAddress {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(ListenAddress::Unix(path.into())) };
-        }
-        let (host, port) = text.rsplit_once(':').ok_or(AddressError::NoPort)?;
-        let port = port.parse().map_err(|_| AddressError::BadPort)?;
-        let host = match host.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']').ok_or(AddressError::BadHost)?,
-            None if host.contains(':') => return Err(AddressError::Brackets),
-            None => host,
-        };
-        if host.contains(['/', '[', ']', ' ']) {
-            return Err(AddressError::BadHost);
-        }
-        Ok(ListenAddress::Tcp { host: host.into(), port })
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenAddress::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            ListenAddress::Tcp { host, port } => write!(f, "{host}:{port}"),
-            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// Why a text is no [`ListenAddress`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum AddressError {
-    /// `unix:` and nothing behind it.
-    #[error("`unix:` needs a path behind it")]
-    NoPath,
-    /// No colon.
-    #[error("expected HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH")]
-    NoPort,
-    /// Not a number from 0 to 65535.
-    #[error("the port has to be a number from 0 to 65535")]
-    BadPort,
-    /// Characters that no host name has.
-    #[error("the host is neither a name nor an IP address")]
-    BadHost,
-    /// An IPv6 address without brackets.
-    #[error("an IPv6 address has to stand in brackets: [::1]:8080")]
-    Brackets,
-}
 
 /// The configuration of a running router. Names carry their units.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
     /// Where to listen; at least one.
-    pub listen: Vec<ListenAddress>,
+    pub listeners: Vec<ListenerConfig>,
+    /// The ways in that listeners offer.
+    pub transports: Vec<TransportConfig>,
     /// The realms that can be joined; at least one.
     pub realms: Vec<RealmConfig>,
     /// How many shards to run; none means one for each core that this process may use.
@@ -88,8 +28,6 @@ pub struct RuntimeConfig {
     pub pin: bool,
     /// Limits per session.
     pub limits: Limits,
-    /// Connections that the system holds ready for each listener.
-    pub backlog: i32,
     /// From accepting a socket to the end of the WebSocket or RawSocket handshake.
     pub handshake_timeout: Duration,
     /// From the router's last word to the client's closing the connection.
@@ -141,12 +79,12 @@ impl Default for RuntimeConfig {
         const SECOND: Duration = Duration::from_secs(1);
         const MIB: usize = 1024 * 1024;
         RuntimeConfig {
-            listen: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 }],
+            listeners: vec![ListenerConfig::plain(ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 })],
+            transports: vec![TransportConfig::default()],
             realms: vec![RealmConfig::new("realm1")],
             shards: None,
             pin: true,
             limits: Limits::default(),
-            backlog: 1024,
             handshake_timeout: 10 * SECOND,
             close_timeout: 2 * SECOND,
             shutdown_timeout: 3 * SECOND,
@@ -184,7 +122,7 @@ impl RuntimeConfig {
     ///
     /// The first setting found that contradicts another or makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.listen.is_empty() {
+        if self.listeners.is_empty() {
             return Err(ConfigError::NoListener);
         }
         if self.realms.is_empty() {
@@ -293,27 +231,6 @@ fn is_base_path(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<ListenAddress, AddressError> {
-        text.parse()
-    }
-
-    #[test]
-    fn addresses() {
-        let tcp = |host: &str, port| Ok(ListenAddress::Tcp { host: host.into(), port });
-        assert_eq!(parse("127.0.0.1:8080"), tcp("127.0.0.1", 8080));
-        assert_eq!(parse("[::1]:0"), tcp("::1", 0));
-        assert_eq!(parse(":80"), tcp("", 80));
-        assert_eq!(parse("localhost:1"), tcp("localhost", 1));
-        assert_eq!(parse("unix:/tmp/x y"), Ok(ListenAddress::Unix("/tmp/x y".into())));
-        assert_eq!(parse("unix:"), Err(AddressError::NoPath));
-        assert_eq!(parse("8080"), Err(AddressError::NoPort));
-        assert_eq!(parse("a:65536"), Err(AddressError::BadPort));
-        assert_eq!(parse("::1:80"), Err(AddressError::Brackets));
-        assert_eq!(parse("[::1:80"), Err(AddressError::BadHost));
-        assert_eq!(parse("http://a:80"), Err(AddressError::Brackets));
-        assert_eq!(parse("[::1]:80").expect("an address").to_string(), "[::1]:80");
-    }
-
     #[test]
     fn defaults_are_sound() {
         assert_eq!(RuntimeConfig::default().check(), Ok(()));
@@ -326,7 +243,7 @@ mod tests {
             change(&mut config);
             config.check().expect_err("a contradiction")
         };
-        assert_eq!(with(|config| config.listen.clear()), ConfigError::NoListener);
+        assert_eq!(with(|config| config.listeners.clear()), ConfigError::NoListener);
         assert_eq!(with(|config| config.realms.clear()), ConfigError::NoRealm);
         assert_eq!(with(|config| config.realms[0] = RealmConfig::new("a..b")), ConfigError::RealmName("a..b".into()));
         assert_eq!(

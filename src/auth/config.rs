@@ -1,0 +1,222 @@
+//! How the clients of one transport may say who they are, as plain data.
+//!
+//! Secrets stand here as they were read. They are never printed: their types show nothing in `Debug`.
+
+use crate::wamp::{Dict, Uri};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A secret. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Box<[u8]>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// The methods of one transport.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuthConfig {
+    /// Clients that do not say who they are. If no method at all is configured, this one is, as its default is.
+    pub anonymous: Option<Source<Anonymous>>,
+    /// `ticket`: users by authid.
+    pub ticket: Option<Source<BTreeMap<Box<str>, TicketUser>>>,
+    /// `wampcra`: users by authid.
+    pub wampcra: Option<Source<BTreeMap<Box<str>, CraUser>>>,
+    /// `scram` and `wamp-scram`: users by authid.
+    pub scram: Option<Source<BTreeMap<Box<str>, ScramUser>>>,
+    /// `cryptosign`.
+    pub cryptosign: Option<Source<Cryptosign>>,
+    /// `tls`: the client certificate says it.
+    pub tls: Option<Source<TlsUsers>>,
+    /// `cookie`: who has said who they are once, by another method, are known again by their cookie.
+    pub cookie: bool,
+    /// `jwt`: a signed token says it.
+    pub jwt: Option<Arc<JwtConfig>>,
+    /// How long AUTHENTICATE, a dynamic authenticator or an HTTP request may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Who decides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source<S> {
+    /// What stands in the configuration.
+    Static(S),
+    /// A procedure, called with realm, authid and details. It gives a role, or a dictionary.
+    Dynamic(Dynamic),
+    /// An HTTP service, which is sent the same in a POST and answers with the same.
+    Http(HttpService),
+}
+
+/// A dynamic authenticator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dynamic {
+    /// The procedure.
+    pub procedure: Uri,
+    /// The realm in which it is registered; the one that the client wants to join if there is none.
+    pub realm: Option<Uri>,
+}
+
+/// An HTTP service that says who may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpService {
+    /// `http://` or `https://`.
+    pub url: Box<str>,
+    /// Sent with each request.
+    pub headers: Vec<(Box<str>, Secret)>,
+}
+
+/// What a user becomes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grant {
+    /// The role; `anonymous` for anonymous clients if there is none, and refused for others.
+    pub role: Option<Box<str>>,
+    /// The only realm that may be joined.
+    pub realm: Option<Uri>,
+    /// `WELCOME.Details.authextra`.
+    pub extra: Dict,
+}
+
+/// Everybody.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Anonymous {
+    /// What they become.
+    pub grant: Grant,
+    /// The authid that they all get; a random one each if there is none.
+    pub authid: Option<Box<str>>,
+}
+
+/// A user with a ticket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TicketUser {
+    /// The ticket.
+    pub ticket: Secret,
+    /// What the user becomes.
+    pub grant: Grant,
+}
+
+/// A user with a secret for WAMP-CRA.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CraUser {
+    /// The secret; if it is salted, what PBKDF2 has made of it, in base64 as the client computes it.
+    pub secret: Secret,
+    /// How a client derives it from what its user knows.
+    pub salt: Option<CraSalt>,
+    /// What the user becomes.
+    pub grant: Grant,
+}
+
+/// Salting of a WAMP-CRA secret (PBKDF2 with HMAC-SHA256).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CraSalt {
+    /// The salt.
+    pub salt: Box<str>,
+    /// How often.
+    pub iterations: u32,
+    /// Octets of the key.
+    pub keylen: u32,
+}
+
+/// A user of SCRAM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScramUser {
+    /// How a client derives the salted password.
+    pub kdf: ScramKdf,
+    /// How often.
+    pub iterations: u32,
+    /// Argon2's memory in KiB.
+    pub memory: Option<u32>,
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// What proofs are checked with.
+    pub stored_key: Secret,
+    /// What the router proves itself with.
+    pub server_key: Secret,
+    /// What the user becomes.
+    pub grant: Grant,
+}
+
+/// How SCRAM derives keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScramKdf {
+    /// `argon2id-13`.
+    Argon2id13,
+    /// `pbkdf2`, with HMAC-SHA256.
+    Pbkdf2,
+}
+
+/// Users with Ed25519 keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cryptosign {
+    /// By authid.
+    pub users: BTreeMap<Box<str>, KeyUser>,
+}
+
+/// A user with Ed25519 keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyUser {
+    /// Public keys, any of which will do.
+    pub keys: Vec<[u8; 32]>,
+    /// What the user becomes.
+    pub grant: Grant,
+}
+
+/// Users with client certificates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TlsUsers {
+    /// By the certificate's common name, or by its SHA-256 fingerprint in lower-case hexadecimal digits.
+    pub users: BTreeMap<Box<str>, Grant>,
+    /// What all others become whose certificate was verified; none: they are refused.
+    pub default: Option<Grant>,
+}
+
+/// Signed tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JwtConfig {
+    /// Keys by which tokens may be signed.
+    pub keys: Vec<JwtKey>,
+    /// A file of keys (JWKS), read again when it has changed.
+    pub jwks_file: Option<std::path::PathBuf>,
+    /// `iss` has to be this.
+    pub issuer: Option<Box<str>>,
+    /// `aud` has to name this.
+    pub audience: Option<Box<str>>,
+    /// The claim that is the authid.
+    pub authid_claim: Box<str>,
+    /// The claim that is the role.
+    pub role_claim: Box<str>,
+    /// The claim that is the only realm that may be joined, if the token has it.
+    pub realm_claim: Box<str>,
+    /// The role of tokens without that claim.
+    pub default_role: Option<Box<str>>,
+    /// How far clocks may be apart.
+    pub leeway: Duration,
+}
+
+/// A key by which tokens may be signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JwtKey {
+    /// `kid`, if tokens name it.
+    pub id: Option<Box<str>>,
+    /// The only algorithm for which it is used.
+    pub algorithm: JwtAlgorithm,
+    /// The shared secret, or the public key in PEM.
+    pub key: Secret,
+}
+
+/// How a token is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwtAlgorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// RSA with SHA-256 (PKCS #1).
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}

@@ -1,0 +1,32 @@
+//! What is known of the other end of a connection before it says anything in WAMP.
+
+use crate::wamp::Dict;
+use core::net::IpAddr;
+
+/// The other end of a connection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peer {
+    /// Which transport of the configuration it has come by: it decides how the client may say who it is.
+    pub transport: u16,
+    /// Its address, if it has one: what a trusted proxy says it is, otherwise that of the socket.
+    pub address: Option<IpAddr>,
+    /// The same for people and authenticators, with the port: `tcp4:192.0.2.1:5000`, `unix`.
+    pub label: Box<str>,
+    /// Headers of the HTTP request that opened the connection, names in lower case.
+    pub headers: Dict,
+    /// The value of the cookie by which the transport knows its clients again.
+    pub cookie: Option<Box<str>>,
+    /// What TLS has found out.
+    pub tls: Option<Box<TlsPeer>>,
+}
+
+/// What TLS has found out about the other end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsPeer {
+    /// The client's certificate in DER, verified against the transport's authorities.
+    pub certificate: Option<Vec<u8>>,
+    /// Channel binding `tls-exporter` (RFC 9266): 32 octets that both ends know and nobody else does.
+    pub exporter: [u8; 32],
+    /// The version and cipher suite, for people.
+    pub protocol: Box<str>,
+}
