@@ -11,7 +11,7 @@ use super::outqueue::SCRATCH_BYTES;
 use super::protocol::{self, Protocol, Signal};
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
-use super::writing::Unwritten;
+use super::writing::{Slice, Unwritten};
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Door, Loads, Port, Seat, Socket};
@@ -19,6 +19,8 @@ use crate::store::Journal;
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -75,6 +77,9 @@ pub(super) enum Progress {
     Stop,
 }
 
+/// Connections of which the end has been read, with the error if it was one.
+type Endings = VecDeque<(usize, u32, Option<io::Error>)>;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Reactor {
@@ -87,6 +92,8 @@ pub(super) struct Reactor {
     pub(super) unwritten: Unwritten,
     /// Connections that are gone and of which the core has to be told.
     lost: Vec<ConnId>,
+    /// Connections of which the end has been read.
+    ending: Endings,
     /// Connections that were not read because too much waits for other shards.
     held: Vec<usize>,
     holding: bool,
@@ -139,6 +146,7 @@ impl Reactor {
             next_serial: 0,
             unwritten: Unwritten::default(),
             lost: Vec::new(),
+            ending: Endings::default(),
             held: Vec::new(),
             holding: false,
             read_buffer: vec![0; READ_BYTES],
@@ -216,7 +224,7 @@ impl Reactor {
             self.seat.mesh.bell(usize::from(self.seat.index)).rouse();
         }
         self.port.hand_over();
-        let more = self.flush();
+        let more = self.flush() | self.bury();
         self.reap();
         self.regulate();
         if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
@@ -305,7 +313,7 @@ impl Reactor {
             }
             match stream.poll_read(cx, &mut self.read_buffer) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => self.end_of_input(key),
+                Poll::Ready(Ok(0)) => self.note_end(key, None),
                 Poll::Ready(Ok(octets)) => {
                     self.busy_at = self.clock;
                     // Also if nothing comes of it: a turn looks after what a thread that never sleeps might forget.
@@ -315,7 +323,7 @@ impl Reactor {
                         break;
                     }
                 }
-                Poll::Ready(Err(error)) => self.lose(key, &error.to_string()),
+                Poll::Ready(Err(error)) => self.note_end(key, Some(error)),
             }
         }
         // There may be more, but others come first.
@@ -428,9 +436,34 @@ impl Reactor {
         }
     }
 
-    fn end_of_input(&mut self, key: usize) {
+    /// Remembers that a connection is at its end, which is acted on in a slice of a turn.
+    fn note_end(&mut self, key: usize, error: Option<io::Error>) {
         let connection = &mut self.connections[key];
         connection.ended = true;
+        self.ending.push_back((key, connection.serial, error));
+        self.arm();
+    }
+
+    /// Acts on ends of connections, for about as long as this turn has worked until now: when thousands go at once, the
+    /// others do not wait for them all. True if there are more.
+    fn bury(&mut self) -> bool {
+        let mut slice = Slice::new(self);
+        while let Some((key, serial, error)) = self.ending.pop_front() {
+            if self.current((key, serial)).is_none_or(|connection| connection.phase == Phase::Gone) {
+                continue;
+            }
+            match error {
+                None => self.end_of_input(key),
+                Some(error) => self.lose(key, &error.to_string()),
+            }
+            if slice.is_over(self, 1) {
+                break;
+            }
+        }
+        !self.ending.is_empty()
+    }
+
+    fn end_of_input(&mut self, key: usize) {
         if self.owes_response(key) {
             return;
         }

@@ -26,8 +26,11 @@ const WIDE_MIN: usize = 64;
 /// So is one that is as many octets for all receivers together.
 const WIDE_BYTES: usize = 1024 * 1024;
 
-/// Connections that are written before the clock is asked whether the slice is over.
-const WRITES_PER_LOOK: usize = 16;
+/// Connections that are handled before the clock is asked whether a slice is over.
+const STEPS_PER_LOOK: usize = 16;
+
+/// So many octets count for as much as one connection more.
+const BYTES_PER_STEP: usize = 16 * 1024;
 
 /// Which list of connections to write a connection is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,8 +165,7 @@ impl Reactor {
         more
     }
 
-    /// Writes a slice of the wide list: for as long as this turn has worked until now, so that neither side of the
-    /// shard's work outruns the other, and at least for the configured time.
+    /// Writes a slice of the wide list.
     fn flush_wide(&mut self) -> bool {
         if self.unwritten.wide.is_empty() {
             return false;
@@ -174,15 +176,13 @@ impl Reactor {
             self.unwritten.due.get_or_insert(start + config.write_delay);
             return false;
         }
-        let end = start + start.saturating_sub(self.armed_at).max(config.write_slice);
-        let mut written = 0;
+        let mut slice = Slice::new(self);
         while let Some(key) = self.unwritten.wide.pop_front() {
             if self.connections.get(key).is_none_or(|connection| connection.listed != Listed::Wide) {
                 continue;
             }
-            self.write(key);
-            written += 1;
-            if written % WRITES_PER_LOOK == 0 && self.settings.epoch.elapsed() >= end {
+            let octets = self.write(key);
+            if slice.is_over(self, 1 + octets / BYTES_PER_STEP) {
                 break;
             }
         }
@@ -191,15 +191,16 @@ impl Reactor {
         more
     }
 
-    /// Writes one connection now.
-    pub(super) fn write(&mut self, key: usize) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+    /// Writes one connection now; gives how many octets it has taken.
+    pub(super) fn write(&mut self, key: usize) -> usize {
+        let Some(connection) = self.connections.get_mut(key) else { return 0 };
         let listed = std::mem::take(&mut connection.listed);
         if listed == Listed::No {
-            return;
+            return 0;
         }
         let (Some(stream), Some(task)) = (&mut connection.stream, &connection.task) else {
-            return self.write_transport(key);
+            self.write_transport(key);
+            return 0;
         };
         let mut cx = Context::from_waker(task);
         let mut octets_written = 0;
@@ -214,11 +215,11 @@ impl Reactor {
                 }
                 Poll::Ready(_) => {
                     self.drop_socket(key);
-                    return;
+                    return octets_written;
                 }
                 Poll::Pending => {
                     connection.blocked = true;
-                    return;
+                    return octets_written;
                 }
             }
         }
@@ -237,5 +238,31 @@ impl Reactor {
         } else if connection.phase == Phase::Requests {
             self.written(key);
         }
+        octets_written
+    }
+}
+
+/// A part of a turn that must not last long: as long as the turn has worked before, so that neither side of the
+/// shard's work outruns the other, and at least the configured time.
+pub(super) struct Slice {
+    end: Duration,
+    steps: usize,
+}
+
+impl Slice {
+    pub(super) fn new(reactor: &Reactor) -> Slice {
+        let start = reactor.settings.epoch.elapsed();
+        let end = start + start.saturating_sub(reactor.armed_at).max(reactor.settings.config.write_slice);
+        Slice { end, steps: 0 }
+    }
+
+    /// Counts so many steps; true when the time is over.
+    pub(super) fn is_over(&mut self, reactor: &Reactor, steps: usize) -> bool {
+        self.steps += steps;
+        if self.steps < STEPS_PER_LOOK {
+            return false;
+        }
+        self.steps = 0;
+        reactor.settings.epoch.elapsed() >= self.end
     }
 }
