@@ -187,3 +187,79 @@ fn shutting_down_waits_for_clients_but_not_for_ever() {
     let took = with_router(|_| {}, |address| drop(Client::join(address)));
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
+
+/// Publishes to many, calls a procedure behind that, and gives how many subscribers have been sent nothing when the
+/// result comes: the most of some rounds.
+fn waiting_when_a_call_is_answered(address: SocketAddr) -> usize {
+    let mut callee = Client::join(address);
+    callee.send(r#"[64,1,{},"com.example.echo"]"#);
+    assert!(callee.receive().starts_with("[65,1,"));
+    let rounds = 20;
+    let answering = thread::spawn(move || {
+        for _ in 0..rounds {
+            let invocation = callee.receive();
+            let request = invocation.split(',').nth(1).expect("a request id").to_owned();
+            callee.send(&format!("[70,{request},{{}}]"));
+        }
+        callee
+    });
+    let mut subscribers: Vec<Client> = (0..400).map(|_| Client::join(address)).collect();
+    subscribers.iter_mut().for_each(|client| client.subscribe("com.example.wide"));
+    let mut caller = Client::join(address);
+    let mut most = 0;
+    for round in 0..rounds {
+        let publish = format!(r#"[16,{},{{}},"com.example.wide",["x"]]"#, 2 * round + 1);
+        let call = format!(r#"[48,{},{{}},"com.example.echo"]"#, 2 * round + 2);
+        let framed = |message: &str| [&(message.len() as u32).to_be_bytes(), message.as_bytes()].concat();
+        caller.0.write_all(&[framed(&publish), framed(&call)].concat()).expect("the router reads");
+        assert!(caller.receive().starts_with("[50,"));
+        let has_nothing = |client: &&Client| {
+            client.0.set_nonblocking(true).expect("a socket option");
+            let peeked = client.0.peek(&mut [0]);
+            client.0.set_nonblocking(false).expect("a socket option");
+            peeked.is_err()
+        };
+        most = most.max(subscribers.iter().filter(has_nothing).count());
+        subscribers.iter_mut().for_each(|client| assert!(client.receive().starts_with("[36,")));
+    }
+    drop(answering.join());
+    most
+}
+
+#[test]
+fn a_call_does_not_wait_until_an_event_has_been_written_to_all() {
+    let run = |slice| {
+        let mut most = 0;
+        with_router(|config| config.write_slice = slice, |address| most = waiting_when_a_call_is_answered(address));
+        most
+    };
+    assert!(run(Duration::ZERO) > 0, "the event has been written in one piece");
+    assert_eq!(run(Duration::from_secs(60)), 0, "the slice is as long as it is configured");
+}
+
+#[test]
+fn a_client_is_not_ended_for_what_it_has_not_been_sent() {
+    let limit = 8 * 1024;
+    with_router(
+        |config| {
+            config.out_queue_bytes_max = limit;
+            config.write_slice = Duration::ZERO;
+        },
+        |address| {
+            let mut subscribers: Vec<Client> = (0..100).map(|_| Client::join(address)).collect();
+            subscribers.iter_mut().for_each(|client| client.subscribe("com.example.wide"));
+            let mut publisher = Client::join(address);
+            let events = 10 * limit / 128;
+            let text = "x".repeat(128);
+            let message = |number| format!(r#"[16,{number},{{}},"com.example.wide",["{text}"]]"#);
+            let all: Vec<u8> = (1..=events)
+                .map(message)
+                .flat_map(|message| [&(message.len() as u32).to_be_bytes(), message.as_bytes()].concat())
+                .collect();
+            publisher.0.write_all(&all).expect("the router reads");
+            for client in &mut subscribers {
+                (0..events).for_each(|_| assert!(client.receive().starts_with("[36,")));
+            }
+        },
+    );
+}
