@@ -9,6 +9,7 @@ use super::config::Rule;
 use super::effect::ConnId;
 use super::frames::Undeliverable;
 use super::index::ShardIndex;
+use super::lifecycle::Conn;
 use super::peer::{CallRef, Invoke, InvokeExtras, Outcome, Part, Return, ShardMsg};
 use super::publish::unannounced;
 use super::replica::Registration;
@@ -81,6 +82,14 @@ pub(super) struct Wanted {
     unavailable: bool,
 }
 
+impl Wanted {
+    /// A call that nobody has been asked for yet.
+    pub(super) fn new(procedure: Uri, options: Option<Box<CallOptions>>) -> Wanted {
+        let (payload, tried) = (Payload::NONE, SmallVec::new());
+        Wanted { procedure, options, payload, subject: None, tried, unavailable: false }
+    }
+}
+
 /// The only callee of a registration: the registration, what was registered, the session and its shard.
 type Sole = (RegistrationId, Subject, SessionId, ShardIndex);
 
@@ -147,14 +156,7 @@ impl Shard {
         {
             return self.plain_call(conn, request, sole, payload);
         }
-        let wanted = Wanted {
-            procedure,
-            options,
-            payload: Payload::NONE,
-            subject: None,
-            tried: SmallVec::new(),
-            unavailable: false,
-        };
+        let wanted = Wanted::new(procedure, options);
         if let Err(refused) = self.first_call(conn, request, wanted, payload) {
             self.refuse_call(conn, request, more, refused);
         }
@@ -222,7 +224,7 @@ impl Shard {
     }
 
     /// Finds a callee and sends it the call.
-    fn first_call(
+    pub(super) fn first_call(
         &mut self,
         conn: ConnId,
         request: RequestId,
@@ -330,7 +332,8 @@ impl Shard {
             || config.disclosure == Disclosure::Forced
             || !self.config.keeps(Rule::DisclosedOnRequest);
         if disclosed || !config.trust_levels.is_empty() {
-            let Some(session) = self.conns[conn.0 as usize].session() else { return details };
+            let entry = self.conns.get_mut(conn.0 as usize).map(Conn::session);
+            let Some(session) = entry.unwrap_or_else(|| self.errands.session(conn)) else { return details };
             if disclosed {
                 details.push("caller", session.id.get());
                 details.push("caller_authid", &*session.identity.authid);
@@ -380,7 +383,8 @@ impl Shard {
     }
 
     pub(super) fn arrive_return(&mut self, back: Box<Return>) {
-        if let Some(&conn) = self.sessions.get(&back.caller) {
+        let conn = self.sessions.get(&back.caller).copied();
+        if let Some(conn) = conn.or_else(|| self.errands.conn_of(back.caller)) {
             self.arrive(conn, Arrival::Return(back));
         }
     }

@@ -160,7 +160,10 @@ impl Shard {
     }
 
     pub(super) fn session_at(&mut self, conn: ConnId) -> Option<&mut Session> {
-        self.conns.get_mut(conn.0 as usize)?.session()
+        match self.conns.get_mut(conn.0 as usize) {
+            Some(entry) => entry.session(),
+            None => self.errands.session(conn),
+        }
     }
 
     /// Routes a message of a client to what handles it.
@@ -297,7 +300,7 @@ impl Shard {
     }
 
     /// Random and, since no two shards draw ids with the same remainder, unique in the router.
-    fn new_session_id(&mut self) -> SessionId {
+    pub(super) fn new_session_id(&mut self) -> SessionId {
         let (index, shards) = (u64::from(self.config.index), u64::from(self.config.shards));
         loop {
             let random = self.random_id();

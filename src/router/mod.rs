@@ -13,6 +13,7 @@ pub mod config;
 mod dealer;
 mod deliver;
 pub mod effect;
+mod errand;
 mod fan;
 mod frames;
 mod home;

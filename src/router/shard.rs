@@ -4,6 +4,7 @@ use super::barrier::Barrier;
 use super::config::{Rule, ShardConfig};
 use super::deliver::Members;
 use super::effect::{ConnId, Effect, Ending, Link};
+use super::errand::Errands;
 use super::fan::Fan;
 use super::frames::{Class, Frames, Undeliverable};
 use super::home::{Decision, Home, Outbox};
@@ -72,6 +73,8 @@ pub struct Shard {
     pub(super) waiting: Map<RegistrationId, waiting::Queue>,
     /// Meta calls that wait for what other shards know.
     pub(super) jobs: Jobs,
+    /// Calls that the router itself makes.
+    pub(super) errands: Errands,
     /// Sessions that have ended, of which others are told when everything else about them has arrived.
     pub(super) departing: Map<SessionId, Departing>,
     pub(super) generation: u32,
@@ -111,6 +114,7 @@ impl Shard {
             call_timers: CallTimers::default(),
             waiting: hashing.map(),
             jobs: Jobs::new(&hashing),
+            errands: Errands::new(config.realms.len(), &hashing),
             departing: hashing.map(),
             generation: 0,
             lanes_busy: 0,
@@ -210,8 +214,12 @@ impl Shard {
     /// Messages to itself are handled when the handler that sent them is done, in order, before anything else: a
     /// queue like those to other shards, only always emptied at once.
     pub(super) fn settle(&mut self) {
-        while let Some(message) = self.own.pop_front() {
-            self.handle_peer(self.config.index, message);
+        loop {
+            while let Some(message) = self.own.pop_front() {
+                self.handle_peer(self.config.index, message);
+            }
+            let Some((purpose, answer)) = self.next_errand() else { return };
+            self.errand_done(purpose, answer);
         }
     }
 
@@ -345,6 +353,10 @@ impl Shard {
 
     /// Sends a message to a connection of this shard.
     pub(super) fn send(&mut self, conn: ConnId, class: Class, message: &Message) -> Result<(), Undeliverable> {
+        if Errands::is_steward(conn) {
+            self.errands.take(message);
+            return Ok(());
+        }
         let frame = self.frames.build(class, message)?;
         self.effects.push_back(Effect::Send { conn, frame });
         Ok(())
@@ -382,6 +394,7 @@ impl Shard {
             && self.lanes_busy == 0
             && self.waiting.is_empty()
             && self.jobs.is_empty()
+            && self.errands.is_empty()
             && self.unacknowledged.is_empty()
             && self.departing.is_empty()
             && self.call_timers.is_empty()
