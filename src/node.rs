@@ -1,5 +1,6 @@
 //! A running router: its shards, its listeners, and how it ends.
 
+use crate::auth::AuthSettings;
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
@@ -149,7 +150,10 @@ impl Node {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut past = self.open_store(shards, &config, started)?;
         let realms: Arc<[_]> = config.realms.clone().into();
-        let auth: Arc<[_]> = config.transports.iter().map(|transport| transport.auth.clone()).collect();
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(StartError::Random)?;
+        let transports = config.transports.iter().map(|transport| transport.auth.clone()).collect();
+        let auth = Arc::new(AuthSettings { transports, secret });
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let config = Arc::new(config);
         for seat in seats {

@@ -5,8 +5,6 @@
 use crate::wamp::{Dict, Uri};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// A secret. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,6 +13,21 @@ pub struct Secret(pub Box<[u8]>);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
+    }
+}
+
+/// What the shards of a router know of authentication.
+#[derive(Clone, Default)]
+pub struct AuthSettings {
+    /// The methods of each transport, by its index.
+    pub transports: Vec<AuthConfig>,
+    /// Random octets, from which challenges are made.
+    pub secret: [u8; 32],
+}
+
+impl fmt::Debug for AuthSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthSettings").field("transports", &self.transports).finish_non_exhaustive()
     }
 }
 
@@ -33,12 +46,6 @@ pub struct AuthConfig {
     pub cryptosign: Option<Source<Cryptosign>>,
     /// `tls`: the client certificate says it.
     pub tls: Option<Source<TlsUsers>>,
-    /// `cookie`: who has said who they are once, by another method, are known again by their cookie.
-    pub cookie: bool,
-    /// `jwt`: a signed token says it.
-    pub jwt: Option<Arc<JwtConfig>>,
-    /// How long AUTHENTICATE, a dynamic authenticator or an HTTP request may take.
-    pub timeout: Option<Duration>,
 }
 
 /// Who decides.
@@ -48,8 +55,6 @@ pub enum Source<S> {
     Static(S),
     /// A procedure, called with realm, authid and details. It gives a role, or a dictionary.
     Dynamic(Dynamic),
-    /// An HTTP service, which is sent the same in a POST and answers with the same.
-    Http(HttpService),
 }
 
 /// A dynamic authenticator.
@@ -59,15 +64,6 @@ pub struct Dynamic {
     pub procedure: Uri,
     /// The realm in which it is registered; the one that the client wants to join if there is none.
     pub realm: Option<Uri>,
-}
-
-/// An HTTP service that says who may come in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpService {
-    /// `http://` or `https://`.
-    pub url: Box<str>,
-    /// Sent with each request.
-    pub headers: Vec<(Box<str>, Secret)>,
 }
 
 /// What a user becomes.
@@ -102,12 +98,20 @@ pub struct TicketUser {
 /// A user with a secret for WAMP-CRA.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CraUser {
-    /// The secret; if it is salted, what PBKDF2 has made of it, in base64 as the client computes it.
-    pub secret: Secret,
+    /// What clients may sign with: the secret, and if it is salted also what PBKDF2 makes of it.
+    pub keys: Vec<Secret>,
     /// How a client derives it from what its user knows.
     pub salt: Option<CraSalt>,
     /// What the user becomes.
     pub grant: Grant,
+}
+
+impl CraUser {
+    /// A user with this secret; derives the key if it is salted, which takes its time.
+    #[must_use]
+    pub fn new(secret: &[u8], salt: Option<CraSalt>, grant: Grant) -> CraUser {
+        CraUser { keys: super::cra::keys(secret, salt.as_ref()), salt, grant }
+    }
 }
 
 /// Salting of a WAMP-CRA secret (PBKDF2 with HMAC-SHA256).
@@ -149,6 +153,18 @@ pub enum ScramKdf {
     Pbkdf2,
 }
 
+impl ScramKdf {
+    /// Either spelling of Argon2 is taken.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<ScramKdf> {
+        match name {
+            "argon2id-13" | "argon2id13" => Some(ScramKdf::Argon2id13),
+            "pbkdf2" => Some(ScramKdf::Pbkdf2),
+            _ => None,
+        }
+    }
+}
+
 /// Users with Ed25519 keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cryptosign {
@@ -172,51 +188,4 @@ pub struct TlsUsers {
     pub users: BTreeMap<Box<str>, Grant>,
     /// What all others become whose certificate was verified; none: they are refused.
     pub default: Option<Grant>,
-}
-
-/// Signed tokens.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JwtConfig {
-    /// Keys by which tokens may be signed.
-    pub keys: Vec<JwtKey>,
-    /// A file of keys (JWKS), read again when it has changed.
-    pub jwks_file: Option<std::path::PathBuf>,
-    /// `iss` has to be this.
-    pub issuer: Option<Box<str>>,
-    /// `aud` has to name this.
-    pub audience: Option<Box<str>>,
-    /// The claim that is the authid.
-    pub authid_claim: Box<str>,
-    /// The claim that is the role.
-    pub role_claim: Box<str>,
-    /// The claim that is the only realm that may be joined, if the token has it.
-    pub realm_claim: Box<str>,
-    /// The role of tokens without that claim.
-    pub default_role: Option<Box<str>>,
-    /// How far clocks may be apart.
-    pub leeway: Duration,
-}
-
-/// A key by which tokens may be signed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JwtKey {
-    /// `kid`, if tokens name it.
-    pub id: Option<Box<str>>,
-    /// The only algorithm for which it is used.
-    pub algorithm: JwtAlgorithm,
-    /// The shared secret, or the public key in PEM.
-    pub key: Secret,
-}
-
-/// How a token is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JwtAlgorithm {
-    /// HMAC with SHA-256.
-    Hs256,
-    /// RSA with SHA-256 (PKCS #1).
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
 }

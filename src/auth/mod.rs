@@ -1,8 +1,17 @@
 //! Who a client is: what each authentication method is configured with, and what is known of a client before it says
 //! anything.
 
+mod certificate;
 pub mod config;
+pub mod cra;
+mod crypto;
+mod cryptosign;
+pub mod exchange;
 pub mod peer;
+mod principal;
+mod scram;
 
-pub use config::AuthConfig;
+pub use config::{AuthConfig, AuthSettings};
+pub use crypto::Entropy;
+pub use exchange::{Admitted, Context, Exchange, Step};
 pub use peer::{Peer, TlsPeer};

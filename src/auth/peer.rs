@@ -20,6 +20,22 @@ pub struct Peer {
     pub tls: Option<Box<TlsPeer>>,
 }
 
+impl Peer {
+    /// What authenticators and the meta API are told of it.
+    #[must_use]
+    pub fn details(&self) -> Dict {
+        let mut details = Dict::new().with("peer", &*self.label);
+        if !self.headers.is_empty() {
+            details.push("http_headers_received", self.headers.clone());
+        }
+        if let Some(tls) = &self.tls {
+            details.push("secure", true);
+            details.push("tls", &*tls.protocol);
+        }
+        details
+    }
+}
+
 /// What TLS has found out about the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsPeer {

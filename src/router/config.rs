@@ -1,7 +1,7 @@
 //! What a shard has to know before its first message.
 
 use super::index::ShardIndex;
-use crate::auth::AuthConfig;
+use crate::auth::AuthSettings;
 use crate::session::RealmConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct Limits {
     pub testament_bytes_max: u32,
     /// From the end of the transport's handshake, or of the last session, to HELLO.
     pub hello_timeout: Duration,
+    /// From CHALLENGE to AUTHENTICATE; also how long a dynamic authenticator may take.
+    pub authentication_timeout: Duration,
     /// From the router's GOODBYE to the client's, for sessions that are killed.
     pub goodbye_timeout: Duration,
 }
@@ -49,6 +51,7 @@ impl Default for Limits {
             testaments_max: 100,
             testament_bytes_max: 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
+            authentication_timeout: Duration::from_secs(10),
             goodbye_timeout: Duration::from_secs(5),
         }
     }
@@ -67,8 +70,8 @@ pub struct ShardConfig {
     pub epoch: Duration,
     /// The realms that can be joined.
     pub realms: Arc<[RealmConfig]>,
-    /// How the clients of each transport may say who they are.
-    pub auth: Arc<[AuthConfig]>,
+    /// How clients may say who they are.
+    pub auth: Arc<AuthSettings>,
     /// Limits per session.
     pub limits: Limits,
     /// `WELCOME.Details.agent`.

@@ -23,7 +23,15 @@ const FIRST_STEWARD: u32 = 1 << 31;
 
 /// What the router wanted to know.
 #[derive(Debug)]
-pub(super) enum Purpose {}
+pub(super) enum Purpose {
+    /// Who the client of a connection is.
+    Authenticate {
+        /// The connection.
+        conn: ConnId,
+        /// Tells this use of its number from others.
+        round: u32,
+    },
+}
 
 /// What came of a call: the arguments of its result, or the URI of an error and a text for people.
 pub(super) type ErrandResult = Result<(Vec<Value>, Dict), (Uri, String)>;
@@ -126,8 +134,10 @@ impl Shard {
     }
 
     /// Goes on with what an errand was for.
-    pub(super) fn errand_done(&mut self, purpose: Purpose, _answer: ErrandResult) {
-        match purpose {}
+    pub(super) fn errand_done(&mut self, purpose: Purpose, answer: ErrandResult) {
+        match purpose {
+            Purpose::Authenticate { conn, round } => self.authenticator_answered(conn, round, &answer),
+        }
     }
 
     /// The connection of a realm's steward, made when it is needed for the first time.

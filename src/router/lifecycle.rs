@@ -4,15 +4,15 @@ use super::config::Rule;
 use super::effect::{ConnId, Ending};
 use super::frames::Class;
 use super::home::Outbox;
+use super::opening::Opening;
 use super::peer::{Answer, Ask, Departure, Outcome, ShardMsg};
-use super::replica::ShardSet;
-use super::session::{Arrival, Joining, Lane, Session, Subscription};
+use super::session::{Arrival, Joining, Session, Subscription};
 use super::shard::Shard;
 use super::subject;
 use crate::auth::Peer;
-use crate::session::{Admission, Identity, RealmIndex, RequestIds, features};
+use crate::session::{Identity, RealmIndex};
 use crate::wamp::error;
-use crate::wamp::message::{Abort, Goodbye, Hello, Welcome};
+use crate::wamp::message::{Abort, Goodbye};
 use crate::wamp::{Dict, Message, Payload, SessionId, Uri, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,22 +42,24 @@ pub(super) struct Departing {
 /// A connection as its shard keeps it.
 #[derive(Debug, Default)]
 pub(super) struct Conn {
-    state: State,
-    /// Tells one use of the connection's number, and one wait for HELLO, from the next.
-    round: u32,
+    pub(super) state: State,
+    /// Tells one use of the connection's number, and one wait for the client, from the next.
+    pub(super) round: u32,
     /// A session has ended here by GOODBYE.
     served: bool,
     /// Who is at the other end.
-    peer: Option<Arc<Peer>>,
+    pub(super) peer: Option<Arc<Peer>>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+pub(super) enum State {
     /// The number is not in use.
     #[default]
     Free,
     /// HELLO has to come.
     Fresh(Class),
+    /// It has come, and it is being found out who the client is.
+    Opening(Class, Box<Opening>),
     /// A session is open.
     Open(Box<Session>),
     /// The router has said GOODBYE and waits for the answer; everything else is ignored.
@@ -110,7 +112,8 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Duration> {
         let hello = self.hello_deadlines.front().map(|(deadline, ..)| *deadline);
         let goodbye = self.goodbye_deadlines.front().map(|(deadline, ..)| *deadline);
-        [hello, goodbye, self.call_timers.next()].into_iter().flatten().min()
+        let opening = self.opening_deadlines.front().map(|(deadline, ..)| *deadline);
+        [hello, opening, goodbye, self.call_timers.next()].into_iter().flatten().min()
     }
 
     /// Does what is due: ends connections whose HELLO or GOODBYE has not come in time, and calls that have not been
@@ -132,6 +135,7 @@ impl Shard {
                 self.violation(conn, "no HELLO has come in time");
             }
         }
+        self.expire_openings();
         while let Some((deadline, conn, round)) = self.goodbye_deadlines.front().copied() {
             if deadline > now {
                 break;
@@ -153,7 +157,7 @@ impl Shard {
     /// The class of a connection whose messages count.
     pub(super) fn listening(&self, conn: ConnId) -> Option<Class> {
         match &self.conns.get(conn.0 as usize)?.state {
-            State::Fresh(class) | State::Leaving(class, _) => Some(*class),
+            State::Fresh(class) | State::Opening(class, _) | State::Leaving(class, _) => Some(*class),
             State::Open(session) => Some(session.class),
             State::Free | State::Closing => None,
         }
@@ -174,6 +178,12 @@ impl Shard {
             (State::Fresh(_), other) => {
                 let name = other.message_type().name();
                 self.violation(conn, &format!("{name} came before a session was established"));
+            }
+            (State::Opening(..), Message::Authenticate(answer)) => self.authenticate(conn, &answer),
+            (State::Opening(..), Message::Abort(_)) => self.end(conn, Ending::Normal),
+            (State::Opening(..), other) => {
+                let name = other.message_type().name();
+                self.violation(conn, &format!("{name} came while the client was asked who it is"));
             }
             (State::Open(_), message) => self.dispatch_open(conn, message),
             (State::Leaving(_, ending), Message::Goodbye(_) | Message::Abort(_)) => self.end(conn, *ending),
@@ -203,61 +213,9 @@ impl Shard {
         }
     }
 
-    fn hello(&mut self, conn: ConnId, class: Class, hello: &Hello) {
-        let admission = match Admission::decide(hello, &self.config.realms) {
-            Ok(admission) => admission,
-            Err(refusal) if refusal.reason == error::PROTOCOL_VIOLATION => {
-                return self.violation(conn, &refusal.message);
-            }
-            Err(refusal) => {
-                self.abort(conn, class, refusal.reason, &refusal.message);
-                return self.end(conn, Ending::Refused);
-            }
-        };
-        let id = self.new_session_id();
-        let authid = data_encoding::BASE32_NOPAD.encode(&self.random.u64(..).to_be_bytes());
-        let identity = Arc::new(Identity::anonymous(&authid));
-        let welcome = |roles: Dict, agent: &str| {
-            let details = Dict::new()
-                .with("roles", roles)
-                .with("realm", &*hello.realm)
-                .with("authid", &*identity.authid)
-                .with("authrole", &*identity.authrole)
-                .with("authmethod", &*identity.authmethod)
-                .with("authprovider", &*identity.authprovider)
-                .with("agent", agent);
-            Message::Welcome(Welcome { session: id, details })
-        };
-        let whole = welcome(features::router_roles(), &self.config.agent);
-        // A peer that takes messages of few octets only has to do without the features.
-        let brief = welcome(Dict::new().with("broker", Dict::new()).with("dealer", Dict::new()), &self.config.agent);
-        let session = Session {
-            id,
-            realm: admission.realm,
-            conn,
-            class,
-            features: admission.features,
-            identity: identity.clone(),
-            requests: RequestIds::default(),
-            subscriptions: self.hashing.map(),
-            open: self.hashing.map(),
-            rpc: None,
-            lane: Lane::new(),
-            homes: ShardSet::default(),
-            joining: None,
-            testaments: None,
-        };
-        self.conns[conn.0 as usize].state = State::Open(Box::new(session));
-        self.sessions.insert(id, conn);
-        if self.send(conn, class, &whole).is_err() && self.send(conn, class, &brief).is_err() {
-            return self.end(conn, Ending::Refused);
-        }
-        self.tell_of_joining(conn);
-    }
-
     /// Publishes that a session has joined. What is published about it later, by homes, must come later everywhere:
     /// so its acknowledgements wait until this has arrived (rule R10 of `docs/ordering.md`).
-    fn tell_of_joining(&mut self, conn: ConnId) {
+    pub(super) fn tell_of_joining(&mut self, conn: ConnId) {
         let Some(session) = self.session_at(conn) else { return };
         let (id, realm, identity) = (session.id, session.realm, session.identity.clone());
         if !self.replica.is_wanted(realm, ON_JOIN) {
@@ -342,7 +300,7 @@ impl Shard {
                     // The owner closes what takes too long.
                     self.conns[at].state = State::Leaving(class, Ending::Shutdown);
                 }
-                State::Fresh(_) => self.end(conn, Ending::Shutdown),
+                State::Fresh(_) | State::Opening(..) => self.end(conn, Ending::Shutdown),
                 State::Free | State::Leaving(..) | State::Closing => {}
             }
         }
@@ -356,7 +314,7 @@ impl Shard {
         self.end(conn, Ending::Violation);
     }
 
-    fn abort(&mut self, conn: ConnId, class: Class, reason: &str, message: &str) {
+    pub(super) fn abort(&mut self, conn: ConnId, class: Class, reason: &str, message: &str) {
         let details = Dict::new().with("message", message);
         let abort = Abort { details, reason: reason.into(), payload: Payload::NONE };
         // A peer that takes less than this learns from the closed connection.

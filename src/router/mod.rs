@@ -24,6 +24,7 @@ mod lifecycle;
 mod map;
 mod meta;
 pub mod nodes;
+mod opening;
 pub mod pattern;
 pub mod peer;
 mod publish;

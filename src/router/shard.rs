@@ -19,7 +19,7 @@ use super::session::Session;
 use super::store::{Histories, Unacknowledged, presets};
 use super::timers::CallTimers;
 use super::waiting;
-use crate::auth::Peer;
+use crate::auth::{Entropy, Peer};
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::id::ID_MAX;
 use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId};
@@ -40,6 +40,8 @@ pub struct Counters {
     pub events_undeliverable: u64,
     /// Calls read from clients.
     pub calls: u64,
+    /// Clients that have not shown who they are.
+    pub refused: u64,
     /// Sessions and connections ended for breaking the protocol.
     pub violations: u64,
 }
@@ -81,6 +83,10 @@ pub struct Shard {
     /// How many sessions have something in their lane; zero nearly always, and then nobody looks.
     pub(super) lanes_busy: usize,
     pub(super) hello_deadlines: VecDeque<(Duration, ConnId, u32)>,
+    /// Connections whose client has to say who it is.
+    pub(super) opening_deadlines: VecDeque<(Duration, ConnId, u32)>,
+    /// For challenges.
+    pub(super) entropy: Entropy,
     /// Connections whose client has been sent GOODBYE and has to answer.
     pub(super) goodbye_deadlines: VecDeque<(Duration, ConnId, u32)>,
     pub(super) shutting_down: bool,
@@ -119,6 +125,8 @@ impl Shard {
             generation: 0,
             lanes_busy: 0,
             hello_deadlines: VecDeque::new(),
+            opening_deadlines: VecDeque::new(),
+            entropy: Entropy::new(&config.auth.secret, config.index),
             goodbye_deadlines: VecDeque::new(),
             shutting_down: false,
             own: VecDeque::new(),

@@ -5,9 +5,9 @@ use super::realm::{RealmConfig, RealmIndex};
 use crate::wamp::UriRules;
 use crate::wamp::error;
 use crate::wamp::message::Hello;
-use crate::wamp::value::{Value, WrongType};
+use crate::wamp::value::WrongType;
 
-/// A HELLO that can be answered with WELCOME.
+/// A HELLO that can be answered with WELCOME, if the client is who it says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// The realm.
@@ -50,26 +50,9 @@ impl Admission {
         let Some(realm) = realms.iter().position(|realm| realm.name == hello.realm) else {
             return Err(Refusal { reason: error::NO_SUCH_REALM, message: format!("no realm {:?} here", hello.realm) });
         };
-        anonymous_offered(hello)?;
         let realm = RealmIndex::try_from(realm).expect("the number of realms was checked at start");
         Ok(Admission { realm, features })
     }
-}
-
-/// A client that offers no method at all, or anonymous among others, is let in as anonymous.
-fn anonymous_offered(hello: &Hello) -> Result<(), Refusal> {
-    let methods = match hello.details.get("authmethods") {
-        None => return Ok(()),
-        Some(Value::List(methods)) => methods,
-        Some(other) => return Err(WrongType { key: "authmethods", wanted: "list", found: other.kind() }.into()),
-    };
-    if methods.is_empty() || methods.iter().any(|method| method.as_str() == Some("anonymous")) {
-        return Ok(());
-    }
-    Err(Refusal {
-        reason: error::NO_MATCHING_AUTH_METHOD,
-        message: "this realm offers the authentication method 'anonymous' only".into(),
-    })
 }
 
 #[cfg(test)]
@@ -104,16 +87,5 @@ mod tests {
         assert_eq!(decide(&hello("realm1", none)), Err(error::PROTOCOL_VIOLATION));
         let wrong = Dict::new().with("roles", Dict::new().with("caller", 1));
         assert_eq!(decide(&hello("realm1", wrong)), Err(error::PROTOCOL_VIOLATION));
-    }
-
-    #[test]
-    fn anonymous_must_be_offered_if_anything_is() {
-        let offer = |methods: &[&str]| {
-            let list = methods.iter().map(|m| Value::from(*m)).collect();
-            hello("realm1", roles().with("authmethods", Value::List(list)))
-        };
-        assert_eq!(decide(&offer(&[])), Ok(0));
-        assert_eq!(decide(&offer(&["ticket", "anonymous"])), Ok(0));
-        assert_eq!(decide(&offer(&["ticket"])), Err(error::NO_MATCHING_AUTH_METHOD));
     }
 }

@@ -81,6 +81,12 @@ impl RealmConfig {
         }
     }
 
+    /// True if sessions of this role may join.
+    #[must_use]
+    pub fn has_role(&self, name: &str) -> bool {
+        self.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| *role.name == *name))
+    }
+
     /// True if receivers are told nothing of publishers and callers that do not ask for it.
     #[must_use]
     pub fn says_nothing(&self) -> bool {

@@ -45,6 +45,14 @@ pub const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
 pub const NO_SUCH_REALM: &str = "wamp.error.no_such_realm";
 /// None of the authentication methods that the client offers is to be had.
 pub const NO_MATCHING_AUTH_METHOD: &str = "wamp.error.no_matching_auth_method";
+/// Who the client says it is could not be shown. Not of the specification.
+pub const AUTHENTICATION_DENIED: &str = "wamp.error.authentication_denied";
+/// It could not be found out who the client is. Not of the specification.
+pub const AUTHENTICATION_FAILED: &str = "wamp.error.authentication_failed";
+/// It could not be found out whether the peer may do this.
+pub const AUTHORIZATION_FAILED: &str = "wamp.error.authorization_failed";
+/// The realm does not have the role.
+pub const NO_SUCH_ROLE: &str = "wamp.error.no_such_role";
 /// The router cannot do what it should, through no fault of the peer. Not of the specification.
 pub const INTERNAL_ERROR: &str = "wamp.error.internal_error";
 

@@ -108,6 +108,12 @@ impl From<&str> for Value {
     }
 }
 
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Value::Str(value.into())
+    }
+}
+
 impl From<Vec<Value>> for Value {
     fn from(value: Vec<Value>) -> Self {
         Value::List(value)

@@ -1,0 +1,53 @@
+//! `tls`: the client certificate says who the client is.
+
+use super::config::{Grant, TlsUsers};
+use super::crypto::sha256;
+use super::peer::TlsPeer;
+use data_encoding::HEXLOWER;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Who the owner of a verified certificate is, and what that makes of it. Known by the fingerprint, then by the common
+/// name.
+pub(super) fn user(tls: Option<&TlsPeer>, users: &TlsUsers) -> Option<(Box<str>, Grant)> {
+    let certificate = tls?.certificate.as_deref()?;
+    let fingerprint = HEXLOWER.encode(&sha256(certificate));
+    let name = common_name(certificate);
+    let known = users.users.get(&*fingerprint).or_else(|| users.users.get(name.as_deref()?));
+    let grant = known.or(users.default.as_ref())?.clone();
+    Some((name.unwrap_or_else(|| fingerprint.into()), grant))
+}
+
+fn common_name(certificate: &[u8]) -> Option<Box<str>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    (!name.is_empty()).then(|| name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_name_their_owner() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "joe");
+        let certificate = params.self_signed(&key).expect("a certificate").der().to_vec();
+        let fingerprint = HEXLOWER.encode(&sha256(&certificate));
+        let tls = TlsPeer { certificate: Some(certificate), ..TlsPeer::default() };
+        let role = |role: &str| Grant { role: Some(role.into()), ..Grant::default() };
+        let users = |list: &[(&str, &str)], default| TlsUsers {
+            users: list.iter().map(|(name, of)| ((*name).into(), role(of))).collect(),
+            default,
+        };
+        assert_eq!(user(Some(&tls), &users(&[("joe", "a")], None)), Some(("joe".into(), role("a"))));
+        assert_eq!(
+            user(Some(&tls), &users(&[(&fingerprint, "b"), ("joe", "a")], None)),
+            Some(("joe".into(), role("b")))
+        );
+        assert_eq!(user(Some(&tls), &users(&[("jane", "a")], None)), None);
+        assert_eq!(user(Some(&tls), &users(&[], Some(role("c")))), Some(("joe".into(), role("c"))));
+        assert_eq!(user(None, &users(&[], Some(role("c")))), None, "no TLS");
+        assert_eq!(user(Some(&TlsPeer::default()), &users(&[], Some(role("c")))), None, "no certificate");
+    }
+}

@@ -1,0 +1,98 @@
+//! `wampcra` (specification, "WAMP Challenge-Response Authentication").
+
+use super::config::{CraSalt, CraUser, Secret};
+use super::crypto::{base64, hmac_sha256, same};
+use crate::wamp::Dict;
+use pbkdf2::pbkdf2_hmac;
+use sha2::Sha256;
+
+/// Octets of a derived key, at most.
+const KEY_BYTES_MAX: u32 = 64;
+
+/// The most rounds of PBKDF2 that are made where somebody waits for them.
+const ITERATIONS_MAX: u32 = 1_000_000;
+
+/// What the answer to a challenge is checked with.
+#[derive(Debug)]
+pub(super) struct Proof {
+    challenge: String,
+    keys: Vec<Secret>,
+    known: bool,
+}
+
+/// A salted secret is written in configurations in both ways: as the user knows it, and as PBKDF2 makes it. An answer
+/// by either is right. Unsalted, there is one.
+#[must_use]
+pub fn keys(secret: &[u8], salt: Option<&CraSalt>) -> Vec<Secret> {
+    let mut keys = vec![Secret(secret.into())];
+    if let Some(salt) = salt {
+        keys.push(Secret(derive(secret, salt).into_bytes().into()));
+    }
+    keys
+}
+
+/// The key that a client derives from a password: base64 of PBKDF2 with HMAC-SHA256.
+#[must_use]
+pub fn derive(password: &[u8], salt: &CraSalt) -> String {
+    let mut key = vec![0; salt.keylen.min(KEY_BYTES_MAX) as usize];
+    pbkdf2_hmac::<Sha256>(password, salt.salt.as_bytes(), salt.iterations.clamp(1, ITERATIONS_MAX), &mut key);
+    base64(&key)
+}
+
+impl Proof {
+    /// For a user, or for somebody who is none and must not notice.
+    pub(super) fn new(challenge: String, user: Option<&CraUser>, mock: &[u8]) -> Proof {
+        let keys = user.map_or_else(|| vec![Secret(mock.into())], |user| user.keys.clone());
+        Proof { challenge, keys, known: user.is_some() }
+    }
+
+    /// `CHALLENGE.Extra`.
+    pub(super) fn extra(&self, salt: Option<&CraSalt>) -> Dict {
+        let extra = Dict::new().with("challenge", &*self.challenge);
+        match salt {
+            None => extra,
+            Some(salt) => extra
+                .with("salt", &*salt.salt)
+                .with("iterations", u64::from(salt.iterations))
+                .with("keylen", u64::from(salt.keylen)),
+        }
+    }
+
+    /// True if the signature is right.
+    pub(super) fn check(&self, signature: &str) -> bool {
+        let mut right = false;
+        for Secret(key) in &self.keys {
+            let expected = base64(&hmac_sha256(key, self.challenge.as_bytes()));
+            right |= same(expected.as_bytes(), signature.as_bytes());
+        }
+        right && self.known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_salted_secret_is_derived_as_clients_do_it() {
+        // RFC 7914, section 11: PBKDF2-HMAC-SHA256 of "passwd" and "salt", once; its first 16 octets.
+        let salt = CraSalt { salt: "salt".into(), iterations: 1, keylen: 16 };
+        assert_eq!(
+            derive(b"passwd", &salt),
+            base64(&[0x55, 0xac, 0x04, 0x6e, 0x56, 0xe3, 0x08, 0x9f, 0xec, 0x16, 0x91, 0xc2, 0x25, 0x44, 0xb6, 0x05])
+        );
+    }
+
+    #[test]
+    fn only_the_right_key_gives_the_right_signature() {
+        let user = CraUser::new(b"secret", None, Default::default());
+        let proof = Proof::new("the challenge".into(), Some(&user), b"");
+        let sign = |key: &[u8], text: &str| base64(&hmac_sha256(key, text.as_bytes()));
+        assert!(proof.check(&sign(b"secret", "the challenge")));
+        assert!(!proof.check(&sign(b"Secret", "the challenge")));
+        assert!(!proof.check(&sign(b"secret", "another challenge")));
+        assert!(!proof.check(""));
+        let mock = Proof::new("the challenge".into(), None, b"mock");
+        assert!(!mock.check(&sign(b"mock", "the challenge")), "nobody is not let in, whatever is signed");
+    }
+}

@@ -1,0 +1,225 @@
+//! From HELLO to WELCOME or ABORT (specification, "Session Establishment" and "Authentication").
+
+use super::effect::{ConnId, Ending};
+use super::errand::{ErrandResult, Purpose};
+use super::frames::Class;
+use super::lifecycle::State;
+use super::replica::ShardSet;
+use super::session::{Lane, Session};
+use super::shard::Shard;
+use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
+use crate::session::features::ClientFeatures;
+use crate::session::{Admission, Identity, RealmIndex, RequestIds, features};
+use crate::wamp::message::{Authenticate, Challenge, Hello, Welcome};
+use crate::wamp::{Dict, Message, SessionId, error};
+use std::sync::Arc;
+
+/// A session that is about to be opened.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// The id that it will have.
+    session: SessionId,
+    /// The realm that HELLO names.
+    realm: RealmIndex,
+    features: ClientFeatures,
+    /// Waits for the client, or for an authenticator.
+    exchange: Option<Box<Exchange>>,
+}
+
+impl Shard {
+    pub(super) fn hello(&mut self, conn: ConnId, class: Class, hello: &Hello) {
+        let admission = match Admission::decide(hello, &self.config.realms) {
+            Ok(admission) => admission,
+            Err(refusal) if refusal.reason == error::PROTOCOL_VIOLATION => {
+                return self.violation(conn, &refusal.message);
+            }
+            Err(refusal) => return self.refuse_opening(conn, class, refusal.reason, &refusal.message),
+        };
+        let Admission { realm, features } = admission;
+        let opening = Opening { session: self.new_session_id(), realm, features, exchange: None };
+        let step = self.in_context(conn, opening.session, |context| Exchange::begin(hello, context));
+        match step {
+            Ok(step) => self.step(conn, class, opening, step),
+            Err(wrong) => self.violation(conn, &format!("HELLO.Details: {wrong}")),
+        }
+    }
+
+    /// Goes on with the client's answer to a challenge.
+    pub(super) fn authenticate(&mut self, conn: ConnId, answer: &Authenticate) {
+        let Some((class, opening, exchange)) = self.take_opening(conn) else { return };
+        let step = self.in_context(conn, opening.session, |context| exchange.authenticate(answer, context));
+        match step {
+            Some(step) => self.step(conn, class, opening, step),
+            None => self.violation(conn, "AUTHENTICATE came, but nothing was asked"),
+        }
+    }
+
+    /// Goes on with the answer of an authenticator, if the client is still there.
+    pub(super) fn authenticator_answered(&mut self, conn: ConnId, round: u32, answer: &ErrandResult) {
+        if self.conns.get(conn.0 as usize).is_none_or(|entry| entry.round != round) {
+            return;
+        }
+        let Some((class, opening, exchange)) = self.take_opening(conn) else { return };
+        let answer = match answer {
+            Ok((arguments, _)) => Ok(&**arguments),
+            Err((uri, _)) => Err(&**uri),
+        };
+        let step = self.in_context(conn, opening.session, |context| exchange.answered(answer, context));
+        self.step(conn, class, opening, step);
+    }
+
+    /// Ends connections whose client has not said in time who it is.
+    pub(super) fn expire_openings(&mut self) {
+        while let Some((deadline, conn, round)) = self.opening_deadlines.front().copied() {
+            if deadline > self.now {
+                break;
+            }
+            self.opening_deadlines.pop_front();
+            let entry = &self.conns[conn.0 as usize];
+            if let State::Opening(class, _) = entry.state
+                && entry.round == round
+            {
+                let text = "it was not found out in time who the client is";
+                self.refuse_opening(conn, class, error::AUTHENTICATION_FAILED, text);
+            }
+        }
+    }
+
+    /// What waits for an answer on a connection.
+    fn take_opening(&mut self, conn: ConnId) -> Option<(Class, Opening, Box<Exchange>)> {
+        let State::Opening(class, opening) = &mut self.conns[conn.0 as usize].state else { return None };
+        let class = *class;
+        let exchange = opening.exchange.take()?;
+        Some((class, Opening { exchange: None, ..**opening }, exchange))
+    }
+
+    /// Lets `exchange` look at what it needs.
+    fn in_context<T>(&mut self, conn: ConnId, session: SessionId, exchange: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let (nobody, open) = (Peer::default(), AuthConfig::default());
+        let peer = self.conns[conn.0 as usize].peer.as_deref().unwrap_or(&nobody);
+        let auth = &self.config.auth;
+        let mut context = Context {
+            config: auth.transports.get(usize::from(peer.transport)).unwrap_or(&open),
+            peer,
+            session: session.get(),
+            now: self.config.epoch + self.now,
+            entropy: &mut self.entropy,
+            secret: &auth.secret,
+        };
+        exchange(&mut context)
+    }
+
+    fn step(&mut self, conn: ConnId, class: Class, opening: Opening, step: Step) {
+        match step {
+            Step::Challenge { method, extra, exchange } => {
+                self.await_answer(conn, class, Opening { exchange: Some(exchange), ..opening });
+                let challenge = Message::Challenge(Challenge { method: method.into(), extra });
+                if self.send(conn, class, &challenge).is_err() {
+                    self.end(conn, Ending::Refused);
+                }
+            }
+            Step::Ask { authenticator, arguments, exchange } => {
+                let realm = match &authenticator.realm {
+                    None => Some(opening.realm),
+                    Some(name) => self.realm_named(name),
+                };
+                let Some(realm) = realm else {
+                    let text = "it could not be found out who the client is";
+                    return self.refuse_opening(conn, class, error::AUTHENTICATION_FAILED, text);
+                };
+                let round = self.await_answer(conn, class, Opening { exchange: Some(exchange), ..opening });
+                let timeout = self.config.limits.authentication_timeout;
+                let purpose = Purpose::Authenticate { conn, round };
+                self.errand(realm, &authenticator.procedure, arguments, timeout, purpose);
+            }
+            Step::Welcome(admitted) => self.admit(conn, class, &opening, *admitted),
+            Step::Refuse { reason, message } => {
+                self.counters.refused += 1;
+                self.refuse_opening(conn, class, reason, &message);
+            }
+        }
+    }
+
+    /// Waits for the client or an authenticator; gives the round of the connection.
+    fn await_answer(&mut self, conn: ConnId, class: Class, opening: Opening) -> u32 {
+        let entry = &mut self.conns[conn.0 as usize];
+        entry.round = entry.round.wrapping_add(1);
+        entry.state = State::Opening(class, Box::new(opening));
+        let deadline = self.now + self.config.limits.authentication_timeout;
+        self.opening_deadlines.push_back((deadline, conn, entry.round));
+        entry.round
+    }
+
+    fn realm_named(&self, name: &str) -> Option<RealmIndex> {
+        let at = self.config.realms.iter().position(|realm| *realm.name == *name)?;
+        RealmIndex::try_from(at).ok()
+    }
+
+    fn refuse_opening(&mut self, conn: ConnId, class: Class, reason: &str, message: &str) {
+        self.abort(conn, class, reason, message);
+        self.end(conn, Ending::Refused);
+    }
+
+    /// Opens the session of a client of which it is known who it is.
+    fn admit(&mut self, conn: ConnId, class: Class, opening: &Opening, admitted: Admitted) {
+        let Some(realm) = self.realm_named(&admitted.realm) else {
+            let text = format!("no realm {:?} here", admitted.realm);
+            return self.refuse_opening(conn, class, error::NO_SUCH_REALM, &text);
+        };
+        let config = &self.config.realms[usize::from(realm)];
+        if !config.has_role(&admitted.authrole) {
+            let text = format!("the realm has no role {:?}", admitted.authrole);
+            return self.refuse_opening(conn, class, error::NO_SUCH_ROLE, &text);
+        }
+        let random = || data_encoding::BASE32_NOPAD.encode(&self.random.u64(..).to_be_bytes()).into();
+        let identity = Arc::new(Identity {
+            authid: admitted.authid.unwrap_or_else(random),
+            authrole: admitted.authrole,
+            authmethod: admitted.authmethod.into(),
+            authprovider: admitted.authprovider.into(),
+            more: Dict::new(),
+        });
+        // Another client may have got the id meanwhile, if only just.
+        let taken = self.sessions.contains_key(&opening.session);
+        let id = if taken { self.new_session_id() } else { opening.session };
+        let session = Session {
+            id,
+            realm,
+            conn,
+            class,
+            features: opening.features,
+            identity: identity.clone(),
+            requests: RequestIds::default(),
+            subscriptions: self.hashing.map(),
+            open: self.hashing.map(),
+            rpc: None,
+            lane: Lane::new(),
+            homes: ShardSet::default(),
+            joining: None,
+            testaments: None,
+        };
+        self.conns[conn.0 as usize].state = State::Open(Box::new(session));
+        self.sessions.insert(id, conn);
+        let welcome = |roles: Dict, agent: &str| {
+            let mut details = Dict::new()
+                .with("roles", roles)
+                .with("realm", &*admitted.realm)
+                .with("authid", &*identity.authid)
+                .with("authrole", &*identity.authrole)
+                .with("authmethod", &*identity.authmethod)
+                .with("authprovider", &*identity.authprovider)
+                .with("agent", agent);
+            if !admitted.extra.is_empty() {
+                details.push("authextra", admitted.extra.clone());
+            }
+            Message::Welcome(Welcome { session: id, details })
+        };
+        let whole = welcome(features::router_roles(), &self.config.agent);
+        // A peer that takes messages of few octets only has to do without the features.
+        let brief = welcome(Dict::new().with("broker", Dict::new()).with("dealer", Dict::new()), &self.config.agent);
+        if self.send(conn, class, &whole).is_err() && self.send(conn, class, &brief).is_err() {
+            return self.end(conn, Ending::Refused);
+        }
+        self.tell_of_joining(conn);
+    }
+}

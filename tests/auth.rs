@@ -1,0 +1,444 @@
+//! Who may come in: every method of authentication, with right, wrong and malformed answers, by clients that compute
+//! them for themselves.
+
+mod support;
+
+use corebar::auth::AuthConfig;
+use corebar::auth::config::{
+    Anonymous, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source, TicketUser,
+};
+use corebar::config::RuntimeConfig;
+use corebar::session::{Access, RealmConfig, RoleConfig};
+use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::{Signer, SigningKey};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+use support::node::with_router;
+use support::{Client, Value, Wire};
+
+const DENIED: &str = "wamp.error.authentication_denied";
+const FAILED: &str = "wamp.error.authentication_failed";
+
+fn grant(role: &str) -> Grant {
+    Grant { role: Some(role.into()), ..Grant::default() }
+}
+
+fn realm(name: &str) -> RealmConfig {
+    let role = |name: &str| RoleConfig { name: name.into(), access: Access::All };
+    RealmConfig { roles: Some(["user", "admin", "backend"].map(role).into()), ..RealmConfig::new(name) }
+}
+
+/// Runs `test` on 1 and 4 shards with every wire.
+fn on_every_wire(auth: impl Fn(&mut AuthConfig), test: fn(SocketAddr, Wire)) {
+    for shards in [1, 4] {
+        let change = |config: &mut RuntimeConfig| {
+            config.shards = Some(shards);
+            config.realms = vec![realm("realm1"), realm("realm2")];
+            config.limits.authentication_timeout = Duration::from_millis(500);
+            auth(&mut config.transports[0].auth);
+        };
+        with_router(change, |address| {
+            for wire in Wire::all() {
+                test(address, wire);
+            }
+        });
+    }
+}
+
+fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+    mac.update(data);
+    mac.finalize().into_bytes().into()
+}
+
+/// Sends HELLO for a method.
+fn hello(address: SocketAddr, wire: Wire, method: &str, authid: &str, extra: Json) -> Client {
+    let mut client = Client::connect(address, wire);
+    let roles = json!({"callee": {}, "caller": {}});
+    client.send(json!([1, "realm1", {
+        "roles": roles, "authmethods": ["unheard_of", method], "authid": authid, "authextra": extra,
+    }]));
+    client
+}
+
+/// The extra of the CHALLENGE that has to come.
+fn challenge(client: &mut Client, method: &str) -> std::collections::BTreeMap<String, Value> {
+    let challenge = client.expect(4);
+    assert_eq!(challenge[1].str(), method);
+    challenge[2].dict().clone()
+}
+
+fn refused(client: &mut Client, reason: &str) {
+    let abort = client.expect_abort(reason);
+    let text = abort[1].dict()["message"].str().to_string();
+    assert!(!text.contains("joe") && !text.contains("secret"), "{text}");
+    client.expect_end();
+}
+
+fn welcome(client: &mut Client) -> std::collections::BTreeMap<String, Value> {
+    client.expect(2)[2].dict().clone()
+}
+
+fn is(details: &std::collections::BTreeMap<String, Value>, expected: [&str; 4]) {
+    let keys = ["authid", "authrole", "authmethod", "authprovider"];
+    assert_eq!(keys.map(|key| details[key].str()), expected);
+}
+
+fn tickets(auth: &mut AuthConfig) {
+    let user = TicketUser { ticket: Secret(b"secret!".as_slice().into()), grant: grant("user") };
+    let bound = TicketUser { grant: Grant { realm: Some("realm2".into()), ..grant("user") }, ..user.clone() };
+    let strange = TicketUser { grant: grant("no_such_role"), ..user.clone() };
+    let bare = TicketUser { grant: Grant::default(), ..user.clone() };
+    let users = [("joe", user), ("bound", bound), ("strange", strange), ("bare", bare)];
+    auth.ticket = Some(Source::Static(users.into_iter().map(|(name, user)| (name.into(), user)).collect()));
+}
+
+#[test]
+fn tickets_let_in_who_has_one() {
+    on_every_wire(tickets, |address, wire| {
+        let mut joe = hello(address, wire, "ticket", "joe", json!({}));
+        assert!(challenge(&mut joe, "ticket").is_empty());
+        joe.send(json!([5, "secret!", {}]));
+        is(&welcome(&mut joe), ["joe", "user", "ticket", "static"]);
+        for (authid, ticket, reason) in [
+            ("joe", "secret", DENIED),
+            ("joe", "", DENIED),
+            ("jane", "secret!", DENIED),
+            ("", "secret!", DENIED),
+            ("bound", "secret!", DENIED),
+            ("strange", "secret!", "wamp.error.no_such_role"),
+            ("bare", "secret!", "wamp.error.no_such_role"),
+        ] {
+            let mut client = hello(address, wire, "ticket", authid, json!({}));
+            challenge(&mut client, "ticket");
+            client.send(json!([5, ticket, {}]));
+            refused(&mut client, reason);
+        }
+    });
+}
+
+#[test]
+fn what_does_not_belong_into_the_conversation() {
+    on_every_wire(tickets, |address, wire| {
+        for message in [json!([48, 1, {}, "a.b"]), json!([1, "realm1", {"roles": {"caller": {}}}])] {
+            let mut client = hello(address, wire, "ticket", "joe", json!({}));
+            challenge(&mut client, "ticket");
+            client.send(message);
+            refused(&mut client, "wamp.error.protocol_violation");
+        }
+        let mut client = hello(address, wire, "ticket", "joe", json!({}));
+        challenge(&mut client, "ticket");
+        client.send(json!([3, {}, "wamp.close.close_realm"]));
+        client.expect_end();
+        let mut early = Client::connect(address, wire);
+        early.send(json!([5, "secret!", {}]));
+        refused(&mut early, "wamp.error.protocol_violation");
+        let mut late = hello(address, wire, "ticket", "joe", json!({}));
+        challenge(&mut late, "ticket");
+        late.send(json!([5, "secret!", {}]));
+        welcome(&mut late);
+        late.send(json!([5, "secret!", {}]));
+        refused(&mut late, "wamp.error.protocol_violation");
+        for details in [json!({"authid": 7}), json!({"authmethods": "ticket"}), json!({"authextra": []})] {
+            let mut details = details;
+            details["roles"] = json!({"caller": {}});
+            let mut client = Client::connect(address, wire);
+            client.send(json!([1, "realm1", details]));
+            refused(&mut client, "wamp.error.protocol_violation");
+        }
+    });
+}
+
+#[test]
+fn who_does_not_answer_is_ended() {
+    on_every_wire(tickets, |address, wire| {
+        if wire.serializer == support::Serializer::Json {
+            let mut client = hello(address, wire, "ticket", "joe", json!({}));
+            challenge(&mut client, "ticket");
+            refused(&mut client, FAILED);
+        }
+    });
+}
+
+#[test]
+fn methods_are_tried_in_the_order_of_the_client() {
+    let both = |auth: &mut AuthConfig| {
+        tickets(auth);
+        auth.anonymous = Some(Source::Static(Anonymous { grant: grant("backend"), authid: Some("guest".into()) }));
+    };
+    on_every_wire(both, |address, wire| {
+        let roles = json!({"caller": {}});
+        let join = |methods: Json| {
+            let mut client = Client::connect(address, wire);
+            client.send(json!([1, "realm1", {"roles": roles, "authid": "joe", "authmethods": methods}]));
+            client
+        };
+        challenge(&mut join(json!(["cryptosign", "ticket", "anonymous"])), "ticket");
+        is(&welcome(&mut join(json!(["anonymous", "ticket"]))), ["guest", "backend", "anonymous", "static"]);
+        is(&welcome(&mut join(json!([]))), ["guest", "backend", "anonymous", "static"]);
+        refused(&mut join(json!(["cryptosign", "tls", 7])), "wamp.error.no_matching_auth_method");
+    });
+    on_every_wire(tickets, |address, wire| {
+        let mut client = Client::connect(address, wire);
+        client.send(json!([1, "realm1", {"roles": {"caller": {}}}]));
+        refused(&mut client, "wamp.error.no_matching_auth_method");
+    });
+}
+
+fn cra(auth: &mut AuthConfig) {
+    let salt = || CraSalt { salt: "salt123".into(), iterations: 100, keylen: 16 };
+    let users = [
+        ("joe", CraUser::new(b"secret!", None, grant("user"))),
+        ("peter", CraUser::new(b"secret!", Some(salt()), grant("admin"))),
+    ];
+    auth.wampcra = Some(Source::Static(users.into_iter().map(|(name, user)| (name.into(), user)).collect()));
+}
+
+/// Answers a challenge of `wampcra` as clients do.
+fn cra_signature(extra: &std::collections::BTreeMap<String, Value>, secret: &[u8]) -> String {
+    let key = match extra.get("salt") {
+        None => secret.to_vec(),
+        Some(salt) => {
+            let mut key = vec![0; extra["keylen"].uint() as usize];
+            let iterations = extra["iterations"].uint() as u32;
+            pbkdf2::pbkdf2_hmac::<Sha256>(secret, salt.str().as_bytes(), iterations, &mut key);
+            BASE64.encode(&key).into_bytes()
+        }
+    };
+    BASE64.encode(&hmac_sha256(&key, extra["challenge"].str().as_bytes()))
+}
+
+#[test]
+fn wampcra_lets_in_who_knows_the_secret() {
+    on_every_wire(cra, |address, wire| {
+        for (authid, role) in [("joe", "user"), ("peter", "admin")] {
+            let mut client = hello(address, wire, "wampcra", authid, json!({}));
+            let extra = challenge(&mut client, "wampcra");
+            let said: Json = serde_json::from_str(extra["challenge"].str()).expect("a challenge is JSON");
+            assert_eq!((&said["authid"], &said["authmethod"]), (&json!(authid), &json!("wampcra")));
+            client.send(json!([5, cra_signature(&extra, b"secret!"), {}]));
+            is(&welcome(&mut client), [authid, role, "wampcra", "static"]);
+            // Neither a wrong secret nor an answer to another challenge.
+            let mut replaying = hello(address, wire, "wampcra", authid, json!({}));
+            let other = challenge(&mut replaying, "wampcra");
+            assert_ne!(other["challenge"].str(), extra["challenge"].str());
+            replaying.send(json!([5, cra_signature(&extra, b"secret!"), {}]));
+            refused(&mut replaying, DENIED);
+            let mut wrong = hello(address, wire, "wampcra", authid, json!({}));
+            let extra = challenge(&mut wrong, "wampcra");
+            wrong.send(json!([5, cra_signature(&extra, b"Secret!"), {}]));
+            refused(&mut wrong, DENIED);
+        }
+        let mut salts = Vec::new();
+        for _ in 0..2 {
+            let mut nobody = hello(address, wire, "wampcra", "jane", json!({}));
+            let extra = challenge(&mut nobody, "wampcra");
+            salts.push(extra["salt"].str().to_string());
+            nobody.send(json!([5, cra_signature(&extra, b"secret!"), {}]));
+            refused(&mut nobody, DENIED);
+        }
+        assert_eq!(salts[0], salts[1], "a salt that changes would tell that there is no such user");
+    });
+}
+
+/// What the router keeps of a user of SCRAM, and what the user's client makes of the password.
+fn scram_user(password: &[u8]) -> (ScramUser, [u8; 32]) {
+    let salt = b"0123456789abcdef".to_vec();
+    let mut salted = [0; 32];
+    pbkdf2::pbkdf2_hmac::<Sha256>(password, &salt, 100, &mut salted);
+    let client_key = hmac_sha256(&salted, b"Client Key");
+    let user = ScramUser {
+        kdf: ScramKdf::Pbkdf2,
+        iterations: 100,
+        memory: None,
+        salt,
+        stored_key: Secret(Sha256::digest(client_key).as_slice().into()),
+        server_key: Secret(hmac_sha256(&salted, b"Server Key").as_slice().into()),
+        grant: grant("user"),
+    };
+    (user, client_key)
+}
+
+fn scram(auth: &mut AuthConfig) {
+    auth.scram = Some(Source::Static([("joe".into(), scram_user(b"secret!").0)].into()));
+}
+
+#[test]
+fn scram_lets_in_who_knows_the_password_in_both_dialects() {
+    on_every_wire(scram, |address, wire| {
+        let nonce = BASE64.encode(b"the client's nonce");
+        for (method, binding, verifier) in [("wamp-scram", "biws", "verifier"), ("scram", "", "scram_server_signature")]
+        {
+            for (authid, password, right) in
+                [("joe", &b"secret!"[..], true), ("joe", b"Secret!", false), ("jane", b"secret!", false)]
+            {
+                let mut client = hello(address, wire, method, authid, json!({"nonce": nonce}));
+                let extra = challenge(&mut client, method);
+                assert_eq!(extra["kdf"].str(), "pbkdf2");
+                let (user, client_key) = scram_user(password);
+                let message = format!(
+                    "n={authid},r={nonce},r={server},s={salt},i={iterations},c={binding},r={server}",
+                    server = extra["nonce"].str(),
+                    salt = extra["salt"].str(),
+                    iterations = extra["iterations"].uint(),
+                );
+                let signature = hmac_sha256(&user.stored_key.0, message.as_bytes());
+                let proof: Vec<u8> = signature.iter().zip(client_key).map(|(one, other)| one ^ other).collect();
+                client.send(json!([5, BASE64.encode(&proof), {"nonce": extra["nonce"].str()}]));
+                if !right {
+                    refused(&mut client, DENIED);
+                    continue;
+                }
+                let details = welcome(&mut client);
+                is(&details, ["joe", "user", method, "static"]);
+                let expected = BASE64.encode(&hmac_sha256(&user.server_key.0, message.as_bytes()));
+                assert_eq!(details["authextra"].dict()[verifier].str().trim_start_matches("v="), expected);
+            }
+            for extra in [json!({}), json!({"nonce": "?"}), json!({"nonce": nonce, "channel_binding": "tls-unique"})] {
+                refused(&mut hello(address, wire, method, "joe", extra), DENIED);
+            }
+        }
+    });
+}
+
+fn cryptosign(auth: &mut AuthConfig) {
+    let key = SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
+    let user = KeyUser { keys: vec![key], grant: grant("user") };
+    auth.cryptosign = Some(Source::Static(Cryptosign { users: [("joe".into(), user)].into() }));
+}
+
+#[test]
+fn cryptosign_lets_in_who_has_the_key() {
+    on_every_wire(cryptosign, |address, wire| {
+        let (own, other) = (SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
+        let public = |key: &SigningKey| json!({"pubkey": HEXLOWER.encode(&key.verifying_key().to_bytes())});
+        let answer = |client: &mut Client, key: &SigningKey| {
+            let extra = challenge(client, "cryptosign");
+            let message = HEXLOWER.decode(extra["challenge"].str().as_bytes()).expect("hexadecimal digits");
+            assert_eq!(message.len(), 32);
+            let signed = [&key.sign(&message).to_bytes()[..], &message].concat();
+            client.send(json!([5, HEXLOWER.encode(&signed), {}]));
+        };
+        let mut joe = hello(address, wire, "cryptosign", "joe", public(&own));
+        answer(&mut joe, &own);
+        is(&welcome(&mut joe), ["joe", "user", "cryptosign", "static"]);
+        let mut unnamed = Client::connect(address, wire);
+        unnamed.send(json!([1, "realm1", {
+            "roles": {"caller": {}}, "authmethods": ["cryptosign"], "authextra": public(&own),
+        }]));
+        answer(&mut unnamed, &own);
+        is(&welcome(&mut unnamed), ["joe", "user", "cryptosign", "static"]);
+        for (authid, named, used) in [("joe", &own, &other), ("joe", &other, &other), ("jane", &own, &own)] {
+            let mut client = hello(address, wire, "cryptosign", authid, public(named));
+            answer(&mut client, used);
+            refused(&mut client, DENIED);
+        }
+        for signature in ["", "00", "zz", &"0".repeat(192)] {
+            let mut client = hello(address, wire, "cryptosign", "joe", public(&own));
+            challenge(&mut client, "cryptosign");
+            client.send(json!([5, signature, {}]));
+            refused(&mut client, DENIED);
+        }
+        let bound = json!({"pubkey": public(&own)["pubkey"], "channel_binding": "tls-unique"});
+        refused(&mut hello(address, wire, "cryptosign", "joe", bound), DENIED);
+    });
+}
+
+/// Answers calls of an authenticator until the connection ends.
+fn authenticator(address: SocketAddr, wire: Wire) -> Client {
+    let mut client = Client::connect(address, wire);
+    client.send(json!([1, "realm2", {"roles": {"callee": {}}, "authid": "a", "authmethods": ["wampcra"]}]));
+    let extra = challenge(&mut client, "wampcra");
+    client.send(json!([5, cra_signature(&extra, b"for the authenticator"), {}]));
+    welcome(&mut client);
+    client
+}
+
+fn dynamic(auth: &mut AuthConfig) {
+    let grant = Grant { realm: Some("realm2".into()), ..grant("backend") };
+    auth.wampcra = Some(Source::Static([("a".into(), CraUser::new(b"for the authenticator", None, grant))].into()));
+    let procedure = |name: &str| Dynamic { procedure: name.into(), realm: Some("realm2".into()) };
+    auth.ticket = Some(Source::Dynamic(procedure("com.example.ticket")));
+    auth.cryptosign = Some(Source::Dynamic(procedure("com.example.key")));
+    auth.scram = Some(Source::Dynamic(Dynamic { realm: Some("no.realm".into()), ..procedure("com.example.scram") }));
+}
+
+#[test]
+fn authenticators_decide() {
+    on_every_wire(dynamic, |address, wire| {
+        let join = |authid: &str| {
+            let mut client = hello(address, wire, "ticket", authid, json!({"a": 1}));
+            challenge(&mut client, "ticket");
+            client.send(json!([5, "secret!", {}]));
+            client
+        };
+        refused(&mut join("early"), FAILED);
+        refused(&mut hello(address, wire, "scram", "joe", json!({})), FAILED);
+        let mut callee = authenticator(address, wire);
+        let registration = callee.register("com.example.ticket");
+        let keys = callee.register("com.example.key");
+        thread::scope(|scope| {
+            let answering = scope.spawn(|| {
+                for _ in 0..7 {
+                    let (request, payload) = callee.expect_invocation(registration);
+                    let arguments = payload[0].list();
+                    let details = arguments[2].dict();
+                    assert_eq!((arguments[0].str(), details["ticket"].str()), ("realm1", "secret!"));
+                    assert_eq!(details["authextra"].dict()["a"].uint(), 1);
+                    match arguments[1].str() {
+                        "joe" => callee.send(json!([70, request, {}, ["user"]])),
+                        "jane" => callee.send(json!([70, request, {}, [{
+                            "role": "admin", "realm": "realm2", "authid": "Jane", "extra": {"team": "red"},
+                        }]])),
+                        "nonsense" => callee.send(json!([70, request, {}, [7]])),
+                        "stranger" => callee.send(json!([70, request, {}, ["no_such_role"]])),
+                        "lost" => callee.send(json!([70, request, {}, [{"role": "user", "realm": "no.realm"}]])),
+                        "hung" => {}
+                        _ => callee.send(json!([8, 68, request, {}, "com.example.unknown_user"])),
+                    }
+                }
+                let (request, _) = callee.expect_invocation(keys);
+                let key = HEXLOWER.encode(&SigningKey::from_bytes(&[9; 32]).verifying_key().to_bytes());
+                callee.send(json!([70, request, {}, [{"role": "user", "pubkey": key}]]));
+            });
+            is(&welcome(&mut join("joe")), ["joe", "user", "ticket", "dynamic"]);
+            let details = welcome(&mut join("jane"));
+            is(&details, ["Jane", "admin", "ticket", "dynamic"]);
+            assert_eq!((details["realm"].str(), details["authextra"].dict()["team"].str()), ("realm2", "red"));
+            refused(&mut join("nonsense"), DENIED);
+            refused(&mut join("stranger"), "wamp.error.no_such_role");
+            refused(&mut join("lost"), "wamp.error.no_such_realm");
+            refused(&mut join("nobody"), DENIED);
+            refused(&mut join("hung"), FAILED);
+            let mut signing = hello(address, wire, "cryptosign", "joe", json!({}));
+            let extra = challenge(&mut signing, "cryptosign");
+            let message = HEXLOWER.decode(extra["challenge"].str().as_bytes()).expect("hexadecimal digits");
+            let signed = [&SigningKey::from_bytes(&[9; 32]).sign(&message).to_bytes()[..], &message].concat();
+            signing.send(json!([5, HEXLOWER.encode(&signed), {}]));
+            is(&welcome(&mut signing), ["joe", "user", "cryptosign", "dynamic"]);
+            answering.join().expect("the authenticator was asked what it expected");
+        });
+    });
+}
+
+#[test]
+fn the_router_itself_is_in_no_list() {
+    on_every_wire(dynamic, |address, wire| {
+        let mut callee = authenticator(address, wire);
+        let registration = callee.register("com.example.ticket");
+        let mut client = hello(address, wire, "ticket", "joe", json!({}));
+        challenge(&mut client, "ticket");
+        client.send(json!([5, "secret!", {}]));
+        let (request, _) = callee.expect_invocation(registration);
+        callee.send(json!([70, request, {}, [{"role": "user", "realm": "realm2"}]]));
+        welcome(&mut client);
+        let list = client.call("wamp.session.list", &[]);
+        assert_eq!(client.expect_result(list)[0].list()[0].list().len(), 2);
+        callee.leave();
+        client.leave();
+    });
+}
