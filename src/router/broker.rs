@@ -1,6 +1,7 @@
 //! The broker's control part: subscriptions (specification, "Publish and Subscribe"). Events are in `publish` and
 //! `deliver`.
 
+use super::access::Action;
 use super::deliver::{Member, Members};
 use super::effect::ConnId;
 use super::frames::Class;
@@ -32,7 +33,9 @@ impl Shard {
             }
             Err((error::LIMIT_EXCEEDED, format!("a session may have {max} subscriptions")))
         });
-        let checked = checked.and_then(|()| self.check_node(options.nkey.as_deref()));
+        let checked = checked
+            .and_then(|()| self.check_node(options.nkey.as_deref()))
+            .and_then(|()| self.authorize_all(conn, Action::Subscribe, options.policy, &topic));
         if let Err(refused) = checked {
             return self.refuse(conn, MessageType::Subscribe, request, refused);
         }

@@ -4,6 +4,7 @@
 //! The caller's shard owns the pending call, its time and its cancellation; the callee's shard owns the invocation and
 //! the way back. A return for a call that its shard no longer knows is dropped (rule R9 of `docs/ordering.md`).
 
+use super::access::Action;
 use super::choice::{Callee, Chosen, Circumstances, Shared, choose};
 use super::config::Rule;
 use super::effect::ConnId;
@@ -17,6 +18,7 @@ use super::session::Arrival;
 use super::shard::Shard;
 use super::subject::Subject;
 use crate::session::options::{CallOptions, Refused, append};
+use crate::session::role::Disclose;
 use crate::session::{Disclosure, RealmIndex};
 use crate::wamp::message::{self, Error};
 use crate::wamp::uri::is_reserved;
@@ -129,7 +131,7 @@ impl Shard {
         if !self.accept_request(conn, request, "CALL") {
             return;
         }
-        let options = match (!options.is_empty()).then(|| CallOptions::read(&options).map(Box::new)).transpose() {
+        let mut options = match (!options.is_empty()).then(|| CallOptions::read(&options).map(Box::new)).transpose() {
             Ok(options) => options,
             Err(unfit) => return self.unfit(conn, MessageType::Call, request, unfit),
         };
@@ -145,11 +147,15 @@ impl Shard {
         if passthru && !features.passthru {
             return self.violation(conn, &unannounced("CALL", "caller"));
         }
-        if let Err(refused) = self.check_call(conn, realm, &procedure, options.as_deref()) {
-            return self.refuse_call(conn, request, more, refused);
-        }
+        let disclose = match self.check_call(conn, realm, &procedure, options.as_deref()) {
+            Ok(disclose) => disclose.caller,
+            Err(refused) => return self.refuse_call(conn, request, more, refused),
+        };
         if is_reserved(&procedure) {
             return self.meta_call(conn, request, &procedure, &payload);
+        }
+        if disclose {
+            options.get_or_insert_default().disclose_me = true;
         }
         if options.is_none()
             && let Some(sole) = self.sole_callee(realm, &procedure)
@@ -212,7 +218,7 @@ impl Shard {
         realm: RealmIndex,
         procedure: &str,
         options: Option<&CallOptions>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Disclose, Refused> {
         self.check_uri(realm, procedure, MatchPolicy::Exact)?;
         self.check_disclosure(realm, options.is_some_and(|options| options.disclose_me))?;
         let pending = self.session_at(conn).and_then(|session| session.rpc.as_ref()).map_or(0, |rpc| rpc.calls.len());
@@ -220,7 +226,7 @@ impl Shard {
         if pending >= max as usize {
             return Err((error::LIMIT_EXCEEDED, format!("a session may have {max} open calls")));
         }
-        Ok(())
+        self.authorize(conn, Action::Call, procedure)
     }
 
     /// Finds a callee and sends it the call.

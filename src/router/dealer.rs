@@ -1,6 +1,7 @@
 //! The dealer's control part: registrations (specification, "Remote Procedure Calls"). Calls are in `call` and
 //! `invocation`.
 
+use super::access::Action;
 use super::broker::revocation_details;
 use super::config::Rule;
 use super::effect::ConnId;
@@ -37,7 +38,8 @@ impl Shard {
                     return Ok(());
                 }
                 Err((error::LIMIT_EXCEEDED, format!("a session may have {max} registrations")))
-            });
+            })
+            .and_then(|()| self.authorize_all(conn, Action::Register, options.policy, &procedure));
         if let Err(refused) = checked {
             return self.refuse(conn, MessageType::Register, request, refused);
         }

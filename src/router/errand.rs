@@ -160,6 +160,7 @@ impl Shard {
                 class,
                 features: ClientFeatures::default(),
                 identity: Arc::new(identity),
+                rights: None,
                 requests: RequestIds::default(),
                 subscriptions: self.hashing.map(),
                 open: self.hashing.map(),

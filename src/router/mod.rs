@@ -4,6 +4,7 @@
 //! [`Shard::peer`], [`Shard::expire`] and [`Shard::shutdown`] with the present time, and after each call takes every
 //! [`Effect`] from [`Shard::poll`]. The rules that keep order between shards are in `docs/ordering.md`.
 
+mod access;
 mod barrier;
 mod broker;
 mod call;

@@ -189,6 +189,7 @@ impl Shard {
             class,
             features: opening.features,
             identity: identity.clone(),
+            rights: self.roles.rights(realm, &identity, id),
             requests: RequestIds::default(),
             subscriptions: self.hashing.map(),
             open: self.hashing.map(),

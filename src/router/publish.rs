@@ -1,5 +1,6 @@
 //! Publications, from PUBLISH to the shards of the subscribers (specification, "Publish and Subscribe").
 
+use super::access::Action;
 use super::config::Rule;
 use super::effect::ConnId;
 use super::home::shard_of;
@@ -38,12 +39,16 @@ impl Shard {
         let checked = self
             .check_uri(realm, &topic, MatchPolicy::Exact)
             .and_then(|()| self.check_not_reserved(realm, &topic))
-            .and_then(|()| self.check_disclosure(realm, options.disclose_me));
-        if let Err(refused) = checked {
-            if acknowledge {
-                self.refuse(conn, MessageType::Publish, request, refused);
+            .and_then(|()| self.check_disclosure(realm, options.disclose_me))
+            .and_then(|()| self.authorize(conn, Action::Publish, &topic));
+        match checked {
+            Ok(disclose) => options.disclose_me |= disclose.publisher,
+            Err(refused) => {
+                if acknowledge {
+                    self.refuse(conn, MessageType::Publish, request, refused);
+                }
+                return;
             }
-            return;
         }
         let rkey = options.rkey.take();
         let publication = self.publication(conn, publisher, realm, options, topic, payload);
@@ -60,14 +65,16 @@ impl Shard {
     fn publish_plain(&mut self, conn: ConnId, topic: Uri, payload: Payload) {
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm) = (session.id, session.realm);
-        let checked = self.check_uri(realm, &topic, MatchPolicy::Exact);
-        if checked.and_then(|()| self.check_not_reserved(realm, &topic)).is_err() {
-            return;
-        }
-        let publication = if self.config.realms[usize::from(realm)].says_nothing() {
+        let checked = self
+            .check_uri(realm, &topic, MatchPolicy::Exact)
+            .and_then(|()| self.check_not_reserved(realm, &topic))
+            .and_then(|()| self.authorize(conn, Action::Publish, &topic));
+        let Ok(disclose) = checked else { return };
+        let publication = if self.config.realms[usize::from(realm)].says_nothing() && !disclose.publisher {
             self.new_publication(Some(publisher), topic, payload, None)
         } else {
-            self.publication(conn, publisher, realm, PublishOptions::default(), topic, payload)
+            let options = PublishOptions { disclose_me: disclose.publisher, ..PublishOptions::default() };
+            self.publication(conn, publisher, realm, options, topic, payload)
         };
         self.route(realm, publication, None, None);
     }

@@ -1,5 +1,6 @@
 //! A session as its shard keeps it.
 
+use super::access::Rights;
 use super::call::Call;
 use super::effect::ConnId;
 use super::frames::Class;
@@ -30,6 +31,8 @@ pub(super) struct Session {
     pub(super) class: Class,
     pub(super) features: ClientFeatures,
     pub(super) identity: Arc<Identity>,
+    /// What it may do; none: everything.
+    pub(super) rights: Option<Arc<Rights>>,
     pub(super) requests: RequestIds,
     pub(super) subscriptions: Map<Subject, Subscription>,
     /// Requests other than calls that have not been answered.

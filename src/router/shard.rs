@@ -1,5 +1,6 @@
 //! One shard: its connections and sessions, its replica of the routing table, and the subjects whose home it is.
 
+use super::access::Roles;
 use super::barrier::Barrier;
 use super::config::{Rule, ShardConfig};
 use super::deliver::Members;
@@ -75,6 +76,8 @@ pub struct Shard {
     pub(super) waiting: Map<RegistrationId, waiting::Queue>,
     /// Meta calls that wait for what other shards know.
     pub(super) jobs: Jobs,
+    /// What sessions may do.
+    pub(super) roles: Roles,
     /// Calls that the router itself makes.
     pub(super) errands: Errands,
     /// Sessions that have ended, of which others are told when everything else about them has arrived.
@@ -120,6 +123,7 @@ impl Shard {
             call_timers: CallTimers::default(),
             waiting: hashing.map(),
             jobs: Jobs::new(&hashing),
+            roles: Roles::new(&config.realms, &hashing),
             errands: Errands::new(config.realms.len(), &hashing),
             departing: hashing.map(),
             generation: 0,

@@ -15,5 +15,5 @@ pub use audience::Audience;
 pub use identity::Identity;
 pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;
-pub use role::{Access, RoleConfig};
+pub use role::{Access, Permission, RoleConfig};
 pub use storage::{HistoryRule, HistoryStore, RetainedLimits};

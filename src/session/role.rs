@@ -1,7 +1,6 @@
 //! What the sessions of a role may do.
 
 use crate::wamp::{MatchPolicy, Uri};
-use std::time::Duration;
 
 /// A role of a realm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +18,6 @@ pub enum Access {
     All,
     /// These rules; what none of them allows is not allowed.
     Rules(Vec<Permission>),
-    /// A procedure of the realm.
-    Authorizer(Authorizer),
 }
 
 /// A rule about URIs.
@@ -58,28 +55,31 @@ pub struct Disclose {
     pub publisher: bool,
 }
 
-/// A dynamic authorizer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorizer {
-    /// The procedure. It is called with the session's details, the URI, the action and its options.
-    pub procedure: Uri,
-    /// How long it may take; then the answer is no.
-    pub timeout: Duration,
-    /// Answers that are remembered, where the procedure allows it. Zero: none.
-    pub cache_max: usize,
-    /// For how long an answer is remembered.
-    pub cache_ttl: Duration,
-}
+const AUTHID: &str = "{authid}";
+const AUTHROLE: &str = "{authrole}";
+const SESSION: &str = "{session}";
 
-impl Authorizer {
-    /// An authorizer with the default limits.
+impl Permission {
+    /// True if the URI names something of the session.
     #[must_use]
-    pub fn new(procedure: &str) -> Authorizer {
-        Authorizer {
-            procedure: procedure.into(),
-            timeout: Duration::from_secs(10),
-            cache_max: 10_000,
-            cache_ttl: Duration::from_secs(60),
+    pub fn is_template(&self) -> bool {
+        [AUTHID, AUTHROLE, SESSION].iter().any(|variable| self.uri.contains(variable))
+    }
+
+    /// The URI for a session. None: the rule is not for it, since what stands for a variable is no component of a URI
+    /// and would make the rule another one.
+    #[must_use]
+    pub fn substitute(&self, authid: &str, authrole: &str, session: u64) -> Option<Uri> {
+        let mut uri = self.uri.to_string();
+        for (variable, value) in [(AUTHID, authid), (AUTHROLE, authrole), (SESSION, &*session.to_string())] {
+            if uri.contains(variable) {
+                let strange = |c: char| c == '.' || c == '#' || c == '{' || c.is_whitespace();
+                if value.is_empty() || value.contains(strange) {
+                    return None;
+                }
+                uri = uri.replace(variable, value);
+            }
         }
+        Some(uri.into())
     }
 }

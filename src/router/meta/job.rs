@@ -81,6 +81,9 @@ impl Job {
             Merge::Events { one_list } => match self.findings.into_iter().next() {
                 Some(Finding::Events(events)) if one_list => Ok(vec![Value::List(events)]),
                 Some(Finding::Events(events)) => Ok(events),
+                Some(Finding::Forbidden) => {
+                    Err((error::NOT_AUTHORIZED, "what the session may not subscribe to it may not read".into()))
+                }
                 _ => Err((error::NO_SUCH_SUBSCRIPTION, "there is no such subscription".into())),
             },
         }

@@ -2,6 +2,7 @@
 //! Meta API").
 
 use super::event::details;
+use crate::router::access::Action;
 use crate::router::home::Outbox;
 use crate::router::peer::{EventFilter, Finding, Kind, Question};
 use crate::router::shard::Shard;
@@ -55,8 +56,10 @@ impl Shard {
         caller: SessionId,
         identity: &Identity,
     ) -> Finding {
-        if self.subject_of(realm, Kind::Subscription, id).is_none() {
-            return Finding::Missing;
+        let Some(subject) = self.subject_of(realm, Kind::Subscription, id) else { return Finding::Missing };
+        let rights = self.roles.rights(realm, identity, caller);
+        if rights.is_some_and(|rights| !rights.allow_all(Action::Subscribe, subject.policy, &subject.uri)) {
+            return Finding::Forbidden;
         }
         let now = self.config.epoch + self.now;
         Finding::Events(self.home.events(now, SubscriptionId::from_raw(id), filter, caller, identity))

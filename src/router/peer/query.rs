@@ -134,6 +134,8 @@ pub enum Finding {
     Missing,
     /// The session is not a member.
     MissingMember,
+    /// The caller may not know.
+    Forbidden,
     /// It is done.
     Done,
     /// Ids, as many as there are.

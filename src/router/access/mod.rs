@@ -1,0 +1,237 @@
+//! What the sessions of a role may do (specification, "Authorization").
+//!
+//! Of the rules that match a URI the most specific one decides: the exact one, then the longest prefix, then the
+//! wildcard that has its first component where others take any. Rules with the same URI and match policy are one. A
+//! pattern may be subscribed to or registered if a rule allows all that it matches, and no rule that would decide over
+//! a part of it does not.
+
+mod patterns;
+#[cfg(test)]
+mod tests;
+
+use super::effect::ConnId;
+use super::map::{Hashing, Map};
+use super::shard::Shard;
+use super::subject::Subject;
+use super::table::Table;
+use crate::session::options::Refused;
+use crate::session::role::{Actions, Disclose, Permission};
+use crate::session::{Access, Identity, RealmConfig, RealmIndex};
+use crate::wamp::{MatchPolicy, SessionId, Uri, error};
+use patterns::{Pattern, covers, more_specific, overlaps};
+use std::sync::Arc;
+
+/// Something that may be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Call,
+    Register,
+    Publish,
+    Subscribe,
+}
+
+impl Action {
+    fn of(self, actions: Actions) -> bool {
+        match self {
+            Action::Call => actions.call,
+            Action::Register => actions.register,
+            Action::Publish => actions.publish,
+            Action::Subscribe => actions.subscribe,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Action::Call => "call",
+            Action::Register => "register",
+            Action::Publish => "publish to",
+            Action::Subscribe => "subscribe to",
+        }
+    }
+}
+
+/// What a rule says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Verdict {
+    allow: Actions,
+    disclose: Disclose,
+}
+
+impl Verdict {
+    fn add(&mut self, other: Verdict) {
+        self.allow.call |= other.allow.call;
+        self.allow.register |= other.allow.register;
+        self.allow.publish |= other.allow.publish;
+        self.allow.subscribe |= other.allow.subscribe;
+        self.disclose.caller |= other.disclose.caller;
+        self.disclose.publisher |= other.disclose.publisher;
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    policy: MatchPolicy,
+    uri: Uri,
+    verdict: Verdict,
+}
+
+impl Rule {
+    fn pattern(&self) -> Pattern<'_> {
+        (self.policy, &self.uri)
+    }
+
+    /// Decides where both match.
+    fn beats(&self, other: &Rule) -> bool {
+        match (self.policy, other.policy) {
+            (MatchPolicy::Exact, other) => other != MatchPolicy::Exact,
+            (MatchPolicy::Prefix, MatchPolicy::Prefix) => self.uri.len() > other.uri.len(),
+            (MatchPolicy::Prefix, other) => other == MatchPolicy::Wildcard,
+            (MatchPolicy::Wildcard, MatchPolicy::Wildcard) => more_specific(&self.uri, &other.uri),
+            (MatchPolicy::Wildcard, _) => false,
+        }
+    }
+}
+
+/// A role of a realm, made ready to decide.
+#[derive(Debug)]
+pub(super) struct Role {
+    /// Rules without variables.
+    table: Table<Rule>,
+    /// The same, for patterns.
+    rules: Vec<Rule>,
+    /// Rules with variables.
+    templates: Vec<Permission>,
+}
+
+impl Role {
+    fn new(permissions: &[Permission], hashing: &Hashing) -> Role {
+        let mut role = Role { table: Table::new(hashing), rules: Vec::new(), templates: Vec::new() };
+        let (templates, plain): (Vec<_>, Vec<_>) = permissions.iter().partition(|permission| permission.is_template());
+        role.templates = templates.into_iter().cloned().collect();
+        for permission in plain {
+            add(&mut role.rules, permission.policy, permission.uri.clone(), permission);
+        }
+        for rule in &role.rules {
+            let subject = Subject { realm: 0, policy: rule.policy, uri: rule.uri.clone() };
+            role.table.insert(subject, rule.clone());
+        }
+        role
+    }
+}
+
+/// Adds a rule to others, of which none has the same pattern.
+fn add(rules: &mut Vec<Rule>, policy: MatchPolicy, uri: Uri, permission: &Permission) {
+    let verdict = Verdict { allow: permission.allow, disclose: permission.disclose };
+    match rules.iter_mut().find(|rule| rule.policy == policy && rule.uri == uri) {
+        Some(rule) => rule.verdict.add(verdict),
+        None => rules.push(Rule { policy, uri, verdict }),
+    }
+}
+
+/// What one session may do.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    role: Arc<Role>,
+    /// The rules with variables, as they are for this session.
+    own: Vec<Rule>,
+}
+
+impl Rights {
+    fn new(role: &Arc<Role>, identity: &Identity, session: SessionId) -> Rights {
+        let mut own = Vec::new();
+        for template in &role.templates {
+            if let Some(uri) = template.substitute(&identity.authid, &identity.authrole, session.get()) {
+                add(&mut own, template.policy, uri, template);
+            }
+        }
+        Rights { role: role.clone(), own }
+    }
+
+    /// What receivers are told, if the action is allowed.
+    fn decide(&self, action: Action, uri: &str) -> Option<Disclose> {
+        let mut best = self.role.table.best_match(uri);
+        let mut twin: Option<&Rule> = None;
+        for rule in self.own.iter().filter(|rule| rule.policy.matches(&rule.uri, uri)) {
+            match best {
+                Some(known) if known.pattern() == rule.pattern() => twin = Some(rule),
+                Some(known) if !rule.beats(known) => {}
+                _ => (best, twin) = (Some(rule), None),
+            }
+        }
+        let mut verdict = best?.verdict;
+        if let Some(twin) = twin {
+            verdict.add(twin.verdict);
+        }
+        action.of(verdict.allow).then_some(verdict.disclose)
+    }
+
+    /// True if the action is allowed for everything that the pattern matches.
+    pub(super) fn allow_all(&self, action: Action, policy: MatchPolicy, uri: &str) -> bool {
+        if policy == MatchPolicy::Exact {
+            return self.decide(action, uri).is_some();
+        }
+        let wanted = (policy, uri);
+        let rules = || self.role.rules.iter().chain(&self.own);
+        let allows = |rule: &Rule| {
+            let twins = rules().filter(|other| other.pattern() == rule.pattern());
+            twins.into_iter().any(|twin| action.of(twin.verdict.allow))
+        };
+        let covering = rules().filter(|rule| allows(rule) && covers(rule.pattern(), wanted));
+        let denying = || rules().filter(|rule| !allows(rule) && overlaps(rule.pattern(), wanted));
+        covering.into_iter().any(|rule| denying().all(|other| rule.beats(other)))
+    }
+}
+
+/// The roles of all realms.
+#[derive(Debug)]
+pub(super) struct Roles(Vec<Option<Map<Box<str>, Option<Arc<Role>>>>>);
+
+impl Roles {
+    pub(super) fn new(realms: &[RealmConfig], hashing: &Hashing) -> Roles {
+        let compile = |realm: &RealmConfig| {
+            let mut compiled = hashing.map();
+            for role in realm.roles.as_ref()? {
+                let access = match &role.access {
+                    Access::All => None,
+                    Access::Rules(permissions) => Some(Arc::new(Role::new(permissions, hashing))),
+                };
+                compiled.insert(role.name.clone(), access);
+            }
+            Some(compiled)
+        };
+        Roles(realms.iter().map(compile).collect())
+    }
+
+    /// What a session may do; none: everything.
+    pub(super) fn rights(&self, realm: RealmIndex, identity: &Identity, session: SessionId) -> Option<Arc<Rights>> {
+        let role = self.0[usize::from(realm)].as_ref()?.get(&*identity.authrole)?.as_ref()?;
+        Some(Arc::new(Rights::new(role, identity, session)))
+    }
+}
+
+impl Shard {
+    /// Checks whether a session may do something with a URI; gives what has to be disclosed.
+    #[inline]
+    pub(super) fn authorize(&mut self, conn: ConnId, action: Action, uri: &str) -> Result<Disclose, Refused> {
+        let Some(rights) = self.session_at(conn).and_then(|session| session.rights.as_deref()) else {
+            return Ok(Disclose::default());
+        };
+        rights.decide(action, uri).ok_or_else(|| not_allowed(action, uri))
+    }
+
+    /// Checks whether a session may do something with everything that a pattern matches.
+    pub(super) fn authorize_all(
+        &mut self,
+        conn: ConnId,
+        action: Action,
+        policy: MatchPolicy,
+        uri: &str,
+    ) -> Result<(), Refused> {
+        let Some(rights) = self.session_at(conn).and_then(|session| session.rights.as_deref()) else { return Ok(()) };
+        if rights.allow_all(action, policy, uri) { Ok(()) } else { Err(not_allowed(action, uri)) }
+    }
+}
+
+fn not_allowed(action: Action, uri: &str) -> Refused {
+    (error::NOT_AUTHORIZED, format!("the session may not {} {uri:?}", action.name()))
+}
