@@ -78,9 +78,10 @@ impl Node {
             shutdown_timeout: config.shutdown_timeout,
         };
         let pause = config.accept_pause;
+        let transports: Vec<_> = config.listeners.iter().map(|listener| listener.transport).collect();
         let started = node.start_shards(shards, config).and_then(|()| {
-            for listener in listeners {
-                let acceptor = Acceptor::new(listener, node.doors.clone(), node.loads.clone(), pause);
+            for (listener, transport) in listeners.into_iter().zip(transports) {
+                let acceptor = Acceptor::new(listener, transport, node.doors.clone(), node.loads.clone(), pause);
                 let acceptor = acceptor.map_err(StartError::Shard)?;
                 node.acceptors.push(tokio::spawn(acceptor.run()).abort_handle());
             }

@@ -1,21 +1,14 @@
 //! What is known of the other end of a connection before it says anything in WAMP.
 
 use crate::wamp::Dict;
-use core::net::IpAddr;
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Peer {
     /// Which transport of the configuration it has come by: it decides how the client may say who it is.
     pub transport: u16,
-    /// Its address, if it has one: what a trusted proxy says it is, otherwise that of the socket.
-    pub address: Option<IpAddr>,
-    /// The same for people and authenticators, with the port: `tcp4:192.0.2.1:5000`, `unix`.
+    /// Its address for people and authenticators: `tcp4:192.0.2.1:5000`, `tcp6:[2001:db8::1]:5000`, `unix`.
     pub label: Box<str>,
-    /// Headers of the HTTP request that opened the connection, names in lower case.
-    pub headers: Dict,
-    /// The value of the cookie by which the transport knows its clients again.
-    pub cookie: Option<Box<str>>,
     /// What TLS has found out.
     pub tls: Option<Box<TlsPeer>>,
 }
@@ -25,9 +18,6 @@ impl Peer {
     #[must_use]
     pub fn details(&self) -> Dict {
         let mut details = Dict::new().with("peer", &*self.label);
-        if !self.headers.is_empty() {
-            details.push("http_headers_received", self.headers.clone());
-        }
         if let Some(tls) = &self.tls {
             details.push("secure", true);
             details.push("tls", &*tls.protocol);

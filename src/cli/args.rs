@@ -3,7 +3,7 @@
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +16,16 @@ pub enum ShardCount {
     Auto,
     /// So many.
     Fixed(u16),
+}
+
+impl ShardCount {
+    /// The number; none means one for each core.
+    pub(super) fn number(self) -> Option<u16> {
+        match self {
+            ShardCount::Auto => None,
+            ShardCount::Fixed(count) => Some(count),
+        }
+    }
 }
 
 impl FromStr for ShardCount {
@@ -36,8 +46,12 @@ impl FromStr for ShardCount {
 ///
 /// Without arguments it serves the realm `realm1` to everybody who can connect to 127.0.0.1:8080.
 #[derive(Debug, Parser)]
-#[command(name = "corebar", version)]
+#[command(name = "corebar", version, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What to do instead of serving without a file.
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
     /// Where to listen, for WebSocket, RawSocket and long-polling alike: HOST:PORT, [IPV6]:PORT, :PORT (all addresses) or
     /// unix:PATH. May be given more than once. [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
@@ -99,6 +113,50 @@ pub struct Args {
     echo_path: Option<String>,
 }
 
+/// What can be done with a configuration file.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve as a configuration file says.
+    Start(Start),
+    /// Say whether a configuration file is right, without serving.
+    Check(Node),
+}
+
+/// A node directory and its configuration file.
+#[derive(Debug, clap::Args)]
+pub struct Node {
+    /// The node directory: the configuration is looked for there, and relative paths in it begin there.
+    #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
+    pub(super) cbdir: PathBuf,
+
+    /// The configuration file. [default: config.yaml, then config.json]
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// What stands in the file and has no effect is an error.
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+/// How to serve as a configuration file says.
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    #[command(flatten)]
+    pub(super) node: Node,
+
+    /// How many shards to run, each a thread of its own: a number, or `auto` for one per core.
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    pub(super) shards: ShardCount,
+
+    /// Do not pin each shard to a core of its own.
+    #[arg(long)]
+    pub(super) no_pin: bool,
+
+    /// What to log to standard error, as for the plain start.
+    #[arg(long, visible_alias = "loglevel", value_name = "LEVEL", default_value = "info", value_parser = filter)]
+    pub(super) log: String,
+}
+
 /// Topics whose events are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -125,7 +183,10 @@ impl Args {
     /// The filter of the log.
     #[must_use]
     pub fn log(&self) -> &str {
-        &self.log
+        match &self.command {
+            Some(Command::Start(start)) => &start.log,
+            Some(Command::Check(_)) | None => &self.log,
+        }
     }
 
     /// The configuration that the arguments describe; not checked.
@@ -144,10 +205,7 @@ impl Args {
                 realm.history_store = HistoryStore::Disk { path: path.clone(), sync: self.history_sync };
             }
         }
-        config.shards = match self.shards {
-            ShardCount::Auto => None,
-            ShardCount::Fixed(count) => Some(count),
-        };
+        config.shards = self.shards.number();
         config.pin = !self.no_pin;
         config.write_delay = Duration::from_millis(self.write_delay);
         config.spin = Duration::from_micros(self.spin);

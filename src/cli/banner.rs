@@ -1,5 +1,6 @@
 //! What the program says when it is ready.
 
+use crate::auth::AuthConfig;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::transport::listener::Bound;
@@ -19,6 +20,17 @@ pub(super) fn banner(node: &Node, config: &RuntimeConfig) -> String {
     line(shards(node.cores()));
     let realms: Vec<&str> = config.realms.iter().map(|realm| realm.name.as_str()).collect();
     let word = if realms.len() == 1 { "realm" } else { "realms" };
+    let open = config.realms.iter().any(|realm| realm.roles.is_none());
+    if !open {
+        line(format!("{word} {}, for the roles of the configuration", realms.join(", ")));
+        if config.transports.iter().any(|transport| transport.auth == AuthConfig::default()) {
+            line(
+                "a transport has no `auth`: its clients are not asked who they are and have the role `anonymous`"
+                    .into(),
+            );
+        }
+        return text;
+    }
     line(format!("{word} {}, open to everybody as `anonymous` with all permissions", realms.join(", ")));
     if let (Some(bound), Some(realm)) = (node.bound().first(), realms.first()) {
         line("connect, here with autobahn for JavaScript; WebSocket and RawSocket share the address:".into());

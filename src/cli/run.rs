@@ -1,9 +1,10 @@
 //! From the arguments to the exit code.
 
-use super::args::Args;
+use super::args::{Args, Command, Node};
 use super::banner::banner;
 use crate::config::RuntimeConfig;
-use crate::node::Node;
+use crate::config::file::{self, NodeFile};
+use crate::node;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Write};
@@ -29,7 +30,21 @@ pub fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
-    let config = args.config();
+    let config = match args.command {
+        None => Some(args.config()),
+        Some(Command::Check(node)) => {
+            let Some(file) = load(&node) else { return ExitCode::FAILURE };
+            let RuntimeConfig { realms, listeners, .. } = file.config;
+            println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Start(start)) => load(&start.node).map(|file| RuntimeConfig {
+            shards: start.shards.number(),
+            pin: !start.no_pin,
+            ..file.config
+        }),
+    };
+    let Some(config) = config else { return ExitCode::FAILURE };
     if let Err(error) = config.check() {
         eprintln!("corebar: {error}");
         return ExitCode::from(EXIT_USAGE);
@@ -51,6 +66,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads a configuration file, and says what is wrong with it.
+fn load(node: &Node) -> Option<NodeFile> {
+    let file = match file::load(&node.cbdir, node.config.as_deref()) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("corebar: {error}");
+            return None;
+        }
+    };
+    for warning in &file.warnings {
+        let severity = if node.strict { "error" } else { "warning" };
+        eprintln!("corebar: {severity}: {}: {warning}", file.file.display());
+    }
+    (!node.strict || file.warnings.is_empty()).then_some(file)
+}
+
 /// Asks the operating system for what a router needs of it. Without, it still works.
 fn prepare_process() {
     let raised =
@@ -70,7 +101,7 @@ fn prepare_process() {
 async fn serve(config: RuntimeConfig) -> Result<(), Box<dyn std::error::Error>> {
     // Before the banner: whoever has read it may send a signal.
     let mut signals = Signals::new()?;
-    let node = Node::start(config.clone())?;
+    let node = node::Node::start(config.clone())?;
     let mut out = io::stdout().lock();
     // Nobody may be reading any more; that is no reason not to serve.
     let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());

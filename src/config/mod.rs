@@ -1,6 +1,7 @@
 //! Everything that can be configured, as plain data with defaults.
 
 pub mod address;
+pub mod file;
 pub mod listener;
 
 pub use address::{AddressError, ListenAddress};
@@ -125,6 +126,9 @@ impl RuntimeConfig {
         if self.listeners.is_empty() {
             return Err(ConfigError::NoListener);
         }
+        if self.listeners.iter().any(|listener| usize::from(listener.transport) >= self.transports.len()) {
+            return Err(ConfigError::NoTransport);
+        }
         if self.realms.is_empty() {
             return Err(ConfigError::NoRealm);
         }
@@ -181,6 +185,9 @@ pub enum ConfigError {
     /// Nowhere to listen.
     #[error("there is no address to listen on")]
     NoListener,
+    /// A listener without a transport.
+    #[error("a listener names a transport that is not there")]
+    NoTransport,
     /// Nothing to join.
     #[error("there is no realm")]
     NoRealm,
@@ -244,6 +251,7 @@ mod tests {
             config.check().expect_err("a contradiction")
         };
         assert_eq!(with(|config| config.listeners.clear()), ConfigError::NoListener);
+        assert_eq!(with(|config| config.transports.clear()), ConfigError::NoTransport);
         assert_eq!(with(|config| config.realms.clear()), ConfigError::NoRealm);
         assert_eq!(with(|config| config.realms[0] = RealmConfig::new("a..b")), ConfigError::RealmName("a..b".into()));
         assert_eq!(

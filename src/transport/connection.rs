@@ -5,6 +5,8 @@ use super::outqueue::OutQueue;
 use super::protocol::Protocol;
 use super::stream::Stream;
 use super::writing::Listed;
+use crate::auth::Peer;
+use std::sync::Arc;
 use std::task::Waker;
 
 /// How far a connection has come.
@@ -25,6 +27,8 @@ pub(super) enum Phase {
 /// One connection. Its key in the slab is its `ConnId`.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// Who is at the other end.
+    pub(super) peer: Arc<Peer>,
     /// The socket, until the connection is gone. A transport that is polled for has none.
     pub(super) stream: Option<Stream>,
     /// What octets from the peer mean; taken out while they are read.
@@ -58,17 +62,18 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, protocol: Protocol, serial: u32) -> Connection {
-        Connection { stream: Some(stream), protocol: Some(protocol), ..Connection::empty(serial) }
+    pub(super) fn new(stream: Stream, protocol: Protocol, peer: Arc<Peer>, serial: u32) -> Connection {
+        Connection { stream: Some(stream), protocol: Some(protocol), ..Connection::empty(peer, serial) }
     }
 
     /// What the core knows as a connection though it has no socket.
-    pub(super) fn without_socket(side: Side, serial: u32) -> Connection {
-        Connection { longpoll: Some(Box::new(side)), ..Connection::empty(serial) }
+    pub(super) fn without_socket(side: Side, peer: Arc<Peer>, serial: u32) -> Connection {
+        Connection { longpoll: Some(Box::new(side)), ..Connection::empty(peer, serial) }
     }
 
-    fn empty(serial: u32) -> Connection {
+    fn empty(peer: Arc<Peer>, serial: u32) -> Connection {
         Connection {
+            peer,
             stream: None,
             protocol: None,
             out: OutQueue::default(),
@@ -84,15 +89,6 @@ impl Connection {
             paused: false,
             ended: false,
             progress: false,
-        }
-    }
-
-    /// Who is at the other end, for the log.
-    pub(super) fn peer(&self) -> String {
-        match (&self.stream, self.longpoll.as_deref()) {
-            (Some(stream), _) => stream.peer(),
-            (None, Some(Side::Transport(transport))) => transport.peer(),
-            (None, _) => "a lost peer".into(),
         }
     }
 }

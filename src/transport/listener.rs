@@ -1,6 +1,8 @@
 //! Listening sockets, and handing what they accept to the shards.
 
+use crate::auth::Peer;
 use crate::config::ListenAddress;
+use crate::config::listener::TransportIndex;
 use crate::shard::{Command, Door, Loads, Placement, Socket};
 use socket2::{Domain, SockAddr, Type};
 use std::fmt;
@@ -168,6 +170,7 @@ enum Watched {
 pub struct Acceptor {
     watched: Watched,
     listener: Listener,
+    transport: TransportIndex,
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
     placement: Placement,
@@ -176,25 +179,32 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// An acceptor that pauses so long after a failure. Has to be called on a tokio runtime.
+    /// An acceptor for a transport that pauses so long after a failure. Has to be called on a tokio runtime.
     ///
     /// # Errors
     ///
     /// The operating system refuses to watch the socket.
-    pub fn new(listener: Listener, doors: Arc<[Door]>, loads: Arc<Loads>, pause: Duration) -> io::Result<Acceptor> {
+    pub fn new(
+        listener: Listener,
+        transport: TransportIndex,
+        doors: Arc<[Door]>,
+        loads: Arc<Loads>,
+        pause: Duration,
+    ) -> io::Result<Acceptor> {
         let socket = listener.socket.try_clone()?;
         let watched = match listener.bound {
             Bound::Tcp(_) => Watched::Tcp(TcpListener::from_std(socket.into())?),
             Bound::Unix(_) => Watched::Unix(UnixListener::from_std(socket.into())?),
         };
-        Ok(Acceptor { watched, listener, doors, loads, placement: Placement::default(), pause, logged: None })
+        let placement = Placement::default();
+        Ok(Acceptor { watched, listener, transport, doors, loads, placement, pause, logged: None })
     }
 
     /// Accepts until it is dropped.
     pub async fn run(mut self) {
         loop {
             match self.accept().await {
-                Ok(socket) => self.place(socket),
+                Ok((socket, peer)) => self.place(socket, peer),
                 // The peer was gone before we came to it.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
                 // Mostly too many open files: what waits in the backlog is accepted when others have gone.
@@ -207,25 +217,27 @@ impl Acceptor {
     }
 
     /// Takes a connection out of this thread's reactor again: another thread's will watch it.
-    async fn accept(&self) -> io::Result<Socket> {
-        match &self.watched {
+    async fn accept(&self) -> io::Result<(Socket, Peer)> {
+        let (socket, label) = match &self.watched {
             Watched::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+                let (socket, address) = listener.accept().await?;
                 // Fails only if the peer is gone, which the first read tells.
                 let _ = socket.set_nodelay(true);
-                socket.into_std().map(Socket::Tcp)
+                let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };
+                (socket.into_std().map(Socket::Tcp)?, format!("{family}:{address}"))
             }
             Watched::Unix(listener) => {
                 let (socket, _) = listener.accept().await?;
-                socket.into_std().map(Socket::Unix)
+                (socket.into_std().map(Socket::Unix)?, "unix".into())
             }
-        }
+        };
+        Ok((socket, Peer { transport: self.transport, label: label.into(), tls: None }))
     }
 
-    fn place(&mut self, socket: Socket) {
+    fn place(&mut self, socket: Socket, peer: Peer) {
         let shard = self.placement.choose(&self.loads);
         self.loads.add(shard);
-        if self.doors[shard].send(Command::Serve(socket)).is_err() {
+        if self.doors[shard].send(Command::Serve(socket, Arc::new(peer))).is_err() {
             self.loads.remove(shard);
             self.log("the least loaded shard has too many new connections waiting; this one is refused");
         }

@@ -12,6 +12,7 @@ use super::protocol::{self, Protocol, Signal};
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
 use super::writing::{Slice, Unwritten};
+use crate::auth::Peer;
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Door, Loads, Port, Seat, Socket};
@@ -179,8 +180,8 @@ impl Reactor {
         self.tick();
         for _ in 0..ORDERS_PER_TURN {
             match self.seat.commands.try_recv() {
-                Ok(Command::Serve(socket)) => self.serve(socket, &spawn),
-                Ok(Command::Adopt(socket, octets)) => self.adopt(socket, octets, &spawn),
+                Ok(Command::Serve(socket, peer)) => self.serve(socket, peer, &spawn),
+                Ok(Command::Adopt(socket, peer, octets)) => self.adopt(socket, peer, octets, &spawn),
                 Ok(Command::Recorded(upto, failure)) => {
                     self.core.recorded(self.clock, upto, failure.as_ref());
                     self.settle();
@@ -331,7 +332,7 @@ impl Reactor {
         Poll::Pending
     }
 
-    fn serve(&mut self, socket: Socket, spawn: impl Fn(usize)) {
+    fn serve(&mut self, socket: Socket, peer: Arc<Peer>, spawn: impl Fn(usize)) {
         let stream = match Stream::register(socket) {
             Ok(stream) if !self.shutting_down => stream,
             refused => {
@@ -345,7 +346,7 @@ impl Reactor {
         self.tally.accepted += 1;
         let serial = self.new_serial();
         let protocol = Protocol::new();
-        let key = self.connections.insert(Connection::new(stream, protocol, serial));
+        let key = self.connections.insert(Connection::new(stream, protocol, peer, serial));
         self.handshakes.set(self.now(), (key, serial));
         spawn(key);
     }
@@ -414,7 +415,8 @@ impl Reactor {
         connection.phase = Phase::Open;
         connection.known = true;
         connection.websocket = matches!(link.framing, Framing::WebSocket { .. });
-        self.core.open(now, conn_id(key), link, Arc::default());
+        let peer = connection.peer.clone();
+        self.core.open(now, conn_id(key), link, peer);
         self.settle();
     }
 
@@ -422,7 +424,7 @@ impl Reactor {
     fn fault(&mut self, key: usize, reason: &str, close: Option<Frame>) {
         self.tally.faults += 1;
         let connection = &mut self.connections[key];
-        tracing::info!(peer = connection.peer(), reason, "a connection broke the protocol");
+        tracing::info!(peer = &*connection.peer.label, reason, "a connection broke the protocol");
         if connection.phase == Phase::Open {
             self.core.violate(self.now(), conn_id(key), reason);
             // The core says goodbye and asks for a close; the close frame that belongs to the fault goes instead.
@@ -554,7 +556,7 @@ impl Reactor {
     /// Ends a connection at once. The core is told, and its effects are taken.
     pub(super) fn lose(&mut self, key: usize, reason: &str) {
         let connection = &self.connections[key];
-        tracing::debug!(peer = connection.peer(), reason, "a connection is gone");
+        tracing::debug!(peer = &*connection.peer.label, reason, "a connection is gone");
         self.drop_socket(key);
         self.settle();
     }

@@ -42,17 +42,6 @@ impl Stream {
         }
     }
 
-    /// Who is at the other end, for the log.
-    #[must_use]
-    pub(super) fn peer(&self) -> String {
-        match self {
-            Stream::Tcp(socket) => {
-                socket.peer_addr().map_or_else(|_| "a lost TCP peer".into(), |peer| peer.to_string())
-            }
-            Stream::Unix(_) => "a peer on a Unix socket".into(),
-        }
-    }
-
     /// Reads what has come, or has the task of `cx` woken when something comes. 0 octets: the peer sends no more.
     ///
     /// # Errors

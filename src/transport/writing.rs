@@ -136,7 +136,7 @@ impl Reactor {
             let connection = &self.connections[key];
             if connection.out.bytes() == bytes {
                 self.tally.overruns += 1;
-                let peer = connection.peer();
+                let peer = &*connection.peer.label;
                 tracing::warn!(peer, bytes, "a client does not read what is sent to it; its connection is ended");
                 self.drop_socket(key);
                 return false;

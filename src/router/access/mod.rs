@@ -182,9 +182,12 @@ impl Rights {
     }
 }
 
-/// The roles of all realms.
+/// The roles of a realm by name; none of a role: everything is allowed.
+type RealmRoles = Map<Box<str>, Option<Arc<Role>>>;
+
+/// The roles of all realms; none of a realm: every role is allowed everything.
 #[derive(Debug)]
-pub(super) struct Roles(Vec<Option<Map<Box<str>, Option<Arc<Role>>>>>);
+pub(super) struct Roles(Vec<Option<RealmRoles>>);
 
 impl Roles {
     pub(super) fn new(realms: &[RealmConfig], hashing: &Hashing) -> Roles {

@@ -2,12 +2,14 @@
 
 use super::reply::ReplyTo;
 use super::side::{Receiver, Side, Transport};
+use crate::auth::Peer;
 use crate::router::Link;
 use crate::transport::connection::{Connection, Phase};
 use crate::transport::reactor::{Reactor, conn_id};
 use crate::wire::batch::Messages;
 use crate::wire::longpoll::{self, Action, Endpoint, SECRET_BYTES, TransportId};
 use crate::wire::{Frame, Framing};
+use std::sync::Arc;
 
 impl Reactor {
     /// Serves a request that has come on this socket.
@@ -59,10 +61,12 @@ impl Reactor {
             batched: protocol.batched,
             receiver: None,
             violated: false,
-            opener: self.connections[socket].peer(),
         };
         let serial = self.new_serial();
-        let key = self.connections.insert(Connection::without_socket(Side::Transport(transport), serial));
+        let opener = &*self.connections[socket].peer;
+        let peer = Peer { label: format!("{} (long-poll)", opener.label).into(), ..opener.clone() };
+        let side = Side::Transport(transport);
+        let key = self.connections.insert(Connection::without_socket(side, Arc::new(peer), serial));
         self.longpoll.transports.insert(id, key);
         self.settings.loads.add(usize::from(self.seat.index));
         self.set_alarm(key, Some(self.settings.config.longpoll_idle_timeout));

@@ -58,8 +58,6 @@ pub(in crate::transport) struct Transport {
     pub(super) receiver: Option<Receiver>,
     /// The core has ended the session because the client broke the protocol.
     pub(super) violated: bool,
-    /// Who opened it, for the log.
-    pub(super) opener: String,
 }
 
 /// A `receive` that waits.
@@ -90,10 +88,5 @@ impl Transport {
     /// The core has closed the connection; was it for a violation?
     pub(in crate::transport) fn closed_for(&mut self, violation: bool) {
         self.violated = violation;
-    }
-
-    /// Who opened it, for the log.
-    pub(in crate::transport) fn peer(&self) -> String {
-        format!("{} (long-poll)", self.opener)
     }
 }

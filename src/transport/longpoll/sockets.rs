@@ -4,12 +4,14 @@ use super::alarms::Entry;
 use super::exchange::{Exchange, Wait};
 use super::reply::ReplyTo;
 use super::side::{Side, Socket};
+use crate::auth::Peer;
 use crate::shard::{self, Command};
 use crate::transport::connection::{Connection, Phase};
 use crate::transport::protocol::Protocol;
 use crate::transport::reactor::{READ_BYTES, Reactor};
 use crate::transport::stream::Stream;
 use crate::wire::Frame;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a client is told whose request cannot be handed to the shard that it is for.
@@ -162,6 +164,7 @@ impl Reactor {
     /// Hands a socket with what was read from it to the shard that its request is for.
     pub(in crate::transport) fn hand_over(&mut self, key: usize, shard: u16, octets: Vec<u8>) {
         let Some(stream) = self.connections[key].stream.take() else { return };
+        let peer = self.connections[key].peer.clone();
         self.set_alarm(key, None);
         self.connections[key].longpoll = None;
         self.drop_socket(key);
@@ -174,7 +177,8 @@ impl Reactor {
         };
         let to = usize::from(shard);
         self.settings.loads.add(to);
-        if let Err(Command::Adopt(socket, _)) = self.settings.doors[to].send(Command::Adopt(socket, octets)) {
+        let order = Command::Adopt(socket, peer, octets);
+        if let Err(Command::Adopt(socket, ..)) = self.settings.doors[to].send(order) {
             self.settings.loads.remove(to);
             tracing::warn!(shard, "a shard has too many connections waiting; a long-poll request is refused");
             socket.write_last(BUSY);
@@ -182,7 +186,13 @@ impl Reactor {
     }
 
     /// Goes on with a socket of another shard. It is already counted here.
-    pub(in crate::transport) fn adopt(&mut self, socket: shard::Socket, octets: Vec<u8>, spawn: impl Fn(usize)) {
+    pub(in crate::transport) fn adopt(
+        &mut self,
+        socket: shard::Socket,
+        peer: Arc<Peer>,
+        octets: Vec<u8>,
+        spawn: impl Fn(usize),
+    ) {
         let stream = match Stream::register(socket) {
             Ok(stream) => stream,
             Err(error) => {
@@ -193,7 +203,7 @@ impl Reactor {
         };
         let protocol = Protocol::Requests(Box::new(Exchange::resumed(octets)));
         let serial = self.new_serial();
-        let key = self.connections.insert(Connection::new(stream, protocol, serial));
+        let key = self.connections.insert(Connection::new(stream, protocol, peer, serial));
         // Its task reads on when it runs for the first time.
         self.begin_requests(key);
         spawn(key);

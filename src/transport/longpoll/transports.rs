@@ -111,7 +111,7 @@ impl Reactor {
             self.set_alarm(key, Some(self.settings.config.longpoll_idle_timeout));
         } else if unwritten {
             // A session without gaps is not possible any more.
-            tracing::info!(peer = self.connections[key].peer(), "messages were lost with a connection");
+            tracing::info!(peer = &*self.connections[key].peer.label, "messages were lost with a connection");
             self.drop_socket(key);
         }
     }

@@ -1,0 +1,192 @@
+//! Realms, their roles and what these may do.
+
+use super::{Fault, Read, Reader, read};
+use crate::session::role::{Actions, Disclose};
+use crate::session::{Access, HistoryRule, Permission, RealmConfig, RoleConfig};
+use crate::wamp::{MatchPolicy, UriRules};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Realm {
+    #[allow(dead_code, reason = "realms go by their names")]
+    id: Option<String>,
+    name: String,
+    #[serde(default)]
+    roles: Vec<Value>,
+    options: Option<Options>,
+    store: Option<Store>,
+    stats: Option<Value>,
+    rlinks: Option<Vec<Value>>,
+    inventory: Option<Value>,
+    trace: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    enable_meta_api: Option<bool>,
+    bridge_meta_api: Option<bool>,
+    event_dispatching_chunk_size: Option<u64>,
+    uri_check: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Store {
+    r#type: String,
+    limit: Option<u32>,
+    #[serde(rename = "event-history", default)]
+    event_history: Vec<History>,
+    #[serde(rename = "call-queue")]
+    call_queue: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct History {
+    uri: String,
+    r#match: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Role {
+    #[allow(dead_code, reason = "roles go by their names")]
+    id: Option<String>,
+    name: String,
+    permissions: Option<Vec<Rule>>,
+    authorizer: Option<String>,
+    #[serde(rename = "allow-by-default")]
+    allow_by_default: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    uri: String,
+    r#match: Option<String>,
+    #[serde(default)]
+    allow: Allow,
+    #[serde(default)]
+    disclose: Disclosed,
+    #[allow(dead_code, reason = "there is nothing to cache")]
+    cache: Option<bool>,
+    validate: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Allow {
+    call: bool,
+    register: bool,
+    publish: bool,
+    subscribe: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Disclosed {
+    caller: bool,
+    publisher: bool,
+}
+
+/// Crossbar.io keeps so many events of a topic if nothing is said.
+const HISTORY_LIMIT: u32 = 100;
+
+pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<RealmConfig> {
+    let realm: Realm = read(value, at)?;
+    if realm.rlinks.is_some_and(|links| !links.is_empty()) {
+        return Err(Fault::new(&format!("{at}.rlinks"), "is not supported"));
+    }
+    let given =
+        [("stats", realm.stats.is_some()), ("inventory", realm.inventory.is_some()), ("trace", realm.trace.is_some())];
+    reader.without_effect(at, &given);
+    let mut config = RealmConfig::new(&realm.name);
+    if let Some(options) = realm.options {
+        let at = format!("{at}.options");
+        if options.enable_meta_api == Some(false) {
+            reader.warn(&format!("{at}.enable_meta_api"), "has no effect: what roles may call is said by their rules");
+        }
+        let given = [
+            ("bridge_meta_api", options.bridge_meta_api.is_some()),
+            ("event_dispatching_chunk_size", options.event_dispatching_chunk_size.is_some()),
+        ];
+        reader.without_effect(&at, &given);
+        config.uri_rules = match options.uri_check.as_deref() {
+            None | Some("loose") => UriRules::Loose,
+            Some("strict") => UriRules::Strict,
+            Some(other) => {
+                return Err(Fault::new(&format!("{at}.uri_check"), format!("is {other:?}, not strict or loose")));
+            }
+        };
+    }
+    if let Some(store) = realm.store {
+        config.history = read_store(reader, store, &format!("{at}.store"))?;
+    }
+    let mut roles = Vec::new();
+    for (index, value) in realm.roles.into_iter().enumerate() {
+        let at = format!("{at}.roles[{index}]");
+        let role = read_role(reader, value, &at)?;
+        if roles.iter().any(|known: &RoleConfig| known.name == role.name) {
+            return Err(Fault::new(&format!("{at}.name"), format!("{:?} is there twice", role.name)));
+        }
+        roles.push(role);
+    }
+    config.roles = Some(roles);
+    Ok(config)
+}
+
+fn read_store(reader: &mut Reader, store: Store, at: &str) -> Read<Vec<HistoryRule>> {
+    if store.r#type != "memory" {
+        return Err(Fault::new(&format!("{at}.type"), format!("is {:?}; only memory is supported", store.r#type)));
+    }
+    reader.without_effect(at, &[("call-queue", store.call_queue.is_some())]);
+    let mut rules = Vec::new();
+    for (index, history) in store.event_history.into_iter().enumerate() {
+        let at = format!("{at}.event-history[{index}]");
+        let policy = policy(history.r#match.as_deref(), &at)?;
+        let events_max = history.limit.or(store.limit).unwrap_or(HISTORY_LIMIT);
+        rules.push(HistoryRule { events_max, ..HistoryRule::new(&history.uri, policy) });
+    }
+    Ok(rules)
+}
+
+fn read_role(reader: &mut Reader, value: Value, at: &str) -> Read<RoleConfig> {
+    let role: Role = read(value, at)?;
+    if role.authorizer.is_some() {
+        return Err(Fault::new(&format!("{at}.authorizer"), "dynamic authorizers are not supported"));
+    }
+    let mut rules = Vec::new();
+    for (index, rule) in role.permissions.unwrap_or_default().into_iter().enumerate() {
+        rules.push(read_rule(reader, rule, &format!("{at}.permissions[{index}]"))?);
+    }
+    let access =
+        if role.allow_by_default == Some(true) && rules.is_empty() { Access::All } else { Access::Rules(rules) };
+    Ok(RoleConfig { name: role.name.into(), access })
+}
+
+fn read_rule(reader: &mut Reader, rule: Rule, at: &str) -> Read<Permission> {
+    reader.without_effect(at, &[("validate", rule.validate.is_some())]);
+    // Before there was `match`, a star at the end made a URI a prefix.
+    let (uri, policy) = match (rule.uri.strip_suffix('*'), &rule.r#match) {
+        (Some(prefix), None) => (prefix, MatchPolicy::Prefix),
+        (_, named) => (&*rule.uri, policy(named.as_deref(), at)?),
+    };
+    let Allow { call, register, publish, subscribe } = rule.allow;
+    let Disclosed { caller, publisher } = rule.disclose;
+    Ok(Permission {
+        uri: uri.into(),
+        policy,
+        allow: Actions { call, register, publish, subscribe },
+        disclose: Disclose { caller, publisher },
+    })
+}
+
+fn policy(name: Option<&str>, at: &str) -> Read<MatchPolicy> {
+    let name = name.unwrap_or("exact");
+    let unknown = || Fault::new(&format!("{at}.match"), format!("is {name:?}, not exact, prefix or wildcard"));
+    MatchPolicy::from_name(name).ok_or_else(unknown)
+}

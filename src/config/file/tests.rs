@@ -1,0 +1,130 @@
+use super::*;
+use crate::config::ListenAddress;
+use crate::session::Access;
+use crate::wamp::MatchPolicy;
+
+const WHOLE: &str = r#"{
+    "$schema": "https://raw.githubusercontent.com/crossbario/crossbar/master/crossbar.json",
+    "version": 2,
+    "controller": {},
+    "workers": [{
+        "type": "router",
+        "realms": [{
+            "name": "realm1",
+            "roles": [
+                {"name": "anonymous", "permissions": [
+                    {"uri": "", "match": "prefix", "allow": {"call": true, "subscribe": true}, "cache": true},
+                    {"uri": "com.old.*", "allow": {"publish": true}},
+                    {"uri": "com.told", "allow": {"call": true}, "disclose": {"caller": true, "publisher": false}}
+                ]},
+                {"name": "user", "permissions": []}
+            ],
+            "store": {"type": "memory", "event-history": [{"uri": "com.kept", "limit": 7}, {"uri": "com.", "match": "prefix"}]}
+        }],
+        "transports": [
+            {"type": "web", "endpoint": {"type": "tcp", "port": 8080, "backlog": 10}, "paths": {
+                "/": {"type": "static", "directory": ".."},
+                "ws": {"type": "websocket", "auth": {
+                    "ticket": {"type": "static", "principals": {"joe": {"ticket": "secret!", "role": "user"}}},
+                    "wampcra": {"type": "static", "users": {"joe": {"secret": "x", "role": "user", "salt": "s", "iterations": 9, "keylen": 16}}},
+                    "anonymous": {"type": "dynamic", "authenticator": "com.who", "authenticator-realm": "realm1"}
+                }},
+                "lp": {"type": "longpoll"}
+            }},
+            {"type": "rawsocket", "endpoint": {"type": "unix", "path": "socket"}, "serializers": ["cbor"]}
+        ]
+    }]
+}"#;
+
+#[test]
+fn a_file_is_read() {
+    let (config, warnings) = parse(WHOLE, false).expect("a good file");
+    assert_eq!(config.listeners[0].address, ListenAddress::Tcp { host: String::new(), port: 8080 });
+    assert_eq!((config.listeners[0].backlog, config.listeners[0].transport), (10, 0));
+    assert_eq!(config.listeners[1].address, ListenAddress::Unix("socket".into()));
+    assert_eq!(config.listeners[1].transport, 1);
+    assert_eq!(config.longpoll_path.as_deref(), Some("/lp"));
+    let realm = &config.realms[0];
+    let Access::Rules(rules) = &realm.roles.as_ref().expect("roles")[0].access else { panic!("rules") };
+    let patterns: Vec<_> = rules.iter().map(|rule| (&*rule.uri, rule.policy)).collect();
+    let expected = [("", MatchPolicy::Prefix), ("com.old.", MatchPolicy::Prefix), ("com.told", MatchPolicy::Exact)];
+    assert_eq!(patterns, expected);
+    assert!(rules[0].allow.call && rules[0].allow.subscribe && !rules[0].allow.publish && rules[2].disclose.caller);
+    let limits: Vec<_> = realm.history.iter().map(|rule| rule.events_max).collect();
+    assert_eq!(limits, [7, 100]);
+    let auth = &config.transports[0].auth;
+    let Some(Source::Static(users)) = &auth.ticket else { panic!("users") };
+    assert_eq!(users["joe"].grant.role.as_deref(), Some("user"));
+    let Some(Source::Static(users)) = &auth.wampcra else { panic!("users") };
+    assert_eq!(users["joe"].keys.len(), 2, "as it stands there, and derived");
+    let Some(Source::Dynamic(dynamic)) = &auth.anonymous else { panic!("an authenticator") };
+    assert_eq!((&*dynamic.procedure, dynamic.realm.as_deref()), ("com.who", Some("realm1")));
+    assert_eq!(config.transports[1].auth, crate::auth::AuthConfig::default());
+    let about = |text: &str| assert!(warnings.iter().any(|warning| warning.contains(text)), "{text}: {warnings:?}");
+    about("workers[0].transports[0].paths./: a path of the type \"static\" is not served");
+    about("workers[0].transports[1].serializers: has no effect");
+}
+
+#[test]
+fn yaml_says_the_same() {
+    let yaml = "version: 2\nworkers:\n- type: router\n  realms:\n  - name: realm1\n    roles:\n    - name: anonymous\n      \
+                permissions:\n      - uri: com.\n        match: prefix\n        allow: {call: true}\n  transports:\n  - type: websocket\n    \
+                endpoint: {type: tcp, port: 9000, interface: 127.0.0.1}\n";
+    let (config, warnings) = parse(yaml, true).expect("a good file");
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:9000");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let fault = parse("version: [", true).expect_err("no YAML");
+    assert!(!fault.message.is_empty() && !fault.message.contains('\n'));
+}
+
+/// Changes one part of the file, and gives what is said about it.
+fn changed(from: &str, to: &str) -> String {
+    assert!(WHOLE.contains(from), "{from}");
+    let fault = parse(&WHOLE.replacen(from, to, 1), false).expect_err("a mistake");
+    format!("{}: {}", fault.at, fault.message)
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    for (from, to, expected) in [
+        ("\"version\": 2", "\"version\": 1", "version: is 1, and only 2 is understood"),
+        ("\"version\": 2,", "", "version: is missing; it has to be 2"),
+        ("\"type\": \"router\"", "\"type\": \"guest\"", "workers[0]: workers of the type \"guest\" are not supported"),
+        ("\"name\": \"realm1\"", "\"nam\": \"realm1\"", "workers[0].realms[0].nam: unknown field `nam`"),
+        ("\"name\": \"realm1\"", "\"name\": \"a..b\"", ": the realm name \"a..b\""),
+        ("\"match\": \"prefix\"", "\"match\": \"pre\"", "permissions[0].match: is \"pre\""),
+        ("\"call\": true", "\"call\": 1", "permissions[0].allow.call: invalid type"),
+        (
+            "\"permissions\": []",
+            "\"authorizer\": \"com.x\"",
+            "roles[1].authorizer: dynamic authorizers are not supported",
+        ),
+        ("\"name\": \"user\"", "\"name\": \"anonymous\"", "roles[1].name: \"anonymous\" is there twice"),
+        ("\"name\": \"user\"", "\"name\": \"users\"", "no realm has the role \"user\""),
+        ("\"port\": 8080", "\"port\": 70000", "endpoint.port: is 70000"),
+        ("\"port\": 8080", "\"port\": \"$NO_SUCH_VARIABLE_1\"", "the variable \"NO_SUCH_VARIABLE_1\" is not set"),
+        ("\"backlog\": 10", "\"tls\": {}", "endpoint.tls: is not supported"),
+        ("\"type\": \"rawsocket\"", "\"type\": \"mqtt\"", "transports[1].type: is \"mqtt\""),
+        ("\"ticket\": \"secret!\"", "\"ticket\": \"\"", "auth.ticket.principals.joe.ticket: is empty"),
+        ("\"salt\": \"s\", ", "", "but no `salt`"),
+        ("\"type\": \"dynamic\"", "\"type\": \"function\"", "auth.anonymous.type: is \"function\""),
+        ("\"type\": \"memory\"", "\"type\": \"cfxdb\"", "store.type: is \"cfxdb\""),
+    ] {
+        let said = changed(from, to);
+        assert!(said.contains(expected), "{from} -> {to}: {said}");
+        assert!(!said.contains('\n') && !said.contains("secret!"), "{said}");
+    }
+    assert!(parse("{", false).is_err() && parse("[]", false).is_err() && parse("", false).is_err());
+}
+
+#[test]
+fn variables_are_whole_values() {
+    let value = |text: &str| from_environment(text, "x").map_err(|fault| fault.message);
+    let path = std::env::var("PATH").expect("there is a path");
+    assert_eq!(value("${PATH}"), Ok(path.clone()));
+    assert_eq!(value("$PATH"), Ok(path));
+    for plain in ["secret", "pa$$word", "$", "${", "$a-b", "x${PATH}"] {
+        assert_eq!(value(plain).as_deref(), Ok(plain));
+    }
+    assert!(value("${NO_SUCH_VARIABLE_1}").is_err());
+}

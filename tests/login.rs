@@ -1,0 +1,161 @@
+//! A node that is started from a configuration file, and clients that were not written here that log in.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use support::{Client, Router, Serializer, Transport, Wire, install, router};
+
+const WIRE: Wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Json };
+
+/// The seed of a key pair for `cryptosign`; its public half stands in the file.
+const SEED: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// A node directory with this configuration, which goes with the value.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str, config: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("corebar-login-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a writable directory");
+        fs::write(path.join("config.json"), config).expect("a writable directory");
+        Directory(path)
+    }
+
+    fn run(&self, command: &str, more: &[&str]) -> Command {
+        let directory = self.0.to_str().expect("a path of plain characters");
+        router::command(&[&[command, "--cbdir", directory], more].concat())
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn config() -> String {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
+    serde_json::json!({
+        "version": 2,
+        "workers": [{
+            "type": "router",
+            "realms": [{"name": "realm1", "roles": [
+                {"name": "user", "permissions": [{"uri": "com.app.", "match": "prefix", "allow": {"call": true}}]},
+            ]}],
+            "transports": [{
+                "type": "websocket",
+                "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"},
+                "auth": {
+                    "ticket": {"type": "static", "principals": {"joe": {"ticket": "${LOGIN_TICKET}", "role": "user"}}},
+                    "wampcra": {"type": "static", "users": {
+                        "joe": {"secret": "secret!", "role": "user"},
+                        "peter": {"secret": "secret!", "role": "user", "salt": "s4lt", "iterations": 100, "keylen": 32},
+                    }},
+                    "cryptosign": {"type": "static", "principals": {
+                        "joe": {"authorized_keys": [data_encoding::HEXLOWER.encode(&key)], "role": "user"},
+                    }},
+                },
+            }],
+        }],
+    })
+    .to_string()
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
+}
+
+#[test]
+fn clients_of_others_log_in() {
+    let (python, node) = (install::python("python", &source("python.txt")), install::node("js", &source("js")));
+    let (Some(python), Some(node)) = (python, node) else { return };
+    let directory = Directory::new("clients", &config());
+    let mut start = directory.run("start", &["--shards", "2", "--no-pin"]);
+    let router = Router::run({
+        start.env("LOGIN_TICKET", "secret!");
+        start
+    });
+    let log_in = |library: &str, method: &str, authid: &str, secret: &str| {
+        let mut command = match library {
+            "python" => {
+                let mut command = Command::new(python.join("bin/python"));
+                command.arg(source("login.py")).args([&router.url(), method]);
+                command
+            }
+            library => {
+                let mut command = Command::new("node");
+                command.arg(source("js/login.js")).env("NODE_PATH", node.join("node_modules"));
+                command.args([&router.url(), library, method]);
+                command
+            }
+        };
+        said(&command.args([authid, secret]).output().expect("the client can be started"))
+    };
+    for (library, method, authid, secret) in [
+        ("python", "ticket", "joe", "secret!"),
+        ("python", "wampcra", "joe", "secret!"),
+        ("python", "wampcra", "peter", "secret!"),
+        ("autobahn", "ticket", "joe", "secret!"),
+        ("autobahn", "wampcra", "joe", "secret!"),
+        ("autobahn", "wampcra", "peter", "secret!"),
+        ("autobahn", "cryptosign", "joe", SEED),
+        ("wampy", "ticket", "joe", "secret!"),
+        ("wampy", "wampcra", "joe", "secret!"),
+        ("wampy", "wampcra", "peter", "secret!"),
+        ("wampy", "cryptosign", "joe", SEED),
+    ] {
+        let text = log_in(library, method, authid, secret);
+        assert_eq!(text, format!("{authid} user {method} OK"), "{library}");
+        let wrong = if method == "cryptosign" { SEED.replacen('0', "1", 1) } else { "wrong".into() };
+        let text = log_in(library, method, authid, &wrong);
+        assert!(text.starts_with("refused") && text.contains("wamp.error.authentication_denied"), "{library}: {text}");
+    }
+}
+
+#[test]
+fn a_node_does_as_its_file_says() {
+    let directory = Directory::new("node", &config());
+    let mut start = directory.run("start", &["--shards", "1", "--no-pin", "--log", "warn"]);
+    start.env("LOGIN_TICKET", "secret!");
+    let router = Router::run(start);
+    let mut client = Client::connect(router.address(), WIRE);
+    client
+        .send(serde_json::json!([1, "realm1", {"roles": {"caller": {}}, "authid": "joe", "authmethods": ["ticket"]}]));
+    client.expect(4);
+    client.send(serde_json::json!([5, "secret!", {}]));
+    client.expect(2);
+    let call = client.call("com.app.x", &[]);
+    client.expect_error(48, call, "wamp.error.no_such_procedure");
+    let call = client.call("com.other", &[]);
+    client.expect_error(48, call, "wamp.error.not_authorized");
+    client.leave();
+}
+
+#[test]
+fn check_says_what_is_wrong() {
+    let check = |config: &str, more: &[&str]| {
+        let directory = Directory::new("check", config);
+        let mut command = directory.run("check", more);
+        let output = command.env("LOGIN_TICKET", "secret!").output().expect("the program can be run");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).trim().to_string())
+    };
+    let (code, text) = check(&config(), &[]);
+    assert!(code == Some(0) && text.ends_with("config.json: ok, 1 realms, 1 transports"), "{text}");
+    let (code, text) = check(&config().replace("\"role\":\"user\"", "\"rolle\":\"user\""), &[]);
+    assert_eq!(code, Some(1));
+    assert!(text.lines().count() == 1 && text.contains("config.json: workers[0].transports[0].auth."), "{text}");
+    let warned = config().replace("\"version\":2", "\"version\":2,\"controller\":{}");
+    assert_eq!(check(&warned, &[]).0, Some(0));
+    let (code, text) = check(&warned, &["--strict"]);
+    assert!(code == Some(1) && text.contains("controller: has no effect"), "{text}");
+    let (code, text) = check(&config(), &["--config", "other.json"]);
+    assert!(code == Some(1) && text.contains("other.json"), "{text}");
+}
