@@ -37,6 +37,7 @@ fn configure(config: &mut RuntimeConfig) {
         rule(Wildcard, "com.rooms..chat", "ps"),
         rule(Exact, "wamp.session.count", "c"),
         rule(Prefix, "wamp.subscription.", "c"),
+        rule(Exact, "wamp.session.add_testament", "c"),
         told,
     ];
     config.realms = vec![RealmConfig {
@@ -235,6 +236,26 @@ fn histories_are_for_those_who_may_subscribe() {
         assert_eq!((answer[0].uint(), answer[2].uint(), answer[4].str()), (8, request, NOT_AUTHORIZED));
         let (request, answer) = events("com.app.kept");
         assert_eq!((answer[0].uint(), answer[1].uint()), (50, request));
+        backend.leave();
+    });
+}
+
+#[test]
+fn a_testament_is_a_publication() {
+    on_every_wire(|address, wire| {
+        let (mut joe, mut backend) = (join(address, wire, "joe"), join(address, wire, "backend"));
+        for topic in ["com.app.x", "com.told.x"] {
+            backend.subscribe(topic);
+        }
+        let leave = |topic: &str| payload(json!([[topic, ["last words"], {}]]));
+        let refused = joe.call("wamp.session.add_testament", &leave("com.app.x"));
+        joe.expect_error(48, refused, NOT_AUTHORIZED);
+        let request = joe.call("wamp.session.add_testament", &leave("com.told.x"));
+        joe.expect_result(request);
+        drop(joe);
+        let event = backend.expect(36);
+        assert_eq!(event[3].dict()["publisher_authid"].str(), "joe");
+        backend.expect_silence(Duration::from_millis(20));
         backend.leave();
     });
 }

@@ -1,6 +1,7 @@
 //! Testaments: what a session leaves to be published when it ends (specification, "Session Testament").
 
 use super::procedures::{Arguments, invalid};
+use crate::router::access::Action;
 use crate::router::config::Rule;
 use crate::router::effect::ConnId;
 use crate::router::peer::publication::Extras;
@@ -64,12 +65,14 @@ impl Shard {
         let scope = Scope::read(arguments.named)?;
         let options = arguments.named.dict("publish_options").map_err(|wrong| invalid(wrong.to_string()))?;
         let options = PublishOptions::read(options.unwrap_or(&Dict::new()));
-        let options = options.map_err(|wrong| invalid(format!("publish_options: {wrong}")))?;
+        let mut options = options.map_err(|wrong| invalid(format!("publish_options: {wrong}")))?;
         let Some(session) = self.session_at(conn) else { return Ok(()) };
         let (realm, class) = (session.realm, session.class);
         self.check_uri(realm, &topic, MatchPolicy::Exact)?;
         self.check_not_reserved(realm, &topic)?;
         self.check_disclosure(realm, options.disclose_me)?;
+        // What a session may not publish it may not leave to be published either.
+        options.disclose_me |= self.authorize(conn, Action::Publish, &topic)?.publisher;
         let payload = if args.is_empty() && kwargs.is_empty() {
             Payload::NONE
         } else {
