@@ -1,4 +1,4 @@
-//! Calls that the router itself makes, of authenticators and authorizers.
+//! Calls that the router itself makes, of authenticators for example.
 //!
 //! Each shard has a steward in each realm that needs one: a session that has no client and that no meta procedure
 //! lists. It calls in the way that clients do, with everything that belongs to it (timeouts, patterns, shared

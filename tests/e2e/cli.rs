@@ -143,6 +143,8 @@ fn more_than_one_address_and_realm() {
     client.subscribe("com.test.apart");
     first.publish("com.test.apart", &[]);
     client.expect_silence(Duration::from_millis(50));
+    router.signal("TERM");
+    assert!(router.wait(Duration::from_secs(10)).success(), "and it takes its socket away");
 }
 
 #[test]
