@@ -172,22 +172,27 @@ impl Rights {
         }
         let wanted = (policy, uri);
         let rules = || self.role.rules.iter().chain(&self.own);
-        let allows = |rule: &Rule| {
-            let twins = rules().filter(|other| other.pattern() == rule.pattern());
-            twins.into_iter().any(|twin| action.of(twin.verdict.allow))
-        };
-        let covering = rules().filter(|rule| allows(rule) && covers(rule.pattern(), wanted));
-        let denying = || rules().filter(|rule| !allows(rule) && overlaps(rule.pattern(), wanted));
-        covering.into_iter().any(|rule| denying().all(|other| rule.beats(other)))
+        // A rule has a twin only among those with variables, or is one of them.
+        let twin_allows =
+            |rule: &Rule| rules().any(|other| other.pattern() == rule.pattern() && action.of(other.verdict.allow));
+        let allows = |rule: &Rule| action.of(rule.verdict.allow) || (!self.own.is_empty() && twin_allows(rule));
+        let denying: Vec<&Rule> = rules().filter(|rule| overlaps(rule.pattern(), wanted) && !allows(rule)).collect();
+        let mut covering = rules().filter(|rule| covers(rule.pattern(), wanted) && allows(rule));
+        covering.any(|rule| denying.iter().all(|other| rule.beats(other)))
     }
 }
 
 /// The roles of a realm by name; none of a role: everything is allowed.
 type RealmRoles = Map<Box<str>, Option<Arc<Role>>>;
 
-/// The roles of all realms; none of a realm: every role is allowed everything.
+/// The roles of all realms.
 #[derive(Debug)]
-pub(super) struct Roles(Vec<Option<RealmRoles>>);
+pub(super) struct Roles {
+    /// None: every role is allowed everything.
+    realms: Vec<Option<RealmRoles>>,
+    /// Of a role that the realm does not have: nothing is allowed.
+    unknown: Arc<Role>,
+}
 
 impl Roles {
     pub(super) fn new(realms: &[RealmConfig], hashing: &Hashing) -> Roles {
@@ -202,12 +207,15 @@ impl Roles {
             }
             Some(compiled)
         };
-        Roles(realms.iter().map(compile).collect())
+        Roles { realms: realms.iter().map(compile).collect(), unknown: Arc::new(Role::new(&[], hashing)) }
     }
 
     /// What a session may do; none: everything.
     pub(super) fn rights(&self, realm: RealmIndex, identity: &Identity, session: SessionId) -> Option<Arc<Rights>> {
-        let role = self.0[usize::from(realm)].as_ref()?.get(&*identity.authrole)?.as_ref()?;
+        let role = match self.realms[usize::from(realm)].as_ref()?.get(&*identity.authrole) {
+            Some(role) => role.as_ref()?,
+            None => &self.unknown,
+        };
         Some(Arc::new(Rights::new(role, identity, session)))
     }
 }

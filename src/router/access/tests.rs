@@ -160,3 +160,13 @@ fn patterns_need_a_rule_that_covers_them() {
     assert!(may(MatchPolicy::Wildcard, "org..open") && may(MatchPolicy::Wildcard, "org.x.open"));
     assert!(!may(MatchPolicy::Wildcard, "org..") && !may(MatchPolicy::Prefix, "org.x."));
 }
+
+#[test]
+fn a_role_that_is_not_there_may_do_nothing() {
+    let role = |name: &str| crate::session::RoleConfig { name: name.into(), access: Access::All };
+    let closed = RealmConfig { roles: Some(vec![role("other")]), ..RealmConfig::new("realm1") };
+    let roles = Roles::new(&[closed, RealmConfig::new("realm2")], &Hashing::new(1));
+    let rights = |realm| roles.rights(realm, &identity("joe"), SessionId::from_raw(7));
+    assert!(rights(0).expect("a limit").decide(Action::Call, "a").is_none());
+    assert!(rights(1).is_none(), "a realm without roles is open");
+}
