@@ -9,6 +9,9 @@ use sha2::Sha256;
 /// Octets of a derived key, at most.
 const KEY_BYTES_MAX: u32 = 64;
 
+/// With fewer octets a derived key could be guessed; with none, anybody has it.
+pub const KEY_BYTES_MIN: u32 = 16;
+
 /// The most rounds of PBKDF2 that are made where somebody waits for them.
 const ITERATIONS_MAX: u32 = 1_000_000;
 
@@ -25,7 +28,7 @@ pub(super) struct Proof {
 #[must_use]
 pub fn keys(secret: &[u8], salt: Option<&CraSalt>) -> Vec<Secret> {
     let mut keys = vec![Secret(secret.into())];
-    if let Some(salt) = salt {
+    if let Some(salt) = salt.filter(|salt| salt.keylen >= KEY_BYTES_MIN) {
         keys.push(Secret(derive(secret, salt).into_bytes().into()));
     }
     keys
@@ -81,6 +84,12 @@ mod tests {
             derive(b"passwd", &salt),
             base64(&[0x55, 0xac, 0x04, 0x6e, 0x56, 0xe3, 0x08, 0x9f, 0xec, 0x16, 0x91, 0xc2, 0x25, 0x44, 0xb6, 0x05])
         );
+    }
+
+    #[test]
+    fn a_short_key_is_none() {
+        let salt = CraSalt { salt: "salt".into(), iterations: 1, keylen: 0 };
+        assert_eq!(keys(b"secret", Some(&salt)), [Secret(b"secret".as_slice().into())]);
     }
 
     #[test]

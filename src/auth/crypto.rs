@@ -50,7 +50,8 @@ impl Entropy {
     /// A source of its own for each shard; `secret` comes from the operating system.
     #[must_use]
     pub fn new(secret: &[u8; 32], shard: u16) -> Entropy {
-        Entropy { key: hmac_sha256(secret, &shard.to_be_bytes()), drawn: 0 }
+        // Apart from what is made of names.
+        Entropy { key: hmac_sha256(secret, &[b"shard:", &shard.to_be_bytes()[..]].concat()), drawn: 0 }
     }
 
     /// 32 octets that nobody can foretell.
@@ -61,7 +62,7 @@ impl Entropy {
 
     /// The same for the same name, and unknown to everybody else.
     pub(super) fn fixed(secret: &[u8; 32], name: &str) -> Hash {
-        hmac_sha256(secret, name.as_bytes())
+        hmac_sha256(secret, &[b"name:", name.as_bytes()].concat())
     }
 }
 
@@ -74,6 +75,11 @@ mod tests {
     fn hmac_is_that_of_rfc_4231() {
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(HEXLOWER.encode(&hmac_sha256(b"Jefe", b"what do ya want for nothing?")), expected);
+    }
+
+    #[test]
+    fn no_name_gives_the_key_of_a_shard() {
+        assert_ne!(Entropy::fixed(&[1; 32], "\0\0"), Entropy::new(&[1; 32], 0).key);
     }
 
     #[test]

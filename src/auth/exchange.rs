@@ -310,7 +310,7 @@ impl Exchange {
     }
 
     fn cryptosign(self, key: Option<[u8; 32]>, verdict: Verdict, context: &mut Context<'_>) -> Step {
-        let mock = Entropy::fixed(context.secret, "cryptosign");
+        let mock = cryptosign::mock_key(context.secret);
         let challenge = context.entropy.draw();
         match cryptosign::Proof::new(key, mock, self.hello.extra.as_ref(), context.peer, challenge) {
             Some(proof) => self.challenge(proof.extra(), Stage::Cryptosign(Box::new(proof), verdict)),

@@ -40,7 +40,7 @@ impl Principal {
     /// As a user of `wampcra`.
     pub(super) fn cra(&self) -> Option<CraUser> {
         let said = &self.credentials;
-        let secret = said.str("secret").ok()??;
+        let secret = said.str("secret").ok()?.filter(|secret| !secret.is_empty())?;
         let number = |key| said.uint(key).ok().flatten().and_then(|value| u32::try_from(value).ok());
         let salt = said.str("salt").ok()?.map(|salt| {
             let (iterations, keylen) = (number("iterations").unwrap_or(1000), number("keylen").unwrap_or(32));

@@ -5,6 +5,7 @@ use crate::auth::AuthConfig;
 use crate::auth::config::{
     Anonymous, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source, TicketUser,
 };
+use crate::auth::cra::KEY_BYTES_MIN;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -163,6 +164,9 @@ fn read_cra(user: Cra, at: &str) -> Read<CraUser> {
         (None, None, None) => None,
         (Some(salt), iterations, keylen) => {
             let (iterations, keylen) = (iterations.unwrap_or(1000), keylen.unwrap_or(32));
+            if keylen < KEY_BYTES_MIN {
+                return Err(Fault::new(&format!("{at}.keylen"), format!("is {keylen}, less than {KEY_BYTES_MIN}")));
+            }
             Some(CraSalt { salt: salt.into(), iterations, keylen })
         }
         _ => return Err(Fault::new(at, "has `iterations` or `keylen`, but no `salt`")),
