@@ -11,8 +11,7 @@ use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 use support::client::payload;
-use support::node::with_router;
-use support::{Client, Wire};
+use support::{Client, Wire, node};
 
 const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
 
@@ -59,17 +58,7 @@ fn configure(config: &mut RuntimeConfig) {
 }
 
 fn on_every_wire(test: fn(SocketAddr, Wire)) {
-    for shards in [1, 4] {
-        let change = |config: &mut RuntimeConfig| {
-            configure(config);
-            config.shards = Some(shards);
-        };
-        with_router(change, |address| {
-            for wire in Wire::all() {
-                test(address, wire);
-            }
-        });
-    }
+    node::on_every_wire(configure, test);
 }
 
 fn join(address: SocketAddr, wire: Wire, authid: &str) -> Client {

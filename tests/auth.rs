@@ -17,8 +17,7 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
-use support::node::with_router;
-use support::{Client, Value, Wire};
+use support::{Client, Value, Wire, node};
 
 const DENIED: &str = "wamp.error.authentication_denied";
 const FAILED: &str = "wamp.error.authentication_failed";
@@ -32,21 +31,14 @@ fn realm(name: &str) -> RealmConfig {
     RealmConfig { roles: Some(["user", "admin", "backend"].map(role).into()), ..RealmConfig::new(name) }
 }
 
-/// Runs `test` on 1 and 4 shards with every wire.
+/// Runs `test` on 1 and 4 shards with every wire and these methods.
 fn on_every_wire(auth: impl Fn(&mut AuthConfig), test: fn(SocketAddr, Wire)) {
-    for shards in [1, 4] {
-        let change = |config: &mut RuntimeConfig| {
-            config.shards = Some(shards);
-            config.realms = vec![realm("realm1"), realm("realm2")];
-            config.limits.authentication_timeout = Duration::from_millis(500);
-            auth(&mut config.transports[0].auth);
-        };
-        with_router(change, |address| {
-            for wire in Wire::all() {
-                test(address, wire);
-            }
-        });
-    }
+    let change = |config: &mut RuntimeConfig| {
+        config.realms = vec![realm("realm1"), realm("realm2")];
+        config.limits.authentication_timeout = Duration::from_millis(500);
+        auth(&mut config.transports[0].auth);
+    };
+    node::on_every_wire(change, test);
 }
 
 fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
@@ -190,7 +182,7 @@ fn methods_are_tried_in_the_order_of_the_client() {
 }
 
 fn cra(auth: &mut AuthConfig) {
-    let salt = || CraSalt { salt: "salt123".into(), iterations: 100, keylen: 16 };
+    let salt = || CraSalt::new("salt123", Some(100), Some(16)).expect("good numbers");
     let users = [
         ("joe", CraUser::new(b"secret!", None, grant("user"))),
         ("peter", CraUser::new(b"secret!", Some(salt()), grant("admin"))),

@@ -5,6 +5,7 @@
 use crate::wamp::{Dict, Uri};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A secret. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,12 +118,32 @@ impl CraUser {
 /// Salting of a WAMP-CRA secret (PBKDF2 with HMAC-SHA256).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CraSalt {
-    /// The salt.
-    pub salt: Box<str>,
-    /// How often.
-    pub iterations: u32,
-    /// Octets of the key.
-    pub keylen: u32,
+    pub(super) salt: Box<str>,
+    pub(super) iterations: u32,
+    pub(super) keylen: u32,
+}
+
+impl CraSalt {
+    /// How often PBKDF2 may be applied.
+    pub const ITERATIONS: RangeInclusive<u32> = 1..=1_000_000;
+    /// Octets of a key. With fewer it could be guessed; with none, everybody has it.
+    pub const KEYLEN: RangeInclusive<u32> = 16..=64;
+
+    /// A salt, how often PBKDF2 is applied (1000 times if nothing is said), and the octets of the key (32).
+    ///
+    /// # Errors
+    /// A number is out of its range; a text for people, with the name of the number before it.
+    pub fn new(salt: &str, iterations: Option<u32>, keylen: Option<u32>) -> Result<CraSalt, (&'static str, String)> {
+        let (iterations, keylen) = (iterations.unwrap_or(1000), keylen.unwrap_or(32));
+        for (name, value, range) in
+            [("iterations", iterations, CraSalt::ITERATIONS), ("keylen", keylen, CraSalt::KEYLEN)]
+        {
+            if !range.contains(&value) {
+                return Err((name, format!("is {value}, not from {} to {}", range.start(), range.end())));
+            }
+        }
+        Ok(CraSalt { salt: salt.into(), iterations, keylen })
+    }
 }
 
 /// A user of SCRAM.

@@ -6,15 +6,6 @@ use crate::wamp::Dict;
 use pbkdf2::pbkdf2_hmac;
 use sha2::Sha256;
 
-/// Octets of a derived key, at most.
-const KEY_BYTES_MAX: u32 = 64;
-
-/// With fewer octets a derived key could be guessed; with none, anybody has it.
-pub const KEY_BYTES_MIN: u32 = 16;
-
-/// The most rounds of PBKDF2 that are made where somebody waits for them.
-const ITERATIONS_MAX: u32 = 1_000_000;
-
 /// What the answer to a challenge is checked with.
 #[derive(Debug)]
 pub(super) struct Proof {
@@ -28,7 +19,7 @@ pub(super) struct Proof {
 #[must_use]
 pub fn keys(secret: &[u8], salt: Option<&CraSalt>) -> Vec<Secret> {
     let mut keys = vec![Secret(secret.into())];
-    if let Some(salt) = salt.filter(|salt| salt.keylen >= KEY_BYTES_MIN) {
+    if let Some(salt) = salt {
         keys.push(Secret(derive(secret, salt).into_bytes().into()));
     }
     keys
@@ -37,8 +28,8 @@ pub fn keys(secret: &[u8], salt: Option<&CraSalt>) -> Vec<Secret> {
 /// The key that a client derives from a password: base64 of PBKDF2 with HMAC-SHA256.
 #[must_use]
 pub fn derive(password: &[u8], salt: &CraSalt) -> String {
-    let mut key = vec![0; salt.keylen.min(KEY_BYTES_MAX) as usize];
-    pbkdf2_hmac::<Sha256>(password, salt.salt.as_bytes(), salt.iterations.clamp(1, ITERATIONS_MAX), &mut key);
+    let mut key = vec![0; salt.keylen as usize];
+    pbkdf2_hmac::<Sha256>(password, salt.salt.as_bytes(), salt.iterations, &mut key);
     base64(&key)
 }
 
@@ -87,9 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_none() {
-        let salt = CraSalt { salt: "salt".into(), iterations: 1, keylen: 0 };
-        assert_eq!(keys(b"secret", Some(&salt)), [Secret(b"secret".as_slice().into())]);
+    fn keys_that_could_be_guessed_are_refused() {
+        let salt = |iterations, keylen| CraSalt::new("salt", iterations, keylen).map_err(|(name, _)| name);
+        assert!(salt(None, None).is_ok() && salt(Some(1), Some(16)).is_ok());
+        assert_eq!(
+            (salt(None, Some(0)), salt(None, Some(15)), salt(None, Some(65))),
+            (Err("keylen"), Err("keylen"), Err("keylen"))
+        );
+        assert_eq!((salt(Some(0), None), salt(Some(1_000_001), None)), (Err("iterations"), Err("iterations")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use subtle::ConstantTimeEq;
 
 /// Octets of a SHA-256 hash.
@@ -40,10 +41,16 @@ pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Unpredictable octets, from one secret: HMAC-SHA256 of a counter. The core has no randomness of its own.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Entropy {
     key: Hash,
     drawn: u64,
+}
+
+impl fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entropy").field("drawn", &self.drawn).finish_non_exhaustive()
+    }
 }
 
 impl Entropy {

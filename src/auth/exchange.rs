@@ -15,7 +15,6 @@ use crate::wamp::{Dict, Uri, Value, error};
 use std::time::Duration;
 
 /// What a conversation may look at.
-#[derive(Debug)]
 pub struct Context<'a> {
     /// The methods of the client's transport.
     pub config: &'a AuthConfig,
@@ -399,10 +398,10 @@ impl AuthConfig {
         has.iter().find(|(known, there)| *known == name && *there).map(|(known, _)| *known)
     }
 
-    fn is_empty(&self) -> bool {
-        let AuthConfig { anonymous, ticket, wampcra, scram, cryptosign, tls } = self;
-        let methods = [ticket.is_some(), wampcra.is_some(), scram.is_some(), cryptosign.is_some(), tls.is_some()];
-        anonymous.is_none() && !methods.contains(&true)
+    /// True if no method is named: then nobody is asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == AuthConfig::default()
     }
 }
 

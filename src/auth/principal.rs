@@ -42,10 +42,8 @@ impl Principal {
         let said = &self.credentials;
         let secret = said.str("secret").ok()?.filter(|secret| !secret.is_empty())?;
         let number = |key| said.uint(key).ok().flatten().and_then(|value| u32::try_from(value).ok());
-        let salt = said.str("salt").ok()?.map(|salt| {
-            let (iterations, keylen) = (number("iterations").unwrap_or(1000), number("keylen").unwrap_or(32));
-            CraSalt { salt: salt.into(), iterations, keylen }
-        });
+        let salt = said.str("salt").ok()?.map(|salt| CraSalt::new(salt, number("iterations"), number("keylen")));
+        let salt = salt.transpose().ok()?;
         Some(CraUser::new(secret.as_bytes(), salt, self.grant.clone()))
     }
 
@@ -84,6 +82,8 @@ mod tests {
         let said = Dict::new().with("role", "user").with("realm", "r").with("authid", "joe").with("secret", "x");
         let principal = read(said.into()).expect("a dictionary");
         assert_eq!((principal.authid.as_deref(), principal.grant.realm.as_deref()), (Some("joe"), Some("r")));
+        let short = read(Dict::new().with("secret", "x").with("salt", "s").with("keylen", 0).into());
+        assert!(short.is_some_and(|principal| principal.cra().is_none()));
         assert!(principal.cra().is_some() && principal.scram().is_none() && principal.key().is_none());
         for nonsense in [Value::Null, Value::Bool(true), Value::Int(1), Dict::new().with("role", 1).into()] {
             assert_eq!(read(nonsense), None);

@@ -1,6 +1,5 @@
 //! What the program says when it is ready.
 
-use crate::auth::AuthConfig;
 use crate::config::RuntimeConfig;
 use crate::node::Node;
 use crate::transport::listener::Bound;
@@ -23,7 +22,7 @@ pub(super) fn banner(node: &Node, config: &RuntimeConfig) -> String {
     let open = config.realms.iter().any(|realm| realm.roles.is_none());
     if !open {
         line(format!("{word} {}, for the roles of the configuration", realms.join(", ")));
-        if config.transports.iter().any(|transport| transport.auth == AuthConfig::default()) {
+        if config.transports.iter().any(|transport| transport.auth.is_empty()) {
             line(
                 "a transport has no `auth`: its clients are not asked who they are and have the role `anonymous`"
                     .into(),

@@ -42,7 +42,7 @@ pub struct RuntimeConfig {
     /// Octets that may wait for a client that does not read. What comes on top of more ends its connection.
     pub out_queue_bytes_max: usize,
     /// How long a turn of a shard at least writes to those who share an event with many others, before it looks after
-    /// other clients again.
+    /// other clients again; and how long it acts on the ends of connections, where many end at once.
     pub write_slice: Duration,
     /// How long an event may wait for others that can leave with it in one write. Zero lets it go at once; the answers
     /// to requests never wait. Whole milliseconds.

@@ -7,11 +7,11 @@
 use super::call::Wanted;
 use super::effect::{ConnId, Link};
 use super::map::{Hashing, Map};
-use super::session::{Lane, Session};
+use super::session::Session;
 use super::shard::Shard;
 use crate::session::features::ClientFeatures;
 use crate::session::options::CallOptions;
-use crate::session::{Identity, RealmIndex, RequestIds};
+use crate::session::{Identity, RealmIndex};
 use crate::wamp::{Dict, Message, Payload, RequestId, Serializer, SessionId, Uri, Value, codec, error};
 use crate::wire::frame::Framing;
 use std::collections::VecDeque;
@@ -153,23 +153,11 @@ impl Shard {
                 authprovider: "internal".into(),
                 ..Identity::anonymous("router")
             };
-            let session = Session {
-                id: self.new_session_id(),
-                realm,
-                conn,
-                class,
-                features: ClientFeatures::default(),
-                identity: Arc::new(identity),
-                rights: None,
-                requests: RequestIds::default(),
-                subscriptions: self.hashing.map(),
-                open: self.hashing.map(),
-                rpc: None,
-                lane: Lane::new(),
-                homes: super::replica::ShardSet::default(),
-                joining: None,
-                testaments: None,
-            };
+            let id = self.new_session_id();
+            let features = ClientFeatures::default();
+            // The router may do everything.
+            let who = (Arc::new(identity), None);
+            let session = Session::new(id, realm, (conn, class), features, who, &self.hashing);
             self.errands.stewards[usize::from(realm)] = Some(Box::new(session));
         }
         conn

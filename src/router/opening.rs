@@ -4,12 +4,11 @@ use super::effect::{ConnId, Ending};
 use super::errand::{ErrandResult, Purpose};
 use super::frames::Class;
 use super::lifecycle::State;
-use super::replica::ShardSet;
-use super::session::{Lane, Session};
+use super::session::Session;
 use super::shard::Shard;
 use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
-use crate::session::{Admission, Identity, RealmIndex, RequestIds, features};
+use crate::session::{Admission, Identity, RealmIndex, features};
 use crate::wamp::message::{Authenticate, Challenge, Hello, Welcome};
 use crate::wamp::{Dict, Message, SessionId, error};
 use std::sync::Arc;
@@ -182,23 +181,8 @@ impl Shard {
         // Another client may have got the id meanwhile, if only just.
         let taken = self.sessions.contains_key(&opening.session);
         let id = if taken { self.new_session_id() } else { opening.session };
-        let session = Session {
-            id,
-            realm,
-            conn,
-            class,
-            features: opening.features,
-            identity: identity.clone(),
-            rights: self.roles.rights(realm, &identity, id),
-            requests: RequestIds::default(),
-            subscriptions: self.hashing.map(),
-            open: self.hashing.map(),
-            rpc: None,
-            lane: Lane::new(),
-            homes: ShardSet::default(),
-            joining: None,
-            testaments: None,
-        };
+        let who = (identity.clone(), self.roles.rights(realm, &identity, id));
+        let session = Session::new(id, realm, (conn, class), opening.features, who, &self.hashing);
         self.conns[conn.0 as usize].state = State::Open(Box::new(session));
         self.sessions.insert(id, conn);
         let welcome = |roles: Dict, agent: &str| {

@@ -145,6 +145,34 @@ impl Rpc {
 }
 
 impl Session {
+    /// A session that has just been opened.
+    pub(super) fn new(
+        id: SessionId,
+        realm: RealmIndex,
+        (conn, class): (ConnId, Class),
+        features: ClientFeatures,
+        (identity, rights): (Arc<Identity>, Option<Arc<Rights>>),
+        hashing: &Hashing,
+    ) -> Session {
+        Session {
+            id,
+            realm,
+            conn,
+            class,
+            features,
+            identity,
+            rights,
+            requests: RequestIds::default(),
+            subscriptions: hashing.map(),
+            open: hashing.map(),
+            rpc: None,
+            lane: Lane::new(),
+            homes: ShardSet::default(),
+            joining: None,
+            testaments: None,
+        }
+    }
+
     /// The calls and registrations, made when they are needed for the first time.
     pub(super) fn rpc(&mut self, hashing: &Hashing) -> &mut Rpc {
         self.rpc.get_or_insert_with(|| {

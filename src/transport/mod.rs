@@ -8,6 +8,7 @@ pub mod outqueue;
 mod page;
 mod protocol;
 pub mod reactor;
+mod slice;
 mod stream;
 mod tasks;
 mod writing;

@@ -9,9 +9,10 @@ use super::deadlines::Deadlines;
 use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
 use super::protocol::{self, Protocol, Signal};
+use super::slice::Slice;
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
-use super::writing::{Slice, Unwritten};
+use super::writing::Unwritten;
 use crate::auth::Peer;
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
@@ -449,6 +450,9 @@ impl Reactor {
     /// Acts on ends of connections, for about as long as this turn has worked until now: when thousands go at once, the
     /// others do not wait for them all. True if there are more.
     fn bury(&mut self) -> bool {
+        if self.ending.is_empty() {
+            return false;
+        }
         let mut slice = Slice::new(self);
         while let Some((key, serial, error)) = self.ending.pop_front() {
             if self.current((key, serial)).is_none_or(|connection| connection.phase == Phase::Gone) {

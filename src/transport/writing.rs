@@ -8,6 +8,7 @@
 
 use super::connection::{Connection, Phase};
 use super::reactor::Reactor;
+use super::slice::Slice;
 use crate::router::ConnId;
 use crate::wire::frame::Frame;
 use std::collections::VecDeque;
@@ -25,9 +26,6 @@ const WIDE_MIN: usize = 64;
 
 /// So is one that is as many octets for all receivers together.
 const WIDE_BYTES: usize = 1024 * 1024;
-
-/// Connections that are handled before the clock is asked whether a slice is over.
-const STEPS_PER_LOOK: usize = 16;
 
 /// So many octets count for as much as one connection more.
 const BYTES_PER_STEP: usize = 16 * 1024;
@@ -170,10 +168,9 @@ impl Reactor {
         if self.unwritten.wide.is_empty() {
             return false;
         }
-        let config = &self.settings.config;
-        let start = self.settings.epoch.elapsed();
-        if !config.write_delay.is_zero() && !self.unwritten.ripe {
-            self.unwritten.due.get_or_insert(start + config.write_delay);
+        let delay = self.settings.config.write_delay;
+        if !delay.is_zero() && !self.unwritten.ripe {
+            self.unwritten.due.get_or_insert_with(|| self.settings.epoch.elapsed() + delay);
             return false;
         }
         let mut slice = Slice::new(self);
@@ -239,30 +236,5 @@ impl Reactor {
             self.written(key);
         }
         octets_written
-    }
-}
-
-/// A part of a turn that must not last long: as long as the turn has worked before, so that neither side of the
-/// shard's work outruns the other, and at least the configured time.
-pub(super) struct Slice {
-    end: Duration,
-    steps: usize,
-}
-
-impl Slice {
-    pub(super) fn new(reactor: &Reactor) -> Slice {
-        let start = reactor.settings.epoch.elapsed();
-        let end = start + start.saturating_sub(reactor.armed_at).max(reactor.settings.config.write_slice);
-        Slice { end, steps: 0 }
-    }
-
-    /// Counts so many steps; true when the time is over.
-    pub(super) fn is_over(&mut self, reactor: &Reactor, steps: usize) -> bool {
-        self.steps += steps;
-        if self.steps < STEPS_PER_LOOK {
-            return false;
-        }
-        self.steps = 0;
-        reactor.settings.epoch.elapsed() >= self.end
     }
 }

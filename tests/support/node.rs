@@ -1,5 +1,6 @@
 //! A router in the test's own process, with a configuration that the command line does not reach.
 
+use super::wire::Wire;
 use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use corebar::node::Node;
 use corebar::transport::listener::Bound;
@@ -34,4 +35,15 @@ pub fn with_router(change: impl FnOnce(&mut RuntimeConfig), test: impl FnOnce(So
     let start = Instant::now();
     runtime.block_on(node.shut_down());
     start.elapsed()
+}
+
+/// Runs `test` against routers of this configuration with 1 and with 4 shards, with every wire.
+pub fn on_every_wire(change: impl Fn(&mut RuntimeConfig), test: fn(SocketAddr, Wire)) {
+    for shards in [1, 4] {
+        let change = |config: &mut RuntimeConfig| {
+            change(config);
+            config.shards = Some(shards);
+        };
+        with_router(change, |address| Wire::all().for_each(|wire| test(address, wire)));
+    }
 }

@@ -5,7 +5,6 @@ use crate::auth::AuthConfig;
 use crate::auth::config::{
     Anonymous, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source, TicketUser,
 };
-use crate::auth::cra::KEY_BYTES_MIN;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -113,7 +112,7 @@ pub(super) fn read_auth(value: Option<Value>, at: &str) -> Read<AuthConfig> {
         })?,
         tls: None,
     };
-    if auth == AuthConfig::default() {
+    if auth.is_empty() {
         return Err(Fault::new(at, "names no method"));
     }
     Ok(auth)
@@ -163,11 +162,8 @@ fn read_cra(user: Cra, at: &str) -> Read<CraUser> {
     let salt = match (user.salt, user.iterations, user.keylen) {
         (None, None, None) => None,
         (Some(salt), iterations, keylen) => {
-            let (iterations, keylen) = (iterations.unwrap_or(1000), keylen.unwrap_or(32));
-            if keylen < KEY_BYTES_MIN {
-                return Err(Fault::new(&format!("{at}.keylen"), format!("is {keylen}, less than {KEY_BYTES_MIN}")));
-            }
-            Some(CraSalt { salt: salt.into(), iterations, keylen })
+            let salt = CraSalt::new(&salt, iterations, keylen);
+            Some(salt.map_err(|(name, text)| Fault::new(&format!("{at}.{name}"), text))?)
         }
         _ => return Err(Fault::new(at, "has `iterations` or `keylen`, but no `salt`")),
     };

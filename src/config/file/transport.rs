@@ -80,6 +80,17 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     if !["websocket", "rawsocket", "universal", "web"].contains(&&*kind) {
         return Err(Fault::new(&format!("{at}.type"), format!("is {kind:?}, which is not supported")));
     }
+    let own: &[&str] = match &*kind {
+        "websocket" | "rawsocket" => &["url", "serializers", "options", "auth", "cookie", "debug"],
+        "universal" => &["rawsocket", "websocket", "web", "options", "debug"],
+        _ => &["paths", "options", "debug"],
+    };
+    // An `auth` that stands where nobody looks for it would leave the door open.
+    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
+    let mut foreign = keys.filter(|key| !["type", "id", "endpoint"].contains(&&***key) && !own.contains(&&***key));
+    if let Some(key) = foreign.next() {
+        return Err(Fault::new(&format!("{at}.{key}"), format!("does not belong to a transport of the type {kind:?}")));
+    }
     let transport: Transport = read(value, at)?;
     let Transport {
         endpoint, url, serializers, options, auth, cookie, debug, paths, rawsocket, websocket, web, ..
