@@ -204,7 +204,7 @@ impl Shard {
     }
 
     /// Refuses a call, of which further parts may be on their way.
-    fn refuse_call(&mut self, conn: ConnId, request: RequestId, more: bool, refused: Refused) {
+    pub(super) fn refuse_call(&mut self, conn: ConnId, request: RequestId, more: bool, refused: Refused) {
         let hashing = self.hashing.clone();
         if more && let Some(session) = self.session_at(conn) {
             session.rpc(&hashing).remember_finished(request);

@@ -5,25 +5,55 @@ use super::effect::ConnId;
 use super::peer::{self, ShardMsg};
 use super::session::Session;
 use super::shard::Shard;
+use crate::session::options::{Refused, Unfit};
 use crate::wamp::message::Cancel;
 use crate::wamp::{MessageType, error};
 use std::time::Duration;
 
+/// What becomes of the invocation of a call that is canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nothing: its result is dropped.
+    Skip,
+    /// It is interrupted, and its answer is waited for.
+    Kill,
+    /// It is interrupted.
+    KillNoWait,
+}
+
+fn mode(cancel: &Cancel) -> Result<Mode, Unfit> {
+    match cancel.options.str("mode").map_err(Unfit::Breach)? {
+        Some("skip") => Ok(Mode::Skip),
+        Some("kill") => Ok(Mode::Kill),
+        None | Some("killnowait") => Ok(Mode::KillNoWait),
+        Some(other) => {
+            let text = format!("mode must be skip, kill or killnowait, not {other:?}");
+            Err(Unfit::Refused((error::INVALID_ARGUMENT, text)))
+        }
+    }
+}
+
+/// True if a CANCEL can be acted on.
+pub(super) fn is_sound(cancel: &Cancel) -> bool {
+    mode(cancel).is_ok()
+}
+
+/// What the caller of a call is told that it has canceled.
+pub(super) fn canceled() -> Refused {
+    (error::CANCELED, "the caller has canceled the call".into())
+}
+
 impl Shard {
     pub(super) fn cancel(&mut self, conn: ConnId, cancel: &Cancel) {
         let request = cancel.request;
-        let mode = match cancel.options.str("mode") {
-            Ok(mode) => mode.unwrap_or("killnowait"),
-            Err(wrong) => return self.violation(conn, &format!("CANCEL.Options: {wrong}")),
+        let mode = match mode(cancel) {
+            Ok(mode) => mode,
+            Err(unfit) => return self.unfit(conn, MessageType::Cancel, request, unfit),
         };
-        if !matches!(mode, "skip" | "kill" | "killnowait") {
-            let refused = (error::INVALID_ARGUMENT, format!("mode must be skip, kill or killnowait, not {mode:?}"));
-            return self.refuse(conn, MessageType::Cancel, request, refused);
-        }
         let Some(rpc) = self.session_at(conn).and_then(|session| session.rpc.as_mut()) else { return };
         // The answer may have crossed the CANCEL.
         let Some(pending) = rpc.calls.get_mut(&request) else { return };
-        if let (Stage::With { callee, shard }, "kill") = (pending.stage, mode) {
+        if let (Stage::With { callee, shard }, Mode::Kill) = (pending.stage, mode) {
             let call = pending.call;
             if !std::mem::replace(&mut pending.killed, true) {
                 self.send_peer(shard, ShardMsg::Cancel(peer::Cancel { call, callee, await_answer: true }));
@@ -31,10 +61,10 @@ impl Shard {
             return;
         }
         let Some(pending) = self.take_call(conn, request) else { return };
-        if mode != "skip" {
+        if mode != Mode::Skip {
             self.abandon(&pending);
         }
-        self.refuse(conn, MessageType::Call, request, (error::CANCELED, "the caller has canceled the call".into()));
+        self.refuse(conn, MessageType::Call, request, canceled());
     }
 
     /// Sets the deadline of a new call.

@@ -33,6 +33,18 @@ pub struct Limits {
     pub hello_timeout: Duration,
     /// From CHALLENGE to AUTHENTICATE; also how long a dynamic authenticator may take.
     pub authentication_timeout: Duration,
+    /// How long a dynamic authorizer may take.
+    pub authorization_timeout: Duration,
+    /// For how long what an authorizer has said is remembered at most, where it allows that at all; also where it does
+    /// not say for how long.
+    pub authorization_ttl_max: Duration,
+    /// Decisions of authorizers that a shard remembers.
+    pub authorizations_cached_max: u32,
+    /// Requests of one session about which an authorizer is asked at once; those behind wait.
+    pub authorizations_open_max: u32,
+    /// With more octets than this waiting for an authorizer, no more is read from a session; with eight times as many
+    /// it is ended.
+    pub gate_bytes_max: u32,
     /// From the router's GOODBYE to the client's, for sessions that are killed.
     pub goodbye_timeout: Duration,
 }
@@ -52,6 +64,11 @@ impl Default for Limits {
             testament_bytes_max: 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
             authentication_timeout: Duration::from_secs(10),
+            authorization_timeout: Duration::from_secs(10),
+            authorization_ttl_max: Duration::from_secs(60),
+            authorizations_cached_max: 10_000,
+            authorizations_open_max: 64,
+            gate_bytes_max: 1024 * 1024,
             goodbye_timeout: Duration::from_secs(5),
         }
     }

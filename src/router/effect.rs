@@ -59,6 +59,16 @@ pub enum Effect {
         /// Why.
         ending: Ending,
     },
+    /// Read no more from a connection, as far as that can be had at once.
+    Hold {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Read from a connection again.
+    Resume {
+        /// The connection.
+        conn: ConnId,
+    },
     /// Hand a message to another shard, after all earlier ones to it and on the same queue.
     Peer {
         /// The receiving shard; never the one that gives the effect.

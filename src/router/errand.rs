@@ -4,9 +4,11 @@
 //! lists. It calls in the way that clients do, with everything that belongs to it (timeouts, patterns, shared
 //! registrations, callees that leave). What would be written to it is given to whoever wanted the call.
 
+use super::access::{Asking, Power};
 use super::call::Wanted;
 use super::effect::{ConnId, Link};
 use super::map::{Hashing, Map};
+use super::meta::reading::Reading;
 use super::session::Session;
 use super::shard::Shard;
 use crate::session::features::ClientFeatures;
@@ -31,6 +33,10 @@ pub(super) enum Purpose {
         /// Tells this use of its number from others.
         round: u32,
     },
+    /// What a session may do.
+    Authorize(Asking),
+    /// Whether a session may read the events of a subscription whose home this shard is.
+    Read(Box<Reading>),
 }
 
 /// What came of a call: the arguments of its result, or the URI of an error and a text for people.
@@ -137,6 +143,8 @@ impl Shard {
     pub(super) fn errand_done(&mut self, purpose: Purpose, answer: ErrandResult) {
         match purpose {
             Purpose::Authenticate { conn, round } => self.authenticator_answered(conn, round, &answer),
+            Purpose::Authorize(asking) => self.authorizer_answered(asking, &answer),
+            Purpose::Read(reading) => self.may_read(&reading, &answer),
         }
     }
 
@@ -156,7 +164,7 @@ impl Shard {
             let id = self.new_session_id();
             let features = ClientFeatures::default();
             // The router may do everything.
-            let who = (Arc::new(identity), None);
+            let who = (Arc::new(identity), Power::All);
             let session = Session::new(id, realm, (conn, class), features, who, &self.hashing);
             self.errands.stewards[usize::from(realm)] = Some(Box::new(session));
         }

@@ -170,8 +170,8 @@ impl Shard {
         }
     }
 
-    /// Routes a message of a client to what handles it.
-    pub(super) fn dispatch(&mut self, conn: ConnId, message: Message) {
+    /// Routes a message of a client, of so many octets, to what handles it.
+    pub(super) fn dispatch(&mut self, conn: ConnId, message: Message, octets: usize) {
         match (&self.conns[conn.0 as usize].state, message) {
             (State::Fresh(class), Message::Hello(hello)) => self.hello(conn, *class, &hello),
             (State::Fresh(_), Message::Abort(_)) => self.end(conn, Ending::Normal),
@@ -185,13 +185,16 @@ impl Shard {
                 let name = other.message_type().name();
                 self.violation(conn, &format!("{name} came while the client was asked who it is"));
             }
+            (State::Open(session), message) if session.power.is_gated(&message) => {
+                self.stand_at_gate(conn, message, octets);
+            }
             (State::Open(_), message) => self.dispatch_open(conn, message),
             (State::Leaving(_, ending), Message::Goodbye(_) | Message::Abort(_)) => self.end(conn, *ending),
             (State::Leaving(..) | State::Closing | State::Free, _) => {}
         }
     }
 
-    fn dispatch_open(&mut self, conn: ConnId, message: Message) {
+    pub(super) fn dispatch_open(&mut self, conn: ConnId, message: Message) {
         match message {
             Message::Goodbye(_) => self.goodbye(conn),
             Message::Abort(_) => self.end(conn, Ending::Normal),

@@ -176,12 +176,14 @@ impl Shard {
             authrole: admitted.authrole,
             authmethod: admitted.authmethod.into(),
             authprovider: admitted.authprovider.into(),
+            authextra: (!admitted.extra.is_empty()).then(|| Box::new(admitted.extra)),
+            peer: self.conns[conn.0 as usize].peer.clone(),
             more: Dict::new(),
         });
         // Another client may have got the id meanwhile, if only just.
         let taken = self.sessions.contains_key(&opening.session);
         let id = if taken { self.new_session_id() } else { opening.session };
-        let who = (identity.clone(), self.roles.rights(realm, &identity, id));
+        let who = (identity.clone(), self.roles.power(realm, &identity, id));
         let session = Session::new(id, realm, (conn, class), opening.features, who, &self.hashing);
         self.conns[conn.0 as usize].state = State::Open(Box::new(session));
         self.sessions.insert(id, conn);
@@ -194,8 +196,8 @@ impl Shard {
                 .with("authmethod", &*identity.authmethod)
                 .with("authprovider", &*identity.authprovider)
                 .with("agent", agent);
-            if !admitted.extra.is_empty() {
-                details.push("authextra", admitted.extra.clone());
+            if let Some(extra) = &identity.authextra {
+                details.push("authextra", (**extra).clone());
             }
             Message::Welcome(Welcome { session: id, details })
         };

@@ -1,6 +1,6 @@
 //! A session as its shard keeps it.
 
-use super::access::Rights;
+use super::access::Power;
 use super::call::Call;
 use super::effect::ConnId;
 use super::frames::Class;
@@ -31,8 +31,8 @@ pub(super) struct Session {
     pub(super) class: Class,
     pub(super) features: ClientFeatures,
     pub(super) identity: Arc<Identity>,
-    /// What it may do; none: everything.
-    pub(super) rights: Option<Arc<Rights>>,
+    /// What it may do.
+    pub(super) power: Power,
     pub(super) requests: RequestIds,
     pub(super) subscriptions: Map<Subject, Subscription>,
     /// Requests other than calls that have not been answered.
@@ -151,7 +151,7 @@ impl Session {
         realm: RealmIndex,
         (conn, class): (ConnId, Class),
         features: ClientFeatures,
-        (identity, rights): (Arc<Identity>, Option<Arc<Rights>>),
+        (identity, power): (Arc<Identity>, Power),
         hashing: &Hashing,
     ) -> Session {
         Session {
@@ -161,7 +161,7 @@ impl Session {
             class,
             features,
             identity,
-            rights,
+            power,
             requests: RequestIds::default(),
             subscriptions: hashing.map(),
             open: hashing.map(),

@@ -1,6 +1,6 @@
 //! One shard: its connections and sessions, its replica of the routing table, and the subjects whose home it is.
 
-use super::access::Roles;
+use super::access::{Cache, Roles};
 use super::barrier::Barrier;
 use super::config::{Rule, ShardConfig};
 use super::deliver::Members;
@@ -78,6 +78,8 @@ pub struct Shard {
     pub(super) jobs: Jobs,
     /// What sessions may do.
     pub(super) roles: Roles,
+    /// What authorizers have said.
+    pub(super) authorizations: Cache,
     /// Calls that the router itself makes.
     pub(super) errands: Errands,
     /// Sessions that have ended, of which others are told when everything else about them has arrived.
@@ -124,6 +126,7 @@ impl Shard {
             waiting: hashing.map(),
             jobs: Jobs::new(&hashing),
             roles: Roles::new(&config.realms, &hashing),
+            authorizations: Cache::new(config.limits.authorizations_cached_max, &hashing),
             errands: Errands::new(config.realms.len(), &hashing),
             departing: hashing.map(),
             generation: 0,
@@ -153,7 +156,7 @@ impl Shard {
         let Some(class) = self.listening(conn) else { return };
         let limits = DecodeLimits { depth: self.config.limits.depth_max };
         match codec::decode(self.frames.serializer(class), message, limits) {
-            Ok(message) => self.dispatch(conn, message),
+            Ok(decoded) => self.dispatch(conn, decoded, message.len()),
             Err(error) => self.violation(conn, &error.to_string()),
         }
         self.settle();

@@ -1,6 +1,8 @@
 //! Who a session is.
 
+use crate::auth::Peer;
 use crate::wamp::{Dict, SessionId, Value};
+use std::sync::Arc;
 
 /// What WELCOME and the meta API say of a session (specification, "Session Meta API").
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +15,17 @@ pub struct Identity {
     pub authmethod: Box<str>,
     /// Who vouches for the user.
     pub authprovider: Box<str>,
+    /// What the authentication has given beside.
+    pub authextra: Option<Box<Dict>>,
+    /// Where the session comes from; none of what the router does itself.
+    pub peer: Option<Arc<Peer>>,
     /// What `wamp.session.modify_details` has added.
     pub more: Dict,
 }
 
 /// The details that `wamp.session.modify_details` leaves alone.
-pub const FIXED_DETAILS: [&str; 5] = ["session", "authid", "authrole", "authmethod", "authprovider"];
+pub const FIXED_DETAILS: [&str; 7] =
+    ["session", "authid", "authrole", "authmethod", "authprovider", "authextra", "transport"];
 
 impl Identity {
     /// A session that did not have to say who it is.
@@ -29,6 +36,8 @@ impl Identity {
             authrole: "anonymous".into(),
             authmethod: "anonymous".into(),
             authprovider: "static".into(),
+            authextra: None,
+            peer: None,
             more: Dict::new(),
         }
     }
@@ -42,6 +51,12 @@ impl Identity {
             .with("authrole", &*self.authrole)
             .with("authmethod", &*self.authmethod)
             .with("authprovider", &*self.authprovider);
+        if let Some(extra) = &self.authextra {
+            details.push("authextra", (**extra).clone());
+        }
+        if let Some(peer) = &self.peer {
+            details.push("transport", peer.details());
+        }
         for (key, value) in self.more.iter() {
             details.push(key, value.clone());
         }

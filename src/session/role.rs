@@ -18,6 +18,8 @@ pub enum Access {
     All,
     /// These rules; what none of them allows is not allowed.
     Rules(Vec<Permission>),
+    /// A procedure of the realm, which is asked about everything that a session wants to do.
+    Authorizer(Uri),
 }
 
 /// A rule about URIs.

@@ -407,6 +407,8 @@ impl World {
                     }
                     self.shards[usize::from(shard)].reuse(conns);
                 }
+                // Only a socket can be read any later.
+                Effect::Hold { .. } | Effect::Resume { .. } => {}
                 // A session that was killed, and has answered.
                 Effect::Close { ending: Ending::Normal, .. } => self.closed = true,
                 Effect::Record(record) => self.disk.take(shard, record),

@@ -53,7 +53,7 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// On the list of connections that are not read for now.
     pub(super) held: bool,
-    /// Not read until an earlier request has been answered.
+    /// Not read until an earlier request has been answered, or an authorizer.
     pub(super) paused: bool,
     /// The peer sends no more.
     pub(super) ended: bool,

@@ -509,6 +509,8 @@ impl Reactor {
                         let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());
                         self.close(key, ending, frame);
                     }
+                    Effect::Hold { conn } => self.pause(conn.0 as usize, true),
+                    Effect::Resume { conn } => self.pause(conn.0 as usize, false),
                     Effect::Peer { to, message } => {
                         self.port.post(to, message);
                         self.arm();
@@ -522,6 +524,17 @@ impl Reactor {
             }
             let Some(conn) = self.lost.pop() else { return };
             self.core.lost(self.now(), conn);
+        }
+    }
+
+    /// Stops reading from a connection, or goes on. A transport that is polled for has no socket of its own to stop.
+    fn pause(&mut self, key: usize, paused: bool) {
+        let Some(connection) = self.connections.get_mut(key).filter(|connection| connection.stream.is_some()) else {
+            return;
+        };
+        connection.paused = paused;
+        if let (false, Some(task)) = (paused, &connection.task) {
+            task.wake_by_ref();
         }
     }
 

@@ -156,8 +156,15 @@ fn read_store(reader: &mut Reader, store: Store, at: &str) -> Read<Vec<HistoryRu
 
 fn read_role(reader: &mut Reader, value: Value, at: &str) -> Read<RoleConfig> {
     let role: Role = read(value, at)?;
-    if role.authorizer.is_some() {
-        return Err(Fault::new(&format!("{at}.authorizer"), "dynamic authorizers are not supported"));
+    if let Some(authorizer) = role.authorizer {
+        let at = format!("{at}.authorizer");
+        if role.permissions.is_some() {
+            return Err(Fault::new(&at, "a role has permissions or an authorizer, not both"));
+        }
+        if !UriRules::Loose.allow(&authorizer) {
+            return Err(Fault::new(&at, format!("{authorizer:?} is not the URI of a procedure")));
+        }
+        return Ok(RoleConfig { name: role.name.into(), access: Access::Authorizer(authorizer.into()) });
     }
     let mut rules = Vec::new();
     for (index, rule) in role.permissions.unwrap_or_default().into_iter().enumerate() {

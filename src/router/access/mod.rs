@@ -5,9 +5,16 @@
 //! pattern may be subscribed to or registered if a rule allows all that it matches, and no rule that would decide over
 //! a part of it does not.
 
+mod cache;
+mod decision;
+mod gate;
 mod patterns;
 #[cfg(test)]
 mod tests;
+
+pub(super) use cache::Cache;
+pub(super) use decision::Decision;
+pub(super) use gate::{Asking, Gate, question};
 
 use super::effect::ConnId;
 use super::map::{Hashing, Map};
@@ -22,7 +29,7 @@ use patterns::{Pattern, covers, more_specific, overlaps};
 use std::sync::Arc;
 
 /// Something that may be allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     Call,
     Register,
@@ -40,14 +47,26 @@ impl Action {
         }
     }
 
+    /// As authorizers are told.
     fn name(self) -> &'static str {
         match self {
             Action::Call => "call",
             Action::Register => "register",
-            Action::Publish => "publish to",
-            Action::Subscribe => "subscribe to",
+            Action::Publish => "publish",
+            Action::Subscribe => "subscribe",
         }
     }
+}
+
+/// What one session may do.
+#[derive(Debug)]
+pub(super) enum Power {
+    /// Everything.
+    All,
+    /// What rules allow.
+    Rules(Arc<Rights>),
+    /// What a procedure of the realm allows, which is asked at the gate.
+    Asked(Box<Gate>),
 }
 
 /// What a rule says.
@@ -182,8 +201,16 @@ impl Rights {
     }
 }
 
-/// The roles of a realm by name; none of a role: everything is allowed.
-type RealmRoles = Map<Box<str>, Option<Arc<Role>>>;
+/// Who decides what a role may do, made ready.
+#[derive(Debug)]
+enum Judge {
+    All,
+    Rules(Arc<Role>),
+    Authorizer(Uri),
+}
+
+/// The roles of a realm by name.
+type RealmRoles = Map<Box<str>, Judge>;
 
 /// The roles of all realms.
 #[derive(Debug)]
@@ -199,24 +226,28 @@ impl Roles {
         let compile = |realm: &RealmConfig| {
             let mut compiled = hashing.map();
             for role in realm.roles.as_ref()? {
-                let access = match &role.access {
-                    Access::All => None,
-                    Access::Rules(permissions) => Some(Arc::new(Role::new(permissions, hashing))),
+                let judge = match &role.access {
+                    Access::All => Judge::All,
+                    Access::Rules(permissions) => Judge::Rules(Arc::new(Role::new(permissions, hashing))),
+                    Access::Authorizer(procedure) => Judge::Authorizer(procedure.clone()),
                 };
-                compiled.insert(role.name.clone(), access);
+                compiled.insert(role.name.clone(), judge);
             }
             Some(compiled)
         };
         Roles { realms: realms.iter().map(compile).collect(), unknown: Arc::new(Role::new(&[], hashing)) }
     }
 
-    /// What a session may do; none: everything.
-    pub(super) fn rights(&self, realm: RealmIndex, identity: &Identity, session: SessionId) -> Option<Arc<Rights>> {
-        let role = match self.realms[usize::from(realm)].as_ref()?.get(&*identity.authrole) {
-            Some(role) => role.as_ref()?,
+    /// What a session may do.
+    pub(super) fn power(&self, realm: RealmIndex, identity: &Identity, session: SessionId) -> Power {
+        let Some(roles) = &self.realms[usize::from(realm)] else { return Power::All };
+        let role = match roles.get(&*identity.authrole) {
+            Some(Judge::All) => return Power::All,
+            Some(Judge::Authorizer(procedure)) => return Power::Asked(Box::new(Gate::new(procedure.clone()))),
+            Some(Judge::Rules(role)) => role,
             None => &self.unknown,
         };
-        Some(Arc::new(Rights::new(role, identity, session)))
+        Power::Rules(Arc::new(Rights::new(role, identity, session)))
     }
 }
 
@@ -224,10 +255,11 @@ impl Shard {
     /// Checks whether a session may do something with a URI; gives what has to be disclosed.
     #[inline]
     pub(super) fn authorize(&mut self, conn: ConnId, action: Action, uri: &str) -> Result<Disclose, Refused> {
-        let Some(rights) = self.session_at(conn).and_then(|session| session.rights.as_deref()) else {
-            return Ok(Disclose::default());
-        };
-        rights.decide(action, uri).ok_or_else(|| not_allowed(action, uri))
+        match self.session_at(conn).map(|session| &session.power) {
+            None | Some(Power::All) => Ok(Disclose::default()),
+            Some(Power::Rules(rights)) => rights.decide(action, uri).ok_or_else(|| not_allowed(action, uri)),
+            Some(Power::Asked(gate)) => gate.decided(action, MatchPolicy::Exact, uri).disclose(action, uri),
+        }
     }
 
     /// Checks whether a session may do something with everything that a pattern matches.
@@ -238,11 +270,23 @@ impl Shard {
         policy: MatchPolicy,
         uri: &str,
     ) -> Result<(), Refused> {
-        let Some(rights) = self.session_at(conn).and_then(|session| session.rights.as_deref()) else { return Ok(()) };
-        if rights.allow_all(action, policy, uri) { Ok(()) } else { Err(not_allowed(action, uri)) }
+        let allowed = match self.session_at(conn).map(|session| &session.power) {
+            None | Some(Power::All) => true,
+            Some(Power::Rules(rights)) => rights.allow_all(action, policy, uri),
+            Some(Power::Asked(gate)) => {
+                return gate.decided(action, policy, uri).disclose(action, uri).map(drop);
+            }
+        };
+        if allowed { Ok(()) } else { Err(not_allowed(action, uri)) }
     }
 }
 
 fn not_allowed(action: Action, uri: &str) -> Refused {
-    (error::NOT_AUTHORIZED, format!("the session may not {} {uri:?}", action.name()))
+    let doing = match action {
+        Action::Call => "call",
+        Action::Register => "register",
+        Action::Publish => "publish to",
+        Action::Subscribe => "subscribe to",
+    };
+    (error::NOT_AUTHORIZED, format!("the session may not {doing} {uri:?}"))
 }

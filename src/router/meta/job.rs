@@ -29,6 +29,8 @@ pub(super) enum Merge {
     Ids,
     /// The number of all ids.
     Count,
+    /// The sum of all numbers.
+    Sum,
     /// A dictionary of three lists of ids.
     Lists,
     /// What the only one asked has found.
@@ -62,6 +64,13 @@ impl Job {
         match self.merge {
             Merge::Ids => Ok(vec![list(self.ids())]),
             Merge::Count => Ok(vec![Value::from(self.ids().len() as u64)]),
+            Merge::Sum => {
+                let number = |finding: &Finding| match finding {
+                    Finding::Number(number) => *number,
+                    _ => 0,
+                };
+                Ok(vec![Value::from(self.findings.iter().map(number).sum::<u64>())])
+            }
             Merge::IdsOrNull => {
                 let ids = self.ids();
                 Ok(vec![if ids.is_empty() { Value::Null } else { list(ids) }])

@@ -7,6 +7,7 @@
 pub(super) mod event;
 pub(super) mod job;
 mod procedures;
+pub(super) mod reading;
 mod sessions;
 mod subjects;
 pub(super) mod testament;

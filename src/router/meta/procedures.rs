@@ -183,6 +183,7 @@ impl Shard {
         let plan = match group {
             "session" => self.session_plan(conn, name, &mut arguments)?,
             "subscription" => self.subject_plan(realm, Kind::Subscription, name, &mut arguments)?,
+            "authorization" if name == "flush" => Some(Plan::Ask(Targets::All, Question::Flush, Merge::Sum)),
             "registration" => self.subject_plan(realm, Kind::Registration, name, &mut arguments)?,
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! What a shard knows of its sessions, for meta procedures (specification, "Session Meta API").
 
+use super::reading::Reading;
 use crate::router::index::ShardIndex;
 use crate::router::lifecycle::Silence;
 use crate::router::peer::{Finding, Query, Question, Reply, ShardMsg, Victims};
@@ -17,7 +18,11 @@ impl Shard {
             Question::Kill { victims, reason, message } => {
                 self.kill_sessions(realm, caller, &victims, &reason, message.as_deref())
             }
-            Question::Events(id, filter) => self.events_finding(realm, id, &filter, caller, &identity),
+            Question::Events(subscription, filter) => {
+                let reader = caller;
+                return self.read_events(Reading { from, job, realm, subscription, filter, reader, identity });
+            }
+            Question::Flush => Finding::Number(self.authorizations.flush(realm)),
             question => self.subject_finding(realm, question),
         };
         self.send_peer(from, ShardMsg::Reply(Box::new(Reply { job, finding })));

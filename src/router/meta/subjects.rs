@@ -2,12 +2,11 @@
 //! Meta API").
 
 use super::event::details;
-use crate::router::access::Action;
 use crate::router::home::Outbox;
-use crate::router::peer::{EventFilter, Finding, Kind, Question};
+use crate::router::peer::{Finding, Kind, Question};
 use crate::router::shard::Shard;
 use crate::router::subject::Subject;
-use crate::session::{Identity, RealmIndex};
+use crate::session::RealmIndex;
 use crate::wamp::{MatchPolicy, RegistrationId, SessionId, SubscriptionId};
 
 impl Shard {
@@ -44,29 +43,13 @@ impl Shard {
             | Question::Session(_)
             | Question::Kill { .. }
             | Question::Modify(..)
+            | Question::Flush
             | Question::Events(..) => Finding::Missing,
         }
     }
 
-    pub(super) fn events_finding(
-        &mut self,
-        realm: RealmIndex,
-        id: u64,
-        filter: &EventFilter,
-        caller: SessionId,
-        identity: &Identity,
-    ) -> Finding {
-        let Some(subject) = self.subject_of(realm, Kind::Subscription, id) else { return Finding::Missing };
-        let rights = self.roles.rights(realm, identity, caller);
-        if rights.is_some_and(|rights| !rights.allow_all(Action::Subscribe, subject.policy, &subject.uri)) {
-            return Finding::Forbidden;
-        }
-        let now = self.config.epoch + self.now;
-        Finding::Events(self.home.events(now, SubscriptionId::from_raw(id), filter, caller, identity))
-    }
-
     /// The subject of an id, if it is of this realm.
-    fn subject_of(&self, realm: RealmIndex, kind: Kind, id: u64) -> Option<&Subject> {
+    pub(super) fn subject_of(&self, realm: RealmIndex, kind: Kind, id: u64) -> Option<&Subject> {
         let subject = match kind {
             Kind::Subscription => &self.home.topic(SubscriptionId::from_raw(id))?.subject,
             Kind::Registration => &self.home.procedure(RegistrationId::from_raw(id))?.subject,

@@ -49,6 +49,8 @@ pub enum Question {
     },
     /// Changes the details of a session.
     Modify(SessionId, Dict),
+    /// Forgets what authorizers have said.
+    Flush,
     /// All ids, by match policy.
     List(Kind),
     /// The id of a subject.

@@ -1,0 +1,356 @@
+//! The gate of a session about which an authorizer has to be asked (rule R2 of `docs/ordering.md`).
+//!
+//! Requests stand at the gate in the order in which they came; the authorizer is asked about several at once, and each
+//! goes on when it has been decided and all before it have gone. What answers an invocation does not stand there: the
+//! authorizer may be a callee of the same session.
+
+use super::{Action, Decision, Power};
+use crate::router::cancel::{canceled, is_sound};
+use crate::router::effect::{ConnId, Effect};
+use crate::router::errand::{ErrandResult, Purpose};
+use crate::router::lifecycle::Silence;
+use crate::router::session::Rpc;
+use crate::router::shard::Shard;
+use crate::session::Identity;
+use crate::wamp::message::Cancel;
+use crate::wamp::{Dict, MatchPolicy, Message, RequestId, SessionId, Uri, Value, error};
+use smallvec::{SmallVec, smallvec};
+use std::collections::VecDeque;
+
+/// With so many times the octets that stop the reading, a session is ended.
+const ENDED_AT: usize = 8;
+
+/// Leaves something to be published, which has to be allowed as well.
+const ADD_TESTAMENT: &str = "wamp.session.add_testament";
+
+/// Something that a session wants to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::router) struct Want {
+    pub(super) action: Action,
+    pub(super) policy: MatchPolicy,
+    pub(super) uri: Uri,
+}
+
+/// Which question to an authorizer an answer is for.
+#[derive(Debug)]
+pub(in crate::router) struct Asking {
+    session: SessionId,
+    /// The number of the message.
+    message: u64,
+    want: Want,
+    /// What the cache has counted.
+    epoch: u64,
+}
+
+/// A message that waits.
+#[derive(Debug)]
+struct Waiting {
+    message: Message,
+    octets: usize,
+    wants: SmallVec<[(Want, State); 1]>,
+    /// CANCEL has come for it.
+    canceled: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    /// To be asked when there are fewer questions.
+    Wanted,
+    Asked,
+    Decided(Decision),
+}
+
+/// The gate of a session.
+#[derive(Debug)]
+pub(in crate::router) struct Gate {
+    authorizer: Uri,
+    queue: VecDeque<Waiting>,
+    /// The number of the first message in the queue.
+    first: u64,
+    octets: usize,
+    /// Questions that have not been answered.
+    asked: u32,
+    /// What has been decided about the message that is being acted on.
+    decided: SmallVec<[(Want, Decision); 1]>,
+    /// Nothing more is read.
+    held: bool,
+}
+
+impl Gate {
+    pub(super) fn new(authorizer: Uri) -> Gate {
+        Gate {
+            authorizer,
+            queue: VecDeque::new(),
+            first: 0,
+            octets: 0,
+            asked: 0,
+            decided: SmallVec::new(),
+            held: false,
+        }
+    }
+
+    /// The procedure that is asked.
+    pub(in crate::router) fn authorizer(&self) -> &Uri {
+        &self.authorizer
+    }
+
+    /// What has been decided about the message that is being acted on.
+    pub(super) fn decided(&self, action: Action, policy: MatchPolicy, uri: &str) -> Decision {
+        let same = |want: &Want| want.action == action && want.policy == policy && *want.uri == *uri;
+        let found = self.decided.iter().find(|(want, _)| same(want));
+        found.map_or_else(|| Decision::Failed("nobody was asked".into()), |(_, decision)| decision.clone())
+    }
+
+    /// The message, or the first part of a message in several, with this request that waits.
+    fn call(&mut self, request: RequestId) -> Option<&mut Waiting> {
+        let is_call =
+            |waiting: &&mut Waiting| matches!(&waiting.message, Message::Call(call) if call.request == request);
+        self.queue.iter_mut().find(is_call)
+    }
+
+    /// Takes the first message, if everything about it is known.
+    fn take_first(&mut self) -> Option<Waiting> {
+        let first = self.queue.front_mut()?;
+        let known = |(_, state): &(Want, State)| matches!(state, State::Decided(_));
+        if !first.wants.iter().all(known) {
+            return None;
+        }
+        let first = self.queue.pop_front()?;
+        self.first += 1;
+        self.octets -= first.octets;
+        Some(first)
+    }
+
+    fn decide(&mut self, asking: &Asking, decision: Decision) {
+        self.asked -= 1;
+        let at = asking.message.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        let Some(waiting) = at.and_then(|at| self.queue.get_mut(at)) else { return };
+        if let Some((_, state)) = waiting.wants.iter_mut().find(|(want, _)| *want == asking.want) {
+            *state = State::Decided(decision);
+        }
+    }
+
+    /// The next question to ask, with the options of its message.
+    fn next_question(&mut self, open_max: u32) -> Option<(u64, Want, Dict)> {
+        if self.asked >= open_max {
+            return None;
+        }
+        for (at, waiting) in self.queue.iter_mut().enumerate() {
+            if let Some((want, state)) = waiting.wants.iter_mut().find(|(_, state)| *state == State::Wanted) {
+                *state = State::Asked;
+                self.asked += 1;
+                return Some((
+                    self.first + at as u64,
+                    want.clone(),
+                    options(&waiting.message).cloned().unwrap_or_default(),
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// The options of a request.
+fn options(message: &Message) -> Option<&Dict> {
+    match message {
+        Message::Publish(publish) => Some(&publish.options),
+        Message::Subscribe(subscribe) => Some(&subscribe.options),
+        Message::Call(call) => Some(&call.options),
+        Message::Register(register) => Some(&register.options),
+        _ => None,
+    }
+}
+
+impl Power {
+    /// True if the message has to stand at the gate of its session.
+    #[inline]
+    pub(in crate::router) fn is_gated(&self, message: &Message) -> bool {
+        matches!(self, Power::Asked(_))
+            && matches!(
+                message,
+                Message::Publish(_)
+                    | Message::Subscribe(_)
+                    | Message::Unsubscribe(_)
+                    | Message::Call(_)
+                    | Message::Cancel(_)
+                    | Message::Register(_)
+                    | Message::Unregister(_)
+                    | Message::Goodbye(_)
+            )
+    }
+}
+
+impl Shard {
+    /// Lets a message stand at the gate; at once on its way if nothing has to be found out.
+    pub(in crate::router) fn stand_at_gate(&mut self, conn: ConnId, message: Message, octets: usize) {
+        if let Message::Cancel(cancel) = &message {
+            return match self.waiting_call(conn, cancel) {
+                Some(waiting) => {
+                    waiting.canceled = true;
+                    waiting.wants.clear();
+                    self.pass_gate(conn);
+                }
+                None => self.dispatch_open(conn, message),
+            };
+        }
+        let wants = self.wants(conn, &message);
+        let max = self.config.limits.gate_bytes_max as usize;
+        let Some(gate) = self.gate(conn) else { return };
+        gate.octets += octets;
+        gate.queue.push_back(Waiting { message, octets, wants, canceled: false });
+        if gate.octets > max.saturating_mul(ENDED_AT) {
+            let text = "too much waits for the authorizer";
+            return self.kill(conn, error::LIMIT_EXCEEDED.into(), Some(text), Silence::Broken);
+        }
+        if gate.octets > max && !std::mem::replace(&mut gate.held, true) {
+            self.effects().push_back(Effect::Hold { conn });
+        }
+        self.ask_authorizer(conn);
+        self.pass_gate(conn);
+    }
+
+    fn gate(&mut self, conn: ConnId) -> Option<&mut Gate> {
+        match &mut self.session_at(conn)?.power {
+            Power::Asked(gate) => Some(gate),
+            Power::All | Power::Rules(_) => None,
+        }
+    }
+
+    /// The call that a CANCEL is for, if it waits as a whole.
+    fn waiting_call(&mut self, conn: ConnId, cancel: &Cancel) -> Option<&mut Waiting> {
+        let under_way = |rpc: &Rpc| rpc.calls.contains_key(&cancel.request);
+        if self.session_at(conn)?.rpc.as_deref().is_some_and(under_way) || !is_sound(cancel) {
+            return None;
+        }
+        self.gate(conn)?.call(cancel.request)
+    }
+
+    /// A call ends that nobody has got.
+    fn cancel_at_gate(&mut self, conn: ConnId, request: RequestId) {
+        if self.accept_request(conn, request, "CALL") {
+            // Parts may have come behind it.
+            self.refuse_call(conn, request, true, canceled());
+        }
+    }
+
+    /// What has to be found out before a message is acted on. Of a message that cannot be acted on anyway, nothing.
+    fn wants(&mut self, conn: ConnId, message: &Message) -> SmallVec<[(Want, State); 1]> {
+        let exact = MatchPolicy::Exact;
+        let policy = |options: &Dict| options.str("match").ok().flatten().map_or(Some(exact), MatchPolicy::from_name);
+        let (action, policy, uri) = match message {
+            Message::Publish(publish) => (Action::Publish, Some(exact), &publish.topic),
+            Message::Subscribe(subscribe) => (Action::Subscribe, policy(&subscribe.options), &subscribe.topic),
+            Message::Register(register) => (Action::Register, policy(&register.options), &register.procedure),
+            // The parts of a call are allowed with the first.
+            Message::Call(call) if self.is_known_call(conn, call.request) => return SmallVec::new(),
+            Message::Call(call) => (Action::Call, Some(exact), &call.procedure),
+            _ => return SmallVec::new(),
+        };
+        let Some((realm, policy)) = self.session_at(conn).map(|session| session.realm).zip(policy) else {
+            return SmallVec::new();
+        };
+        if self.check_uri(realm, uri, policy).is_err() {
+            return SmallVec::new();
+        }
+        let mut wants: SmallVec<[_; 1]> = smallvec![Want { action, policy, uri: uri.clone() }];
+        if let Message::Call(call) = message
+            && **uri == *ADD_TESTAMENT
+            && let Ok((arguments, _)) = call.payload.values()
+            && let Some(topic) = arguments.first().and_then(Value::as_str)
+            && self.check_uri(realm, topic, exact).is_ok()
+        {
+            wants.push(Want { action: Action::Publish, policy: exact, uri: topic.into() });
+        }
+        let now = self.now;
+        let Some((id, identity)) = self.session_at(conn).map(|session| (session.id, session.identity.clone())) else {
+            return SmallVec::new();
+        };
+        let state = |want: &Want| {
+            let known = self.authorizations.get(now, realm, id, &identity, want);
+            known.map_or(State::Wanted, State::Decided)
+        };
+        wants.into_iter().map(|want| (want.clone(), state(&want))).collect()
+    }
+
+    /// True if a call with this request is under way, has just ended, or waits.
+    fn is_known_call(&mut self, conn: ConnId, request: RequestId) -> bool {
+        let Some(session) = self.session_at(conn) else { return false };
+        let known =
+            session.rpc.as_ref().is_some_and(|rpc| rpc.calls.contains_key(&request) || rpc.finished.contains(&request));
+        known || self.gate(conn).is_some_and(|gate| gate.call(request).is_some())
+    }
+
+    /// Asks about what has not been asked, as far as so many may be open.
+    fn ask_authorizer(&mut self, conn: ConnId) {
+        let (max, timeout) = (self.config.limits.authorizations_open_max, self.config.limits.authorization_timeout);
+        while let Some((message, want, options)) = self.gate(conn).and_then(|gate| gate.next_question(max)) {
+            let Some(session) = self.session_at(conn) else { return };
+            let (id, realm, identity) = (session.id, session.realm, session.identity.clone());
+            let Power::Asked(gate) = &session.power else { return };
+            let authorizer = gate.authorizer.clone();
+            let arguments = question(id, &identity, &want.uri, want.action, options);
+            let epoch = self.authorizations.epoch;
+            let purpose = Purpose::Authorize(Asking { session: id, message, want, epoch });
+            self.errand(realm, &authorizer, arguments, timeout, purpose);
+        }
+    }
+
+    /// Lets go what stands first and is decided.
+    fn pass_gate(&mut self, conn: ConnId) {
+        let max = self.config.limits.gate_bytes_max as usize;
+        while let Some(waiting) = self.gate(conn).and_then(Gate::take_first) {
+            let Waiting { message, wants, canceled, .. } = waiting;
+            if canceled {
+                if let Message::Call(call) = &message {
+                    self.cancel_at_gate(conn, call.request);
+                }
+                continue;
+            }
+            let decided = |(want, state)| match state {
+                State::Decided(decision) => Some((want, decision)),
+                State::Wanted | State::Asked => None,
+            };
+            let decided = wants.into_iter().filter_map(decided).collect();
+            if let Some(gate) = self.gate(conn) {
+                gate.decided = decided;
+            }
+            self.dispatch_open(conn, message);
+            if let Some(gate) = self.gate(conn) {
+                gate.decided = SmallVec::new();
+            }
+        }
+        let Some(gate) = self.gate(conn) else { return };
+        if gate.held && gate.octets <= max / 2 {
+            gate.held = false;
+            self.effects().push_back(Effect::Resume { conn });
+        }
+    }
+
+    /// An authorizer has answered, if the session is still there.
+    pub(in crate::router) fn authorizer_answered(&mut self, asking: Asking, answer: &ErrandResult) {
+        let (decision, remember) = Decision::read(answer);
+        let Some(session) = self.session(asking.session) else { return };
+        let (conn, realm, identity) = (session.conn, session.realm, session.identity.clone());
+        let Power::Asked(gate) = &mut session.power else { return };
+        gate.decide(&asking, decision.clone());
+        let Asking { session, want, epoch, .. } = asking;
+        if let Some((sharing, ttl)) = remember.filter(|_| epoch == self.authorizations.epoch) {
+            let ttl_max = self.config.limits.authorization_ttl_max;
+            let until = self.now.saturating_add(ttl.unwrap_or(ttl_max).min(ttl_max));
+            self.authorizations.insert(realm, (session, &identity), want, decision, sharing, until);
+        }
+        self.ask_authorizer(conn);
+        self.pass_gate(conn);
+    }
+}
+
+/// The arguments of an authorizer: who wants to, the URI, the action and the options of the request.
+pub(in crate::router) fn question(
+    session: SessionId,
+    identity: &Identity,
+    uri: &str,
+    action: Action,
+    options: Dict,
+) -> Vec<Value> {
+    vec![identity.details(session).into(), uri.into(), action.name().into(), options.into()]
+}
