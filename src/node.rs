@@ -1,13 +1,15 @@
 //! A running router: its shards, its listeners, and how it ends.
 
-use crate::auth::AuthSettings;
+use crate::auth::{AuthSettings, Peer};
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Door, Loads, Mesh, Seat};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
 use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
+use crate::transport::preamble::Entrance;
 use crate::transport::reactor::{self, Settings};
+use crate::transport::tls::{Tls, TlsError};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,6 +29,9 @@ pub enum StartError {
     /// A listener could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A shard could not be started.
     #[error("cannot start a shard: {0}")]
     Shard(io::Error),
@@ -42,6 +47,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Node {
     bound: Vec<Bound>,
+    entrances: Arc<[Entrance]>,
     cores: Vec<Option<usize>>,
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
@@ -61,6 +67,7 @@ impl Node {
     /// See [`StartError`]; nothing is left running.
     pub fn start(config: RuntimeConfig) -> Result<Node, StartError> {
         config.check()?;
+        let entrances = config.listeners.iter().map(Entrance::new).collect::<Result<_, _>>()?;
         let open = |listener: &ListenerConfig| Listener::bind(&listener.address, listener.backlog);
         let listeners = config.listeners.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let bound = listeners.iter().map(|listener| listener.bound().clone()).collect();
@@ -69,6 +76,7 @@ impl Node {
         let loads = Arc::new(Loads::new(usize::from(shards)));
         let mut node = Node {
             bound,
+            entrances,
             cores: Vec::new(),
             doors: Arc::new([]),
             loads,
@@ -80,8 +88,9 @@ impl Node {
         let pause = config.accept_pause;
         let transports: Vec<_> = config.listeners.iter().map(|listener| listener.transport).collect();
         let started = node.start_shards(shards, config).and_then(|()| {
-            for (listener, transport) in listeners.into_iter().zip(transports) {
-                let acceptor = Acceptor::new(listener, transport, node.doors.clone(), node.loads.clone(), pause);
+            for ((index, listener), transport) in (0..).zip(listeners).zip(transports) {
+                let peer = Peer { listener: index, transport, ..Peer::default() };
+                let acceptor = Acceptor::new(listener, peer, node.doors.clone(), node.loads.clone(), pause);
                 let acceptor = acceptor.map_err(StartError::Shard)?;
                 node.acceptors.push(tokio::spawn(acceptor.run()).abort_handle());
             }
@@ -94,6 +103,29 @@ impl Node {
                 Err(error)
             }
         }
+    }
+
+    /// Looks, without starting anything, whether the files that a configuration names can be used.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn check(config: &RuntimeConfig) -> Result<(), StartError> {
+        config.check()?;
+        for listener in &config.listeners {
+            Entrance::new(listener)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the certificates and keys of all listeners again. Connections that are open go on as they are.
+    ///
+    /// # Errors
+    ///
+    /// The first file that cannot be used, for a listener that goes on with what it has; the others are done.
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        let tls = self.entrances.iter().filter_map(|entrance| entrance.tls.as_ref());
+        tls.map(Tls::reload).fold(Ok(()), Result::and)
     }
 
     /// Where it listens, in the order of the configuration.
@@ -174,6 +206,7 @@ impl Node {
             let settings = Settings {
                 shard,
                 config: config.clone(),
+                entrances: self.entrances.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
                 epoch,

@@ -1,12 +1,17 @@
 //! What is known of the other end of a connection before it says anything in WAMP.
 
 use crate::wamp::Dict;
+use core::net::{IpAddr, SocketAddr};
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Peer {
     /// Which transport of the configuration it has come by: it decides how the client may say who it is.
     pub transport: u16,
+    /// Which listener of the configuration has accepted it.
+    pub listener: u16,
+    /// Its address; none over a Unix socket.
+    pub address: Option<IpAddr>,
     /// Its address for people and authenticators: `tcp4:192.0.2.1:5000`, `tcp6:[2001:db8::1]:5000`, `unix`.
     pub label: Box<str>,
     /// What TLS has found out.
@@ -14,6 +19,13 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Notes where the client is.
+    pub fn is_at(&mut self, address: SocketAddr) {
+        let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };
+        self.label = format!("{family}:{address}").into();
+        self.address = Some(address.ip());
+    }
+
     /// What authenticators and the meta API are told of it.
     #[must_use]
     pub fn details(&self) -> Dict {

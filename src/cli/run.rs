@@ -34,6 +34,10 @@ pub fn main() -> ExitCode {
         None => Some(args.config()),
         Some(Command::Check(node)) => {
             let Some(file) = load(&node) else { return ExitCode::FAILURE };
+            if let Err(error) = node::Node::check(&file.config) {
+                eprintln!("corebar: {error}");
+                return ExitCode::FAILURE;
+            }
             let RuntimeConfig { realms, listeners, .. } = file.config;
             println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
             return ExitCode::SUCCESS;
@@ -106,29 +110,51 @@ async fn serve(config: RuntimeConfig) -> Result<(), Box<dyn std::error::Error>> 
     // Nobody may be reading any more; that is no reason not to serve.
     let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
     drop(out);
-    signals.next().await;
+    while signals.next().await == Wish::Reload {
+        match node.reload_certificates() {
+            Ok(()) => tracing::info!("the certificates have been read again"),
+            Err(error) => tracing::error!(%error, "a listener goes on with the certificates that it has"),
+        }
+    }
     tracing::info!("shutting down");
     tokio::select! {
         () = node.shut_down() => Ok(()),
-        () = signals.next() => std::process::exit(EXIT_INTERRUPTED),
+        () = signals.end() => std::process::exit(EXIT_INTERRUPTED),
     }
 }
 
-/// The signals that end the program.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// To read the certificates again: SIGHUP.
+    Reload,
+    /// To end: SIGINT, SIGTERM.
+    End,
+}
+
+/// The signals that the program knows.
 struct Signals {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Signals> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let [hangup, interrupt, terminate] =
+            [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        Ok(Signals { hangup: hangup?, interrupt: interrupt?, terminate: terminate? })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.terminate.recv() => Wish::End,
         }
+    }
+
+    async fn end(&mut self) {
+        while self.next().await != Wish::End {}
     }
 }

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod file;
 pub mod listener;
+pub mod tls;
 
 pub use address::{AddressError, ListenAddress};
 pub use listener::{ListenerConfig, TransportConfig};

@@ -1,6 +1,7 @@
 //! What a shard is told by the rest of the process, other shards aside.
 
 use crate::auth::Peer;
+use rustls::ServerConnection;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -13,6 +14,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix domain socket.
     Unix(UnixStream),
+    /// TCP with TLS whose handshake is finished.
+    Tls(TcpStream, Box<ServerConnection>),
 }
 
 impl Socket {
@@ -22,6 +25,9 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(mut socket) => socket.write(octets),
             Socket::Unix(mut socket) => socket.write(octets),
+            Socket::Tls(mut socket, mut session) => {
+                session.writer().write(octets).and_then(|_| session.write_tls(&mut socket))
+            }
         };
     }
 }

@@ -2,6 +2,7 @@
 
 use super::longpoll::Side;
 use super::outqueue::OutQueue;
+use super::preamble::Preamble;
 use super::protocol::Protocol;
 use super::stream::Stream;
 use super::writing::Listed;
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     pub(super) peer: Arc<Peer>,
     /// The socket, until the connection is gone. A transport that is polled for has none.
     pub(super) stream: Option<Stream>,
+    /// What has to come before the handshake.
+    pub(super) preamble: Option<Preamble>,
     /// What octets from the peer mean; taken out while they are read.
     pub(super) protocol: Option<Protocol>,
     /// What waits to be written.
@@ -75,6 +78,7 @@ impl Connection {
         Connection {
             peer,
             stream: None,
+            preamble: None,
             protocol: None,
             out: OutQueue::default(),
             task: None,

@@ -2,7 +2,6 @@
 
 use crate::auth::Peer;
 use crate::config::ListenAddress;
-use crate::config::listener::TransportIndex;
 use crate::shard::{Command, Door, Loads, Placement, Socket};
 use socket2::{Domain, SockAddr, Type};
 use std::fmt;
@@ -170,7 +169,7 @@ enum Watched {
 pub struct Acceptor {
     watched: Watched,
     listener: Listener,
-    transport: TransportIndex,
+    peer: Peer,
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
     placement: Placement,
@@ -179,14 +178,14 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// An acceptor for a transport that pauses so long after a failure. Has to be called on a tokio runtime.
+    /// An acceptor that knows so much of its peers, and pauses so long after a failure. Has to be called on a tokio runtime.
     ///
     /// # Errors
     ///
     /// The operating system refuses to watch the socket.
     pub fn new(
         listener: Listener,
-        transport: TransportIndex,
+        peer: Peer,
         doors: Arc<[Door]>,
         loads: Arc<Loads>,
         pause: Duration,
@@ -197,7 +196,7 @@ impl Acceptor {
             Bound::Unix(_) => Watched::Unix(UnixListener::from_std(socket.into())?),
         };
         let placement = Placement::default();
-        Ok(Acceptor { watched, listener, transport, doors, loads, placement, pause, logged: None })
+        Ok(Acceptor { watched, listener, peer, doors, loads, placement, pause, logged: None })
     }
 
     /// Accepts until it is dropped.
@@ -218,20 +217,23 @@ impl Acceptor {
 
     /// Takes a connection out of this thread's reactor again: another thread's will watch it.
     async fn accept(&self) -> io::Result<(Socket, Peer)> {
-        let (socket, label) = match &self.watched {
+        let mut peer = self.peer.clone();
+        let socket = match &self.watched {
             Watched::Tcp(listener) => {
                 let (socket, address) = listener.accept().await?;
                 // Fails only if the peer is gone, which the first read tells.
                 let _ = socket.set_nodelay(true);
-                let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };
-                (socket.into_std().map(Socket::Tcp)?, format!("{family}:{address}"))
+                // An IPv4 client of a socket for both families is one of IPv4.
+                peer.is_at(SocketAddr::new(address.ip().to_canonical(), address.port()));
+                socket.into_std().map(Socket::Tcp)?
             }
             Watched::Unix(listener) => {
                 let (socket, _) = listener.accept().await?;
-                (socket.into_std().map(Socket::Unix)?, "unix".into())
+                peer.label = "unix".into();
+                socket.into_std().map(Socket::Unix)?
             }
         };
-        Ok((socket, Peer { transport: self.transport, label: label.into(), tls: None }))
+        Ok((socket, peer))
     }
 
     fn place(&mut self, socket: Socket, peer: Peer) {

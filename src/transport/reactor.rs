@@ -8,6 +8,7 @@ use super::connection::{Connection, Phase};
 use super::deadlines::Deadlines;
 use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
+use super::preamble::Entrance;
 use super::protocol::{self, Protocol, Signal};
 use super::slice::Slice;
 use super::stream::Stream;
@@ -25,7 +26,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 /// Octets of one read. The buffer is shared by all connections of the shard.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub shard: ShardConfig,
     /// The runtime's part.
     pub config: Arc<RuntimeConfig>,
+    /// What is known of each listener.
+    pub entrances: Arc<[Entrance]>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
     /// The doors of all shards: a long-poll request may be for another one.
@@ -99,7 +102,9 @@ pub(super) struct Reactor {
     /// Connections that were not read because too much waits for other shards.
     held: Vec<usize>,
     holding: bool,
-    read_buffer: Vec<u8>,
+    pub(super) read_buffer: Vec<u8>,
+    /// How long this turn has worked on handshakes of TLS.
+    pub(super) greeted_for: Duration,
     /// Taken out while it is used.
     shared: Option<Box<protocol::Shared>>,
     pub(super) scratch: Vec<u8>,
@@ -151,6 +156,7 @@ impl Reactor {
             ending: Endings::default(),
             held: Vec::new(),
             holding: false,
+            greeted_for: Duration::ZERO,
             read_buffer: vec![0; READ_BYTES],
             shared: Some(Box::new(protocol::Shared::new(config, &settings.shard))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
@@ -218,6 +224,7 @@ impl Reactor {
         self.tick();
         self.turn_task.get_or_insert_with(|| task.clone());
         self.turn_armed = false;
+        self.greeted_for = Duration::ZERO;
         if self.take_batches() {
             self.arm();
         }
@@ -292,6 +299,9 @@ impl Reactor {
         if std::mem::take(&mut connection.blocked) {
             self.mark_dirty(key);
         }
+        if self.connections[key].preamble.is_some() {
+            ready!(self.prepare(key, cx));
+        }
         // The second read mostly does not happen: after one that did not fill the buffer, the socket is known to be
         // empty, and asking only registers the task.
         for _ in 0..2 {
@@ -334,7 +344,7 @@ impl Reactor {
     }
 
     fn serve(&mut self, socket: Socket, peer: Arc<Peer>, spawn: impl Fn(usize)) {
-        let stream = match Stream::register(socket) {
+        let stream = match Stream::register(socket, || None) {
             Ok(stream) if !self.shutting_down => stream,
             refused => {
                 if let Err(error) = refused {
@@ -347,7 +357,9 @@ impl Reactor {
         self.tally.accepted += 1;
         let serial = self.new_serial();
         let protocol = Protocol::new();
-        let key = self.connections.insert(Connection::new(stream, protocol, peer, serial));
+        let preamble = self.settings.entrances[usize::from(peer.listener)].preamble(peer.address);
+        let connection = Connection { preamble, ..Connection::new(stream, protocol, peer, serial) };
+        let key = self.connections.insert(connection);
         self.handshakes.set(self.now(), (key, serial));
         spawn(key);
     }

@@ -1,30 +1,57 @@
-//! A connected socket of either kind.
+//! A connected socket of any kind.
 
 use crate::shard::Socket;
+use rustls::ServerConnection;
 use socket2::SockRef;
+use std::fmt;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 
 /// A socket known to the reactor of this thread.
-#[derive(Debug)]
 pub(super) enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix domain socket.
     Unix(UnixStream),
+    /// TCP; the handshake of TLS is going on.
+    Greeting(Box<Accept<TcpStream>>),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stream::Tcp(_) => "Tcp",
+            Stream::Unix(_) => "Unix",
+            Stream::Greeting(_) => "Greeting",
+            Stream::Tls(_) => "Tls",
+        })
+    }
 }
 
 impl Stream {
-    /// Makes the socket known to the reactor of this thread.
+    /// Makes the socket known to the reactor of this thread. TLS that another thread has begun goes on when
+    /// [`Stream::poll_secured`] is called.
     ///
     /// # Errors
     ///
     /// The operating system refuses to watch it.
-    pub(super) fn register(socket: Socket) -> io::Result<Stream> {
+    pub(super) fn register(socket: Socket, acceptor: impl FnOnce() -> Option<TlsAcceptor>) -> io::Result<Stream> {
         match socket {
+            Socket::Tls(socket, session) => {
+                let acceptor = acceptor().ok_or(io::ErrorKind::InvalidInput)?;
+                let socket = TcpStream::from_std(socket)?;
+                // A new session begins, and is replaced at once.
+                let accept = acceptor.accept_with(socket, |fresh| *fresh = *session);
+                Ok(Stream::Greeting(Box::new(accept)))
+            }
             Socket::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
             Socket::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
         }
@@ -39,6 +66,39 @@ impl Stream {
         match self {
             Stream::Tcp(socket) => socket.into_std().map(Socket::Tcp),
             Stream::Unix(socket) => socket.into_std().map(Socket::Unix),
+            Stream::Greeting(_) => Err(io::ErrorKind::NotConnected.into()),
+            Stream::Tls(stream) => {
+                let (socket, session) = stream.into_inner();
+                Ok(Socket::Tls(socket.into_std()?, Box::new(session)))
+            }
+        }
+    }
+
+    /// Begins TLS, unless it has begun or there can be none.
+    pub(super) fn secure(self, acceptor: impl FnOnce() -> TlsAcceptor) -> Stream {
+        match self {
+            Stream::Tcp(socket) => Stream::Greeting(Box::new(acceptor().accept(socket))),
+            other => other,
+        }
+    }
+
+    /// Goes on with the handshake of TLS. Ready when it is finished, or none is going on.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the handshake has failed; the peer has been told why.
+    pub(super) fn poll_secured(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Stream::Greeting(accept) = self else { return Poll::Ready(Ok(())) };
+        let stream = ready!(Pin::new(&mut **accept).poll(cx))?;
+        *self = Stream::Tls(Box::new(stream));
+        Poll::Ready(Ok(()))
+    }
+
+    /// What TLS knows, if it is finished.
+    pub(super) fn session(&self) -> Option<&ServerConnection> {
+        match self {
+            Stream::Tls(stream) => Some(stream.get_ref().1),
+            _ => None,
         }
     }
 
@@ -52,6 +112,8 @@ impl Stream {
         let result = match self {
             Stream::Tcp(socket) => Pin::new(socket).poll_read(cx, &mut target),
             Stream::Unix(socket) => Pin::new(socket).poll_read(cx, &mut target),
+            Stream::Greeting(_) => Poll::Pending,
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut target),
         };
         result.map_ok(|()| target.filled().len())
     }
@@ -74,6 +136,21 @@ impl Stream {
             (Stream::Tcp(socket), parts) => Pin::new(socket).poll_write_vectored(cx, parts),
             (Stream::Unix(socket), [part]) => Pin::new(socket).poll_write(cx, part),
             (Stream::Unix(socket), parts) => Pin::new(socket).poll_write_vectored(cx, parts),
+            // Written to again when the handshake is finished.
+            (Stream::Greeting(_), _) => Poll::Pending,
+            (Stream::Tls(stream), parts) => Pin::new(&mut **stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Has what was written leave, as far as it is still here; only TLS keeps anything.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
         }
     }
 
@@ -81,6 +158,7 @@ impl Stream {
         let socket = match self {
             Stream::Tcp(socket) => SockRef::from(socket),
             Stream::Unix(socket) => SockRef::from(socket),
+            Stream::Greeting(_) | Stream::Tls(_) => return Err(io::ErrorKind::WouldBlock.into()),
         };
         match parts {
             [part] => socket.send(part),
@@ -95,6 +173,8 @@ impl Stream {
         let _ = match self {
             Stream::Tcp(socket) => Pin::new(socket).poll_shutdown(&mut cx),
             Stream::Unix(socket) => Pin::new(socket).poll_shutdown(&mut cx),
+            Stream::Greeting(_) => Poll::Ready(Ok(())),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(&mut cx),
         };
     }
 }

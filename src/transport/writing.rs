@@ -220,6 +220,10 @@ impl Reactor {
                 }
             }
         }
+        if connection.out.is_empty() && stream.poll_flush(&mut cx).is_pending() {
+            connection.blocked = true;
+            return octets_written;
+        }
         if !connection.out.is_empty() {
             // The rest of the wide list is gone on with anyway, when others have had their turn.
             self.unwritten.add(connection, key, listed);

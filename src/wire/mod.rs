@@ -8,6 +8,7 @@ pub mod handshake;
 pub mod http;
 pub mod longpoll;
 mod mask;
+pub mod proxy;
 pub mod rawsocket;
 pub mod reader;
 pub mod request;

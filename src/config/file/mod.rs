@@ -128,6 +128,9 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
         if let ListenAddress::Unix(path) = &mut listener.address {
             *path = directory.join(&*path);
         }
+        if let Some(tls) = &mut listener.tls {
+            tls.relative_to(directory);
+        }
     }
     Ok(NodeFile { file, config, warnings })
 }

@@ -4,10 +4,14 @@ use super::auth::read_auth;
 use super::{Fault, Read, Reader, from_environment, read, type_of};
 use crate::auth::AuthConfig;
 use crate::config::listener::TransportIndex;
+use crate::config::tls::{CertificateConfig, TlsConfig};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig};
+use core::net::IpAddr;
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +68,33 @@ struct Tcp {
     version: Option<u8>,
     shared: Option<Value>,
     user_timeout: Option<Value>,
+    #[serde(default)]
+    proxy_protocol: Vec<String>,
+}
+
+/// As Crossbar.io has it, and with `sni` and `client_certificate` of our own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    #[serde(default)]
+    chain_certificates: Vec<PathBuf>,
+    ca_certificates: Option<Vec<PathBuf>>,
+    client_certificate: Option<String>,
+    #[serde(default)]
+    sni: Vec<Certificate>,
+    dhparam: Option<Value>,
+    ciphers: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Certificate {
+    certificate: PathBuf,
+    key: PathBuf,
+    #[serde(default)]
+    chain_certificates: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +104,8 @@ struct Unix {
     r#type: String,
     path: String,
     backlog: Option<i32>,
+    #[serde(default)]
+    proxy_protocol: bool,
 }
 
 pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
@@ -122,12 +155,13 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
     let index = TransportIndex::try_from(config.transports.len())
         .map_err(|_| Fault::new(at, "there are more transports than are supported"))?;
-    let (address, backlog) = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
-    if config.listeners.iter().any(|known| known.address == address && !is_any_port(&address)) {
+    let listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
+    let address = &listener.address;
+    if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
         return Err(Fault::new(&format!("{at}.endpoint"), format!("another transport listens on {address} already")));
     }
     config.transports.push(TransportConfig { auth: first });
-    config.listeners.push(ListenerConfig { address, backlog, transport: index });
+    config.listeners.push(ListenerConfig { transport: index, ..listener });
     Ok(())
 }
 
@@ -171,13 +205,15 @@ fn read_paths(
     Ok(())
 }
 
-fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read<(ListenAddress, i32)> {
+fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read<ListenerConfig> {
+    let listener = |address, backlog: Option<i32>, proxy_protocol| {
+        let plain = ListenerConfig::plain(address);
+        ListenerConfig { backlog: backlog.unwrap_or(plain.backlog), proxy_protocol, ..plain }
+    };
     match &*type_of(&value, at)? {
         "tcp" => {
             let tcp: Tcp = read(value, at)?;
-            if tcp.tls.is_some() {
-                return Err(Fault::new(&format!("{at}.tls"), "is not supported"));
-            }
+            let tls = tcp.tls.map(|tls| read_tls(reader, tls, &format!("{at}.tls"))).transpose()?;
             let given = [
                 ("version", tcp.version.is_some()),
                 ("shared", tcp.shared.is_some()),
@@ -185,17 +221,58 @@ fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read<(ListenAdd
             ];
             reader.without_effect(at, &given);
             let address = ListenAddress::Tcp { host: tcp.interface.unwrap_or_default(), port: port(&tcp.port, at)? };
-            Ok((address, tcp.backlog.unwrap_or(ListenerConfig::BACKLOG)))
+            let proxies = networks(tcp.proxy_protocol, &format!("{at}.proxy_protocol"))?;
+            Ok(ListenerConfig { tls, ..listener(address, tcp.backlog, proxies) })
         }
         "unix" => {
             let unix: Unix = read(value, at)?;
             if unix.path.is_empty() {
                 return Err(Fault::new(&format!("{at}.path"), "is empty"));
             }
-            Ok((ListenAddress::Unix(unix.path.into()), unix.backlog.unwrap_or(ListenerConfig::BACKLOG)))
+            let everybody = unix.proxy_protocol.then(|| vec![IpNet::default()]);
+            Ok(listener(ListenAddress::Unix(unix.path.into()), unix.backlog, everybody.unwrap_or_default()))
         }
         other => Err(Fault::new(&format!("{at}.type"), format!("is {other:?}; tcp and unix are supported"))),
     }
+}
+
+fn read_tls(reader: &mut Reader, value: Value, at: &str) -> Read<TlsConfig> {
+    let tls: Tls = read(value, at)?;
+    reader.without_effect(at, &[("dhparam", tls.dhparam.is_some()), ("ciphers", tls.ciphers.is_some())]);
+    let client_optional = match tls.client_certificate.as_deref() {
+        None | Some("required") => false,
+        Some("optional") => true,
+        Some(other) => {
+            let at = format!("{at}.client_certificate");
+            return Err(Fault::new(&at, format!("is {other:?}, not required or optional")));
+        }
+    };
+    if tls.client_certificate.is_some() && tls.ca_certificates.is_none() {
+        return Err(Fault::new(&format!("{at}.client_certificate"), "needs ca_certificates to verify it by"));
+    }
+    let Tls { certificate, key, chain_certificates, .. } = tls;
+    let own = Certificate { certificate, key, chain_certificates };
+    let certificates = [own].into_iter().chain(tls.sni).map(|own| CertificateConfig {
+        certificate: own.certificate,
+        chain: own.chain_certificates,
+        key: own.key,
+    });
+    Ok(TlsConfig {
+        certificates: certificates.collect(),
+        client_authorities: tls.ca_certificates.unwrap_or_default(),
+        client_optional,
+    })
+}
+
+/// Networks such as `10.0.0.0/8`, or single addresses.
+fn networks(list: Vec<String>, at: &str) -> Read<Vec<IpNet>> {
+    let network = |text: String| {
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>()
+            .or_else(|_| single())
+            .map_err(|_| Fault::new(at, format!("{text:?} is neither an address nor a network such as 10.0.0.0/8")))
+    };
+    list.into_iter().map(network).collect()
 }
 
 fn port(value: &Value, at: &str) -> Read<u16> {

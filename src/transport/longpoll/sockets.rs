@@ -7,9 +7,11 @@ use super::side::{Side, Socket};
 use crate::auth::Peer;
 use crate::shard::{self, Command};
 use crate::transport::connection::{Connection, Phase};
+use crate::transport::preamble::Preamble;
 use crate::transport::protocol::Protocol;
 use crate::transport::reactor::{READ_BYTES, Reactor};
 use crate::transport::stream::Stream;
+use crate::transport::tls::Tls;
 use crate::wire::Frame;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +195,9 @@ impl Reactor {
         octets: Vec<u8>,
         spawn: impl Fn(usize),
     ) {
-        let stream = match Stream::register(socket) {
+        let entrance = &self.settings.entrances[usize::from(peer.listener)];
+        let secure = entrance.tls.is_some();
+        let stream = match Stream::register(socket, || entrance.tls.as_ref().map(Tls::acceptor)) {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot go on with a connection of another shard");
@@ -203,7 +207,9 @@ impl Reactor {
         };
         let protocol = Protocol::Requests(Box::new(Exchange::resumed(octets)));
         let serial = self.new_serial();
-        let key = self.connections.insert(Connection::new(stream, protocol, peer, serial));
+        let preamble = secure.then_some(Preamble::Tls);
+        let connection = Connection { preamble, ..Connection::new(stream, protocol, peer, serial) };
+        let key = self.connections.insert(connection);
         // Its task reads on when it runs for the first time.
         self.begin_requests(key);
         spawn(key);

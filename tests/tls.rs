@@ -1,0 +1,329 @@
+//! TLS in front of every wire, and the PROXY protocol in front of that.
+
+mod support;
+
+use corebar::config::tls::{CertificateConfig, TlsConfig};
+use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
+use corebar::node::Node;
+use corebar::transport::listener::Bound;
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use serde_json::json;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::client::payload;
+use support::{Client, Tunnel, Wire, node};
+
+/// An authority, and files with what it has signed. They go with it.
+struct Authority {
+    folder: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+    own: String,
+}
+
+impl Authority {
+    fn new(name: &str) -> Authority {
+        let folder = std::env::temp_dir().join(format!("corebar-tls-e2e-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let own = params.self_signed(&key).expect("a certificate").pem();
+        fs::write(folder.join("ca.pem"), &own).expect("a file");
+        Authority { folder, issuer: Issuer::new(params, key), own }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// Signs a certificate for names (or for a client of that name), and writes it down.
+    fn sign(&self, file: &str, names: &[&str]) -> CertificateConfig {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(names).expect("parameters");
+        params.distinguished_name.push(rcgen::DnType::CommonName, file);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let path = |kind: &str| self.folder.join(format!("{file}.{kind}"));
+        fs::write(path("pem"), certificate.pem()).expect("a file");
+        fs::write(path("key"), key.serialize_pem()).expect("a file");
+        CertificateConfig { certificate: path("pem"), chain: Vec::new(), key: path("key") }
+    }
+
+    /// A client that trusts the authority, with a certificate of its own if it is given.
+    fn client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&CertificateConfig>,
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.own.as_bytes()).expect("a certificate")).expect("an authority");
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(roots);
+        Arc::new(match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let certificate = CertificateDer::from_pem_file(&own.certificate).expect("a certificate");
+                let key = PrivateKeyDer::from_pem_file(&own.key).expect("a key");
+                builder.with_client_auth_cert(vec![certificate], key).expect("a client's certificate")
+            }
+        })
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn serve(certificates: Vec<CertificateConfig>) -> TlsConfig {
+    TlsConfig { certificates, ..TlsConfig::default() }
+}
+
+fn tunnel(to: SocketAddr, config: Arc<ClientConfig>) -> SocketAddr {
+    Tunnel { tls: Some((config, "one.example")), ..Tunnel::default() }.open(to)
+}
+
+/// Publications and calls, small ones and large ones, both ways.
+fn talk(address: SocketAddr, wire: Wire) {
+    let (mut one, mut two) = (Client::join(address, wire), Client::join(address, wire));
+    let topic = one.subscribe("com.x");
+    let large = "x".repeat(3_000_000);
+    for text in ["small", &large, "", &large[..70_000]] {
+        two.publish("com.x", &payload(json!([[text]])));
+        assert_eq!(one.expect_event(topic).1[0].list()[0].str().len(), text.len());
+    }
+    let registration = one.register("com.p");
+    for number in 0..20_u64 {
+        let call = two.call("com.p", &payload(json!([[number]])));
+        let (request, arguments) = one.expect_invocation(registration);
+        one.send(json!([70, request, {}, [arguments[0].list()[0].uint() * 2]]));
+        assert_eq!(two.expect_result(call)[0].list()[0].uint(), number * 2);
+    }
+    one.leave();
+    two.leave();
+}
+
+#[test]
+fn every_wire_goes_over_tls() {
+    let authority = Authority::new("wires");
+    let own = authority.sign("one", &["one.example"]);
+    for shards in [1, 4] {
+        for version in [&TLS12, &TLS13] {
+            let change = |config: &mut RuntimeConfig| {
+                config.listeners[0].tls = Some(serve(vec![own.clone()]));
+                config.shards = Some(shards);
+            };
+            node::with_router(change, |address| {
+                let address = tunnel(address, authority.client(&[version], None));
+                Wire::all().for_each(|wire| talk(address, wire));
+            });
+        }
+    }
+}
+
+#[test]
+fn the_certificate_is_that_of_the_name() {
+    let authority = Authority::new("names");
+    let (one, two) = (authority.sign("one", &["one.example"]), authority.sign("two", &["*.two.example"]));
+    let der = |own: &CertificateConfig| CertificateDer::from_pem_file(&own.certificate).expect("one").to_vec();
+    let change = |config: &mut RuntimeConfig| config.listeners[0].tls = Some(serve(vec![one.clone(), two.clone()]));
+    node::with_router(change, |address| {
+        for (name, shown) in [("one.example", &one), ("a.two.example", &two)] {
+            let tunnel = Tunnel { tls: Some((authority.client(&[&TLS13], None), name)), ..Tunnel::default() };
+            let wire = Wire::all().next().expect("a wire");
+            Client::join(tunnel.open(address), wire).leave();
+            assert_eq!(*tunnel.shown.lock().expect("a list"), [der(shown)]);
+        }
+    });
+}
+
+fn refused(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).expect("the tunnel");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+    let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+}
+
+#[test]
+fn clients_show_certificates() {
+    let (authority, foreign) = (Authority::new("clients"), Authority::new("foreign"));
+    let own = authority.sign("one", &["one.example"]);
+    let (joe, stranger) = (authority.sign("joe", &[]), foreign.sign("joe", &[]));
+    for optional in [false, true] {
+        let change = |config: &mut RuntimeConfig| {
+            config.listeners[0].tls = Some(TlsConfig {
+                client_authorities: vec![authority.path()],
+                client_optional: optional,
+                ..serve(vec![own.clone()])
+            });
+        };
+        node::with_router(change, |address| {
+            let wire = Wire::all().next().expect("a wire");
+            let with = |own| tunnel(address, authority.client(&[&TLS13, &TLS12], own));
+            let mut client = Client::join(with(Some(&joe)), wire);
+            let session = client.session();
+            let call = client.call("wamp.session.get", &payload(json!([[session]])));
+            let details = client.expect_result(call);
+            let transport = details[0].list()[0].dict()["transport"].dict();
+            assert!(transport["tls"].str().starts_with("TLSv1_3"), "{transport:?}");
+            client.leave();
+            refused(with(Some(&stranger)));
+            if optional {
+                Client::join(with(None), wire).leave();
+            } else {
+                refused(with(None));
+            }
+        });
+    }
+}
+
+#[test]
+fn what_is_no_tls_is_refused() {
+    let authority = Authority::new("refused");
+    let own = authority.sign("one", &["one.example"]);
+    let change = |config: &mut RuntimeConfig| {
+        config.listeners[0].tls = Some(serve(vec![own.clone()]));
+        config.handshake_timeout = Duration::from_millis(300);
+    };
+    node::with_router(change, |address| {
+        let ends = |octets: &[u8]| {
+            let mut stream = TcpStream::connect(address).expect("the router");
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time limit");
+            stream.write_all(octets).expect("room");
+            let (begun, mut answer) = (Instant::now(), Vec::new());
+            let _ = stream.read_to_end(&mut answer);
+            (begun.elapsed(), answer)
+        };
+        let (time, answer) = ends(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(time < Duration::from_millis(250), "{time:?}");
+        assert!(!answer.starts_with(b"HTTP"), "nothing is said in the clear");
+        assert!(ends(&[0x7f, 0xf1, 0, 0]).0 < Duration::from_secs(1));
+        // A handshake that does not go on ends in time.
+        for begun in [&[][..], &[0x16, 3, 1]] {
+            let (time, _) = ends(begun);
+            assert!(time > Duration::from_millis(250) && time < Duration::from_secs(5), "{time:?}");
+        }
+        let address = tunnel(address, authority.client(&[&TLS13], None));
+        Client::join(address, Wire::all().next().expect("a wire")).leave();
+    });
+}
+
+#[test]
+fn certificates_are_replaced_while_sessions_go_on() {
+    let authority = Authority::new("reload");
+    let own = authority.sign("one", &["one.example"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 };
+    let listener = ListenerConfig { tls: Some(serve(vec![own.clone()])), ..ListenerConfig::plain(address) };
+    let config = RuntimeConfig { listeners: vec![listener], shards: Some(2), pin: false, ..RuntimeConfig::default() };
+    let node = Node::start(config).expect("a router");
+    let Bound::Tcp(address) = node.bound()[0].clone() else { panic!("a TCP address") };
+    let (asked, wanted) = std::sync::mpsc::channel::<()>();
+    let (answered, answers) = std::sync::mpsc::channel::<bool>();
+    let client = std::thread::spawn(move || {
+        let wire = Wire::all().next().expect("a wire");
+        let tunnel = Tunnel { tls: Some((authority.client(&[&TLS13], None), "one.example")), ..Tunnel::default() };
+        let through = tunnel.open(address);
+        let mut old = Client::join(through, wire);
+        let reload = || {
+            asked.send(()).expect("somebody reloads");
+            answers.recv().expect("it is done")
+        };
+        fs::write(&own.key, "nonsense").expect("a file");
+        assert!(!reload(), "a bad file is told");
+        Client::join(through, wire).leave();
+        authority.sign("one", &["one.example"]);
+        assert!(reload());
+        Client::join(through, wire).leave();
+        let topic = old.subscribe("com.x");
+        old.unsubscribe(topic);
+        old.leave();
+        let shown = tunnel.shown.lock().expect("a list");
+        assert!(shown[0] == shown[1] && shown[1] != shown[2]);
+    });
+    runtime.block_on(async {
+        while !client.is_finished() {
+            if wanted.try_recv().is_ok() {
+                answered.send(node.reload_certificates().is_ok()).expect("somebody waits");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    client.join().expect("the test passes");
+    runtime.block_on(node.shut_down());
+}
+
+fn header(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+/// What `wamp.session.get` says of the peer.
+fn peer_of(address: SocketAddr, wire: Wire) -> String {
+    let mut client = Client::join(address, wire);
+    let session = client.session();
+    let call = client.call("wamp.session.get", &payload(json!([[session]])));
+    let details = client.expect_result(call);
+    let peer = details[0].list()[0].dict()["transport"].dict()["peer"].str().to_string();
+    client.leave();
+    peer
+}
+
+#[test]
+fn a_trusted_proxy_tells_the_address() {
+    let authority = Authority::new("proxy");
+    let own = authority.sign("one", &["one.example"]);
+    let second =
+        [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x21, 0x11, 0, 12], &[192, 0, 2, 7, 9, 9, 9, 9, 0, 80, 0, 1]].concat();
+    for secure in [false, true] {
+        let change = |config: &mut RuntimeConfig| {
+            config.listeners[0].proxy_protocol = vec!["127.0.0.0/8".parse().expect("a network")];
+            config.listeners[0].tls = secure.then(|| serve(vec![own.clone()]));
+        };
+        node::with_router(change, |address| {
+            let tls = secure.then(|| (authority.client(&[&TLS13], None), "one.example"));
+            let through = |first: Vec<u8>| Tunnel { first, tls: tls.clone(), ..Tunnel::default() }.open(address);
+            let first = through(header("PROXY TCP4 192.0.2.7 192.0.2.1 80 1\r\n"));
+            let six = through(header("PROXY TCP6 2001:db8::7 ::1 80 1\r\n"));
+            let (second, own) = (through(second.clone()), through(header("PROXY UNKNOWN\r\n")));
+            for wire in Wire::all() {
+                assert_eq!(peer_of(first, wire), "tcp4:192.0.2.7:80");
+                assert_eq!(peer_of(six, wire), "tcp6:[2001:db8::7]:80");
+                assert_eq!(peer_of(second, wire), "tcp4:192.0.2.7:80");
+                assert!(peer_of(own, wire).starts_with("tcp4:127.0.0.1:"));
+            }
+            refused(through(Vec::new()));
+            refused(through(header("PROXY TCP4 nonsense\r\n")));
+        });
+    }
+}
+
+#[test]
+fn others_tell_no_address() {
+    let change = |config: &mut RuntimeConfig| {
+        config.listeners[0].proxy_protocol = vec!["192.0.2.0/24".parse().expect("a network")];
+    };
+    node::with_router(change, |address| {
+        let wire = Wire::all().next().expect("a wire");
+        assert!(peer_of(address, wire).starts_with("tcp4:127.0.0.1:"));
+        let mut stream = TcpStream::connect(address).expect("the router");
+        stream.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 80 1\r\n\r\n").expect("room");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
+    });
+}
