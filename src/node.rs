@@ -4,7 +4,7 @@ use crate::auth::{AuthSettings, Peer};
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
-use crate::shard::{Command, Door, Loads, Mesh, Seat};
+use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
 use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
 use crate::transport::preamble::Entrance;
@@ -85,12 +85,14 @@ impl Node {
             writer: None,
             shutdown_timeout: config.shutdown_timeout,
         };
-        let pause = config.accept_pause;
+        let crowd = Crowd::new(config.connections_max, config.connections_per_address_max);
+        let pace = (config.accept_rate_max, config.accept_pause);
         let transports: Vec<_> = config.listeners.iter().map(|listener| listener.transport).collect();
         let started = node.start_shards(shards, config).and_then(|()| {
             for ((index, listener), transport) in (0..).zip(listeners).zip(transports) {
                 let peer = Peer { listener: index, transport, ..Peer::default() };
-                let acceptor = Acceptor::new(listener, peer, node.doors.clone(), node.loads.clone(), pause);
+                let acceptor =
+                    Acceptor::new(listener, peer, node.doors.clone(), node.loads.clone(), crowd.clone(), pace);
                 let acceptor = acceptor.map_err(StartError::Shard)?;
                 node.acceptors.push(tokio::spawn(acceptor.run()).abort_handle());
             }

@@ -38,6 +38,19 @@ pub struct RuntimeConfig {
     pub shutdown_timeout: Duration,
     /// How long to accept nobody after the system ran out of file descriptors or memory.
     pub accept_pause: Duration,
+    /// Connections of all listeners together; those that come beyond are closed.
+    pub connections_max: u32,
+    /// Connections from one address, an address of IPv6 being its first 64 bits; those that come beyond are closed. None:
+    /// as many as there may be.
+    pub connections_per_address_max: Option<u32>,
+    /// Connections that each listener accepts in a second; the others wait. None: as many as come.
+    pub accept_rate_max: Option<u32>,
+    /// A client that has been silent for so long is sent a ping. Zero: never.
+    pub ping_interval: Duration,
+    /// How long the answer may take.
+    pub ping_timeout: Duration,
+    /// Messages that a client may send in a second, by and large; more are read more slowly. None: as many as it likes.
+    pub message_rate_max: Option<u32>,
     /// Octets of one message from a client, not counting the framing.
     pub message_bytes_max: usize,
     /// Octets that may wait for a client that does not read. What comes on top of more ends its connection.
@@ -91,6 +104,12 @@ impl Default for RuntimeConfig {
             close_timeout: 2 * SECOND,
             shutdown_timeout: 3 * SECOND,
             accept_pause: SECOND / 10,
+            connections_max: 1_000_000,
+            connections_per_address_max: None,
+            accept_rate_max: None,
+            ping_interval: 60 * SECOND,
+            ping_timeout: 60 * SECOND,
+            message_rate_max: None,
             message_bytes_max: 16 * MIB,
             out_queue_bytes_max: 16 * MIB,
             write_slice: Duration::from_micros(500),
@@ -173,6 +192,12 @@ impl RuntimeConfig {
         if times.iter().any(Duration::is_zero) {
             return Err(ConfigError::LongPollTime);
         }
+        if !self.ping_interval.is_zero() && self.ping_timeout.is_zero() {
+            return Err(ConfigError::PingTime);
+        }
+        if [self.connections_per_address_max, self.accept_rate_max, self.message_rate_max].contains(&Some(0)) {
+            return Err(ConfigError::NoneAtAll);
+        }
         if self.limits.depth_max == 0 || self.limits.depth_max > DEPTH_MAX {
             return Err(ConfigError::Depth);
         }
@@ -207,6 +232,12 @@ pub enum ConfigError {
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,
+    /// No answer could be in time.
+    #[error("ping_timeout must not be zero")]
+    PingTime,
+    /// A limit that nobody could keep.
+    #[error("connections_per_address_max, accept_rate_max and message_rate_max must not be zero")]
+    NoneAtAll,
     /// None, or more than the stack is safe for.
     #[error("depth_max has to be from 1 to {DEPTH_MAX}")]
     Depth,

@@ -1,5 +1,6 @@
 //! What a shard is told by the rest of the process, other shards aside.
 
+use super::crowd::Ticket;
 use crate::auth::Peer;
 use rustls::ServerConnection;
 use std::io::Write;
@@ -32,14 +33,23 @@ impl Socket {
     }
 }
 
+/// Who has come by a connection.
+#[derive(Debug)]
+pub struct Visitor {
+    /// What is known of the client.
+    pub peer: Arc<Peer>,
+    /// Counts the connection.
+    pub ticket: Ticket,
+}
+
 /// An order to a shard.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve this connection of that peer. It is already counted in the shard's load.
-    Serve(Socket, Arc<Peer>),
-    /// Go on with this connection and peer of another shard, which has read these octets from it. It is already counted in the
+    /// Serve this connection. It is already counted in the shard's load.
+    Serve(Socket, Visitor),
+    /// Go on with this connection of another shard, which has read these octets from it. It is already counted in the
     /// shard's load.
-    Adopt(Socket, Arc<Peer>, Vec<u8>),
+    Adopt(Socket, Visitor, Vec<u8>),
     /// What the shard wanted written down, up to this sequence number, is on the disk, or could not be written for this
     /// reason.
     Recorded(u64, Option<Arc<str>>),

@@ -1,12 +1,14 @@
 //! The runtime of a shard: its thread, its place in the mesh, its bell. Nothing here knows what a connection is.
 
 pub mod command;
+pub mod crowd;
 pub mod mesh;
 pub mod placement;
 pub mod thread;
 pub mod wake;
 
-pub use command::{Command, Socket};
+pub use command::{Command, Socket, Visitor};
+pub use crowd::{Crowd, Crowded, Ticket};
 pub use mesh::{Mesh, Port};
 pub use placement::{Loads, Placement};
 pub use thread::{Door, Seat};

@@ -5,8 +5,10 @@ use super::outqueue::OutQueue;
 use super::preamble::Preamble;
 use super::protocol::Protocol;
 use super::stream::Stream;
+use super::throttle::Allowance;
 use super::writing::Listed;
 use crate::auth::Peer;
+use crate::shard::{Ticket, Visitor};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -23,6 +25,17 @@ pub(super) enum Phase {
     Closing,
     /// The socket is closed; the connection's task has yet to see it.
     Gone,
+}
+
+/// Why a connection is not read for now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pauses {
+    /// An earlier request has to be answered.
+    pub(super) response: bool,
+    /// Too much waits for an authorizer.
+    pub(super) gate: bool,
+    /// More messages have come than may.
+    pub(super) rate: bool,
 }
 
 /// One connection. Its key in the slab is its `ConnId`.
@@ -56,8 +69,14 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// On the list of connections that are not read for now.
     pub(super) held: bool,
-    /// Not read until an earlier request has been answered, or an authorizer.
-    pub(super) paused: bool,
+    /// Why it is not read for now.
+    pub(super) pauses: Pauses,
+    /// Something has come since it was last looked whether it is silent.
+    pub(super) heard: bool,
+    /// The messages that it may send, if there is a limit.
+    pub(super) allowance: Option<Box<Allowance>>,
+    /// Counts it. Gone with it.
+    pub(super) ticket: Option<Ticket>,
     /// The peer sends no more.
     pub(super) ended: bool,
     /// Something was written since the closing deadline was last looked at.
@@ -65,8 +84,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, protocol: Protocol, peer: Arc<Peer>, serial: u32) -> Connection {
-        Connection { stream: Some(stream), protocol: Some(protocol), ..Connection::empty(peer, serial) }
+    pub(super) fn new(stream: Stream, protocol: Protocol, visitor: Visitor, serial: u32) -> Connection {
+        let Visitor { peer, ticket } = visitor;
+        let ticket = Some(ticket);
+        Connection { stream: Some(stream), protocol: Some(protocol), ticket, ..Connection::empty(peer, serial) }
+    }
+
+    /// True if it is not read for now.
+    pub(super) fn is_paused(&self) -> bool {
+        let Pauses { response, gate, rate } = self.pauses;
+        response || gate || rate
     }
 
     /// What the core knows as a connection though it has no socket.
@@ -90,7 +117,10 @@ impl Connection {
             listed: Listed::No,
             blocked: false,
             held: false,
-            paused: false,
+            pauses: Pauses::default(),
+            heard: false,
+            allowance: None,
+            ticket: None,
             ended: false,
             progress: false,
         }

@@ -2,7 +2,7 @@
 
 use crate::auth::Peer;
 use crate::config::ListenAddress;
-use crate::shard::{Command, Door, Loads, Placement, Socket};
+use crate::shard::{Command, Crowd, Door, Loads, Placement, Socket, Visitor};
 use socket2::{Domain, SockAddr, Type};
 use std::fmt;
 use std::fs;
@@ -173,12 +173,15 @@ pub struct Acceptor {
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
     placement: Placement,
+    crowd: Arc<Crowd>,
+    rate: Option<u32>,
     pause: Duration,
     logged: Option<Instant>,
 }
 
 impl Acceptor {
-    /// An acceptor that knows so much of its peers, and pauses so long after a failure. Has to be called on a tokio runtime.
+    /// An acceptor that knows so much of its peers. It accepts so many of them in a second, if there is a limit,
+    /// and pauses so long after a failure. Has to be called on a tokio runtime.
     ///
     /// # Errors
     ///
@@ -188,7 +191,8 @@ impl Acceptor {
         peer: Peer,
         doors: Arc<[Door]>,
         loads: Arc<Loads>,
-        pause: Duration,
+        crowd: Arc<Crowd>,
+        (rate, pause): (Option<u32>, Duration),
     ) -> io::Result<Acceptor> {
         let socket = listener.socket.try_clone()?;
         let watched = match listener.bound {
@@ -196,12 +200,16 @@ impl Acceptor {
             Bound::Unix(_) => Watched::Unix(UnixListener::from_std(socket.into())?),
         };
         let placement = Placement::default();
-        Ok(Acceptor { watched, listener, peer, doors, loads, placement, pause, logged: None })
+        Ok(Acceptor { watched, listener, peer, doors, loads, placement, crowd, rate, pause, logged: None })
     }
 
     /// Accepts until it is dropped.
     pub async fn run(mut self) {
+        let mut bucket = self.rate.map(Bucket::new);
         loop {
+            if let Some(bucket) = &mut bucket {
+                bucket.wait().await;
+            }
             match self.accept().await {
                 Ok((socket, peer)) => self.place(socket, peer),
                 // The peer was gone before we came to it.
@@ -237,9 +245,14 @@ impl Acceptor {
     }
 
     fn place(&mut self, socket: Socket, peer: Peer) {
+        let ticket = match self.crowd.admit(peer.address) {
+            Ok(ticket) => ticket,
+            Err(crowded) => return self.log(&crowded.to_string()),
+        };
+        let visitor = Visitor { peer: Arc::new(peer), ticket };
         let shard = self.placement.choose(&self.loads);
         self.loads.add(shard);
-        if self.doors[shard].send(Command::Serve(socket, Arc::new(peer))).is_err() {
+        if self.doors[shard].send(Command::Serve(socket, visitor)).is_err() {
             self.loads.remove(shard);
             self.log("the least loaded shard has too many new connections waiting; this one is refused");
         }
@@ -249,6 +262,32 @@ impl Acceptor {
         if self.logged.is_none_or(|logged| logged.elapsed() > LOG_PAUSE) {
             self.logged = Some(Instant::now());
             tracing::warn!(listener = %self.listener.bound, reason, "cannot accept a connection");
+        }
+    }
+}
+
+/// Connections that may be accepted: those of a tenth of a second at once, and from then on so many in each second. The
+/// others wait where the system keeps them.
+#[derive(Debug)]
+struct Bucket {
+    /// Between two connections.
+    interval: Duration,
+    /// From when on the next one would be exactly in time.
+    next: Instant,
+}
+
+impl Bucket {
+    const BURST: Duration = Duration::from_millis(100);
+
+    fn new(rate: u32) -> Bucket {
+        Bucket { interval: Duration::from_secs(1) / rate.max(1), next: Instant::now() }
+    }
+
+    async fn wait(&mut self) {
+        let now = Instant::now();
+        self.next = self.next.max(now.checked_sub(Bucket::BURST).unwrap_or(now)) + self.interval;
+        if self.next > now {
+            tokio::time::sleep_until(self.next.into()).await;
         }
     }
 }

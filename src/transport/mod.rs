@@ -2,6 +2,7 @@
 
 mod connection;
 mod deadlines;
+mod keepalive;
 pub mod listener;
 mod longpoll;
 pub mod outqueue;
@@ -12,5 +13,6 @@ pub mod reactor;
 mod slice;
 mod stream;
 mod tasks;
+mod throttle;
 pub mod tls;
 mod writing;

@@ -87,7 +87,14 @@ impl Reactor {
             return Poll::Ready(Ok(()));
         };
         if let Some(address) = said {
-            Arc::make_mut(&mut connection.peer).is_at(SocketAddr::new(address.ip().to_canonical(), address.port()));
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            if let Some(ticket) = &mut connection.ticket
+                && let Err(crowded) = ticket.comes_from(address.ip())
+            {
+                self.tally.crowded += 1;
+                return Poll::Ready(Err(io::Error::other(crowded)));
+            }
+            Arc::make_mut(&mut connection.peer).is_at(address);
         }
         let secure = self.settings.entrances[usize::from(connection.peer.listener)].tls.is_some();
         connection.preamble = secure.then_some(Preamble::Tls);

@@ -6,6 +6,7 @@
 
 use super::connection::{Connection, Phase};
 use super::deadlines::Deadlines;
+use super::keepalive::KeepAlive;
 use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
 use super::preamble::Entrance;
@@ -13,11 +14,11 @@ use super::protocol::{self, Protocol, Signal};
 use super::slice::Slice;
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
+use super::throttle::Throttled;
 use super::writing::Unwritten;
-use crate::auth::Peer;
 use crate::config::RuntimeConfig;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
-use crate::shard::{Command, Door, Loads, Port, Seat, Socket};
+use crate::shard::{Command, Door, Loads, Port, Seat, Socket, Visitor};
 use crate::store::Journal;
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
@@ -65,10 +66,14 @@ pub(super) struct Tally {
     accepted: u64,
     /// Ended because they did not read what was sent to them.
     pub(super) overruns: u64,
-    /// Ended because they did not finish the handshake or a request in time.
+    /// Ended because they did not finish the handshake or a request in time, or did not answer a ping.
     pub(super) timeouts: u64,
     /// Ended because they broke the rules of the transport.
     pub(super) faults: u64,
+    /// How often a client was read more slowly because it sent too many messages.
+    pub(super) throttled: u64,
+    /// Ended because there were too many from their address.
+    pub(super) crowded: u64,
 }
 
 /// What the root has to do next.
@@ -110,6 +115,8 @@ pub(super) struct Reactor {
     pub(super) scratch: Vec<u8>,
     pub(super) handshakes: Deadlines<(usize, u32)>,
     closings: Deadlines<(usize, u32)>,
+    pub(super) keepalive: KeepAlive,
+    pub(super) throttled: Throttled,
     pub(super) longpoll: LongPoll,
     turn_task: Option<Waker>,
     turn_armed: bool,
@@ -162,6 +169,8 @@ impl Reactor {
             scratch: Vec::with_capacity(SCRATCH_BYTES),
             handshakes: Deadlines::new(config.handshake_timeout),
             closings: Deadlines::new(config.close_timeout),
+            keepalive: KeepAlive::new(config),
+            throttled: Throttled::new(),
             longpoll: LongPoll::default(),
             turn_task: None,
             turn_armed: false,
@@ -187,8 +196,8 @@ impl Reactor {
         self.tick();
         for _ in 0..ORDERS_PER_TURN {
             match self.seat.commands.try_recv() {
-                Ok(Command::Serve(socket, peer)) => self.serve(socket, peer, &spawn),
-                Ok(Command::Adopt(socket, peer, octets)) => self.adopt(socket, peer, octets, &spawn),
+                Ok(Command::Serve(socket, visitor)) => self.serve(socket, visitor, &spawn),
+                Ok(Command::Adopt(socket, visitor, octets)) => self.adopt(socket, visitor, octets, &spawn),
                 Ok(Command::Recorded(upto, failure)) => {
                     self.core.recorded(self.clock, upto, failure.as_ref());
                     self.settle();
@@ -272,6 +281,8 @@ impl Reactor {
                 self.lose(entry.0, "closed");
             }
         }
+        self.expire_pings(now);
+        self.expire_throttled(now);
         if self.unwritten.ripen(now) {
             self.arm();
         }
@@ -309,12 +320,13 @@ impl Reactor {
             if connection.ended && connection.phase != Phase::Gone {
                 return Poll::Pending;
             }
+            let paused = connection.is_paused();
             let Some(stream) = &mut connection.stream else {
                 self.connections.remove(key);
                 self.settings.loads.remove(usize::from(self.seat.index));
                 return Poll::Ready(());
             };
-            if connection.paused {
+            if paused {
                 return Poll::Pending;
             }
             if self.holding {
@@ -327,6 +339,7 @@ impl Reactor {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => self.note_end(key, None),
                 Poll::Ready(Ok(octets)) => {
+                    connection.heard = true;
                     self.busy_at = self.clock;
                     // Also if nothing comes of it: a turn looks after what a thread that never sleeps might forget.
                     self.arm();
@@ -343,7 +356,7 @@ impl Reactor {
         Poll::Pending
     }
 
-    fn serve(&mut self, socket: Socket, peer: Arc<Peer>, spawn: impl Fn(usize)) {
+    fn serve(&mut self, socket: Socket, visitor: Visitor, spawn: impl Fn(usize)) {
         let stream = match Stream::register(socket, || None) {
             Ok(stream) if !self.shutting_down => stream,
             refused => {
@@ -357,8 +370,8 @@ impl Reactor {
         self.tally.accepted += 1;
         let serial = self.new_serial();
         let protocol = Protocol::new();
-        let preamble = self.settings.entrances[usize::from(peer.listener)].preamble(peer.address);
-        let connection = Connection { preamble, ..Connection::new(stream, protocol, peer, serial) };
+        let preamble = self.settings.entrances[usize::from(visitor.peer.listener)].preamble(visitor.peer.address);
+        let connection = Connection { preamble, ..Connection::new(stream, protocol, visitor, serial) };
         let key = self.connections.insert(connection);
         self.handshakes.set(self.now(), (key, serial));
         spawn(key);
@@ -408,6 +421,7 @@ impl Reactor {
             Signal::Reply(frame) => self.queue(key, frame),
             Signal::Opened(link) => self.open(key, link),
             Signal::Message(message) => {
+                self.count_message(key);
                 self.core.receive(self.now(), conn_id(key), message);
                 self.settle();
             }
@@ -428,6 +442,9 @@ impl Reactor {
         connection.phase = Phase::Open;
         connection.known = true;
         connection.websocket = matches!(link.framing, Framing::WebSocket { .. });
+        if connection.stream.is_some() {
+            self.keepalive.watch(now, (key, connection.serial));
+        }
         let peer = connection.peer.clone();
         self.core.open(now, conn_id(key), link, peer);
         self.settle();
@@ -521,8 +538,8 @@ impl Reactor {
                         let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());
                         self.close(key, ending, frame);
                     }
-                    Effect::Hold { conn } => self.pause(conn.0 as usize, true),
-                    Effect::Resume { conn } => self.pause(conn.0 as usize, false),
+                    Effect::Hold { conn } => self.hold_for_gate(conn.0 as usize, true),
+                    Effect::Resume { conn } => self.hold_for_gate(conn.0 as usize, false),
                     Effect::Peer { to, message } => {
                         self.port.post(to, message);
                         self.arm();
@@ -540,12 +557,12 @@ impl Reactor {
     }
 
     /// Stops reading from a connection, or goes on. A transport that is polled for has no socket of its own to stop.
-    fn pause(&mut self, key: usize, paused: bool) {
+    fn hold_for_gate(&mut self, key: usize, held: bool) {
         let Some(connection) = self.connections.get_mut(key).filter(|connection| connection.stream.is_some()) else {
             return;
         };
-        connection.paused = paused;
-        if let (false, Some(task)) = (paused, &connection.task) {
+        connection.pauses.gate = held;
+        if let (false, Some(task)) = (held, &connection.task) {
             task.wake_by_ref();
         }
     }
@@ -599,6 +616,7 @@ impl Reactor {
         connection.phase = Phase::Gone;
         connection.stream = None;
         connection.protocol = None;
+        connection.ticket = None;
         connection.out.clear();
         if let Some(task) = &connection.task {
             task.wake_by_ref();
@@ -654,6 +672,8 @@ impl Reactor {
             self.longpoll.next_due(),
             self.core.next_deadline(),
             self.unwritten.due(),
+            self.keepalive.next(),
+            self.throttled.next(),
         ];
         limits.into_iter().flatten().min()
     }

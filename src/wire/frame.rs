@@ -205,6 +205,17 @@ pub(super) fn control(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// A ping without payload, over WebSocket or RawSocket.
+#[must_use]
+pub fn ping_frame(websocket: bool) -> Vec<u8> {
+    if !websocket {
+        return super::rawsocket::ping().to_vec();
+    }
+    let mut frame = Vec::new();
+    control(OP_PING, &[], &mut frame);
+    frame
+}
+
 /// A close frame with a code of RFC 6455, section 7.4, and a reason for a person, cut to 123 octets.
 #[must_use]
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {

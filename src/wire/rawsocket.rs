@@ -55,6 +55,11 @@ const MESSAGE: u8 = 0;
 const PING: u8 = 1;
 const PONG: u8 = 2;
 
+/// A ping without payload.
+pub(super) fn ping() -> [u8; 4] {
+    prefix(PING, 0)
+}
+
 /// Reads the frames of one connection.
 #[derive(Debug)]
 pub struct RawReader {

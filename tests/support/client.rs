@@ -158,7 +158,7 @@ impl Client {
                     Err(error) => return websocket_end(error),
                 }
             },
-            Link::RawSocket(stream) => match rawsocket_message(stream) {
+            Link::RawSocket(stream) => match rawsocket_message(stream, time) {
                 Ok(Some(octets)) => octets,
                 Ok(None) => return Incoming::End(None),
                 Err(error) if is_timeout(&error) => return Incoming::Nothing,
@@ -357,9 +357,10 @@ pub fn rawsocket(mut stream: TcpStream, serializer: Serializer, length: u8) -> T
 }
 
 /// Reads a message, answering pings; none at the end of the stream.
-fn rawsocket_message(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
+fn rawsocket_message(stream: &mut TcpStream, time: Duration) -> std::io::Result<Option<Vec<u8>>> {
     loop {
         let mut head = [0; 4];
+        stream.set_read_timeout(Some(time))?;
         if stream.peek(&mut head)? == 0 {
             return Ok(None);
         }

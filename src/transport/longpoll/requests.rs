@@ -4,6 +4,7 @@ use super::reply::ReplyTo;
 use super::side::{Receiver, Side, Transport};
 use crate::auth::Peer;
 use crate::router::Link;
+use crate::shard::Ticket;
 use crate::transport::connection::{Connection, Phase};
 use crate::transport::reactor::{Reactor, conn_id};
 use crate::wire::batch::Messages;
@@ -30,7 +31,7 @@ impl Reactor {
         match action {
             Action::Receive => self.receive(transport, key, reply),
             Action::Send => {
-                let response = self.take_in(transport, body, &reply);
+                let response = self.take_in(transport, key, body, &reply);
                 self.respond(key, [response], reply.close);
             }
             Action::Close => {
@@ -53,6 +54,13 @@ impl Reactor {
             tracing::error!(%error, "cannot get random numbers for the id of a transport");
             return reply.error(503, "there is no randomness for the id of a transport");
         }
+        let ticket = match self.connections[socket].ticket.as_ref().map(Ticket::another).transpose() {
+            Ok(ticket) => ticket,
+            Err(crowded) => {
+                self.tally.crowded += 1;
+                return reply.error(503, &crowded.to_string());
+            }
+        };
         let id = TransportId { shard: self.seat.index, secret };
         let transport = Transport {
             alarm: None,
@@ -66,7 +74,8 @@ impl Reactor {
         let opener = &*self.connections[socket].peer;
         let peer = Peer { label: format!("{} (long-poll)", opener.label).into(), ..opener.clone() };
         let side = Side::Transport(transport);
-        let key = self.connections.insert(Connection::without_socket(side, Arc::new(peer), serial));
+        let connection = Connection { ticket, ..Connection::without_socket(side, Arc::new(peer), serial) };
+        let key = self.connections.insert(connection);
         self.longpoll.transports.insert(id, key);
         self.settings.loads.add(usize::from(self.seat.index));
         self.set_alarm(key, Some(self.settings.config.longpoll_idle_timeout));
@@ -91,7 +100,7 @@ impl Reactor {
     }
 
     /// A `send`: gives the messages to the core.
-    fn take_in(&mut self, key: usize, body: &[u8], reply: &ReplyTo) -> Frame {
+    fn take_in(&mut self, key: usize, socket: usize, body: &[u8], reply: &ReplyTo) -> Frame {
         const ENDED: &str = "the session has ended";
         if self.connections[key].phase != Phase::Open {
             return reply.error(410, ENDED);
@@ -99,7 +108,10 @@ impl Reactor {
         let Some(transport) = self.transport(key) else { return reply.error(410, ENDED) };
         for message in Messages::new(body, transport.serializer.is_text(), transport.batched) {
             match message {
-                Ok(message) => self.core.receive(self.clock, conn_id(key), message),
+                Ok(message) => {
+                    self.count_message(socket);
+                    self.core.receive(self.clock, conn_id(key), message);
+                }
                 Err(error) => {
                     self.tally.faults += 1;
                     self.core.violate(self.clock, conn_id(key), &error.reason);

@@ -4,8 +4,7 @@ use super::alarms::Entry;
 use super::exchange::{Exchange, Wait};
 use super::reply::ReplyTo;
 use super::side::{Side, Socket};
-use crate::auth::Peer;
-use crate::shard::{self, Command};
+use crate::shard::{self, Command, Visitor};
 use crate::transport::connection::{Connection, Phase};
 use crate::transport::preamble::Preamble;
 use crate::transport::protocol::Protocol;
@@ -13,7 +12,6 @@ use crate::transport::reactor::{READ_BYTES, Reactor};
 use crate::transport::stream::Stream;
 use crate::transport::tls::Tls;
 use crate::wire::Frame;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a client is told whose request cannot be handed to the shard that it is for.
@@ -93,9 +91,9 @@ impl Reactor {
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         let before = std::mem::replace(&mut socket.wait, wait);
         let answered = socket.answered;
-        let paused = std::mem::replace(&mut connection.paused, ahead > READ_BYTES);
+        let paused = std::mem::replace(&mut connection.pauses.response, ahead > READ_BYTES);
         if paused
-            && !connection.paused
+            && !connection.pauses.response
             && let Some(task) = &connection.task
         {
             task.wake_by_ref();
@@ -167,6 +165,7 @@ impl Reactor {
     pub(in crate::transport) fn hand_over(&mut self, key: usize, shard: u16, octets: Vec<u8>) {
         let Some(stream) = self.connections[key].stream.take() else { return };
         let peer = self.connections[key].peer.clone();
+        let Some(ticket) = self.connections[key].ticket.take() else { return };
         self.set_alarm(key, None);
         self.connections[key].longpoll = None;
         self.drop_socket(key);
@@ -179,7 +178,7 @@ impl Reactor {
         };
         let to = usize::from(shard);
         self.settings.loads.add(to);
-        let order = Command::Adopt(socket, peer, octets);
+        let order = Command::Adopt(socket, Visitor { peer, ticket }, octets);
         if let Err(Command::Adopt(socket, ..)) = self.settings.doors[to].send(order) {
             self.settings.loads.remove(to);
             tracing::warn!(shard, "a shard has too many connections waiting; a long-poll request is refused");
@@ -191,11 +190,11 @@ impl Reactor {
     pub(in crate::transport) fn adopt(
         &mut self,
         socket: shard::Socket,
-        peer: Arc<Peer>,
+        visitor: Visitor,
         octets: Vec<u8>,
         spawn: impl Fn(usize),
     ) {
-        let entrance = &self.settings.entrances[usize::from(peer.listener)];
+        let entrance = &self.settings.entrances[usize::from(visitor.peer.listener)];
         let secure = entrance.tls.is_some();
         let stream = match Stream::register(socket, || entrance.tls.as_ref().map(Tls::acceptor)) {
             Ok(stream) => stream,
@@ -208,7 +207,7 @@ impl Reactor {
         let protocol = Protocol::Requests(Box::new(Exchange::resumed(octets)));
         let serial = self.new_serial();
         let preamble = secure.then_some(Preamble::Tls);
-        let connection = Connection { preamble, ..Connection::new(stream, protocol, peer, serial) };
+        let connection = Connection { preamble, ..Connection::new(stream, protocol, visitor, serial) };
         let key = self.connections.insert(connection);
         // Its task reads on when it runs for the first time.
         self.begin_requests(key);

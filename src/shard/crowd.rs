@@ -1,0 +1,169 @@
+//! How many connections there are, and how many of them come from one address.
+
+use core::net::IpAddr;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use thiserror::Error;
+
+/// Why a connection is one too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Crowded {
+    /// There are as many as the router takes.
+    #[error("there are as many connections as connections_max allows")]
+    Total,
+    /// There are as many from the same address.
+    #[error("there are as many connections from this address as connections_per_address_max allows")]
+    Address,
+}
+
+/// An address as it is counted: IPv4 as it is, IPv6 by its network of 64 bits, which one client can have to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Origin(u64);
+
+impl Origin {
+    /// No network of IPv6 begins like this: 8000::/16 is not given to anybody.
+    const FOUR: u64 = 1 << 63;
+
+    fn of(address: IpAddr) -> Origin {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Origin(Origin::FOUR | u64::from(address.to_bits())),
+            IpAddr::V6(address) => Origin((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// Counts connections.
+#[derive(Debug)]
+pub struct Crowd {
+    total_max: u32,
+    each_max: Option<u32>,
+    total: AtomicU32,
+    /// Only where there is a limit.
+    addresses: Mutex<HashMap<Origin, u32>>,
+}
+
+impl Crowd {
+    /// Nobody yet; so many at most, and so many from each address.
+    #[must_use]
+    pub fn new(total_max: u32, each_max: Option<u32>) -> Arc<Crowd> {
+        Arc::new(Crowd { total_max, each_max, total: AtomicU32::new(0), addresses: Mutex::default() })
+    }
+
+    /// Counts a connection for as long as the ticket lives. An unknown address is counted when it is known.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub fn admit(self: &Arc<Crowd>, address: Option<IpAddr>) -> Result<Ticket, Crowded> {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.total_max {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return Err(Crowded::Total);
+        }
+        let mut ticket = Ticket { crowd: self.clone(), origin: None };
+        if let Some(address) = address {
+            ticket.comes_from(address)?;
+        }
+        Ok(ticket)
+    }
+
+    /// Connections now.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self, origin: Origin, max: u32) -> Result<(), Crowded> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = addresses.entry(origin).or_default();
+        if *count >= max {
+            return Err(Crowded::Address);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    fn leave(&self, origin: Origin) {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&origin) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&origin);
+            }
+        }
+    }
+}
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub struct Ticket {
+    crowd: Arc<Crowd>,
+    origin: Option<Origin>,
+}
+
+impl Ticket {
+    /// Counts the connection for another address, which a proxy has told.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub fn comes_from(&mut self, address: IpAddr) -> Result<(), Crowded> {
+        let Some(max) = self.crowd.each_max else { return Ok(()) };
+        let origin = Origin::of(address);
+        self.crowd.enter(origin, max)?;
+        if let Some(before) = self.origin.replace(origin) {
+            self.crowd.leave(before);
+        }
+        Ok(())
+    }
+
+    /// Counts another connection of the same client.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub fn another(&self) -> Result<Ticket, Crowded> {
+        let mut ticket = self.crowd.admit(None)?;
+        if let (Some(origin), Some(max)) = (self.origin, self.crowd.each_max) {
+            self.crowd.enter(origin, max)?;
+            ticket.origin = Some(origin);
+        }
+        Ok(ticket)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(origin) = self.origin {
+            self.crowd.leave(origin);
+        }
+        self.crowd.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn connections_are_counted_in_all_and_by_address() {
+        let crowd = Crowd::new(4, Some(2));
+        let one = crowd.admit(Some(at("192.0.2.1"))).expect("room");
+        let two = one.another().expect("room");
+        assert_eq!(crowd.admit(Some(at("192.0.2.1"))).expect_err("too many"), Crowded::Address);
+        assert_eq!(one.another().expect_err("too many"), Crowded::Address);
+        // The same address, and the same network of one client.
+        assert_eq!(crowd.admit(Some(at("::ffff:192.0.2.1"))).expect_err("too many"), Crowded::Address);
+        let mut six = crowd.admit(Some(at("2001:db8::1"))).expect("room");
+        let other = crowd.admit(Some(at("2001:db8::2"))).expect("room");
+        assert_eq!(crowd.admit(None).expect_err("too many"), Crowded::Total);
+        drop(other);
+        six.comes_from(at("192.0.2.1")).expect_err("too many");
+        drop(two);
+        six.comes_from(at("192.0.2.1")).expect("room");
+        drop((one, six));
+        assert_eq!(crowd.total(), 0);
+        assert!(crowd.addresses.lock().expect("nobody panics").is_empty());
+    }
+}
