@@ -96,9 +96,10 @@ fn mistakes_are_told_with_their_place() {
         ("\"call\": true", "\"call\": 1", "permissions[0].allow.call: invalid type"),
         (
             "\"permissions\": []",
-            "\"authorizer\": \"com.x\"",
-            "roles[1].authorizer: dynamic authorizers are not supported",
+            "\"permissions\": [], \"authorizer\": \"com.x\"",
+            "roles[1].authorizer: a role has permissions or an authorizer, not both",
         ),
+        ("\"permissions\": []", "\"authorizer\": \"a..b\"", "roles[1].authorizer: \"a..b\" is not the URI"),
         ("\"name\": \"user\"", "\"name\": \"anonymous\"", "roles[1].name: \"anonymous\" is there twice"),
         ("\"name\": \"user\"", "\"name\": \"users\"", "no realm has the role \"user\""),
         ("\"type\": \"web\",", "\"type\": \"web\", \"auth\": {},", "transports[0].auth: does not belong to"),
@@ -119,6 +120,75 @@ fn mistakes_are_told_with_their_place() {
         assert!(!said.contains('\n') && !said.contains("secret!"), "{said}");
     }
     assert!(parse("{", false).is_err() && parse("[]", false).is_err() && parse("", false).is_err());
+}
+
+/// Reads a file whose only role is this one, and gives the warnings.
+fn with_role(role: &str) -> (Access, Vec<String>) {
+    let text = r#"{"version": 2, "workers": [{"type": "router",
+        "realms": [{"name": "realm1", "roles": [ROLE]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0}}]}]}"#;
+    let (mut config, warnings) = parse(&text.replace("ROLE", role), false).expect("a good file");
+    (config.realms[0].roles.take().expect("roles").remove(0).access, warnings)
+}
+
+#[test]
+fn stars_are_what_they_were() {
+    let rule = |uri: &str| {
+        let (access, warnings) = with_role(&format!(r#"{{"name": "anonymous", "permissions": [{{"uri": "{uri}"}}]}}"#));
+        let Access::Rules(rules) = access else { panic!("rules") };
+        (rules[0].uri.to_string(), rules[0].policy, warnings.len())
+    };
+    assert_eq!(rule("com.a"), ("com.a".into(), MatchPolicy::Exact, 0));
+    assert_eq!(rule("com.*"), ("com.".into(), MatchPolicy::Prefix, 0));
+    assert_eq!(rule("*"), (String::new(), MatchPolicy::Prefix, 0));
+    assert_eq!(rule("com.*.a"), ("com..a".into(), MatchPolicy::Wildcard, 0));
+    assert_eq!(rule("com.*.a.*"), ("com..a.".into(), MatchPolicy::Wildcard, 0));
+    assert_eq!(rule("com.a*.b"), ("com.a.b".into(), MatchPolicy::Wildcard, 1));
+}
+
+#[test]
+fn what_is_decided_otherwise_than_in_crossbar_is_told() {
+    let (_, warnings) = with_role(
+        r#"{"name": "anonymous", "permissions": [
+            {"uri": "com.", "match": "prefix", "allow": {"publish": true}},
+            {"uri": "com..private", "match": "wildcard", "allow": {"call": true}},
+            {"uri": "com.app.time", "allow": {"publish": true}},
+            {"uri": "com.app.user.{authid}", "match": "prefix", "allow": {"publish": true}}]}"#,
+    );
+    let at = "workers[0].realms[0].roles[0].permissions";
+    let expected = [
+        format!(
+            "{at}[3].uri: the prefix \"com.app.user.{{authid}}\" ends with a variable and no dot: for `joe` it matches \
+             what is `joey`'s as well"
+        ),
+        format!(
+            "{at}[0]: for \"com.app.private\" this rule (prefix \"com.\") decides here, in Crossbar.io permissions[1] \
+             (wildcard \"com..private\"); allowed here alone: publish; allowed there alone: call"
+        ),
+        format!(
+            "{at}[0]: for \"com.app.timex\" this rule (prefix \"com.\") decides here, in Crossbar.io none: permissions[2] \
+             (exact \"com.app.time\") hides it there, though it does not match; allowed here alone: publish"
+        ),
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn many_differences_are_counted() {
+    let exact: Vec<String> = (0..30).map(|number| format!(r#"{{"uri": "com.p{number:02}"}}"#)).collect();
+    let prefix = r#"{"uri": "com.*", "allow": {"call": true}}"#;
+    let role = format!(r#"{{"name": "anonymous", "permissions": [{prefix}, {}]}}"#, exact.join(", "));
+    let (_, warnings) = with_role(&role);
+    assert_eq!(warnings.len(), 21, "{warnings:?}");
+    assert!(warnings[20].ends_with("permissions: and 10 more pairs of rules decide otherwise than in Crossbar.io"));
+}
+
+#[test]
+fn permissions_come_before_what_is_allowed_by_default() {
+    let (access, warnings) = with_role(r#"{"name": "anonymous", "permissions": [], "allow-by-default": true}"#);
+    assert_eq!(access, Access::Rules(Vec::new()));
+    assert!(warnings[0].contains("allow-by-default: has no effect"), "{warnings:?}");
+    assert_eq!(with_role(r#"{"name": "anonymous", "allow-by-default": true}"#).0, Access::All);
 }
 
 #[test]
