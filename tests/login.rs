@@ -2,6 +2,9 @@
 
 mod support;
 
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -53,14 +56,47 @@ fn config() -> String {
                         "joe": {"secret": "secret!", "role": "user"},
                         "peter": {"secret": "secret!", "role": "user", "salt": "s4lt", "iterations": 100, "keylen": 32},
                     }},
+                    "scram": {"type": "static", "principals": {"joe": scram_argon2id(), "peter": scram_pbkdf2()}},
                     "cryptosign": {"type": "static", "principals": {
-                        "joe": {"authorized_keys": [data_encoding::HEXLOWER.encode(&key)], "role": "user"},
+                        "joe": {"authorized_keys": [HEXLOWER.encode(&key)], "role": "user"},
                     }},
                 },
             }],
         }],
     })
     .to_string()
+}
+
+/// What `derive_scram_credential` of autobahn for Python makes of the password `secret!` of `joe`.
+fn scram_argon2id() -> serde_json::Value {
+    serde_json::json!({
+        "role": "user",
+        "kdf": "argon2id-13",
+        "memory": 512,
+        "iterations": 4096,
+        "salt": "78675cc176081372c43abab3ea9fb70c",
+        "stored-key": "272bc30f052248dc5cdbda74950e7a8b93ed9bdcbb223735783f754bdef1b463",
+        "server-key": "b148096a94176a82ac7cc885191377361b8cd6ee3af1c653c01239de23b6abf7",
+    })
+}
+
+/// The same for PBKDF2, as RFC 5802 says it.
+fn scram_pbkdf2() -> serde_json::Value {
+    let mut salted = [0; 32];
+    pbkdf2::pbkdf2_hmac::<Sha256>(b"secret!", b"s4lt", 100, &mut salted);
+    let key = |label: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&salted).expect("keys of any length");
+        mac.update(label);
+        mac.finalize().into_bytes()
+    };
+    serde_json::json!({
+        "role": "user",
+        "kdf": "pbkdf2",
+        "iterations": 100,
+        "salt": HEXLOWER.encode(b"s4lt"),
+        "stored-key": HEXLOWER.encode(&Sha256::digest(key(b"Client Key"))),
+        "server-key": HEXLOWER.encode(&key(b"Server Key")),
+    })
 }
 
 fn source(name: &str) -> PathBuf {
@@ -102,6 +138,9 @@ fn clients_of_others_log_in() {
         ("python", "ticket", "joe", "secret!"),
         ("python", "wampcra", "joe", "secret!"),
         ("python", "wampcra", "peter", "secret!"),
+        ("python", "scram", "joe", "secret!"),
+        ("python", "scram", "peter", "secret!"),
+        ("python", "cryptosign", "joe", SEED),
         ("autobahn", "ticket", "joe", "secret!"),
         ("autobahn", "wampcra", "joe", "secret!"),
         ("autobahn", "wampcra", "peter", "secret!"),
@@ -156,6 +195,12 @@ fn check_says_what_is_wrong() {
     assert_eq!(check(&warned, &[]).0, Some(0));
     let (code, text) = check(&warned, &["--strict"]);
     assert!(code == Some(1) && text.contains("controller: has no effect"), "{text}");
+    let apart = r#"{"uri":"com.app.x","allow":{"publish":true}},{"allow""#;
+    let (code, text) = check(&config().replacen(r#"{"allow""#, apart, 1), &[]);
+    assert!(
+        code == Some(0) && text.contains("permissions[1]: for \"com.app.x") && text.contains("Crossbar.io"),
+        "{text}"
+    );
     let (code, text) = check(&config(), &["--config", "other.json"]);
     assert!(code == Some(1) && text.contains("other.json"), "{text}");
 }

@@ -20,7 +20,7 @@ pub enum ShardCount {
 
 impl ShardCount {
     /// The number; none means one for each core.
-    pub(super) fn number(self) -> Option<u16> {
+    fn number(self) -> Option<u16> {
         match self {
             ShardCount::Auto => None,
             ShardCount::Fixed(count) => Some(count),
@@ -144,17 +144,29 @@ pub struct Start {
     #[command(flatten)]
     pub(super) node: Node,
 
-    /// How many shards to run, each a thread of its own: a number, or `auto` for one per core.
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
-    pub(super) shards: ShardCount,
+    /// How many shards to run, each a thread of its own: a number, or `auto` for one per core. [default: as the file
+    /// says, else auto]
+    #[arg(long, value_name = "N|auto")]
+    shards: Option<ShardCount>,
 
-    /// Do not pin each shard to a core of its own.
+    /// Do not pin each shard to a core of its own, whatever the file says.
     #[arg(long)]
-    pub(super) no_pin: bool,
+    no_pin: bool,
 
     /// What to log to standard error, as for the plain start.
     #[arg(long, visible_alias = "loglevel", value_name = "LEVEL", default_value = "info", value_parser = filter)]
     pub(super) log: String,
+}
+
+impl Start {
+    /// The configuration of the file with what the flags say otherwise.
+    pub(super) fn change(&self, mut config: RuntimeConfig) -> RuntimeConfig {
+        if let Some(shards) = self.shards {
+            config.shards = shards.number();
+        }
+        config.pin &= !self.no_pin;
+        config
+    }
 }
 
 /// Topics whose events are kept.
@@ -265,6 +277,21 @@ mod tests {
         assert_eq!(config.shards, Some(3));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);
         assert_eq!(parse(&["--log", "warn,corebar=debug"]).expect("a good argument").log(), "warn,corebar=debug");
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let change = |args: &[&str]| {
+            let Some(Command::Start(start)) = parse(&[&["start"], args].concat()).expect("good arguments").command
+            else {
+                panic!("a start")
+            };
+            let config = start.change(RuntimeConfig { shards: Some(7), ..RuntimeConfig::default() });
+            (config.shards, config.pin)
+        };
+        assert_eq!(change(&[]), (Some(7), true));
+        assert_eq!(change(&["--shards", "2", "--no-pin"]), (Some(2), false));
+        assert_eq!(change(&["--shards", "auto"]), (None, true));
     }
 
     #[test]

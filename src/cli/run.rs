@@ -42,11 +42,7 @@ pub fn main() -> ExitCode {
             println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
             return ExitCode::SUCCESS;
         }
-        Some(Command::Start(start)) => load(&start.node).map(|file| RuntimeConfig {
-            shards: start.shards.number(),
-            pin: !start.no_pin,
-            ..file.config
-        }),
+        Some(Command::Start(start)) => load(&start.node).map(|file| start.change(file.config)),
     };
     let Some(config) = config else { return ExitCode::FAILURE };
     if let Err(error) = config.check() {

@@ -41,6 +41,7 @@ mod table;
 mod timers;
 mod waiting;
 
+pub use access::{Decider, Difference, Differences, differences};
 pub use config::{Limits, Rule, ShardConfig};
 pub use effect::{ConnId, Effect, Ending, Link};
 pub use index::{SHARDS_MAX, ShardIndex};

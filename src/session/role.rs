@@ -68,6 +68,12 @@ impl Permission {
         [AUTHID, AUTHROLE, SESSION].iter().any(|variable| self.uri.contains(variable))
     }
 
+    /// True if the URI ends with something of the session, so that as a prefix it matches longer names as well.
+    #[must_use]
+    pub fn ends_with_variable(&self) -> bool {
+        [AUTHID, AUTHROLE, SESSION].iter().any(|variable| self.uri.ends_with(variable))
+    }
+
     /// The URI for a session. None: the rule is not for it, since what stands for a variable is no component of a URI
     /// and would make the rule another one.
     #[must_use]

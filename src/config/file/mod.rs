@@ -1,12 +1,16 @@
 //! The node configuration file: `config.json` or `config.yaml` in the format of Crossbar.io, version 2.
 
 mod auth;
+mod options;
+mod permissions;
 mod realm;
+mod settings;
 mod transport;
 
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::session::RealmConfig;
+use options::Taken;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -64,6 +68,7 @@ struct Node {
     schema: Option<Value>,
     version: Option<u32>,
     controller: Option<Value>,
+    corebar: Option<Value>,
     #[serde(default)]
     workers: Vec<Value>,
 }
@@ -89,6 +94,12 @@ struct RouterWorker {
 #[derive(Debug, Default)]
 struct Reader {
     warnings: Vec<String>,
+    /// The settings that are given below `corebar`, as `transport.write_delay`.
+    given: Vec<String>,
+    /// Those that options of transports have given.
+    taken: Vec<Taken>,
+    /// How many WebSocket and RawSocket transports there are, counting those inside others.
+    parts: usize,
 }
 
 impl Reader {
@@ -157,6 +168,9 @@ fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
         longpoll_path: None,
         ..RuntimeConfig::default()
     };
+    if let Some(settings) = node.corebar {
+        reader.given = settings::read_settings(&settings, &mut config)?;
+    }
     for (index, worker) in node.workers.into_iter().enumerate() {
         router(&mut reader, worker, &format!("workers[{index}]"), &mut config)?;
     }
@@ -166,6 +180,7 @@ fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
     if config.listeners.is_empty() {
         return Err(Fault::new("workers", "no router worker has a transport"));
     }
+    options::say_that_they_hold_for_all(&mut reader);
     roles_exist(&config)?;
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
     Ok((config, reader.warnings))

@@ -1,5 +1,6 @@
 //! Realms, their roles and what these may do.
 
+use super::permissions::warn_of_permissions;
 use super::{Fault, Read, Reader, read};
 use crate::session::role::{Actions, Disclose};
 use crate::session::{Access, HistoryRule, Permission, RealmConfig, RoleConfig};
@@ -166,21 +167,27 @@ fn read_role(reader: &mut Reader, value: Value, at: &str) -> Read<RoleConfig> {
         }
         return Ok(RoleConfig { name: role.name.into(), access: Access::Authorizer(authorizer.into()) });
     }
+    let Some(permissions) = role.permissions else {
+        let all = role.allow_by_default == Some(true);
+        let access = if all { Access::All } else { Access::Rules(Vec::new()) };
+        return Ok(RoleConfig { name: role.name.into(), access });
+    };
+    if role.allow_by_default == Some(true) {
+        reader.warn(&format!("{at}.allow-by-default"), "has no effect beside `permissions`, as in Crossbar.io");
+    }
     let mut rules = Vec::new();
-    for (index, rule) in role.permissions.unwrap_or_default().into_iter().enumerate() {
+    for (index, rule) in permissions.into_iter().enumerate() {
         rules.push(read_rule(reader, rule, &format!("{at}.permissions[{index}]"))?);
     }
-    let access =
-        if role.allow_by_default == Some(true) && rules.is_empty() { Access::All } else { Access::Rules(rules) };
-    Ok(RoleConfig { name: role.name.into(), access })
+    warn_of_permissions(reader, &rules, at);
+    Ok(RoleConfig { name: role.name.into(), access: Access::Rules(rules) })
 }
 
 fn read_rule(reader: &mut Reader, rule: Rule, at: &str) -> Read<Permission> {
     reader.without_effect(at, &[("validate", rule.validate.is_some())]);
-    // Before there was `match`, a star at the end made a URI a prefix.
-    let (uri, policy) = match (rule.uri.strip_suffix('*'), &rule.r#match) {
-        (Some(prefix), None) => (prefix, MatchPolicy::Prefix),
-        (_, named) => (&*rule.uri, policy(named.as_deref(), at)?),
+    let (uri, policy) = match &rule.r#match {
+        Some(name) => (rule.uri, policy(Some(name), at)?),
+        None => starred(reader, rule.uri, at),
     };
     let Allow { call, register, publish, subscribe } = rule.allow;
     let Disclosed { caller, publisher } = rule.disclose;
@@ -190,6 +197,23 @@ fn read_rule(reader: &mut Reader, rule: Rule, at: &str) -> Read<Permission> {
         allow: Actions { call, register, publish, subscribe },
         disclose: Disclose { caller, publisher },
     })
+}
+
+/// Before there was `match`, stars said it: one at the end made a URI a prefix, others stood for any component.
+fn starred(reader: &mut Reader, uri: String, at: &str) -> (String, MatchPolicy) {
+    match (uri.matches('*').count(), uri.strip_suffix('*')) {
+        (0, _) => (uri, MatchPolicy::Exact),
+        (1, Some(prefix)) => (prefix.into(), MatchPolicy::Prefix),
+        _ => {
+            let plain = uri.replace('*', "");
+            if uri.split('.').any(|component| component.contains('*') && component != "*") {
+                let text =
+                    format!("a star that is not a component of its own is left out: this is the wildcard {plain:?}");
+                reader.warn(&format!("{at}.uri"), &text);
+            }
+            (plain, MatchPolicy::Wildcard)
+        }
+    }
 }
 
 fn policy(name: Option<&str>, at: &str) -> Read<MatchPolicy> {

@@ -96,9 +96,10 @@ fn mistakes_are_told_with_their_place() {
         ("\"call\": true", "\"call\": 1", "permissions[0].allow.call: invalid type"),
         (
             "\"permissions\": []",
-            "\"authorizer\": \"com.x\"",
-            "roles[1].authorizer: dynamic authorizers are not supported",
+            "\"permissions\": [], \"authorizer\": \"com.x\"",
+            "roles[1].authorizer: a role has permissions or an authorizer, not both",
         ),
+        ("\"permissions\": []", "\"authorizer\": \"a..b\"", "roles[1].authorizer: \"a..b\" is not the URI"),
         ("\"name\": \"user\"", "\"name\": \"anonymous\"", "roles[1].name: \"anonymous\" is there twice"),
         ("\"name\": \"user\"", "\"name\": \"users\"", "no realm has the role \"user\""),
         ("\"type\": \"web\",", "\"type\": \"web\", \"auth\": {},", "transports[0].auth: does not belong to"),
@@ -119,6 +120,139 @@ fn mistakes_are_told_with_their_place() {
         assert!(!said.contains('\n') && !said.contains("secret!"), "{said}");
     }
     assert!(parse("{", false).is_err() && parse("[]", false).is_err() && parse("", false).is_err());
+}
+
+/// Reads a file whose only role is this one, and gives the warnings.
+fn with_role(role: &str) -> (Access, Vec<String>) {
+    let text = r#"{"version": 2, "workers": [{"type": "router",
+        "realms": [{"name": "realm1", "roles": [ROLE]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0}}]}]}"#;
+    let (mut config, warnings) = parse(&text.replace("ROLE", role), false).expect("a good file");
+    (config.realms[0].roles.take().expect("roles").remove(0).access, warnings)
+}
+
+#[test]
+fn stars_are_what_they_were() {
+    let rule = |uri: &str| {
+        let (access, warnings) = with_role(&format!(r#"{{"name": "anonymous", "permissions": [{{"uri": "{uri}"}}]}}"#));
+        let Access::Rules(rules) = access else { panic!("rules") };
+        (rules[0].uri.to_string(), rules[0].policy, warnings.len())
+    };
+    assert_eq!(rule("com.a"), ("com.a".into(), MatchPolicy::Exact, 0));
+    assert_eq!(rule("com.*"), ("com.".into(), MatchPolicy::Prefix, 0));
+    assert_eq!(rule("*"), (String::new(), MatchPolicy::Prefix, 0));
+    assert_eq!(rule("com.*.a"), ("com..a".into(), MatchPolicy::Wildcard, 0));
+    assert_eq!(rule("com.*.a.*"), ("com..a.".into(), MatchPolicy::Wildcard, 0));
+    assert_eq!(rule("com.a*.b"), ("com.a.b".into(), MatchPolicy::Wildcard, 1));
+}
+
+#[test]
+fn what_is_decided_otherwise_than_in_crossbar_is_told() {
+    let (_, warnings) = with_role(
+        r#"{"name": "anonymous", "permissions": [
+            {"uri": "com.", "match": "prefix", "allow": {"publish": true}},
+            {"uri": "com..private", "match": "wildcard", "allow": {"call": true}},
+            {"uri": "com.app.time", "allow": {"publish": true}},
+            {"uri": "com.app.user.{authid}", "match": "prefix", "allow": {"publish": true}}]}"#,
+    );
+    let at = "workers[0].realms[0].roles[0].permissions";
+    let expected = [
+        format!(
+            "{at}[3].uri: the prefix \"com.app.user.{{authid}}\" ends with a variable and no dot: for `joe` it matches \
+             what is `joey`'s as well"
+        ),
+        format!(
+            "{at}[0]: for \"com.app.private\" this rule (prefix \"com.\") decides here, in Crossbar.io permissions[1] \
+             (wildcard \"com..private\"); allowed here alone: publish; allowed there alone: call"
+        ),
+        format!(
+            "{at}[0]: for \"com.app.timex\" this rule (prefix \"com.\") decides here, in Crossbar.io none: permissions[2] \
+             (exact \"com.app.time\") hides it there, though it does not match; allowed here alone: publish"
+        ),
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn many_differences_are_counted() {
+    let exact: Vec<String> = (0..30).map(|number| format!(r#"{{"uri": "com.p{number:02}"}}"#)).collect();
+    let prefix = r#"{"uri": "com.*", "allow": {"call": true}}"#;
+    let role = format!(r#"{{"name": "anonymous", "permissions": [{prefix}, {}]}}"#, exact.join(", "));
+    let (_, warnings) = with_role(&role);
+    assert_eq!(warnings.len(), 21, "{warnings:?}");
+    assert!(warnings[20].ends_with("permissions: and 10 more pairs of rules decide otherwise than in Crossbar.io"));
+}
+
+#[test]
+fn permissions_come_before_what_is_allowed_by_default() {
+    let (access, warnings) = with_role(r#"{"name": "anonymous", "permissions": [], "allow-by-default": true}"#);
+    assert_eq!(access, Access::Rules(Vec::new()));
+    assert!(warnings[0].contains("allow-by-default: has no effect"), "{warnings:?}");
+    assert_eq!(with_role(r#"{"name": "anonymous", "allow-by-default": true}"#).0, Access::All);
+}
+
+/// Reads a file with these settings and options of a WebSocket transport, and another transport if asked for.
+fn with_options(settings: &str, options: &str, other: &str) -> Result<(RuntimeConfig, Vec<String>), String> {
+    let text = r#"{"version": 2, "corebar": SETTINGS, "workers": [{"type": "router",
+        "realms": [{"name": "realm1"}],
+        "transports": [
+            {"type": "websocket", "endpoint": {"type": "tcp", "port": 0}, "options": OPTIONS}
+            OTHER]}]}"#;
+    let text = text.replace("SETTINGS", settings).replace("OPTIONS", options).replace("OTHER", other);
+    parse(&text, false).map_err(|fault| format!("{}: {}", fault.at, fault.message))
+}
+
+#[test]
+fn options_of_transports_are_taken_over() {
+    let options = r#"{"max_message_size": 1048576, "open_handshake_timeout": 2500, "close_handshake_timeout": 1000,
+        "tcp_nodelay": true, "auto_ping_interval": 0}"#;
+    let (config, warnings) = with_options("{}", options, "").expect("a good file");
+    assert_eq!((config.message_bytes_max, warnings), (1024 * 1024, vec![]));
+    assert_eq!((config.handshake_timeout.as_millis(), config.close_timeout.as_millis()), (2500, 1000));
+    let options = r#"{"auto_ping_interval": 10000, "max_frame_size": 100, "open_handshake_timeout": 0}"#;
+    let (config, warnings) = with_options("{}", options, "").expect("a good file");
+    assert_eq!(config.handshake_timeout, RuntimeConfig::default().handshake_timeout);
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    for (options, expected) in [
+        (r#"{"max_message_size": 0}"#, "options.max_message_size: is 0, not a number of octets from 1"),
+        (r#"{"open_handshake_timeout": 10}"#, "open_handshake_timeout: is 10, not a number of milliseconds from 1000"),
+        (r#"{"max_message": 1}"#, "transports[0].options.max_message: is no option of such a transport"),
+    ] {
+        let said = with_options("{}", options, "").expect_err("a mistake");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn options_hold_for_all_transports() {
+    let options = r#"{"max_message_size": 1024}"#;
+    let other = |options: &str| {
+        format!(r#", {{"type": "rawsocket", "endpoint": {{"type": "unix", "path": "s"}}, "options": {options}}}"#)
+    };
+    let (config, warnings) = with_options("{}", options, &other("{}")).expect("a good file");
+    assert_eq!(config.message_bytes_max, 1024);
+    let expected = "workers[0].transports[0].options.max_message_size: holds for all transports, as \
+                    corebar.transport.message_bytes_max";
+    assert_eq!(warnings, [expected]);
+    let (config, warnings) = with_options("{}", options, &other(r#"{"max_message_size": 4096}"#)).expect("a good file");
+    assert_eq!((config.message_bytes_max, warnings.len()), (4096, 2), "{warnings:?}");
+    let settings = r#"{"transport": {"message_bytes_max": 2048}}"#;
+    let (config, warnings) = with_options(settings, options, "").expect("a good file");
+    assert_eq!(config.message_bytes_max, 2048);
+    assert!(warnings[0].ends_with("has no effect beside corebar.transport.message_bytes_max"), "{warnings:?}");
+    let web = r#", {"type": "web", "endpoint": {"type": "unix", "path": "s"}, "paths": {"ws": {"type": "websocket"},
+        "lp": {"type": "longpoll", "options": {"request_timeout": 5, "session_timeout": 20, "queue_limit_bytes": 1}}}}"#;
+    let (config, _) = with_options("{}", "{}", web).expect("a good file");
+    let times = (config.longpoll_receive_timeout.as_secs(), config.longpoll_idle_timeout.as_secs());
+    assert_eq!(times, (5, 20));
+}
+
+#[test]
+fn mistakes_in_settings_are_told() {
+    let said = with_options(r#"{"limits": {"call_max": 1}}"#, "{}", "").expect_err("a mistake");
+    assert_eq!(said, "corebar.limits.call_max: is not known; did you mean corebar.limits.calls_max?");
+    let (config, _) = with_options(r#"{"shards": 2, "limits": {"calls_max": 1}}"#, "{}", "").expect("a good file");
+    assert_eq!((config.shards, config.limits.calls_max), (Some(2), 1));
 }
 
 #[test]

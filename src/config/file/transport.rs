@@ -1,6 +1,7 @@
 //! Transports and where they listen.
 
 use super::auth::read_auth;
+use super::options::{read_longpoll, read_options};
 use super::{Fault, Read, Reader, from_environment, read, type_of};
 use crate::auth::AuthConfig;
 use crate::config::listener::TransportIndex;
@@ -47,6 +48,16 @@ struct Inner {
     auth: Option<Value>,
     cookie: Option<Value>,
     debug: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LongPoll {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    #[allow(dead_code, reason = "there is one")]
+    id: Option<String>,
+    options: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -131,14 +142,14 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     let mut methods = Vec::new();
     if kind == "websocket" || kind == "rawsocket" {
         let inner = Inner { r#type: None, id: None, url, serializers, options, auth, cookie, debug };
-        methods.push(read_inner(reader, inner, at)?);
+        methods.push(read_inner(reader, inner, kind == "websocket", at, config)?);
     } else {
         reader.without_effect(at, &[("options", options.is_some()), ("debug", debug.is_some())]);
         if let Some(inner) = rawsocket {
-            methods.push(read_inner(reader, inner, &format!("{at}.rawsocket"))?);
+            methods.push(read_inner(reader, inner, false, &format!("{at}.rawsocket"), config)?);
         }
         for (path, inner) in websocket.unwrap_or_default() {
-            methods.push(read_inner(reader, inner, &format!("{at}.websocket.{path}"))?);
+            methods.push(read_inner(reader, inner, true, &format!("{at}.websocket.{path}"), config)?);
         }
         let (web_at, web) = match web {
             Some(web) => (format!("{at}.web"), web),
@@ -165,15 +176,22 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     Ok(())
 }
 
-fn read_inner(reader: &mut Reader, inner: Inner, at: &str) -> Read<AuthConfig> {
+fn read_inner(
+    reader: &mut Reader,
+    inner: Inner,
+    websocket: bool,
+    at: &str,
+    config: &mut RuntimeConfig,
+) -> Read<AuthConfig> {
     let given = [
         ("url", inner.url.is_some()),
         ("serializers", inner.serializers.is_some()),
-        ("options", inner.options.is_some()),
         ("cookie", inner.cookie.is_some()),
         ("debug", inner.debug.is_some()),
     ];
     reader.without_effect(at, &given);
+    reader.parts += 1;
+    read_options(reader, inner.options, websocket, &format!("{at}.options"), config)?;
     read_auth(inner.auth, &format!("{at}.auth"))
 }
 
@@ -190,9 +208,13 @@ fn read_paths(
         match &*type_of(&value, &at)? {
             "websocket" => {
                 let inner: Inner = read(value, &at)?;
-                methods.push(read_inner(reader, inner, &at)?);
+                methods.push(read_inner(reader, inner, true, &at, config)?);
             }
             "longpoll" => {
+                let LongPoll { options, .. } = read(value, &at)?;
+                if let Some(options) = options {
+                    read_longpoll(reader, options, &format!("{at}.options"), config)?;
+                }
                 let path = Some(format!("/{path}"));
                 if config.longpoll_path.as_ref().is_some_and(|known| Some(known) != path.as_ref()) {
                     return Err(Fault::new(&at, "long-polling on more than one path is not supported"));

@@ -6,14 +6,18 @@
 //! a part of it does not.
 
 mod cache;
+mod crossbar;
 mod decision;
+mod differences;
 mod gate;
 mod patterns;
 #[cfg(test)]
 mod tests;
 
 pub(super) use cache::Cache;
+pub use crossbar::Decider;
 pub(super) use decision::Decision;
+pub use differences::{Difference, Differences, differences};
 pub(super) use gate::{Asking, Gate, question};
 
 use super::effect::ConnId;
@@ -77,6 +81,10 @@ struct Verdict {
 }
 
 impl Verdict {
+    fn of(permission: &Permission) -> Verdict {
+        Verdict { allow: permission.allow, disclose: permission.disclose }
+    }
+
     fn add(&mut self, other: Verdict) {
         self.allow.call |= other.allow.call;
         self.allow.register |= other.allow.register;
@@ -140,7 +148,7 @@ impl Role {
 
 /// Adds a rule to others, of which none has the same pattern.
 fn add(rules: &mut Vec<Rule>, policy: MatchPolicy, uri: Uri, permission: &Permission) {
-    let verdict = Verdict { allow: permission.allow, disclose: permission.disclose };
+    let verdict = Verdict::of(permission);
     match rules.iter_mut().find(|rule| rule.policy == policy && rule.uri == uri) {
         Some(rule) => rule.verdict.add(verdict),
         None => rules.push(Rule { policy, uri, verdict }),

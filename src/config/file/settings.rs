@@ -1,0 +1,337 @@
+//! The key `corebar` of the file: what Crossbar.io has no place for.
+
+use super::{Fault, Read};
+use crate::config::RuntimeConfig;
+use crate::wamp::codec::DEPTH_MAX;
+use serde_json::{Map, Value};
+use std::fmt::Display;
+use std::time::Duration;
+
+/// The key at the top of the file.
+pub(super) const KEY: &str = "corebar";
+
+/// The longest time that can be asked for where nothing else is said.
+pub(super) const TIME_MAX: f64 = 24.0 * 3600.0;
+/// The shortest time in which anybody can be expected to do anything.
+const TIME_MIN: f64 = 0.01;
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+/// Where a setting goes, and what it may be.
+enum Place {
+    /// True or false.
+    Flag(fn(&mut RuntimeConfig) -> &mut bool),
+    /// `auto` or a number of shards.
+    Shards,
+    /// Seconds, in fractions as well.
+    Time(fn(&mut RuntimeConfig) -> &mut Duration, f64, f64),
+    /// Seconds, in fractions as well, but no smaller ones than milliseconds.
+    Milliseconds(fn(&mut RuntimeConfig) -> &mut Duration, f64, f64),
+    /// A number of something.
+    Depth(fn(&mut RuntimeConfig) -> &mut u16, u64, u64),
+    /// A number of something.
+    Number(fn(&mut RuntimeConfig) -> &mut u32, u64, u64),
+    /// A number of octets or of something else that fills memory.
+    Size(fn(&mut RuntimeConfig) -> &mut usize, u64, u64),
+}
+
+use Place::{Depth, Flag, Milliseconds, Number, Shards, Size, Time};
+
+/// Every setting: its group (none: at the top), its name, and its place.
+#[rustfmt::skip]
+const SETTINGS: &[(&str, &str, Place)] = &[
+    ("", "shards", Shards),
+    ("", "pin", Flag(|config| &mut config.pin)),
+    ("", "shutdown_timeout", Time(|config| &mut config.shutdown_timeout, 0.0, TIME_MAX)),
+    ("limits", "depth_max", Depth(|config| &mut config.limits.depth_max, 1, DEPTH_MAX as u64)),
+    ("limits", "uri_bytes_max", Number(|config| &mut config.limits.uri_bytes_max, 16, MIB)),
+    ("limits", "node_key_bytes_max", Number(|config| &mut config.limits.node_key_bytes_max, 1, MIB)),
+    ("limits", "subscriptions_max", Number(|config| &mut config.limits.subscriptions_max, 0, u32::MAX as u64)),
+    ("limits", "registrations_max", Number(|config| &mut config.limits.registrations_max, 0, u32::MAX as u64)),
+    ("limits", "calls_max", Number(|config| &mut config.limits.calls_max, 0, u32::MAX as u64)),
+    ("limits", "calls_waiting_max", Number(|config| &mut config.limits.calls_waiting_max, 0, u32::MAX as u64)),
+    ("limits", "forwarded_timeout_grace", Time(|config| &mut config.limits.forwarded_timeout_grace, 0.0, TIME_MAX)),
+    ("limits", "testaments_max", Number(|config| &mut config.limits.testaments_max, 0, u32::MAX as u64)),
+    ("limits", "testament_bytes_max", Number(|config| &mut config.limits.testament_bytes_max, 0, GIB)),
+    ("limits", "hello_timeout", Time(|config| &mut config.limits.hello_timeout, TIME_MIN, TIME_MAX)),
+    ("limits", "authentication_timeout", Time(|config| &mut config.limits.authentication_timeout, TIME_MIN, TIME_MAX)),
+    ("limits", "authorization_timeout", Time(|config| &mut config.limits.authorization_timeout, TIME_MIN, TIME_MAX)),
+    ("limits", "authorization_ttl_max", Time(|config| &mut config.limits.authorization_ttl_max, 0.0, TIME_MAX)),
+    ("limits", "authorizations_cached_max", Number(|config| &mut config.limits.authorizations_cached_max, 0, 1 << 24)),
+    ("limits", "authorizations_open_max", Number(|config| &mut config.limits.authorizations_open_max, 1, 1 << 16)),
+    ("limits", "gate_bytes_max", Number(|config| &mut config.limits.gate_bytes_max, 1024, GIB)),
+    ("limits", "goodbye_timeout", Time(|config| &mut config.limits.goodbye_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "handshake_timeout", Time(|config| &mut config.handshake_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "close_timeout", Time(|config| &mut config.close_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "accept_pause", Time(|config| &mut config.accept_pause, 0.001, 60.0)),
+    ("transport", "message_bytes_max", Size(|config| &mut config.message_bytes_max, 512, GIB)),
+    ("transport", "out_queue_bytes_max", Size(|config| &mut config.out_queue_bytes_max, 1024, 64 * GIB)),
+    ("transport", "write_slice", Time(|config| &mut config.write_slice, 0.0, 1.0)),
+    ("transport", "write_delay", Milliseconds(
+        |config| &mut config.write_delay, 0.0, RuntimeConfig::WRITE_DELAY_MAX.as_secs() as f64)),
+    ("longpoll", "receive_timeout", Time(|config| &mut config.longpoll_receive_timeout, TIME_MIN, TIME_MAX)),
+    ("longpoll", "idle_timeout", Time(|config| &mut config.longpoll_idle_timeout, TIME_MIN, TIME_MAX)),
+    ("longpoll", "body_timeout", Time(|config| &mut config.longpoll_body_timeout, TIME_MIN, TIME_MAX)),
+    ("history", "flush_interval", Time(|config| &mut config.history_flush_interval, 0.001, 60.0)),
+    ("history", "queue_bytes_max", Size(|config| &mut config.history_queue_bytes_max, 1024, 64 * GIB)),
+    ("mesh", "ring_batches", Size(|config| &mut config.ring_batches, 1, 1 << 16)),
+    ("mesh", "overflow_high_bytes", Size(|config| &mut config.overflow_high_bytes, 1024, 64 * GIB)),
+    ("mesh", "overflow_low_bytes", Size(|config| &mut config.overflow_low_bytes, 0, 64 * GIB)),
+    ("mesh", "spin", Time(|config| &mut config.spin, 0.0, RuntimeConfig::SPIN_MAX.as_millis() as f64 / 1000.0)),
+];
+
+/// Reads the settings, and gives the paths of those that are there, as `transport.write_delay`.
+pub(super) fn read_settings(value: &Value, config: &mut RuntimeConfig) -> Read<Vec<String>> {
+    let mut given = Vec::new();
+    for (name, value) in object(value, KEY)? {
+        if !is_group(name) {
+            read_setting("", name, value, config)?;
+            given.push(name.clone());
+            continue;
+        }
+        for (key, value) in object(value, &format!("{KEY}.{name}"))? {
+            read_setting(name, key, value, config)?;
+            given.push(format!("{name}.{key}"));
+        }
+    }
+    if config.overflow_low_bytes > config.overflow_high_bytes {
+        let text = format!(
+            "overflow_low_bytes ({}) is above overflow_high_bytes ({})",
+            config.overflow_low_bytes, config.overflow_high_bytes
+        );
+        return Err(Fault::new(&format!("{KEY}.mesh"), text));
+    }
+    Ok(given)
+}
+
+fn object<'a>(value: &'a Value, at: &str) -> Read<&'a Map<String, Value>> {
+    value.as_object().ok_or_else(|| Fault::new(at, "has to be an object"))
+}
+
+fn is_group(name: &str) -> bool {
+    SETTINGS.iter().any(|(group, ..)| !group.is_empty() && *group == name)
+}
+
+/// The path of a setting below `corebar`.
+fn path(group: &str, name: &str) -> String {
+    if group.is_empty() { name.into() } else { format!("{group}.{name}") }
+}
+
+fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConfig) -> Read<()> {
+    let at = format!("{KEY}.{}", path(group, name));
+    let known = SETTINGS.iter().find(|(its_group, its_name, _)| (*its_group, *its_name) == (group, name));
+    let Some((.., place)) = known else {
+        return Err(Fault::new(&at, format!("is not known; did you mean {KEY}.{}?", nearest(group, name))));
+    };
+    match place {
+        Flag(field) => {
+            *field(config) =
+                value.as_bool().ok_or_else(|| Fault::new(&at, format!("is {value}, not true or false")))?;
+        }
+        Shards => config.shards = shards(value, &at)?,
+        Time(field, min, max) => *field(config) = time(value, *min, *max, &at)?,
+        Milliseconds(field, min, max) => {
+            let time = time(value, *min, *max, &at)?;
+            if time.subsec_nanos() % 1_000_000 != 0 {
+                return Err(Fault::new(&at, format!("is {value}, which is no whole number of milliseconds")));
+            }
+            *field(config) = time;
+        }
+        // What is in the range fits in the field.
+        Depth(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u16,
+        Number(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u32,
+        Size(field, min, max) => *field(config) = number(value, *min, *max, &at)? as usize,
+    }
+    Ok(())
+}
+
+fn outside(at: &str, value: &Value, what: &str, min: impl Display, max: impl Display) -> Fault {
+    Fault::new(at, format!("is {value}, not {what} from {min} to {max}"))
+}
+
+fn shards(value: &Value, at: &str) -> Read<Option<u16>> {
+    if value == "auto" {
+        return Ok(None);
+    }
+    let max = RuntimeConfig::SHARDS_MAX;
+    let count = value.as_u64().and_then(|count| u16::try_from(count).ok()).filter(|count| (1..=max).contains(count));
+    count.map(Some).ok_or_else(|| outside(at, value, "\"auto\" or a number", 1, max))
+}
+
+fn number(value: &Value, min: u64, max: u64, at: &str) -> Read<u64> {
+    let number = value.as_u64().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| outside(at, value, "a whole number", min, max))
+}
+
+fn time(value: &Value, min: f64, max: f64, at: &str) -> Read<Duration> {
+    let seconds = value.as_f64().filter(|seconds| (min..=max).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| outside(at, value, "a number of seconds", min, max))
+}
+
+/// The setting whose name is most like this one; of several those of the group come first.
+fn nearest(group: &str, name: &str) -> String {
+    let settings = SETTINGS.iter().map(|(its_group, its_name, _)| {
+        let likeness = (distance(name, its_name), *its_group != group);
+        (likeness, path(its_group, its_name))
+    });
+    let groups = SETTINGS.iter().filter(|(its_group, ..)| group.is_empty() && !its_group.is_empty());
+    let groups = groups.map(|(its_group, ..)| ((distance(name, its_group), false), its_group.to_string()));
+    settings.chain(groups).min_by_key(|(likeness, _)| *likeness).map(|(_, path)| path).unwrap_or_default()
+}
+
+/// How many characters have to be put in, taken out or replaced to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, character) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (at, wanted) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(character != *wanted);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Result<RuntimeConfig, String> {
+        let mut config = RuntimeConfig::default();
+        let given = read_settings(&value, &mut config);
+        given.map(|_| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
+    }
+
+    #[test]
+    fn settings_arrive() {
+        let config = read(json!({
+            "shards": 3,
+            "pin": false,
+            "limits": {"depth_max": 5, "calls_max": 6, "hello_timeout": 1.5},
+            "transport": {"message_bytes_max": 1024, "write_delay": 0.005},
+            "mesh": {"overflow_high_bytes": 4096, "overflow_low_bytes": 4096},
+        }))
+        .expect("good settings");
+        assert_eq!(
+            (config.shards, config.pin, config.limits.depth_max, config.limits.calls_max),
+            (Some(3), false, 5, 6)
+        );
+        assert_eq!(config.limits.hello_timeout, Duration::from_millis(1500));
+        assert_eq!((config.message_bytes_max, config.write_delay), (1024, Duration::from_millis(5)));
+        assert_eq!(read(json!({"shards": "auto"})).expect("a good setting").shards, None);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        for (value, expected) in [
+            (json!([]), "corebar: has to be an object"),
+            (json!({"limits": 1}), "corebar.limits: has to be an object"),
+            (json!({"shard": 1}), "corebar.shard: is not known; did you mean corebar.shards?"),
+            (json!({"limit": {}}), "corebar.limit: is not known; did you mean corebar.limits?"),
+            (
+                json!({"limits": {"call_max": 1}}),
+                "corebar.limits.call_max: is not known; did you mean corebar.limits.calls_max?",
+            ),
+            (
+                json!({"limits": {"message_bytes_max": 1}}),
+                "corebar.limits.message_bytes_max: is not known; did you mean corebar.transport.message_bytes_max?",
+            ),
+            (json!({"shards": 0}), "corebar.shards: is 0, not \"auto\" or a number from 1 to "),
+            (json!({"pin": 1}), "corebar.pin: is 1, not true or false"),
+            (json!({"limits": {"depth_max": 0}}), "corebar.limits.depth_max: is 0, not a whole number from 1 to "),
+            (json!({"limits": {"calls_max": -1}}), "corebar.limits.calls_max: is -1, not a whole number from 0 to "),
+            (
+                json!({"limits": {"hello_timeout": "1"}}),
+                "corebar.limits.hello_timeout: is \"1\", not a number of seconds",
+            ),
+            (
+                json!({"limits": {"hello_timeout": 0}}),
+                "hello_timeout: is 0, not a number of seconds from 0.01 to 86400",
+            ),
+            (json!({"transport": {"write_delay": 0.0005}}), "write_delay: is 0.0005, which is no whole number of mill"),
+            (json!({"transport": {"write_delay": 11}}), "write_delay: is 11, not a number of seconds from 0 to 10"),
+            (json!({"mesh": {"spin": 0.2}}), "corebar.mesh.spin: is 0.2, not a number of seconds from 0 to 0.1"),
+            (
+                json!({"mesh": {"overflow_low_bytes": 1 << 30}}),
+                "corebar.mesh: overflow_low_bytes (1073741824) is above",
+            ),
+        ] {
+            let said = read(value.clone()).expect_err("a mistake");
+            assert!(said.contains(expected), "{value}: {said}");
+        }
+    }
+
+    /// The default and both ends of the range can be written in the file, and the runtime takes them.
+    #[test]
+    fn ranges_hold_what_the_runtime_takes() {
+        for (group, name, place) in SETTINGS {
+            let ends = match place {
+                Flag(_) | Shards => continue,
+                Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
+                Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
+            };
+            for end in ends {
+                let mut config = RuntimeConfig { overflow_low_bytes: 0, ..RuntimeConfig::default() };
+                config.overflow_high_bytes = usize::MAX;
+                read_setting(group, name, &end, &mut config).expect("an end of the range");
+                assert_eq!(config.check(), Ok(()), "{name}: {end}");
+            }
+            let mut config = RuntimeConfig::default();
+            let default = match place {
+                Flag(_) | Shards => continue,
+                Time(field, ..) | Milliseconds(field, ..) => json!(field(&mut config).as_secs_f64()),
+                Depth(field, ..) => json!(*field(&mut config)),
+                Number(field, ..) => json!(*field(&mut config)),
+                Size(field, ..) => json!(*field(&mut config)),
+            };
+            read_setting(group, name, &default, &mut config).expect("the default is in the range");
+        }
+    }
+
+    /// The names of the fields of a struct, in its source.
+    fn fields<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
+        let (_, rest) = source.split_once(&format!("pub struct {name} {{")).expect("the struct is there");
+        let (body, _) = rest.split_once("\n}").expect("the struct ends");
+        let public = |line: &'a str| line.trim().strip_prefix("pub ").and_then(|line| line.split_once(':'));
+        body.lines().filter_map(public).map(|(field, _)| field).collect()
+    }
+
+    #[test]
+    fn every_field_is_a_setting() {
+        let elsewhere = ["listeners", "transports", "realms", "limits", "longpoll_path", "echo_path"];
+        let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
+        all.retain(|field| !elsewhere.contains(field));
+        all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
+        assert_eq!(all.len(), SETTINGS.len());
+        for field in all {
+            let is = |(group, name, _): &(&str, &str, Place)| *name == field || format!("{group}_{name}") == field;
+            assert_eq!(SETTINGS.iter().filter(|setting| is(setting)).count(), 1, "{field}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_in_the_documentation() {
+        let docs = include_str!("../../../docs/configuration.md");
+        let (_, table) = docs.split_once("## The key `corebar`").expect("there is a chapter");
+        let (table, _) = table.split_once("\n## ").expect("another chapter follows");
+        for (group, name, _) in SETTINGS {
+            assert!(table.contains(&format!("| `{}` |", path(group, name))), "{}", path(group, name));
+        }
+        for line in table.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let named = line.split('`').next().unwrap_or_default();
+            assert!(SETTINGS.iter().any(|(group, name, _)| path(group, name) == named), "{named} is no setting");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        for (one, other, expected) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("ab", "ba", 2)]
+        {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+    }
+}
