@@ -192,7 +192,7 @@ fn a_node_has_the_limits_of_its_file() {
     let call = client.call("com.app.x", &[]);
     client.expect_error(48, call, "wamp.error.limit_exceeded");
     client.call(&format!("com.app.{}", "x".repeat(600)), &[]);
-    assert_eq!(client.expect_end(), Some(1009));
+    client.expect_abort("wamp.error.protocol_violation");
 }
 
 #[test]
