@@ -158,10 +158,10 @@ fn clients_of_others_log_in() {
     }
 }
 
-#[test]
-fn a_node_does_as_its_file_says() {
-    let directory = Directory::new("node", &config());
-    let mut start = directory.run("start", &["--shards", "1", "--no-pin", "--log", "warn"]);
+/// A node that runs from this configuration, and a client that has logged in.
+fn node_and_client(name: &str, config: &str, flags: &[&str]) -> (Directory, Router, Client) {
+    let directory = Directory::new(name, config);
+    let mut start = directory.run("start", &[&["--log", "warn"], flags].concat());
     start.env("LOGIN_TICKET", "secret!");
     let router = Router::run(start);
     let mut client = Client::connect(router.address(), WIRE);
@@ -170,11 +170,29 @@ fn a_node_does_as_its_file_says() {
     client.expect(4);
     client.send(serde_json::json!([5, "secret!", {}]));
     client.expect(2);
+    (directory, router, client)
+}
+
+#[test]
+fn a_node_does_as_its_file_says() {
+    let (_directory, _router, mut client) = node_and_client("node", &config(), &["--shards", "1", "--no-pin"]);
     let call = client.call("com.app.x", &[]);
     client.expect_error(48, call, "wamp.error.no_such_procedure");
     let call = client.call("com.other", &[]);
     client.expect_error(48, call, "wamp.error.not_authorized");
     client.leave();
+}
+
+#[test]
+fn a_node_has_the_limits_of_its_file() {
+    let settings =
+        r#""corebar":{"shards":1,"pin":false,"limits":{"calls_max":0},"transport":{"message_bytes_max":512}}"#;
+    let limited = config().replace("\"version\":2", &format!("\"version\":2,{settings}"));
+    let (_directory, _router, mut client) = node_and_client("limits", &limited, &[]);
+    let call = client.call("com.app.x", &[]);
+    client.expect_error(48, call, "wamp.error.limit_exceeded");
+    client.call(&format!("com.app.{}", "x".repeat(600)), &[]);
+    client.expect_abort("wamp.error.protocol_violation");
 }
 
 #[test]
@@ -201,6 +219,10 @@ fn check_says_what_is_wrong() {
         code == Some(0) && text.contains("permissions[1]: for \"com.app.x") && text.contains("Crossbar.io"),
         "{text}"
     );
+    let settings = config().replace("\"version\":2", "\"version\":2,\"corebar\":{\"limits\":{\"cals_max\":1}}");
+    let (code, text) = check(&settings, &[]);
+    let expected = "corebar.limits.cals_max: is not known; did you mean corebar.limits.calls_max?";
+    assert!(code == Some(1) && text.ends_with(expected), "{text}");
     let (code, text) = check(&config(), &["--config", "other.json"]);
     assert!(code == Some(1) && text.contains("other.json"), "{text}");
 }

@@ -180,6 +180,13 @@ fn read_role(reader: &mut Reader, value: Value, at: &str) -> Read<RoleConfig> {
         rules.push(read_rule(reader, rule, &format!("{at}.permissions[{index}]"))?);
     }
     warn_of_permissions(reader, &rules, at);
+    let undisclosed = |rule: &Permission| {
+        (rule.allow.call && !rule.disclose.caller) || (rule.allow.publish && !rule.disclose.publisher)
+    };
+    if role.name == "trusted" && rules.iter().any(undisclosed) {
+        let text = "is \"trusted\": Crossbar.io discloses its callers and publishers always, here only `disclose` does";
+        reader.warn(&format!("{at}.name"), text);
+    }
     Ok(RoleConfig { name: role.name.into(), access: Access::Rules(rules) })
 }
 

@@ -174,6 +174,15 @@ fn what_is_decided_otherwise_than_in_crossbar_is_told() {
 }
 
 #[test]
+fn trusted_is_no_special_name() {
+    let role = |name: &str, disclose: bool| {
+        let rule = format!(r#"{{"uri": "*", "allow": {{"call": true}}, "disclose": {{"caller": {disclose}}}}}"#);
+        with_role(&format!(r#"{{"name": "{name}", "permissions": [{rule}]}}"#)).1.len()
+    };
+    assert_eq!((role("trusted", false), role("trusted", true), role("other", false)), (1, 0, 0));
+}
+
+#[test]
 fn many_differences_are_counted() {
     let exact: Vec<String> = (0..30).map(|number| format!(r#"{{"uri": "com.p{number:02}"}}"#)).collect();
     let prefix = r#"{"uri": "com.*", "allow": {"call": true}}"#;
