@@ -1,11 +1,12 @@
 //! A running router: its shards, its listeners, and how it ends.
 
 use crate::auth::{AuthSettings, Peer};
-use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
+use crate::config::{ConfigError, ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
+use crate::transport::cookies::{CookieError, Cookies};
 use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
 use crate::transport::preamble::Entrance;
 use crate::transport::reactor::{self, Settings};
@@ -32,6 +33,9 @@ pub enum StartError {
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file of a transport's cookies cannot be used.
+    #[error(transparent)]
+    Cookies(#[from] CookieError),
     /// A shard could not be started.
     #[error("cannot start a shard: {0}")]
     Shard(io::Error),
@@ -48,6 +52,7 @@ pub enum StartError {
 pub struct Node {
     bound: Vec<Bound>,
     entrances: Arc<[Entrance]>,
+    cookies: Arc<[Option<Cookies>]>,
     cores: Vec<Option<usize>>,
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
@@ -68,6 +73,8 @@ impl Node {
     pub fn start(config: RuntimeConfig) -> Result<Node, StartError> {
         config.check()?;
         let entrances = config.listeners.iter().map(Entrance::new).collect::<Result<_, _>>()?;
+        let cookies = |transport: &TransportConfig| transport.cookie.as_ref().map(Cookies::open).transpose();
+        let cookies = config.transports.iter().map(cookies).collect::<Result<_, _>>()?;
         let open = |listener: &ListenerConfig| Listener::bind(&listener.address, listener.backlog);
         let listeners = config.listeners.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let bound = listeners.iter().map(|listener| listener.bound().clone()).collect();
@@ -77,6 +84,7 @@ impl Node {
         let mut node = Node {
             bound,
             entrances,
+            cookies,
             cores: Vec::new(),
             doors: Arc::new([]),
             loads,
@@ -209,6 +217,7 @@ impl Node {
                 shard,
                 config: config.clone(),
                 entrances: self.entrances.clone(),
+                cookies: self.cookies.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
                 epoch,

@@ -47,6 +47,8 @@ pub struct AuthConfig {
     pub cryptosign: Option<Source<Cryptosign>>,
     /// `tls`: the client certificate says it.
     pub tls: Option<Source<TlsUsers>>,
+    /// `cookie`: who has logged in with the same cookie by another method.
+    pub cookie: bool,
 }
 
 /// Who decides.

@@ -6,7 +6,7 @@
 use super::certificate;
 use super::config::{Anonymous, AuthConfig, Cryptosign, Dynamic, Grant, ScramKdf, ScramUser, Secret, Source};
 use super::crypto::{Entropy, base64, same};
-use super::peer::Peer;
+use super::peer::{Known, Peer};
 use super::principal::Principal;
 use super::{cra, cryptosign, scram};
 use crate::wamp::message::{Authenticate, Hello};
@@ -71,7 +71,7 @@ pub struct Admitted {
     pub authrole: Box<str>,
     /// The method.
     pub authmethod: &'static str,
-    /// Who has vouched: `static` or `dynamic`.
+    /// Who has vouched: `static`, `dynamic` or `cookie`.
     pub authprovider: &'static str,
     /// The realm that it joins.
     pub realm: Uri,
@@ -117,6 +117,7 @@ struct Verdict {
 }
 
 const ANONYMOUS: &str = "anonymous";
+const COOKIE: &str = "cookie";
 
 fn denied() -> Step {
     Step::Refuse {
@@ -152,11 +153,22 @@ impl Exchange {
         if offered.is_empty() {
             names.push(ANONYMOUS);
         }
-        let method = names.iter().find_map(|name| context.config.method(name));
+        let wanted = |known: &&Known| hello.realm.is_empty() || *known.realm == *hello.realm;
+        let cookie = context.peer.cookie.as_ref().and_then(|cookie| cookie.known.as_ref()).filter(wanted);
+        let method = names.iter().find_map(|name| match (*name, cookie) {
+            (COOKIE, Some(_)) if context.config.cookie => Some(COOKIE),
+            (name, _) => context.config.method(name),
+        });
         let Some(method) = method else {
             let message = format!("none of the methods {names:?} is to be had here");
             return Ok(Step::Refuse { reason: error::NO_MATCHING_AUTH_METHOD, message });
         };
+        if let (COOKIE, Some(known)) = (method, cookie) {
+            let exchange = Exchange { hello: wish, method, provider: COOKIE, stage: Stage::Asked };
+            let realm = Some((&*known.realm).into());
+            let grant = Grant { role: Some(known.authrole.clone()), realm, extra: Dict::new() };
+            return Ok(exchange.welcome(Some(known.authid.clone()), grant, Dict::new()));
+        }
         Ok(Exchange { hello: wish, method, provider: "static", stage: Stage::Asked }.open(context))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::wamp::Dict;
 use core::net::{IpAddr, SocketAddr};
+use serde::{Deserialize, Serialize};
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,9 +17,40 @@ pub struct Peer {
     pub label: Box<str>,
     /// What TLS has found out.
     pub tls: Option<Box<TlsPeer>>,
+    /// The cookie of its browser.
+    pub cookie: Option<Box<Cookie>>,
+}
+
+/// The cookie of a browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its value, which is as good as a password.
+    pub id: Box<str>,
+    /// Who has logged in with it.
+    pub known: Option<Known>,
+}
+
+/// Somebody who has logged in before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The user.
+    pub authid: Box<str>,
+    /// The role.
+    pub authrole: Box<str>,
+    /// The method.
+    pub authmethod: Box<str>,
+    /// The realm.
+    pub realm: Box<str>,
 }
 
 impl Peer {
+    /// Notes where the client is, as far as a proxy tells.
+    pub fn is_from(&mut self, address: IpAddr) {
+        let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };
+        self.label = format!("{family}:{address}").into();
+        self.address = Some(address);
+    }
+
     /// Notes where the client is.
     pub fn is_at(&mut self, address: SocketAddr) {
         let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };

@@ -1,8 +1,11 @@
 //! Listeners and the transports that they serve.
 
 use super::ListenAddress;
+use super::cookie::CookieConfig;
 use super::tls::TlsConfig;
 use crate::auth::AuthConfig;
+use crate::wire::forwarded::ForwardedHeader;
+use crate::wire::origin::Origins;
 use ipnet::IpNet;
 
 /// The position of a transport in the configuration.
@@ -15,14 +18,34 @@ pub struct ListenerConfig {
     pub address: ListenAddress,
     /// Connections that the system holds ready.
     pub backlog: i32,
-    /// The transport that is served there.
+    /// The transport of long-polling, and of what the others do not name.
     pub transport: TransportIndex,
+    /// The transport of RawSocket; none: it is refused.
+    pub rawsocket: Option<TransportIndex>,
+    /// Where WebSocket is served.
+    pub paths: Vec<PathConfig>,
     /// TLS, if connections are to be encrypted. Not for Unix sockets.
     pub tls: Option<TlsConfig>,
     /// Proxies that begin each connection with a PROXY protocol header (version 1 or 2), which tells the address of the
     /// client: from these networks the header is required, from all others it is none. Over a Unix socket it is
     /// required if there is any network at all.
     pub proxy_protocol: Vec<IpNet>,
+    /// HTTP proxies whose word about the client's address is believed. Over a Unix socket it is believed if there is any
+    /// network at all. For WebSocket.
+    pub forwarded: Vec<IpNet>,
+    /// In which header these proxies tell it.
+    pub forwarded_header: ForwardedHeader,
+}
+
+/// A path where WebSocket is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathConfig {
+    /// The path, with the slash at its beginning.
+    pub path: String,
+    /// Everything below is served as well.
+    pub deep: bool,
+    /// The transport that is served there.
+    pub transport: TransportIndex,
 }
 
 /// A way into the router: who may come in by it, and how.
@@ -30,6 +53,25 @@ pub struct ListenerConfig {
 pub struct TransportConfig {
     /// How clients say who they are.
     pub auth: AuthConfig,
+    /// Pages whose scripts may connect by WebSocket: `scheme://host[:port]`, with `*` for any number of characters. None:
+    /// all, but only those of the same origin where cookies show who a client is.
+    pub origins: Option<Vec<Box<str>>>,
+    /// Pages without an origin (files, for example) may connect. None: yes, but not where cookies show who a client is.
+    pub null_origin: Option<bool>,
+    /// The cookie by which browsers are known again.
+    pub cookie: Option<CookieConfig>,
+}
+
+impl TransportConfig {
+    /// The rule about origins.
+    #[must_use]
+    pub fn origin_rule(&self) -> Origins {
+        let patterns = match &self.origins {
+            Some(origins) => Some(origins.clone()),
+            None => (!self.auth.cookie).then(|| vec!["*".into()]),
+        };
+        Origins { patterns, null: self.null_origin.unwrap_or(!self.auth.cookie) }
+    }
 }
 
 impl ListenerConfig {
@@ -39,12 +81,17 @@ impl ListenerConfig {
     /// A listener of the first transport.
     #[must_use]
     pub fn plain(address: ListenAddress) -> ListenerConfig {
+        let at = |path: &str| PathConfig { path: path.into(), deep: false, transport: 0 };
         ListenerConfig {
             address,
             backlog: ListenerConfig::BACKLOG,
             transport: 0,
+            rawsocket: Some(0),
+            paths: vec![at("/"), at("/ws")],
             tls: None,
             proxy_protocol: Vec::new(),
+            forwarded: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that can be configured, as plain data with defaults.
 
 pub mod address;
+pub mod cookie;
 pub mod file;
 pub mod listener;
 pub mod tls;
@@ -146,7 +147,11 @@ impl RuntimeConfig {
         if self.listeners.is_empty() {
             return Err(ConfigError::NoListener);
         }
-        if self.listeners.iter().any(|listener| usize::from(listener.transport) >= self.transports.len()) {
+        let named = self.listeners.iter().flat_map(|listener| {
+            let paths = listener.paths.iter().map(|path| path.transport);
+            paths.chain(listener.rawsocket).chain([listener.transport])
+        });
+        if named.map(usize::from).any(|transport| transport >= self.transports.len()) {
             return Err(ConfigError::NoTransport);
         }
         if self.realms.is_empty() {

@@ -3,6 +3,7 @@
 use super::index::ShardIndex;
 use super::peer::ShardMsg;
 use super::record::Record;
+use crate::auth::peer::Known;
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, Framing};
 
@@ -58,6 +59,18 @@ pub enum Effect {
         conn: ConnId,
         /// Why.
         ending: Ending,
+    },
+    /// Somebody has logged in whose browser has a cookie: remember who it is.
+    Remember {
+        /// The connection.
+        conn: ConnId,
+        /// Who it is.
+        known: Box<Known>,
+    },
+    /// Forget who the browser of a connection belongs to.
+    Forget {
+        /// The connection.
+        conn: ConnId,
     },
     /// Read no more from a connection, as far as that can be had at once.
     Hold {

@@ -196,7 +196,7 @@ impl Shard {
 
     pub(super) fn dispatch_open(&mut self, conn: ConnId, message: Message) {
         match message {
-            Message::Goodbye(_) => self.goodbye(conn),
+            Message::Goodbye(goodbye) => self.goodbye(conn, &goodbye.reason),
             Message::Abort(_) => self.end(conn, Ending::Normal),
             Message::Publish(publish) => self.publish(conn, publish),
             Message::Subscribe(subscribe) => self.subscribe(conn, subscribe),
@@ -273,7 +273,10 @@ impl Shard {
         }
     }
 
-    fn goodbye(&mut self, conn: ConnId) {
+    fn goodbye(&mut self, conn: ConnId, reason: &str) {
+        if reason == error::LOGOUT {
+            self.forget_browser(conn);
+        }
         let Some(class) = self.leave(conn, Silence::Broken) else { return };
         let reply = Goodbye { details: Dict::new(), reason: error::GOODBYE_AND_OUT.into() };
         let _ = self.send(conn, class, &Message::Goodbye(reply));
@@ -284,6 +287,7 @@ impl Shard {
 
     /// Ends a session by GOODBYE; its connection is closed when the answer has come, or when the time for it is over.
     pub(super) fn kill(&mut self, conn: ConnId, reason: Uri, message: Option<&str>, silence: Silence) {
+        self.forget_browser(conn);
         let Some(class) = self.leave(conn, silence) else { return };
         let details = message.map_or_else(Dict::new, |message| Dict::new().with("message", message));
         let _ = self.send(conn, class, &Message::Goodbye(Goodbye { details, reason }));

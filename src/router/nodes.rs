@@ -174,7 +174,7 @@ mod tests {
                         self.shards[shard].reuse(conns);
                     }
                     Effect::Peer { to, message } => self.queues[usize::from(to)].push_back(message),
-                    Effect::Close { .. } | Effect::Record(_) | Effect::Hold { .. } | Effect::Resume { .. } => {}
+                    _ => {}
                 }
             }
         }

@@ -1,11 +1,12 @@
 //! From HELLO to WELCOME or ABORT (specification, "Session Establishment" and "Authentication").
 
-use super::effect::{ConnId, Ending};
+use super::effect::{ConnId, Effect, Ending};
 use super::errand::{ErrandResult, Purpose};
 use super::frames::Class;
 use super::lifecycle::State;
 use super::session::Session;
 use super::shard::Shard;
+use crate::auth::peer::Known;
 use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
 use crate::session::{Admission, Identity, RealmIndex, features};
@@ -207,6 +208,36 @@ impl Shard {
         if self.send(conn, class, &whole).is_err() && self.send(conn, class, &brief).is_err() {
             return self.end(conn, Ending::Refused);
         }
+        self.remember_browser(conn, &identity, &admitted.realm);
         self.tell_of_joining(conn);
+    }
+
+    /// Has the cookie of a browser remembered by which somebody has logged in.
+    fn remember_browser(&mut self, conn: ConnId, identity: &Identity, realm: &str) {
+        let Some(peer) = self.conns[conn.0 as usize].peer.as_deref().filter(|peer| peer.cookie.is_some()) else {
+            return;
+        };
+        let remembers = self.config.auth.transports.get(usize::from(peer.transport)).is_some_and(|auth| auth.cookie);
+        if !remembers || matches!(&*identity.authmethod, "anonymous" | "cookie") {
+            return;
+        }
+        let known = Known {
+            authid: identity.authid.clone(),
+            authrole: identity.authrole.clone(),
+            authmethod: identity.authmethod.clone(),
+            realm: realm.into(),
+        };
+        self.effects().push_back(Effect::Remember { conn, known: Box::new(known) });
+    }
+
+    /// Has nobody known any longer by the cookie of a browser: its user has logged out, or was thrown out.
+    pub(super) fn forget_browser(&mut self, conn: ConnId) {
+        let Some(peer) = &mut self.conns[conn.0 as usize].peer else { return };
+        if peer.cookie.is_some() {
+            if let Some(cookie) = &mut Arc::make_mut(peer).cookie {
+                cookie.known = None;
+            }
+            self.effects().push_back(Effect::Forget { conn });
+        }
     }
 }

@@ -408,7 +408,7 @@ impl World {
                     self.shards[usize::from(shard)].reuse(conns);
                 }
                 // Only a socket can be read any later.
-                Effect::Hold { .. } | Effect::Resume { .. } => {}
+                Effect::Hold { .. } | Effect::Resume { .. } | Effect::Remember { .. } | Effect::Forget { .. } => {}
                 // A session that was killed, and has answered.
                 Effect::Close { ending: Ending::Normal, .. } => self.closed = true,
                 Effect::Record(record) => self.disk.take(shard, record),

@@ -1,6 +1,7 @@
 //! Sockets: accepting them, reading and writing them, and closing them.
 
 mod connection;
+pub mod cookies;
 mod deadlines;
 mod keepalive;
 pub mod listener;

@@ -1,8 +1,11 @@
 //! What comes in front of the transport's handshake: the PROXY protocol header of a trusted proxy, then TLS.
 
+use super::protocol::Arrival;
 use super::reactor::Reactor;
 use super::tls::{self, Tls, TlsError};
 use crate::config::ListenerConfig;
+use crate::shard::Crowded;
+use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::proxy::ProxyReader;
 use ipnet::IpNet;
 use std::io;
@@ -17,6 +20,8 @@ pub struct Entrance {
     pub tls: Option<Tls>,
     /// Who begins with a PROXY protocol header.
     proxies: Vec<IpNet>,
+    /// Whose word about addresses is believed, and where it stands.
+    forwarded: (Vec<IpNet>, ForwardedHeader),
 }
 
 impl Entrance {
@@ -26,22 +31,34 @@ impl Entrance {
     /// The files of TLS cannot be used.
     pub fn new(config: &ListenerConfig) -> Result<Entrance, TlsError> {
         let tls = config.tls.as_ref().map(Tls::load).transpose()?;
-        Ok(Entrance { tls, proxies: config.proxy_protocol.clone() })
+        let forwarded = (config.forwarded.clone(), config.forwarded_header);
+        Ok(Entrance { tls, proxies: config.proxy_protocol.clone(), forwarded })
     }
 
-    fn is_proxy(&self, address: Option<IpAddr>) -> bool {
-        match address {
-            Some(address) => self.proxies.iter().any(|net| net.contains(&address)),
-            None => !self.proxies.is_empty(),
+    /// The address of a client that has come by a trusted HTTP proxy.
+    fn client(&self, proxy: Option<IpAddr>, headers: &[String]) -> Option<IpAddr> {
+        let (trusted, header) = &self.forwarded;
+        if headers.is_empty() || !holds(trusted, proxy) {
+            return None;
         }
+        let headers: Vec<&str> = headers.iter().map(|header| &**header).collect();
+        header.client(&headers, |address| holds(trusted, Some(address)))
     }
 
     /// What a new connection from there begins with.
     pub(super) fn preamble(&self, address: Option<IpAddr>) -> Option<Preamble> {
-        if self.is_proxy(address) {
+        if holds(&self.proxies, address) {
             return Some(Preamble::Proxy(Box::default()));
         }
         self.tls.is_some().then_some(Preamble::Tls)
+    }
+}
+
+/// True if the address is in one of the networks. What comes over a Unix socket is, if there is any.
+fn holds(networks: &[IpNet], address: Option<IpAddr>) -> bool {
+    match address {
+        Some(address) => networks.iter().any(|net| net.contains(&address)),
+        None => !networks.is_empty(),
     }
 }
 
@@ -55,6 +72,29 @@ pub(super) enum Preamble {
 }
 
 impl Reactor {
+    /// Notes what the handshake of a client has told.
+    ///
+    /// # Errors
+    /// It is one too many from its address.
+    pub(super) fn arrive(&mut self, key: usize, arrival: Arrival) -> Result<(), Crowded> {
+        let connection = &mut self.connections[key];
+        let entrance = &self.settings.entrances[usize::from(connection.peer.listener)];
+        let address = entrance.client(connection.peer.address, &arrival.forwarded);
+        if let (Some(address), Some(ticket)) = (address, &mut connection.ticket) {
+            ticket.comes_from(address)?;
+        }
+        let same = connection.peer.transport == arrival.transport;
+        if !same || address.is_some() || arrival.cookie.is_some() {
+            let peer = Arc::make_mut(&mut connection.peer);
+            peer.transport = arrival.transport;
+            peer.cookie = arrival.cookie;
+            if let Some(address) = address {
+                peer.is_from(address);
+            }
+        }
+        Ok(())
+    }
+
     /// Goes on with what a connection begins with. Ready when that is complete, or the connection is gone.
     pub(super) fn prepare(&mut self, key: usize, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(preamble) = &mut self.connections[key].preamble {

@@ -1,18 +1,22 @@
 //! What the octets of a connection mean: first a handshake, told apart by its first octet, then frames.
 
+use super::cookies::{Cookies, Visit};
 use super::longpoll::ReplyTo;
 use super::longpoll::exchange::{Exchange, Options};
 use super::page;
-use crate::config::RuntimeConfig;
+use crate::auth::peer::Cookie;
+use crate::config::listener::{PathConfig, TransportIndex};
+use crate::config::{ListenerConfig, RuntimeConfig};
 use crate::router::{Ending, Link, ShardConfig};
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
-use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
+use crate::wire::handshake::{self, Accepted, HandshakeOptions, PathOptions, Step};
 use crate::wire::longpoll::Endpoint;
 use crate::wire::rawsocket::{self, RawReader};
 use crate::wire::websocket::{Accepts, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What octets from a peer come to.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(super) enum Signal<'a> {
     /// Write this.
     Reply(Frame),
     /// The handshake is finished: messages follow.
-    Opened(Link),
+    Opened(Link, Arrival),
     /// A serialized message.
     Message(&'a [u8]),
     /// This was all: close.
@@ -39,10 +43,24 @@ pub(super) enum Signal<'a> {
     Move { shard: u16, octets: Vec<u8> },
 }
 
+/// What a handshake has told of a client.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// Which transport it has asked for.
+    pub(super) transport: TransportIndex,
+    /// The cookie of its browser.
+    pub(super) cookie: Option<Box<Cookie>>,
+    /// What proxies say of its address.
+    pub(super) forwarded: Vec<String>,
+}
+
 /// What the connections of a shard share for reading.
 #[derive(Debug)]
 pub(super) struct Shared {
-    options: HandshakeOptions,
+    /// By listener.
+    doors: Vec<Door>,
+    /// By transport.
+    cookies: Arc<[Option<Cookies>]>,
     requests: Options,
     message_bytes_max: usize,
     inbound: Inbound,
@@ -50,27 +68,70 @@ pub(super) struct Shared {
     out: Vec<u8>,
 }
 
+/// What is served by a listener.
+#[derive(Debug)]
+struct Door {
+    options: HandshakeOptions,
+    /// The transport of each path.
+    paths: Vec<TransportIndex>,
+    rawsocket: Option<TransportIndex>,
+}
+
+impl Door {
+    fn new(config: &RuntimeConfig, listener: &ListenerConfig) -> Door {
+        let path = |known: &PathConfig| PathOptions {
+            path: known.path.clone(),
+            deep: known.deep,
+            origins: config.transports[usize::from(known.transport)].origin_rule(),
+        };
+        let options = HandshakeOptions {
+            paths: listener.paths.iter().map(path).collect(),
+            forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
+            longpoll_path: config.longpoll_path.clone(),
+            echo_path: config.echo_path.clone(),
+            ..HandshakeOptions::default()
+        };
+        let paths = listener.paths.iter().map(|path| path.transport).collect();
+        Door { options, paths, rawsocket: listener.rawsocket }
+    }
+}
+
 impl Shared {
-    pub(super) fn new(config: &RuntimeConfig, shard: &ShardConfig) -> Shared {
-        let longpoll_path = config.longpoll_path.clone();
-        let base = longpoll_path.clone().unwrap_or_default();
-        let echo_path = config.echo_path.clone();
-        let options = HandshakeOptions { longpoll_path, echo_path, ..HandshakeOptions::default() };
+    pub(super) fn new(config: &RuntimeConfig, shard: &ShardConfig, cookies: Arc<[Option<Cookies>]>) -> Shared {
         let requests = Options {
-            base,
-            header_bytes_max: options.header_bytes_max,
+            base: config.longpoll_path.clone().unwrap_or_default(),
+            header_bytes_max: HandshakeOptions::default().header_bytes_max,
             message_bytes_max: config.message_bytes_max,
             shard: shard.index,
             shards: shard.shards,
         };
         Shared {
-            options,
+            doors: config.listeners.iter().map(|listener| Door::new(config, listener)).collect(),
+            cookies,
             requests,
             message_bytes_max: config.message_bytes_max,
             inbound: Inbound::default(),
             echoes: FrameBuilder::eager(),
             out: Vec::new(),
         }
+    }
+}
+
+impl Shared {
+    /// Knows a browser again by its cookie, or gives it one, if the transport has cookies.
+    fn visit(
+        &self,
+        transport: TransportIndex,
+        headers: &[String],
+        response: &mut Vec<u8>,
+    ) -> Result<Option<Box<Cookie>>, getrandom::Error> {
+        let Some(cookies) = self.cookies.get(usize::from(transport)).and_then(Option::as_ref) else { return Ok(None) };
+        let headers: Vec<&str> = headers.iter().map(|header| &**header).collect();
+        let Visit { id, known, header } = cookies.visit(&headers)?;
+        if let Some(header) = header {
+            response.extend_from_slice(format!("Set-Cookie: {header}\r\n").as_bytes());
+        }
+        Ok(Some(Box::new(Cookie { id, known })))
     }
 }
 
@@ -96,35 +157,54 @@ impl Protocol {
         Protocol::Handshake(Vec::new())
     }
 
-    /// Reads on. `signal` is given what comes of it, and says whether to go on.
-    pub(super) fn feed(&mut self, input: &mut [u8], shared: &mut Shared, mut signal: impl FnMut(Signal<'_>) -> bool) {
+    /// Reads on what has come by a listener. `signal` is given what comes of it, and says whether to go on.
+    pub(super) fn feed(
+        &mut self,
+        input: &mut [u8],
+        listener: u16,
+        shared: &mut Shared,
+        mut signal: impl FnMut(Signal<'_>) -> bool,
+    ) {
+        let signal = &mut signal;
         match self {
             Protocol::Handshake(begun) => {
                 begun.extend_from_slice(input);
                 let begun = std::mem::take(begun);
-                self.handshake(begun, shared, &mut signal);
+                self.handshake(begun, listener, shared, signal);
             }
-            Protocol::Requests(_) => self.requests(input, shared, &mut signal),
-            Protocol::Frames(_) | Protocol::Echo(..) => self.frames(input, shared, &mut signal),
+            Protocol::Requests(_) => self.requests(input, listener, shared, signal),
+            Protocol::Frames(_) | Protocol::Echo(..) => self.frames(input, shared, signal),
         }
     }
 
     /// Reads requests until there is one for something else.
-    fn requests(&mut self, input: &[u8], shared: &mut Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) {
+    fn requests(
+        &mut self,
+        input: &[u8],
+        listener: u16,
+        shared: &mut Shared,
+        signal: &mut impl FnMut(Signal<'_>) -> bool,
+    ) {
         let Protocol::Requests(exchange) = self else { return };
         if let Some(begun) = exchange.feed(input, &shared.requests, signal) {
             *self = Protocol::new();
             if signal(Signal::Handshake) {
-                self.handshake(begun, shared, signal);
+                self.handshake(begun, listener, shared, signal);
             }
         }
     }
 
     /// Reads the handshake that has come so far.
-    fn handshake(&mut self, mut begun: Vec<u8>, shared: &mut Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) {
+    fn handshake(
+        &mut self,
+        mut begun: Vec<u8>,
+        listener: u16,
+        shared: &mut Shared,
+        signal: &mut impl FnMut(Signal<'_>) -> bool,
+    ) {
         let used = match begun.first() {
-            Some(&rawsocket::MAGIC) => self.rawsocket(&begun, shared, signal),
-            Some(_) => self.http(&begun, shared, signal),
+            Some(&rawsocket::MAGIC) => self.rawsocket(&begun, listener, shared, signal),
+            Some(_) => self.http(&begun, listener, shared, signal),
             None => None,
         };
         match used {
@@ -132,7 +212,7 @@ impl Protocol {
             Some(used) => self.frames(&mut begun[used..], shared, signal),
             None => match self {
                 Protocol::Handshake(waiting) => *waiting = begun,
-                Protocol::Requests(_) => self.requests(&begun, shared, signal),
+                Protocol::Requests(_) => self.requests(&begun, listener, shared, signal),
                 Protocol::Frames(_) | Protocol::Echo(..) => {}
             },
         }
@@ -142,16 +222,23 @@ impl Protocol {
     fn rawsocket(
         &mut self,
         begun: &[u8],
+        listener: u16,
         shared: &Shared,
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) -> Option<usize> {
         let request = begun.first_chunk::<4>()?;
+        let Some(transport) = shared.doors[usize::from(listener)].rawsocket else {
+            signal(Signal::Fault { reason: "RawSocket is not served here", close: None });
+            return None;
+        };
         match rawsocket::handshake(*request, shared.message_bytes_max) {
             Ok(accepted) => {
                 *self = Protocol::Frames(Reader::RawSocket(RawReader::new(&accepted)));
                 let serializer = accepted.serializer;
                 let link = Link { serializer, framing: Framing::RawSocket, message_max: accepted.peer_max };
-                let goes_on = signal(Signal::Reply(plain(accepted.reply.to_vec()))) && signal(Signal::Opened(link));
+                let arrival = Arrival { transport, cookie: None, forwarded: Vec::new() };
+                let reply = Signal::Reply(plain(accepted.reply.to_vec()));
+                let goes_on = signal(reply) && signal(Signal::Opened(link, arrival));
                 goes_on.then_some(4)
             }
             Err(reply) => {
@@ -163,10 +250,17 @@ impl Protocol {
     }
 
     /// Octets of the handshake, if it is complete and accepted.
-    fn http(&mut self, begun: &[u8], shared: &Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) -> Option<usize> {
-        match handshake::parse(begun, &shared.options) {
+    fn http(
+        &mut self,
+        begun: &[u8],
+        listener: u16,
+        shared: &Shared,
+        signal: &mut impl FnMut(Signal<'_>) -> bool,
+    ) -> Option<usize> {
+        let door = &shared.doors[usize::from(listener)];
+        match handshake::parse(begun, &door.options) {
             Step::NeedMore => None,
-            Step::Upgrade { consumed, accepted } => self.upgrade(accepted, shared, signal).then_some(consumed),
+            Step::Upgrade { consumed, accepted } => self.upgrade(accepted, door, shared, signal).then_some(consumed),
             Step::LongPoll => {
                 *self = Protocol::Requests(Box::default());
                 signal(Signal::Requests);
@@ -183,8 +277,23 @@ impl Protocol {
         }
     }
 
-    fn upgrade(&mut self, accepted: Accepted, shared: &Shared, signal: &mut impl FnMut(Signal<'_>) -> bool) -> bool {
-        let Accepted { response, protocol, deflate } = accepted;
+    fn upgrade(
+        &mut self,
+        accepted: Accepted,
+        door: &Door,
+        shared: &Shared,
+        signal: &mut impl FnMut(Signal<'_>) -> bool,
+    ) -> bool {
+        let Accepted { mut response, path, cookies, forwarded, protocol, deflate } = accepted;
+        let transport = path.map_or(0, |path| door.paths[path]);
+        let cookie = match shared.visit(transport, &cookies, &mut response) {
+            Ok(cookie) => cookie,
+            Err(error) => {
+                tracing::error!(%error, "cannot get random numbers for a cookie");
+                return signal(Signal::Close);
+            }
+        };
+        response.extend_from_slice(b"\r\n");
         let batched = protocol.is_some_and(|protocol| protocol.batched);
         let accepts = match protocol.map(|protocol| protocol.serializer.is_text()) {
             Some(true) => Accepts::Text,
@@ -204,7 +313,7 @@ impl Protocol {
             Some(protocol) => {
                 *self = Protocol::Frames(reader);
                 let link = Link { serializer: protocol.serializer, framing, message_max: usize::MAX };
-                goes_on && signal(Signal::Opened(link))
+                goes_on && signal(Signal::Opened(link, Arrival { transport, cookie, forwarded }))
             }
         }
     }

@@ -5,6 +5,7 @@
 //! written.
 
 use super::connection::{Connection, Phase};
+use super::cookies::Cookies;
 use super::deadlines::Deadlines;
 use super::keepalive::KeepAlive;
 use super::longpoll::{LongPoll, Side};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub config: Arc<RuntimeConfig>,
     /// What is known of each listener.
     pub entrances: Arc<[Entrance]>,
+    /// The cookies of each transport that has them.
+    pub cookies: Arc<[Option<Cookies>]>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
     /// The doors of all shards: a long-poll request may be for another one.
@@ -165,7 +168,7 @@ impl Reactor {
             holding: false,
             greeted_for: Duration::ZERO,
             read_buffer: vec![0; READ_BYTES],
-            shared: Some(Box::new(protocol::Shared::new(config, &settings.shard))),
+            shared: Some(Box::new(protocol::Shared::new(config, &settings.shard, settings.cookies.clone()))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
             handshakes: Deadlines::new(config.handshake_timeout),
             closings: Deadlines::new(config.close_timeout),
@@ -399,11 +402,12 @@ impl Reactor {
         if matches!(connection.phase, Phase::Closing | Phase::Gone) {
             return;
         }
+        let listener = connection.peer.listener;
         let Some(mut protocol) = connection.protocol.take() else { return };
         // The buffer leaves its place so that the protocol may point into it while the core is called.
         let Some(mut shared) = self.shared.take() else { return };
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        protocol.feed(&mut buffer[..octets], &mut shared, |signal| self.act(key, signal));
+        protocol.feed(&mut buffer[..octets], listener, &mut shared, |signal| self.act(key, signal));
         self.shared = Some(shared);
         self.read_buffer = buffer;
         let connection = &mut self.connections[key];
@@ -419,7 +423,13 @@ impl Reactor {
     fn act(&mut self, key: usize, signal: Signal<'_>) -> bool {
         match signal {
             Signal::Reply(frame) => self.queue(key, frame),
-            Signal::Opened(link) => self.open(key, link),
+            Signal::Opened(link, arrival) => match self.arrive(key, arrival) {
+                Ok(()) => self.open(key, link),
+                Err(crowded) => {
+                    self.tally.crowded += 1;
+                    self.lose(key, &crowded.to_string());
+                }
+            },
             Signal::Message(message) => {
                 self.count_message(key);
                 self.core.receive(self.now(), conn_id(key), message);
@@ -538,6 +548,10 @@ impl Reactor {
                         let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());
                         self.close(key, ending, frame);
                     }
+                    Effect::Remember { conn, known } => {
+                        self.with_cookie(conn, |cookies, id| cookies.remember(id, *known));
+                    }
+                    Effect::Forget { conn } => self.with_cookie(conn, Cookies::forget),
                     Effect::Hold { conn } => self.hold_for_gate(conn.0 as usize, true),
                     Effect::Resume { conn } => self.hold_for_gate(conn.0 as usize, false),
                     Effect::Peer { to, message } => {
@@ -553,6 +567,14 @@ impl Reactor {
             }
             let Some(conn) = self.lost.pop() else { return };
             self.core.lost(self.now(), conn);
+        }
+    }
+
+    fn with_cookie(&self, conn: ConnId, what: impl FnOnce(&Cookies, &str)) {
+        let Some(peer) = self.connections.get(conn.0 as usize).map(|connection| &*connection.peer) else { return };
+        let cookies = self.settings.cookies.get(usize::from(peer.transport)).and_then(Option::as_ref);
+        if let (Some(cookies), Some(cookie)) = (cookies, &peer.cookie) {
+            what(cookies, &cookie.id);
         }
     }
 

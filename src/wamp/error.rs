@@ -59,6 +59,8 @@ pub const INTERNAL_ERROR: &str = "wamp.error.internal_error";
 /// The router or client ends.
 pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
 /// The session was ended by another.
+pub const LOGOUT: &str = "wamp.close.logout";
+/// The session was killed.
 pub const CLOSE_KILLED: &str = "wamp.close.killed";
 /// Another callee has taken the procedure over by force. Not of the specification; a URI, since clients read it as one.
 pub const TAKEN_OVER: &str = "wamp.error.registration_taken_over";

@@ -1,7 +1,9 @@
 //! The opening handshake of WebSocket (RFC 6455, section 4.2), with the subprotocols of WAMP.
 
 use super::deflate;
+use super::forwarded::ForwardedHeader;
 use super::http::{below, path_of, refusal};
+use super::origin::Origins;
 use crate::wamp::Serializer;
 use tungstenite::handshake::derive_accept_key;
 
@@ -9,7 +11,9 @@ use tungstenite::handshake::derive_accept_key;
 #[derive(Clone, Debug)]
 pub struct HandshakeOptions {
     /// Where WebSocket and the page are served.
-    pub paths: Vec<String>,
+    pub paths: Vec<PathOptions>,
+    /// The header in which proxies tell the client's address, if there are any.
+    pub forwarded: Option<ForwardedHeader>,
     /// Octets of a request up to the end of its headers.
     pub header_bytes_max: usize,
     /// permessage-deflate is accepted if it is offered.
@@ -20,10 +24,34 @@ pub struct HandshakeOptions {
     pub echo_path: Option<String>,
 }
 
+/// A path where WebSocket is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathOptions {
+    /// The path, with the slash at its beginning.
+    pub path: String,
+    /// Everything below is served as well, unless it has options of its own.
+    pub deep: bool,
+    /// Which pages may connect.
+    pub origins: Origins,
+}
+
+impl PathOptions {
+    /// A path alone, for all pages.
+    #[must_use]
+    pub fn at(path: &str) -> PathOptions {
+        PathOptions { path: path.into(), deep: false, origins: Origins::default() }
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        self.path == path || (self.deep && (self.path == "/" || below(&self.path, path).is_some()))
+    }
+}
+
 impl Default for HandshakeOptions {
     fn default() -> Self {
         HandshakeOptions {
-            paths: vec!["/".into(), "/ws".into()],
+            paths: vec![PathOptions::at("/"), PathOptions::at("/ws")],
+            forwarded: None,
             header_bytes_max: 16 * 1024,
             deflate: true,
             longpoll_path: None,
@@ -61,8 +89,14 @@ impl Subprotocol {
 /// A handshake that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// What to answer.
+    /// What to answer. The empty line behind the headers is missing: there may be more.
     pub response: Vec<u8>,
+    /// Which of the paths it was; none for the echo path.
+    pub path: Option<usize>,
+    /// The `Cookie` headers.
+    pub cookies: Vec<String>,
+    /// The headers in which proxies tell the client's address.
+    pub forwarded: Vec<String>,
     /// The subprotocol; none on the echo path.
     pub protocol: Option<Subprotocol>,
     /// permessage-deflate is in use, with this window for what the server sends.
@@ -102,7 +136,10 @@ const HEADERS_MAX: usize = 64;
 struct Request<'a> {
     upgrade: bool,
     connection_upgrade: bool,
-    host: bool,
+    host: Option<&'a str>,
+    origin: Option<&'a str>,
+    cookies: Vec<&'a str>,
+    forwarded: Vec<&'a str>,
     version: Option<&'a str>,
     key: Option<&'a str>,
     key_repeated: bool,
@@ -129,15 +166,22 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     if options.longpoll_path.as_deref().is_some_and(|base| below(base, path).is_some()) {
         return Step::LongPoll;
     }
-    let read = read_headers(request.headers);
+    let read = read_headers(request.headers, options.forwarded);
     let get = request.method == Some("GET");
     if !get && request.method != Some("HEAD") {
         let response = refusal(405, &[("Allow", "GET, HEAD")], "only GET and HEAD are served here");
         return Step::Refuse { response };
     }
     let echo = options.echo_path.as_deref() == Some(path);
-    if !echo && !options.paths.iter().any(|known| known == path) {
-        return refuse(404, &format!("nothing is served at {path:?}; WebSocket is at {}", options.paths.join(", ")));
+    let serving = options.paths.iter().enumerate().filter(|(_, known)| known.serves(path) && !echo);
+    let served = serving.max_by_key(|(_, known)| known.path.len());
+    if !echo && served.is_none() {
+        let all: Vec<&str> = options.paths.iter().map(|known| &*known.path).collect();
+        let text = match &*all {
+            [] => format!("nothing is served at {path:?}"),
+            all => format!("nothing is served at {path:?}; WebSocket is at {}", all.join(", ")),
+        };
+        return refuse(404, &text);
     }
     if !read.upgrade {
         return Step::Page { head_only: !get };
@@ -145,13 +189,16 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     if !get || request.version != Some(1) {
         return refuse(400, "a WebSocket handshake is a GET of HTTP/1.1");
     }
-    match agree(&read, options, echo) {
+    if served.is_some_and(|(_, known)| !known.origins.allow(read.origin, read.host)) {
+        return refuse(403, "pages of this origin may not connect");
+    }
+    match agree(&read, options, served.map(|(at, _)| at)) {
         Ok(accepted) => Step::Upgrade { consumed, accepted },
         Err(response) => Step::Refuse { response },
     }
 }
 
-fn read_headers<'a>(headers: &[httparse::Header<'a>]) -> Request<'a> {
+fn read_headers<'a>(headers: &[httparse::Header<'a>], forwarded: Option<ForwardedHeader>) -> Request<'a> {
     let mut request = Request::default();
     for header in headers {
         let Ok(value) = std::str::from_utf8(header.value) else { continue };
@@ -160,7 +207,10 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>]) -> Request<'a> {
         match &*header.name.to_ascii_lowercase() {
             "upgrade" => request.upgrade |= has("websocket"),
             "connection" => request.connection_upgrade |= has("upgrade"),
-            "host" => request.host = true,
+            "host" => request.host = Some(value),
+            "origin" => request.origin = Some(value),
+            "cookie" => request.cookies.push(value),
+            name if forwarded.is_some_and(|header| header.name() == name) => request.forwarded.push(value),
             "sec-websocket-version" => request.version = Some(value),
             "sec-websocket-key" => request.key_repeated |= request.key.replace(value).is_some(),
             "sec-websocket-protocol" => request.protocols.extend(value.split(',').map(str::trim)),
@@ -171,7 +221,7 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>]) -> Request<'a> {
     request
 }
 
-fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Result<Accepted, Vec<u8>> {
+fn agree(request: &Request<'_>, options: &HandshakeOptions, path: Option<usize>) -> Result<Accepted, Vec<u8>> {
     let refuse = |text: &str| Err(refusal(400, &[], text));
     if request.version != Some("13") {
         let wanted = [("Sec-WebSocket-Version", "13")];
@@ -180,7 +230,7 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Resul
     if !request.connection_upgrade {
         return refuse("the header 'Connection: Upgrade' is missing");
     }
-    if !request.host {
+    if request.host.is_none() {
         return refuse("the header 'Host' is missing");
     }
     let decoded = request.key.and_then(|key| data_encoding::BASE64.decode(key.as_bytes()).ok());
@@ -190,7 +240,7 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Resul
         return refuse("the header 'Sec-WebSocket-Key' must stand there once: 16 octets in base64");
     };
     let chosen = request.protocols.iter().find_map(|name| Some((*name, Subprotocol::from_name(name)?)));
-    if chosen.is_none() && !echo {
+    if chosen.is_none() && path.is_some() {
         return refuse(
             "a subprotocol is needed: one of wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of \
              these with .batched",
@@ -208,9 +258,16 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, echo: bool) -> Resul
     if let Some((answer, _)) = &extension {
         response.push_str(&format!("Sec-WebSocket-Extensions: {answer}\r\n"));
     }
-    response.push_str("\r\n");
-    let protocol = chosen.filter(|_| !echo).map(|(_, protocol)| protocol);
-    Ok(Accepted { response: response.into_bytes(), protocol, deflate: extension.map(|(_, bits)| bits) })
+    let protocol = chosen.filter(|_| path.is_some()).map(|(_, protocol)| protocol);
+    let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    Ok(Accepted {
+        response: response.into_bytes(),
+        path,
+        cookies: owned(&request.cookies),
+        forwarded: owned(&request.forwarded),
+        protocol,
+        deflate: extension.map(|(_, bits)| bits),
+    })
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 pub mod batch;
 pub mod deflate;
 pub mod event;
+pub mod forwarded;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod longpoll;
 mod mask;
+pub mod origin;
 pub mod proxy;
 pub mod rawsocket;
 pub mod reader;

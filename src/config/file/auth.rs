@@ -4,6 +4,7 @@ use super::{Fault, Read, from_environment, read};
 use crate::auth::AuthConfig;
 use crate::auth::config::{
     Anonymous, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source, TicketUser,
+    TlsUsers,
 };
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
@@ -94,14 +95,28 @@ struct Keys {
     realm: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Certificates {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    #[serde(default)]
+    principals: BTreeMap<Box<str>, Owner>,
+    #[serde(rename = "default-role")]
+    default_role: Option<String>,
+    role: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    role: Option<String>,
+    realm: Option<String>,
+}
+
 pub(super) fn read_auth(value: Option<Value>, at: &str) -> Read<AuthConfig> {
     let Some(value) = value else { return Ok(AuthConfig::default()) };
     let methods: Methods = read(value, at)?;
-    for (key, there) in [("tls", methods.tls.is_some()), ("cookie", methods.cookie.is_some())] {
-        if there {
-            return Err(Fault::new(&format!("{at}.{key}"), "is not supported"));
-        }
-    }
     let auth = AuthConfig {
         anonymous: method(methods.anonymous, &format!("{at}.anonymous"), read_anonymous)?,
         ticket: method(methods.ticket, &format!("{at}.ticket"), |value, at| users(value, at, read_ticket))?,
@@ -110,12 +125,27 @@ pub(super) fn read_auth(value: Option<Value>, at: &str) -> Read<AuthConfig> {
         cryptosign: method(methods.cryptosign, &format!("{at}.cryptosign"), |value, at| {
             Ok(Cryptosign { users: users(value, at, read_keys)? })
         })?,
-        tls: None,
+        tls: method(methods.tls, &format!("{at}.tls"), read_certificates)?,
+        cookie: methods.cookie.is_some(),
     };
     if auth.is_empty() {
         return Err(Fault::new(at, "names no method"));
     }
     Ok(auth)
+}
+
+/// Crossbar.io lets in everybody with a certificate that was verified; principals by fingerprint or common name are our
+/// own.
+fn read_certificates(value: Value, at: &str) -> Read<TlsUsers> {
+    let Certificates { principals, default_role, role, .. } = read(value, at)?;
+    let grant = |role: Option<String>, realm: Option<String>| grant(role, realm);
+    let user = |(name, owner): (Box<str>, Owner)| (name, grant(owner.role, owner.realm));
+    let default = default_role.or(role).map(|role| grant(Some(role), None));
+    let users: BTreeMap<_, _> = principals.into_iter().map(user).collect();
+    if users.is_empty() && default.is_none() {
+        return Err(Fault::new(at, "needs principals, or a default-role for everybody with a certificate"));
+    }
+    Ok(TlsUsers { users, default })
 }
 
 fn method<T>(

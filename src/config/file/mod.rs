@@ -1,6 +1,8 @@
 //! The node configuration file: `config.json` or `config.yaml` in the format of Crossbar.io, version 2.
 
 mod auth;
+mod cookie;
+mod endpoint;
 mod options;
 mod permissions;
 mod realm;
@@ -143,6 +145,9 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
             tls.relative_to(directory);
         }
     }
+    for path in config.transports.iter_mut().filter_map(|transport| transport.cookie.as_mut()?.file.as_mut()) {
+        *path = directory.join(&*path);
+    }
     Ok(NodeFile { file, config, warnings })
 }
 
@@ -243,6 +248,9 @@ fn granted(transport: &TransportConfig) -> Vec<Box<str>> {
     }
     if let Some(Source::Static(users)) = &auth.cryptosign {
         roles.extend(users.users.values().filter_map(|user| user.grant.role.clone()));
+    }
+    if let Some(Source::Static(users)) = &auth.tls {
+        roles.extend(users.users.values().chain(&users.default).filter_map(|grant| grant.role.clone()));
     }
     roles
 }

@@ -22,16 +22,27 @@ const MESSAGE_BYTES_MIN: u64 = 512;
 const MESSAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Options that are milliseconds, and the settings that mean the same.
-const MILLISECONDS: [(&str, &str); 2] =
-    [("open_handshake_timeout", "transport.handshake_timeout"), ("close_handshake_timeout", "transport.close_timeout")];
+const MILLISECONDS: [(&str, &str); 4] = [
+    ("open_handshake_timeout", "transport.handshake_timeout"),
+    ("close_handshake_timeout", "transport.close_timeout"),
+    ("auto_ping_interval", "transport.ping_interval"),
+    ("auto_ping_timeout", "transport.ping_timeout"),
+];
+
+/// What the options of one transport say of that one alone.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// The pages that may connect.
+    pub(super) origins: Option<Vec<Box<str>>>,
+    /// Pages without an origin may.
+    pub(super) null_origin: Option<bool>,
+}
 
 /// An option, and whether its value asks for what is done anyway.
 type Known = (&'static str, fn(&Value) -> bool);
 
 /// Options that change nothing.
-const KNOWN: [Known; 24] = [
-    ("allowed_origins", |value| *value == Value::from(vec!["*"])),
-    ("allow_null_origin", |value| *value == true),
+const KNOWN: [Known; 20] = [
     ("external_port", never),
     ("enable_hybi10", |value| *value == false),
     ("enable_rfc6455", |value| *value == true),
@@ -45,8 +56,6 @@ const KNOWN: [Known; 24] = [
     ("fail_by_drop", |value| *value == false),
     ("echo_close_codereason", never),
     ("tcp_nodelay", |value| *value == true),
-    ("auto_ping_interval", |value| *value == 0),
-    ("auto_ping_timeout", |value| *value == 0),
     ("auto_ping_size", never),
     ("auto_ping_restart_on_any_traffic", never),
     ("enable_flash_policy", |value| *value == false),
@@ -78,7 +87,8 @@ pub(super) fn read_options(
     websocket: bool,
     at: &str,
     config: &mut RuntimeConfig,
-) -> Read<()> {
+) -> Read<Own> {
+    let mut own = Own::default();
     let options: BTreeMap<String, Value> = options.map_or(Ok(BTreeMap::new()), |options| read(options, at))?;
     for (key, value) in options {
         let at = format!("{at}.{key}");
@@ -90,8 +100,20 @@ pub(super) fn read_options(
             take(reader, config, "transport.message_bytes_max", &at, size.max(MESSAGE_BYTES_MIN));
             continue;
         }
+        if websocket && key == "allowed_origins" {
+            own.origins = Some(read(value, &at)?);
+            continue;
+        }
+        if websocket && key == "allow_null_origin" {
+            own.null_origin = Some(read(value, &at)?);
+            continue;
+        }
         if let Some((_, setting)) = MILLISECONDS.iter().find(|(name, _)| websocket && *name == key) {
-            if value == 0 {
+            if value == 0 && key == "auto_ping_interval" {
+                take(reader, config, setting, &at, 0);
+            } else if value == 0 && key == "auto_ping_timeout" {
+                // Without a time limit there: a connection that is gone would be noticed by the system, some day.
+            } else if value == 0 {
                 reader.warn(&at, &format!("is 0, which does not switch it off here; see {KEY}.{setting}"));
             } else {
                 let time = number(&value, 1000, TIME_MAX as u64 * 1000, "milliseconds", &at)?;
@@ -101,7 +123,6 @@ pub(super) fn read_options(
         }
         match KNOWN.iter().find(|(name, _)| websocket && *name == key) {
             Some((_, is_so_anyway)) if is_so_anyway(&value) => {}
-            Some(("allowed_origins", _)) => reader.warn(&at, "has no effect: origins are not checked"),
             Some(("max_frame_size", _)) => {
                 reader.warn(&at, "has no effect: frames are limited with their messages, by max_message_size");
             }
@@ -109,7 +130,7 @@ pub(super) fn read_options(
             None => return Err(Fault::new(&at, "is no option of such a transport")),
         }
     }
-    Ok(())
+    Ok(own)
 }
 
 /// Reads the options of a path of the type `longpoll`.
@@ -178,6 +199,8 @@ fn take(reader: &mut Reader, config: &mut RuntimeConfig, setting: &'static str, 
         "transport.message_bytes_max" => config.message_bytes_max = value as usize,
         "transport.handshake_timeout" => config.handshake_timeout = time,
         "transport.close_timeout" => config.close_timeout = time,
+        "transport.ping_interval" => config.ping_interval = time,
+        "transport.ping_timeout" => config.ping_timeout = time,
         "longpoll.receive_timeout" => config.longpoll_receive_timeout = time,
         "longpoll.idle_timeout" => config.longpoll_idle_timeout = time,
         other => unreachable!("no option is taken for {other}"),

@@ -31,11 +31,13 @@ enum Place {
     Depth(fn(&mut RuntimeConfig) -> &mut u16, u64, u64),
     /// A number of something.
     Number(fn(&mut RuntimeConfig) -> &mut u32, u64, u64),
+    /// A number of something, or null: as many as there may be.
+    Limit(fn(&mut RuntimeConfig) -> &mut Option<u32>),
     /// A number of octets or of something else that fills memory.
     Size(fn(&mut RuntimeConfig) -> &mut usize, u64, u64),
 }
 
-use Place::{Depth, Flag, Milliseconds, Number, Shards, Size, Time};
+use Place::{Depth, Flag, Limit, Milliseconds, Number, Shards, Size, Time};
 
 /// Every setting: its group (none: at the top), its name, and its place.
 #[rustfmt::skip]
@@ -63,6 +65,12 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("limits", "goodbye_timeout", Time(|config| &mut config.limits.goodbye_timeout, TIME_MIN, TIME_MAX)),
     ("transport", "handshake_timeout", Time(|config| &mut config.handshake_timeout, TIME_MIN, TIME_MAX)),
     ("transport", "close_timeout", Time(|config| &mut config.close_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "connections_max", Number(|config| &mut config.connections_max, 1, u32::MAX as u64)),
+    ("transport", "connections_per_address_max", Limit(|config| &mut config.connections_per_address_max)),
+    ("transport", "accept_rate_max", Limit(|config| &mut config.accept_rate_max)),
+    ("transport", "message_rate_max", Limit(|config| &mut config.message_rate_max)),
+    ("transport", "ping_interval", Time(|config| &mut config.ping_interval, 0.0, TIME_MAX)),
+    ("transport", "ping_timeout", Time(|config| &mut config.ping_timeout, TIME_MIN, TIME_MAX)),
     ("transport", "accept_pause", Time(|config| &mut config.accept_pause, 0.001, 60.0)),
     ("transport", "message_bytes_max", Size(|config| &mut config.message_bytes_max, 512, GIB)),
     ("transport", "out_queue_bytes_max", Size(|config| &mut config.out_queue_bytes_max, 1024, 64 * GIB)),
@@ -136,6 +144,12 @@ fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConf
                 return Err(Fault::new(&at, format!("is {value}, which is no whole number of milliseconds")));
             }
             *field(config) = time;
+        }
+        Limit(field) => {
+            *field(config) = match value {
+                Value::Null => None,
+                value => Some(number(value, 1, u32::MAX as u64, &at)? as u32),
+            };
         }
         // What is in the range fits in the field.
         Depth(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u16,
@@ -270,6 +284,7 @@ mod tests {
         for (group, name, place) in SETTINGS {
             let ends = match place {
                 Flag(_) | Shards => continue,
+                Limit(_) => [json!(1), Value::Null],
                 Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
                 Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
             };
@@ -282,6 +297,7 @@ mod tests {
             let mut config = RuntimeConfig::default();
             let default = match place {
                 Flag(_) | Shards => continue,
+                Limit(field) => json!(*field(&mut config)),
                 Time(field, ..) | Milliseconds(field, ..) => json!(field(&mut config).as_secs_f64()),
                 Depth(field, ..) => json!(*field(&mut config)),
                 Number(field, ..) => json!(*field(&mut config)),

@@ -106,7 +106,9 @@ fn mistakes_are_told_with_their_place() {
         ("\"type\": \"rawsocket\",", "\"type\": \"rawsocket\", \"paths\": {},", "transports[1].paths: does not"),
         ("\"port\": 8080", "\"port\": 70000", "endpoint.port: is 70000"),
         ("\"port\": 8080", "\"port\": \"$NO_SUCH_VARIABLE_1\"", "the variable \"NO_SUCH_VARIABLE_1\" is not set"),
-        ("\"backlog\": 10", "\"tls\": {}", "endpoint.tls: is not supported"),
+        ("\"backlog\": 10", "\"tls\": {}", "endpoint.tls: missing field `certificate`"),
+        ("\"backlog\": 10", "\"proxy_protocol\": [\"x\"]", "proxy_protocol: \"x\" is neither an address nor"),
+        ("\"backlog\": 10", "\"forwarded\": {\"from\": [], \"header\": \"Via\"}", "forwarded.header: is \"via\", not"),
         ("\"type\": \"rawsocket\"", "\"type\": \"mqtt\"", "transports[1].type: is \"mqtt\""),
         ("\"ticket\": \"secret!\"", "\"ticket\": \"\"", "auth.ticket.principals.joe.ticket: is empty"),
         ("\"salt\": \"s\", ", "", "but no `salt`"),
@@ -221,7 +223,8 @@ fn options_of_transports_are_taken_over() {
     let options = r#"{"auto_ping_interval": 10000, "max_frame_size": 100, "open_handshake_timeout": 0}"#;
     let (config, warnings) = with_options("{}", options, "").expect("a good file");
     assert_eq!(config.handshake_timeout, RuntimeConfig::default().handshake_timeout);
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(config.ping_interval.as_secs(), 10);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
     for (options, expected) in [
         (r#"{"max_message_size": 0}"#, "options.max_message_size: is 0, not a number of octets from 1"),
         (r#"{"open_handshake_timeout": 10}"#, "open_handshake_timeout: is 10, not a number of milliseconds from 1000"),
@@ -274,4 +277,61 @@ fn variables_are_whole_values() {
         assert_eq!(value(plain).as_deref(), Ok(plain));
     }
     assert!(value("${NO_SUCH_VARIABLE_1}").is_err());
+}
+
+#[test]
+fn doors_are_read() {
+    let text = r#"{"version": 2, "workers": [{"type": "router",
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user", "authorizer": "com.may"}]}],
+        "transports": [{
+            "type": "universal",
+            "endpoint": {"type": "tcp", "port": 0,
+                "tls": {"certificate": "own.pem", "key": "own.key", "chain_certificates": ["between.pem"],
+                    "ca_certificates": ["ca.pem"], "client_certificate": "optional", "dhparam": "dh.pem",
+                    "sni": [{"certificate": "/other.pem", "key": "/other.key"}]},
+                "proxy_protocol": ["10.0.0.0/8", "::1"],
+                "forwarded": {"from": ["192.0.2.1"], "header": "Forwarded"}},
+            "rawsocket": {"auth": {"anonymous": {"type": "static"}}},
+            "websocket": {
+                "ws": {"auth": {"anonymous": {"type": "static"}}},
+                "/app/": {
+                    "options": {"allowed_origins": ["https://a.example"], "allow_null_origin": false,
+                        "auto_ping_interval": 5000},
+                    "cookie": {"name": "me", "max_age": 60, "same_site": "strict",
+                        "store": {"type": "file", "filename": "cookies", "purge_on_startup": true}},
+                    "auth": {"cookie": {}, "tls": {"type": "static", "principals": {"joe": {"role": "user"}}}}}}}]}]}"#;
+    let (config, warnings) = parse(text, false).expect("a good file");
+    let [listener] = &*config.listeners else { panic!("one listener") };
+    let tls = listener.tls.as_ref().expect("TLS");
+    assert_eq!(tls.certificates[0].chain, [std::path::PathBuf::from("between.pem")]);
+    assert!(tls.client_optional && tls.certificates.len() == 2);
+    assert_eq!(listener.proxy_protocol.len(), 2);
+    assert_eq!((listener.forwarded.len(), listener.forwarded_header.name()), (1, "forwarded"));
+    let paths: Vec<_> = listener.paths.iter().map(|path| (&*path.path, path.transport)).collect();
+    // What is the same is one transport.
+    assert_eq!((paths, listener.rawsocket, listener.transport), (vec![("/app", 1), ("/ws", 0)], Some(0), 1));
+    let app = &config.transports[1];
+    let cookie = app.cookie.as_ref().expect("a cookie");
+    assert!(app.auth.cookie && app.auth.tls.is_some() && cookie.secure && cookie.http_only && cookie.purge);
+    assert_eq!((app.null_origin, config.ping_interval.as_secs()), (Some(false), 5));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (from, to, expected) in [
+        (r#""cookie": {"name": "me""#, r#""url": {"name": "me""#, "app/.auth.cookie: needs a `cookie` beside"),
+        (
+            r#""ca_certificates": ["ca.pem"], "client_certificate": "optional","#,
+            "",
+            "auth.tls: needs `ca_certificates`",
+        ),
+        (r#""name": "me""#, r#""name": "m e""#, "cookie.name: \"m e\" is no name for a cookie"),
+        (r#""max_age": 60"#, r#""length": 5"#, "cookie.length: is 5, not from 6 to 64"),
+        ("\"strict\"", "\"odd\"", "same_site: is \"odd\", not Strict, Lax or None"),
+        (r#", "filename": "cookies""#, "", "cookie.store: needs a filename"),
+        (r#""type": "file""#, r#""type": "tin""#, "cookie.store.type: is \"tin\""),
+        (r#""role": "user""#, r#""role": "users""#, "no realm has the role \"users\""),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let fault = parse(&text.replacen(from, to, 1), false).expect_err("a mistake");
+        let said = format!("{}: {}", fault.at, fault.message);
+        assert!(said.contains(expected), "{said}");
+    }
 }

@@ -1,0 +1,218 @@
+//! What concerns browsers: which pages may connect, cookies by which they are known again, and proxies in front of them.
+
+mod support;
+
+use corebar::auth::config::{Grant, Secret, Source, TicketUser};
+use corebar::config::cookie::CookieConfig;
+use corebar::config::listener::PathConfig;
+use corebar::config::{RuntimeConfig, TransportConfig};
+use corebar::session::{Access, RealmConfig, RoleConfig};
+use corebar::wire::forwarded::ForwardedHeader;
+use serde_json::{Value as Json, json};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use support::node;
+use support::raw::{client_frame, connect, header, response_head, server_frame, status, upgrade_request};
+
+const WAMP: &str = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
+
+/// Asks for WebSocket at a path; gives the socket and the head of the response.
+fn ask(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
+    let mut stream = connect(address);
+    stream.write_all(upgrade_request(path, &format!("{WAMP}{headers}")).as_bytes()).expect("the request can be sent");
+    let head = response_head(&mut stream);
+    (stream, head)
+}
+
+fn send(stream: &mut TcpStream, message: &Json) {
+    stream.write_all(&client_frame(0x81, message.to_string().as_bytes())).expect("the message can be sent");
+}
+
+fn receive(stream: &mut TcpStream) -> Json {
+    serde_json::from_slice(&server_frame(stream).1).expect("a message")
+}
+
+fn hello(stream: &mut TcpStream, methods: &[&str]) -> Json {
+    send(stream, &json!([1, "realm1", {"roles": {"caller": {}}, "authid": "joe", "authmethods": methods}]));
+    receive(stream)
+}
+
+/// Logs in by a ticket; gives `WELCOME.Details`.
+fn log_in(stream: &mut TcpStream) -> Json {
+    assert_eq!(hello(stream, &["cookie", "ticket"])[0], 4);
+    send(stream, &json!([5, "secret", {}]));
+    let welcome = receive(stream);
+    assert_eq!(welcome[0], 2, "{welcome}");
+    welcome[2].clone()
+}
+
+fn configure(config: &mut RuntimeConfig) {
+    let role = |name: &str| RoleConfig { name: name.into(), access: Access::All };
+    config.realms =
+        vec![RealmConfig { roles: Some(vec![role("user"), role("anonymous")]), ..RealmConfig::new("realm1") }];
+    let grant = Grant { role: Some("user".into()), ..Grant::default() };
+    let user = TicketUser { ticket: Secret(b"secret".as_slice().into()), grant };
+    let auth = &mut config.transports[0].auth;
+    auth.ticket = Some(Source::Static([("joe".into(), user)].into()));
+    auth.cookie = true;
+    config.transports[0].cookie = Some(CookieConfig::default());
+    config.shards = Some(4);
+}
+
+fn cookie_of(head: &str) -> String {
+    let header = header(head, "set-cookie").expect("a cookie");
+    header.split(';').next().expect("its value").to_string()
+}
+
+#[test]
+fn a_browser_that_has_logged_in_is_known_again() {
+    node::with_router(configure, |address| {
+        let (mut first, head) = ask(address, "/", "");
+        let cookie = cookie_of(&head);
+        let shown = format!("Cookie: theme=dark; {cookie}\r\n");
+        // Not known yet.
+        assert_eq!(hello(&mut ask(address, "/", &shown).0, &["cookie"])[0], 3);
+        assert_eq!(log_in(&mut first)["authmethod"], "ticket");
+        for _ in 0..8 {
+            let (mut again, head) = ask(address, "/ws", &shown);
+            assert_eq!(header(&head, "set-cookie"), None);
+            let welcome = hello(&mut again, &["cookie", "ticket"]);
+            let details = &welcome[2];
+            assert_eq!(
+                ["authid", "authrole", "authmethod", "authprovider"].map(|key| details[key].as_str()),
+                [Some("joe"), Some("user"), Some("cookie"), Some("cookie")],
+                "{welcome}"
+            );
+        }
+        // Who does not offer it is asked.
+        assert_eq!(hello(&mut ask(address, "/", &shown).0, &["ticket"])[0], 4);
+        let forged = format!("{}x", &cookie[..cookie.len() - 1]);
+        assert_eq!(hello(&mut ask(address, "/", &format!("Cookie: {forged}\r\n")).0, &["cookie"])[0], 3);
+        // Logging out ends it.
+        let (mut last, _) = ask(address, "/", &shown);
+        assert_eq!(hello(&mut last, &["cookie"])[0], 2);
+        send(&mut last, &json!([6, {}, "wamp.close.logout"]));
+        assert_eq!(receive(&mut last)[0], 6);
+        assert_eq!(hello(&mut last, &["cookie"])[0], 3, "nor on the same connection");
+        assert_eq!(hello(&mut ask(address, "/", &shown).0, &["cookie"])[0], 3);
+    });
+}
+
+#[test]
+fn who_is_killed_is_not_known_any_longer() {
+    node::with_router(configure, |address| {
+        let (mut joe, head) = ask(address, "/", "");
+        log_in(&mut joe);
+        let (mut other, _) = ask(address, "/", "");
+        log_in(&mut other);
+        send(&mut other, &json!([48, 1, {}, "wamp.session.kill_by_authid", ["joe"]]));
+        assert_eq!(receive(&mut other)[0], 50);
+        assert_eq!(receive(&mut joe)[0], 6);
+        let shown = format!("Cookie: {}\r\n", cookie_of(&head));
+        assert_eq!(hello(&mut ask(address, "/", &shown).0, &["cookie"])[0], 3);
+    });
+}
+
+#[test]
+fn pages_of_other_sites_may_not_use_cookies() {
+    let tries = |address: SocketAddr, expected: &[(&str, u16)]| {
+        for (origin, code) in expected {
+            let origin = if origin.is_empty() { String::new() } else { format!("Origin: {origin}\r\n") };
+            assert_eq!(status(&ask(address, "/", &origin).1), *code, "{origin}");
+        }
+    };
+    let evil = "https://evil.example";
+    node::with_router(configure, |address| {
+        tries(
+            address,
+            &[("", 101), ("http://localhost", 101), (evil, 403), ("null", 403), ("http://localhost:1", 403)],
+        );
+    });
+    let change = |config: &mut RuntimeConfig| {
+        configure(config);
+        config.transports[0].origins = Some(vec!["https://*.example.org".into()]);
+        config.transports[0].null_origin = Some(true);
+    };
+    node::with_router(change, |address| {
+        tries(address, &[("https://app.example.org", 101), ("null", 101), (evil, 403), ("http://localhost", 403)]);
+    });
+    // Without cookies there is nothing that a page could use.
+    node::with_router(|_| {}, |address| tries(address, &[(evil, 101), ("null", 101)]));
+}
+
+#[test]
+fn each_path_has_its_own_door() {
+    let change = |config: &mut RuntimeConfig| {
+        configure(config);
+        config.transports.push(TransportConfig::default());
+        let path = |path: &str, deep, transport| PathConfig { path: path.into(), deep, transport };
+        config.listeners[0].paths = vec![path("/", false, 0), path("/open", true, 1), path("/open/not", true, 0)];
+        config.listeners[0].rawsocket = None;
+    };
+    node::with_router(change, |address| {
+        for (path, code) in [("/", 3), ("/open", 2), ("/open/x/y", 2), ("/open/not", 3), ("/open/not/x", 3)] {
+            let (mut stream, head) = ask(address, path, "");
+            assert_eq!(status(&head), 101, "{path}");
+            assert_eq!(header(&head, "set-cookie").is_some(), code == 3, "{path}");
+            assert_eq!(hello(&mut stream, &["anonymous"])[0], code, "{path}");
+        }
+        for path in ["/x", "/opened", "/open%2Fx"] {
+            assert_eq!(status(&ask(address, path, "").1), 404, "{path}");
+        }
+        let mut raw = connect(address);
+        raw.write_all(&[0x7f, 0xf1, 0, 0]).expect("room");
+        assert_eq!(std::io::Read::read(&mut raw, &mut [0; 4]).ok(), Some(0), "no RawSocket");
+    });
+}
+
+#[test]
+fn trusted_proxies_tell_where_browsers_are() {
+    for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
+        for trusted in [true, false] {
+            let change = |config: &mut RuntimeConfig| {
+                let net = if trusted { "127.0.0.0/8" } else { "192.0.2.0/24" };
+                config.listeners[0].forwarded = vec![net.parse().expect("a network")];
+                config.listeners[0].forwarded_header = header;
+                config.connections_per_address_max = Some(3);
+            };
+            node::with_router(change, |address| {
+                let [first, second] = match header {
+                    ForwardedHeader::XForwardedFor => [
+                        "X-Forwarded-For: 1.1.1.1, 198.51.100.7\r\nForwarded: for=9.9.9.9\r\n",
+                        "x-forwarded-for: 1.1.1.1\r\nX-Forwarded-For: 198.51.100.7, 127.0.0.1\r\n",
+                    ],
+                    ForwardedHeader::Forwarded => [
+                        "Forwarded: for=1.1.1.1, for=198.51.100.7\r\nX-Forwarded-For: 9.9.9.9\r\n",
+                        "Forwarded: for=\"198.51.100.7:80\";proto=http, for=127.0.0.1\r\n",
+                    ],
+                };
+                let peer = |headers: &str| {
+                    let (mut stream, _) = ask(address, "/", headers);
+                    let session = hello(&mut stream, &["anonymous"])[1].clone();
+                    send(&mut stream, &json!([48, 1, {}, "wamp.session.get", [session]]));
+                    let peer = receive(&mut stream)[3][0]["transport"]["peer"].as_str().map(str::to_owned);
+                    (stream, peer.expect("a peer"))
+                };
+                let clients = [first, second, first].map(peer);
+                for (_, peer) in &clients {
+                    if trusted {
+                        assert_eq!(peer, "tcp4:198.51.100.7");
+                    } else {
+                        assert!(peer.starts_with("tcp4:127.0.0.1:"), "{peer}");
+                    }
+                }
+                // The limit of connections is for the client, not for its proxy.
+                let mut fourth = connect(address);
+                let request = upgrade_request("/", &format!("{WAMP}{first}"));
+                let _ = fourth.write_all(request.as_bytes());
+                let closed = matches!(std::io::Read::read(&mut fourth, &mut [0; 4]), Ok(0) | Err(_));
+                assert!(closed, "a fourth of the same address");
+                if trusted {
+                    drop(clients);
+                    std::thread::sleep(std::time::Duration::from_millis(200));
+                    assert_eq!(status(&ask(address, "/", "").1), 101);
+                }
+            });
+        }
+    }
+}
