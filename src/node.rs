@@ -6,6 +6,7 @@ use crate::router::{Past, ShardConfig, ShardIndex, subject};
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
+use crate::transport::callout::Callouts;
 use crate::transport::cookies::{CookieError, Cookies};
 use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
 use crate::transport::preamble::Entrance;
@@ -199,6 +200,7 @@ impl Node {
         let auth = Arc::new(AuthSettings { transports, secret });
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let config = Arc::new(config);
+        let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         for seat in seats {
             let shard = ShardConfig {
                 index: seat.index,
@@ -218,6 +220,7 @@ impl Node {
                 config: config.clone(),
                 entrances: self.entrances.clone(),
                 cookies: self.cookies.clone(),
+                callouts: callouts.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
                 epoch,

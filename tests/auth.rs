@@ -353,10 +353,13 @@ fn authenticator(address: SocketAddr, wire: Wire) -> Client {
 fn dynamic(auth: &mut AuthConfig) {
     let grant = Grant { realm: Some("realm2".into()), ..grant("backend") };
     auth.wampcra = Some(Source::Static([("a".into(), CraUser::new(b"for the authenticator", None, grant))].into()));
-    let procedure = |name: &str| Dynamic { procedure: name.into(), realm: Some("realm2".into()) };
+    let procedure = |name: &str| Dynamic::Procedure { procedure: name.into(), realm: Some("realm2".into()) };
     auth.ticket = Some(Source::Dynamic(procedure("com.example.ticket")));
     auth.cryptosign = Some(Source::Dynamic(procedure("com.example.key")));
-    auth.scram = Some(Source::Dynamic(Dynamic { realm: Some("no.realm".into()), ..procedure("com.example.scram") }));
+    auth.scram = Some(Source::Dynamic(Dynamic::Procedure {
+        realm: Some("no.realm".into()),
+        procedure: "com.example.scram".into(),
+    }));
 }
 
 #[test]

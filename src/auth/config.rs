@@ -56,17 +56,32 @@ pub struct AuthConfig {
 pub enum Source<S> {
     /// What stands in the configuration.
     Static(S),
-    /// A procedure, called with realm, authid and details. It gives a role, or a dictionary.
+    /// An authenticator, who is told realm, authid and details. It gives a role, or a dictionary.
     Dynamic(Dynamic),
 }
 
 /// A dynamic authenticator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dynamic {
-    /// The procedure.
-    pub procedure: Uri,
-    /// The realm in which it is registered; the one that the client wants to join if there is none.
-    pub realm: Option<Uri>,
+pub enum Dynamic {
+    /// A procedure.
+    Procedure {
+        /// Its name.
+        procedure: Uri,
+        /// The realm in which it is registered; the one that the client wants to join if there is none.
+        realm: Option<Uri>,
+    },
+    /// An application that is asked over HTTP.
+    Http(Callout),
+}
+
+/// An application that is sent a POST with a JSON object: `realm`, `authid`, `details`. With the status 200 it answers as
+/// a procedure does, in JSON; 401, 403 and 404 are no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callout {
+    /// `http` or `https`.
+    pub url: Box<str>,
+    /// Headers beside the usual ones; often secrets by which the application knows the router.
+    pub headers: Vec<(Box<str>, Secret)>,
 }
 
 /// What a user becomes.

@@ -52,6 +52,8 @@ pub struct RuntimeConfig {
     pub ping_timeout: Duration,
     /// Messages that a client may send in a second, by and large; more are read more slowly. None: as many as it likes.
     pub message_rate_max: Option<u32>,
+    /// How many applications are asked at once over HTTP who a client is.
+    pub callout_threads: usize,
     /// Octets of one message from a client, not counting the framing.
     pub message_bytes_max: usize,
     /// Octets that may wait for a client that does not read. What comes on top of more ends its connection.
@@ -111,6 +113,7 @@ impl Default for RuntimeConfig {
             ping_interval: 60 * SECOND,
             ping_timeout: 60 * SECOND,
             message_rate_max: None,
+            callout_threads: 8,
             message_bytes_max: 16 * MIB,
             out_queue_bytes_max: 16 * MIB,
             write_slice: Duration::from_micros(500),
@@ -197,6 +200,9 @@ impl RuntimeConfig {
         if times.iter().any(Duration::is_zero) {
             return Err(ConfigError::LongPollTime);
         }
+        if self.callout_threads == 0 {
+            return Err(ConfigError::CalloutThreads);
+        }
         if !self.ping_interval.is_zero() && self.ping_timeout.is_zero() {
             return Err(ConfigError::PingTime);
         }
@@ -237,6 +243,9 @@ pub enum ConfigError {
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,
+    /// Nobody to ask.
+    #[error("callout_threads must not be zero")]
+    CalloutThreads,
     /// No answer could be in time.
     #[error("ping_timeout must not be zero")]
     PingTime,

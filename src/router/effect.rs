@@ -3,9 +3,11 @@
 use super::index::ShardIndex;
 use super::peer::ShardMsg;
 use super::record::Record;
+use crate::auth::config::Callout;
 use crate::auth::peer::Known;
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, Framing};
+use std::time::Duration;
 
 /// A connection of a shard. Its owner chooses the numbers, small and dense, and uses one again only after it has
 /// called `Shard::lost` for it.
@@ -34,6 +36,32 @@ pub enum Ending {
     Refused,
     /// The peer broke the protocol: WebSocket close code 1002.
     Violation,
+}
+
+/// What has come of asking an application who a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has answered: JSON.
+    Answer(Vec<u8>),
+    /// The client may not come in.
+    Denied,
+    /// It could not be asked, or does not know.
+    Failed,
+}
+
+/// A question to an application: who a client is.
+#[derive(Debug)]
+pub struct CallOut {
+    /// The connection.
+    pub conn: ConnId,
+    /// Tells this use of its number from others.
+    pub round: u32,
+    /// The application.
+    pub callout: Callout,
+    /// The JSON to send.
+    pub body: Vec<u8>,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// Something to do, in the order in which a shard gives them.
@@ -72,6 +100,8 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
+    /// Ask an application over HTTP who a client is, and call `Shard::called_out` with what comes of it.
+    CallOut(Box<CallOut>),
     /// Read no more from a connection, as far as that can be had at once.
     Hold {
         /// The connection.

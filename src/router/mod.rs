@@ -43,7 +43,7 @@ mod waiting;
 
 pub use access::{Decider, Difference, Differences, differences};
 pub use config::{Limits, Rule, ShardConfig};
-pub use effect::{ConnId, Effect, Ending, Link};
+pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict};
 pub use index::{SHARDS_MAX, ShardIndex};
 pub use peer::ShardMsg;
 pub use record::{Past, PastEvent, Record};

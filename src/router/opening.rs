@@ -1,18 +1,21 @@
 //! From HELLO to WELCOME or ABORT (specification, "Session Establishment" and "Authentication").
 
-use super::effect::{ConnId, Effect, Ending};
+use super::effect::{CallOut, ConnId, Effect, Ending, Verdict};
 use super::errand::{ErrandResult, Purpose};
 use super::frames::Class;
 use super::lifecycle::State;
 use super::session::Session;
 use super::shard::Shard;
+use crate::auth::config::{Callout, Dynamic};
 use crate::auth::peer::Known;
 use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
 use crate::session::{Admission, Identity, RealmIndex, features};
+use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::message::{Authenticate, Challenge, Hello, Welcome};
-use crate::wamp::{Dict, Message, SessionId, error};
+use crate::wamp::{Dict, Message, Serializer, SessionId, Value, error};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A session that is about to be opened.
 #[derive(Debug)]
@@ -119,7 +122,14 @@ impl Shard {
                 }
             }
             Step::Ask { authenticator, arguments, exchange } => {
-                let realm = match &authenticator.realm {
+                let (procedure, realm) = match authenticator {
+                    Dynamic::Http(callout) => {
+                        let opening = Opening { exchange: Some(exchange), ..opening };
+                        return self.call_out(conn, class, opening, callout, arguments);
+                    }
+                    Dynamic::Procedure { procedure, realm } => (procedure, realm),
+                };
+                let realm = match &realm {
                     None => Some(opening.realm),
                     Some(name) => self.realm_named(name),
                 };
@@ -130,7 +140,7 @@ impl Shard {
                 let round = self.await_answer(conn, class, Opening { exchange: Some(exchange), ..opening });
                 let timeout = self.config.limits.authentication_timeout;
                 let purpose = Purpose::Authenticate { conn, round };
-                self.errand(realm, &authenticator.procedure, arguments, timeout, purpose);
+                self.errand(realm, &procedure, arguments, timeout, purpose);
             }
             Step::Welcome(admitted) => self.admit(conn, class, &opening, *admitted),
             Step::Refuse { reason, message } => {
@@ -138,6 +148,44 @@ impl Shard {
                 self.refuse_opening(conn, class, reason, &message);
             }
         }
+    }
+
+    fn call_out(&mut self, conn: ConnId, class: Class, opening: Opening, callout: Callout, arguments: Vec<Value>) {
+        let mut body = Dict::new();
+        for (name, value) in ["realm", "authid", "details"].into_iter().zip(arguments) {
+            body.push(name, value);
+        }
+        let round = self.await_answer(conn, class, opening);
+        // What a client has put into its details may be nothing that JSON can say.
+        let Ok(raw) = codec::payload(Serializer::Json, vec![body.into()], Dict::new()) else {
+            return self.called_out(self.now, conn, round, Verdict::Failed);
+        };
+        // Without the lists around it.
+        let text = raw.bytes.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]]")).unwrap_or_default();
+        let (body, timeout) = (text.to_vec(), self.config.limits.authentication_timeout);
+        let call_out = CallOut { conn, round, callout, body, timeout };
+        self.effects().push_back(Effect::CallOut(Box::new(call_out)));
+    }
+
+    /// An application has been asked over HTTP who a client is.
+    pub fn called_out(&mut self, now: Duration, conn: ConnId, round: u32, verdict: Verdict) {
+        self.now = now;
+        let answer = match verdict {
+            Verdict::Denied => Err((error::AUTHENTICATION_DENIED.into(), String::new())),
+            Verdict::Failed => Err((error::AUTHENTICATION_FAILED.into(), String::new())),
+            Verdict::Answer(body) => {
+                let message = [b"[50,1,{},[", &*body, b"]]"].concat();
+                let limits = DecodeLimits { depth: self.config.limits.depth_max };
+                match codec::decode(Serializer::Json, &message, limits) {
+                    Ok(Message::Result(result)) => {
+                        result.payload.values().map_err(|_| (error::AUTHENTICATION_FAILED.into(), String::new()))
+                    }
+                    _ => Err((error::AUTHENTICATION_FAILED.into(), String::new())),
+                }
+            }
+        };
+        self.authenticator_answered(conn, round, &answer);
+        self.settle();
     }
 
     /// Waits for the client or an authenticator; gives the round of the connection.

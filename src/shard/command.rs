@@ -2,6 +2,7 @@
 
 use super::crowd::Ticket;
 use crate::auth::Peer;
+use crate::router::{ConnId, Verdict};
 use rustls::ServerConnection;
 use std::io::Write;
 use std::net::TcpStream;
@@ -53,6 +54,8 @@ pub enum Command {
     /// What the shard wanted written down, up to this sequence number, is on the disk, or could not be written for this
     /// reason.
     Recorded(u64, Option<Arc<str>>),
+    /// An application has been asked who the client of a connection is, in this round of its number.
+    CalledOut(ConnId, u32, Verdict),
     /// Take leave of every session and serve nobody new.
     Shutdown,
     /// End the thread now, whatever is still open.

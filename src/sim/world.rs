@@ -408,7 +408,11 @@ impl World {
                     self.shards[usize::from(shard)].reuse(conns);
                 }
                 // Only a socket can be read any later.
-                Effect::Hold { .. } | Effect::Resume { .. } | Effect::Remember { .. } | Effect::Forget { .. } => {}
+                Effect::Hold { .. }
+                | Effect::Resume { .. }
+                | Effect::Remember { .. }
+                | Effect::Forget { .. }
+                | Effect::CallOut(_) => {}
                 // A session that was killed, and has answered.
                 Effect::Close { ending: Ending::Normal, .. } => self.closed = true,
                 Effect::Record(record) => self.disk.take(shard, record),

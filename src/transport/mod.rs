@@ -1,5 +1,6 @@
 //! Sockets: accepting them, reading and writing them, and closing them.
 
+pub mod callout;
 mod connection;
 pub mod cookies;
 mod deadlines;

@@ -4,6 +4,7 @@
 //! through the core; then, once, messages for other shards are handed over and the out-queues that got something are
 //! written.
 
+use super::callout::{Callouts, Question};
 use super::connection::{Connection, Phase};
 use super::cookies::Cookies;
 use super::deadlines::Deadlines;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub entrances: Arc<[Entrance]>,
     /// The cookies of each transport that has them.
     pub cookies: Arc<[Option<Cookies>]>,
+    /// Asks applications who clients are.
+    pub callouts: Arc<Callouts>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
     /// The doors of all shards: a long-poll request may be for another one.
@@ -203,6 +206,10 @@ impl Reactor {
                 Ok(Command::Adopt(socket, visitor, octets)) => self.adopt(socket, visitor, octets, &spawn),
                 Ok(Command::Recorded(upto, failure)) => {
                     self.core.recorded(self.clock, upto, failure.as_ref());
+                    self.settle();
+                }
+                Ok(Command::CalledOut(conn, round, verdict)) => {
+                    self.core.called_out(self.clock, conn, round, verdict);
                     self.settle();
                 }
                 Ok(Command::Shutdown) => self.shut_down(),
@@ -547,6 +554,10 @@ impl Reactor {
                         let key = conn.0 as usize;
                         let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());
                         self.close(key, ending, frame);
+                    }
+                    Effect::CallOut(what) => {
+                        let (shard, until) = (self.seat.index, Instant::now() + what.timeout);
+                        self.settings.callouts.ask(Question { shard, what, until });
                     }
                     Effect::Remember { conn, known } => {
                         self.with_cookie(conn, |cookies, id| cookies.remember(id, *known));

@@ -3,8 +3,8 @@
 use super::{Fault, Read, from_environment, read};
 use crate::auth::AuthConfig;
 use crate::auth::config::{
-    Anonymous, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source, TicketUser,
-    TlsUsers,
+    Anonymous, Callout, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source,
+    TicketUser, TlsUsers,
 };
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
@@ -32,6 +32,17 @@ struct DynamicMethod {
     authenticator: String,
     #[serde(rename = "authenticator-realm")]
     realm: Option<String>,
+}
+
+/// An application that is asked over HTTP; of our own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpMethod {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -159,9 +170,22 @@ fn method<T>(
         "dynamic" => {
             let DynamicMethod { authenticator, realm, .. } = read(value, at)?;
             let realm = realm.map(Into::into);
-            Ok(Some(Source::Dynamic(Dynamic { procedure: authenticator.into(), realm })))
+            Ok(Some(Source::Dynamic(Dynamic::Procedure { procedure: authenticator.into(), realm })))
         }
-        other => Err(Fault::new(&format!("{at}.type"), format!("is {other:?}; static and dynamic are supported"))),
+        "http" => {
+            let HttpMethod { url, headers, .. } = read(value, at)?;
+            if !(url.starts_with("http://") || url.starts_with("https://")) {
+                return Err(Fault::new(&format!("{at}.url"), format!("is {url:?}, no address of http or https")));
+            }
+            let header = |(name, value): (String, String)| {
+                Ok((name.as_str().into(), secret(&value, &format!("{at}.headers.{name}"))?))
+            };
+            let headers = headers.into_iter().map(header).collect::<Read<_>>()?;
+            Ok(Some(Source::Dynamic(Dynamic::Http(Callout { url: url.into(), headers }))))
+        }
+        other => {
+            Err(Fault::new(&format!("{at}.type"), format!("is {other:?}; static, dynamic and http are supported")))
+        }
     }
 }
 

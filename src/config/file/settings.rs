@@ -71,6 +71,7 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("transport", "message_rate_max", Limit(|config| &mut config.message_rate_max)),
     ("transport", "ping_interval", Time(|config| &mut config.ping_interval, 0.0, TIME_MAX)),
     ("transport", "ping_timeout", Time(|config| &mut config.ping_timeout, TIME_MIN, TIME_MAX)),
+    ("", "callout_threads", Size(|config| &mut config.callout_threads, 1, 256)),
     ("transport", "accept_pause", Time(|config| &mut config.accept_pause, 0.001, 60.0)),
     ("transport", "message_bytes_max", Size(|config| &mut config.message_bytes_max, 512, GIB)),
     ("transport", "out_queue_bytes_max", Size(|config| &mut config.out_queue_bytes_max, 1024, 64 * GIB)),

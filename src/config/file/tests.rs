@@ -1,4 +1,5 @@
 use super::*;
+use crate::auth::config::Dynamic;
 use crate::config::ListenAddress;
 use crate::session::Access;
 use crate::wamp::MatchPolicy;
@@ -58,7 +59,8 @@ fn a_file_is_read() {
     let Some(Source::Static(users)) = &auth.wampcra else { panic!("users") };
     assert_eq!(users["joe"].keys.len(), 2, "as it stands there, and derived");
     let Some(Source::Dynamic(dynamic)) = &auth.anonymous else { panic!("an authenticator") };
-    assert_eq!((&*dynamic.procedure, dynamic.realm.as_deref()), ("com.who", Some("realm1")));
+    let realm1 = Some("realm1".into());
+    assert_eq!(*dynamic, Dynamic::Procedure { procedure: "com.who".into(), realm: realm1 });
     assert_eq!(config.transports[1].auth, crate::auth::AuthConfig::default());
     let about = |text: &str| assert!(warnings.iter().any(|warning| warning.contains(text)), "{text}: {warnings:?}");
     about("workers[0].transports[0].paths./: a path of the type \"static\" is not served");
