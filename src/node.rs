@@ -1,8 +1,10 @@
 //! A running router: its shards, its listeners, and how it ends.
 
+use crate::auth::jwt::{JwtConfig, JwtKey};
 use crate::auth::{AuthSettings, Peer};
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig, TransportConfig};
-use crate::router::{Past, ShardConfig, ShardIndex, subject};
+use crate::router::{Attempts, Past, ShardConfig, ShardIndex, subject};
+use crate::session::Census;
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
@@ -94,6 +96,8 @@ impl Node {
             writer: None,
             shutdown_timeout: config.shutdown_timeout,
         };
+        let rings: Vec<_> = config.transports.iter().filter_map(|transport| transport.auth.jwt.clone()).collect();
+        let jwks_interval = config.jwks_interval;
         let crowd = Crowd::new(config.connections_max, config.connections_per_address_max);
         let pace = (config.accept_rate_max, config.accept_pause);
         let transports: Vec<_> = config.listeners.iter().map(|listener| listener.transport).collect();
@@ -107,6 +111,7 @@ impl Node {
             }
             Ok(())
         });
+        node.acceptors.push(tokio::spawn(watch_keys(rings, jwks_interval)).abort_handle());
         match started {
             Ok(()) => Ok(node),
             Err(error) => {
@@ -201,6 +206,7 @@ impl Node {
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let config = Arc::new(config);
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
+        let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
             let shard = ShardConfig {
                 index: seat.index,
@@ -210,6 +216,8 @@ impl Node {
                 realms: realms.clone(),
                 auth: auth.clone(),
                 limits: config.limits,
+                attempts: attempts.clone(),
+                census: census.clone(),
                 agent: agent.clone(),
                 #[cfg(feature = "sim")]
                 broken: None,
@@ -267,6 +275,29 @@ impl Node {
             }
         }
         self.writer = None;
+    }
+}
+
+/// Looks again and again whether the files of keys have changed.
+async fn watch_keys(rings: Vec<JwtConfig>, interval: Duration) {
+    let read = |ring: &JwtConfig| ring.jwks.as_ref().map(|path| std::fs::read_to_string(path).ok());
+    let mut known: Vec<_> = rings.iter().map(read).collect();
+    loop {
+        tokio::time::sleep(interval).await;
+        for (ring, known) in rings.iter().zip(&mut known) {
+            let Some(Some(text)) = read(ring) else { continue };
+            if known.as_ref().and_then(Option::as_ref) == Some(&text) {
+                continue;
+            }
+            match JwtKey::set(&text) {
+                Ok(keys) => {
+                    tracing::info!(file = ?ring.jwks, "the keys for tokens have been read again");
+                    ring.keys.replace(keys);
+                }
+                Err(wrong) => tracing::error!(file = ?ring.jwks, wrong, "the keys for tokens stay as they are"),
+            }
+            *known = Some(Some(text));
+        }
     }
 }
 

@@ -32,6 +32,8 @@ impl Scene {
             realms: [RealmConfig::new("realm1")].into(),
             auth: Arc::default(),
             limits: Limits::default(),
+            attempts: Arc::default(),
+            census: Arc::default(),
             agent: "test".into(),
             #[cfg(feature = "sim")]
             broken: None,

@@ -7,16 +7,18 @@ use corebar::auth::AuthConfig;
 use corebar::auth::config::{
     Anonymous, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source, TicketUser,
 };
+use corebar::auth::jwt::{JwtConfig, JwtKey, KeyRing};
 use corebar::config::RuntimeConfig;
 use corebar::session::{Access, RealmConfig, RoleConfig};
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signer, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::EncodingKey;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{Client, Value, Wire, node};
 
 const DENIED: &str = "wamp.error.authentication_denied";
@@ -435,5 +437,50 @@ fn the_router_itself_is_in_no_list() {
         assert_eq!(client.expect_result(list)[0].list()[0].list().len(), 2);
         callee.leave();
         client.leave();
+    });
+}
+
+#[test]
+fn a_token_says_who_the_client_is() {
+    const SECRET: &[u8] = b"a secret of at least 32 octets!!";
+    let jwt = |auth: &mut AuthConfig| {
+        let keys = KeyRing::new(vec![JwtKey::secret(SECRET)]);
+        auth.jwt = Some(JwtConfig { leeway: Duration::ZERO, ..JwtConfig::new(keys) });
+    };
+    on_every_wire(jwt, |address, wire| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let token = |exp: u64, secret: &[u8]| {
+            let claims = json!({"sub": "joe", "role": "user", "exp": exp});
+            let key = EncodingKey::from_secret(secret);
+            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
+        };
+        let good = token(now + 60, SECRET);
+        let mut joe = hello(address, wire, "jwt", "joe", json!({}));
+        challenge(&mut joe, "jwt");
+        joe.send(json!([5, good, {}]));
+        is(&welcome(&mut joe), ["joe", "user", "jwt", "static"]);
+        is(&welcome(&mut hello(address, wire, "jwt", "joe", json!({"token": good}))), ["joe", "user", "jwt", "static"]);
+        for (authid, token) in [
+            ("joe", token(now - 1, SECRET)),
+            ("joe", token(now + 60, b"another secret of so many octets")),
+            ("jane", good.clone()),
+            ("joe", String::new()),
+            ("joe", "x".repeat(100_000)),
+        ] {
+            let mut client = hello(address, wire, "jwt", authid, json!({}));
+            challenge(&mut client, "jwt");
+            client.send(json!([5, token, {}]));
+            refused(&mut client, DENIED);
+        }
+        // The session ends with the token; for that, one serializer is enough.
+        if wire.serializer != support::Serializer::Json {
+            return;
+        }
+        let mut short = hello(address, wire, "jwt", "joe", json!({"token": token(now + 2, SECRET)}));
+        welcome(&mut short);
+        let goodbye = short.expect(6);
+        assert_eq!(goodbye[2].str(), "wamp.close.authentication_expired");
+        short.send(json!([6, {}, "wamp.close.goodbye_and_out"]));
+        short.expect_end();
     });
 }

@@ -29,6 +29,8 @@ impl Shards {
                 realms: [RealmConfig::new("realm1")].into(),
                 auth: Arc::default(),
                 limits: Limits::default(),
+                attempts: Arc::default(),
+                census: Arc::default(),
                 agent: "bench".into(),
                 #[cfg(feature = "sim")]
                 broken: None,

@@ -2,6 +2,7 @@
 //!
 //! Secrets stand here as they were read. They are never printed: their types show nothing in `Debug`.
 
+use super::jwt::JwtConfig;
 use crate::wamp::{Dict, Uri};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,6 +48,8 @@ pub struct AuthConfig {
     pub cryptosign: Option<Source<Cryptosign>>,
     /// `tls`: the client certificate says it.
     pub tls: Option<Source<TlsUsers>>,
+    /// `jwt`: a signed token says it.
+    pub jwt: Option<JwtConfig>,
     /// `cookie`: who has logged in with the same cookie by another method.
     pub cookie: bool,
 }

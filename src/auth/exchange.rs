@@ -6,6 +6,7 @@
 use super::certificate;
 use super::config::{Anonymous, AuthConfig, Cryptosign, Dynamic, Grant, ScramKdf, ScramUser, Secret, Source};
 use super::crypto::{Entropy, base64, same};
+use super::jwt::Bearer;
 use super::peer::{Known, Peer};
 use super::principal::Principal;
 use super::{cra, cryptosign, scram};
@@ -77,6 +78,8 @@ pub struct Admitted {
     pub realm: Uri,
     /// `WELCOME.Details.authextra`.
     pub extra: Dict,
+    /// When the session ends, since 1970.
+    pub expires: Option<Duration>,
 }
 
 /// A conversation that waits for an answer.
@@ -105,6 +108,8 @@ enum Stage {
     Cra(cra::Proof, Verdict),
     Scram(Box<scram::Proof>, Verdict),
     Cryptosign(Box<cryptosign::Proof>, Verdict),
+    /// The client has to show its token.
+    Token,
     /// The authenticator has to answer.
     Asked,
 }
@@ -118,6 +123,7 @@ struct Verdict {
 
 const ANONYMOUS: &str = "anonymous";
 const COOKIE: &str = "cookie";
+const JWT: &str = "jwt";
 
 fn denied() -> Step {
     Step::Refuse {
@@ -229,6 +235,13 @@ impl Exchange {
                 Some(Source::Dynamic(dynamic)) => self.ask(dynamic, None, context),
                 None => failed(),
             },
+            JWT => {
+                let token = self.hello.extra.as_ref().and_then(|extra| extra.str("token").ok().flatten());
+                match token.map(str::to_owned) {
+                    Some(token) => self.bearer(&token, context),
+                    None => self.challenge(Dict::new(), Stage::Token),
+                }
+            }
             _ => match config.anonymous.as_ref() {
                 Some(Source::Dynamic(dynamic)) => self.ask(dynamic, None, context),
                 Some(Source::Static(anonymous)) => self.anonymous(anonymous),
@@ -268,6 +281,7 @@ impl Exchange {
                 let right = proof.check(&answer.signature);
                 then(Stage::Asked).decide(right.then(Dict::new), verdict)
             }
+            Stage::Token => then(Stage::Asked).bearer(&answer.signature, context),
             Stage::Asked => return None,
         })
     }
@@ -300,6 +314,19 @@ impl Exchange {
                 None => failed(),
             },
             _ => self.welcome(authid, principal.grant, Dict::new()),
+        }
+    }
+
+    /// Lets in who shows a good token, under another name than the token's only if none was named.
+    fn bearer(self, token: &str, context: &Context<'_>) -> Step {
+        let bearer = context.config.jwt.as_ref().and_then(|jwt| jwt.read(token, context.now));
+        let named = self.hello.authid.clone();
+        match bearer.filter(|bearer| named.is_none_or(|named| named == bearer.authid)) {
+            None => denied(),
+            Some(Bearer { authid, grant, expires }) => match self.welcome(Some(authid), grant, Dict::new()) {
+                Step::Welcome(admitted) => Step::Welcome(Box::new(Admitted { expires, ..*admitted })),
+                refused => refused,
+            },
         }
     }
 
@@ -391,7 +418,8 @@ impl Exchange {
             None => self.hello.realm,
         };
         let (authmethod, authprovider) = (self.method, self.provider);
-        Step::Welcome(Box::new(Admitted { authid, authrole, authmethod, authprovider, realm, extra }))
+        let expires = None;
+        Step::Welcome(Box::new(Admitted { authid, authrole, authmethod, authprovider, realm, extra, expires }))
     }
 }
 
@@ -406,6 +434,7 @@ impl AuthConfig {
             ("wamp-scram", self.scram.is_some()),
             ("cryptosign", self.cryptosign.is_some()),
             ("tls", self.tls.is_some()),
+            (JWT, self.jwt.is_some()),
         ];
         has.iter().find(|(known, there)| *known == name && *there).map(|(known, _)| *known)
     }

@@ -7,6 +7,7 @@ pub mod cra;
 mod crypto;
 mod cryptosign;
 pub mod exchange;
+pub mod jwt;
 pub mod peer;
 mod principal;
 mod scram;

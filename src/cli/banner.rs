@@ -13,8 +13,11 @@ pub(super) fn banner(node: &Node, config: &RuntimeConfig) -> String {
         text.push_str(&line);
         text.push('\n');
     };
-    for bound in node.bound() {
-        line(format!("listening on {bound}"));
+    for (bound, listener) in node.bound().iter().zip(&config.listeners) {
+        line(match bound {
+            Bound::Tcp(address) if listener.tls.is_some() => format!("listening on wss://{address}/"),
+            bound => format!("listening on {bound}"),
+        });
     }
     line(shards(node.cores()));
     let realms: Vec<&str> = config.realms.iter().map(|realm| realm.name.as_str()).collect();

@@ -52,6 +52,8 @@ pub struct RuntimeConfig {
     pub ping_timeout: Duration,
     /// Messages that a client may send in a second, by and large; more are read more slowly. None: as many as it likes.
     pub message_rate_max: Option<u32>,
+    /// How often it is looked whether files with keys for tokens have changed.
+    pub jwks_interval: Duration,
     /// How many applications are asked at once over HTTP who a client is.
     pub callout_threads: usize,
     /// Octets of one message from a client, not counting the framing.
@@ -113,6 +115,7 @@ impl Default for RuntimeConfig {
             ping_interval: 60 * SECOND,
             ping_timeout: 60 * SECOND,
             message_rate_max: None,
+            jwks_interval: 10 * SECOND,
             callout_threads: 8,
             message_bytes_max: 16 * MIB,
             out_queue_bytes_max: 16 * MIB,
@@ -200,6 +203,9 @@ impl RuntimeConfig {
         if times.iter().any(Duration::is_zero) {
             return Err(ConfigError::LongPollTime);
         }
+        if self.jwks_interval.is_zero() {
+            return Err(ConfigError::JwksTime);
+        }
         if self.callout_threads == 0 {
             return Err(ConfigError::CalloutThreads);
         }
@@ -243,6 +249,9 @@ pub enum ConfigError {
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,
+    /// All the time.
+    #[error("jwks_interval must not be zero")]
+    JwksTime,
     /// Nobody to ask.
     #[error("callout_threads must not be zero")]
     CalloutThreads,

@@ -1,8 +1,9 @@
 //! What a shard has to know before its first message.
 
+use super::attempts::Attempts;
 use super::index::ShardIndex;
 use crate::auth::AuthSettings;
-use crate::session::RealmConfig;
+use crate::session::{Census, RealmConfig};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,12 @@ pub struct Limits {
     pub hello_timeout: Duration,
     /// From CHALLENGE to AUTHENTICATE; also how long a dynamic authenticator may take.
     pub authentication_timeout: Duration,
+    /// Failed attempts to log in from one address, or as one user, whose answers are not delayed.
+    pub failed_attempts_free: u32,
+    /// For how long failed attempts are counted together.
+    pub failed_attempts_window: Duration,
+    /// The answers to further ones are delayed: by 100 ms, twice as long each time, and so long at most. Zero: not at all.
+    pub failed_attempt_delay_max: Duration,
     /// How long a dynamic authorizer may take.
     pub authorization_timeout: Duration,
     /// For how long what an authorizer has said is remembered at most, where it allows that at all; also where it does
@@ -64,6 +71,9 @@ impl Default for Limits {
             testament_bytes_max: 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
             authentication_timeout: Duration::from_secs(10),
+            failed_attempts_free: 100,
+            failed_attempts_window: Duration::from_secs(60),
+            failed_attempt_delay_max: Duration::from_secs(2),
             authorization_timeout: Duration::from_secs(10),
             authorization_ttl_max: Duration::from_secs(60),
             authorizations_cached_max: 10_000,
@@ -91,6 +101,10 @@ pub struct ShardConfig {
     pub auth: Arc<AuthSettings>,
     /// Limits per session.
     pub limits: Limits,
+    /// Failed attempts to log in, of all shards.
+    pub attempts: Arc<Attempts>,
+    /// Counts the sessions of all shards.
+    pub census: Arc<Census>,
     /// `WELCOME.Details.agent`.
     pub agent: Arc<str>,
     /// A rule that this shard breaks, to test that the simulator notices.

@@ -113,7 +113,9 @@ impl Shard {
         let hello = self.hello_deadlines.front().map(|(deadline, ..)| *deadline);
         let goodbye = self.goodbye_deadlines.front().map(|(deadline, ..)| *deadline);
         let opening = self.opening_deadlines.front().map(|(deadline, ..)| *deadline);
-        [hello, opening, goodbye, self.call_timers.next()].into_iter().flatten().min()
+        let expiry = self.expiries.first().map(|(at, _)| *at);
+        let refusal = self.refusals.first().map(|(at, ..)| *at);
+        [hello, opening, goodbye, expiry, refusal, self.call_timers.next()].into_iter().flatten().min()
     }
 
     /// Does what is due: ends connections whose HELLO or GOODBYE has not come in time, and calls that have not been
@@ -135,7 +137,9 @@ impl Shard {
                 self.violation(conn, "no HELLO has come in time");
             }
         }
+        self.expire_refusals();
         self.expire_openings();
+        self.expire_sessions();
         while let Some((deadline, conn, round)) = self.goodbye_deadlines.front().copied() {
             if deadline > now {
                 break;
@@ -352,6 +356,11 @@ impl Shard {
         }
         let State::Open(mut session) = std::mem::replace(state, State::Closing) else { return None };
         self.sessions.remove(&session.id);
+        let realm = &self.config.realms[usize::from(session.realm)];
+        self.config.census.leave(session.realm, realm, &session.identity);
+        if let Some(at) = session.expires {
+            self.expiries.remove(&(at, conn));
+        }
         let lane = std::mem::take(&mut session.lane);
         self.lanes_busy -= usize::from(!lane.is_empty());
         for arrival in lane {

@@ -5,6 +5,7 @@
 //! [`Effect`] from [`Shard::poll`]. The rules that keep order between shards are in `docs/ordering.md`.
 
 mod access;
+mod attempts;
 mod barrier;
 mod broker;
 mod call;
@@ -42,6 +43,7 @@ mod timers;
 mod waiting;
 
 pub use access::{Decider, Difference, Differences, differences};
+pub use attempts::Attempts;
 pub use config::{Limits, Rule, ShardConfig};
 pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict};
 pub use index::{SHARDS_MAX, ShardIndex};

@@ -127,6 +127,8 @@ mod tests {
                     realms: [RealmConfig::new("realm1")].into(),
                     auth: Arc::default(),
                     limits: Limits::default(),
+                    attempts: Arc::default(),
+                    census: Arc::default(),
                     agent: "test".into(),
                     #[cfg(feature = "sim")]
                     broken: None,

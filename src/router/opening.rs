@@ -3,7 +3,7 @@
 use super::effect::{CallOut, ConnId, Effect, Ending, Verdict};
 use super::errand::{ErrandResult, Purpose};
 use super::frames::Class;
-use super::lifecycle::State;
+use super::lifecycle::{Silence, State};
 use super::session::Session;
 use super::shard::Shard;
 use crate::auth::config::{Callout, Dynamic};
@@ -25,8 +25,12 @@ pub(super) struct Opening {
     /// The realm that HELLO names.
     realm: RealmIndex,
     features: ClientFeatures,
+    /// The authid that HELLO names.
+    authid: Option<Box<str>>,
     /// Waits for the client, or for an authenticator.
     exchange: Option<Box<Exchange>>,
+    /// What the client is going to be told.
+    refusal: Option<Box<(&'static str, String)>>,
 }
 
 impl Shard {
@@ -39,7 +43,9 @@ impl Shard {
             Err(refusal) => return self.refuse_opening(conn, class, refusal.reason, &refusal.message),
         };
         let Admission { realm, features } = admission;
-        let opening = Opening { session: self.new_session_id(), realm, features, exchange: None };
+        let authid = hello.details.str("authid").ok().flatten().map(Into::into);
+        let session = self.new_session_id();
+        let opening = Opening { session, realm, features, authid, exchange: None, refusal: None };
         let step = self.in_context(conn, opening.session, |context| Exchange::begin(hello, context));
         match step {
             Ok(step) => self.step(conn, class, opening, step),
@@ -88,12 +94,51 @@ impl Shard {
         }
     }
 
+    /// Ends sessions whose client has shown who it is for a time only.
+    pub(super) fn expire_sessions(&mut self) {
+        while let Some(&(at, conn)) = self.expiries.first() {
+            if at > self.now {
+                break;
+            }
+            self.expiries.pop_first();
+            let text = "what the client has shown who it is by is not valid any longer";
+            self.kill(conn, error::CLOSE_EXPIRED.into(), Some(text), Silence::Broken);
+        }
+    }
+
+    /// Counts a failed attempt; gives how long its answer has to wait.
+    fn failed(&self, conn: ConnId, opening: &Opening, reason: &str) -> Duration {
+        if reason != error::AUTHENTICATION_DENIED {
+            return Duration::ZERO;
+        }
+        let address = self.conns[conn.0 as usize].peer.as_ref().and_then(|peer| peer.address);
+        let user = (opening.realm, opening.authid.as_deref());
+        self.config.attempts.fail(self.now, address, user, &self.config.limits)
+    }
+
+    /// Tells those who have waited long enough that they have failed.
+    pub(super) fn expire_refusals(&mut self) {
+        while let Some(&(at, conn, round)) = self.refusals.first() {
+            if at > self.now {
+                break;
+            }
+            self.refusals.pop_first();
+            let entry = &mut self.conns[conn.0 as usize];
+            let State::Opening(class, opening) = &mut entry.state else { continue };
+            let class = *class;
+            if let Some(refusal) = opening.refusal.take().filter(|_| entry.round == round) {
+                self.refuse_opening(conn, class, refusal.0, &refusal.1);
+            }
+        }
+    }
+
     /// What waits for an answer on a connection.
     fn take_opening(&mut self, conn: ConnId) -> Option<(Class, Opening, Box<Exchange>)> {
         let State::Opening(class, opening) = &mut self.conns[conn.0 as usize].state else { return None };
         let class = *class;
         let exchange = opening.exchange.take()?;
-        Some((class, Opening { exchange: None, ..**opening }, exchange))
+        let authid = opening.authid.take();
+        Some((class, Opening { authid, exchange: None, refusal: None, ..**opening }, exchange))
     }
 
     /// Lets `exchange` look at what it needs.
@@ -145,7 +190,13 @@ impl Shard {
             Step::Welcome(admitted) => self.admit(conn, class, &opening, *admitted),
             Step::Refuse { reason, message } => {
                 self.counters.refused += 1;
-                self.refuse_opening(conn, class, reason, &message);
+                let delay = self.failed(conn, &opening, reason);
+                if delay.is_zero() {
+                    return self.refuse_opening(conn, class, reason, &message);
+                }
+                let refusal = Some(Box::new((reason, message)));
+                let round = self.await_answer(conn, class, Opening { refusal, ..opening });
+                self.refusals.insert((self.now + delay, conn, round));
             }
         }
     }
@@ -229,11 +280,18 @@ impl Shard {
             peer: self.conns[conn.0 as usize].peer.clone(),
             more: Dict::new(),
         });
+        if let Err(crowded) = self.config.census.enter(realm, config, &identity) {
+            return self.refuse_opening(conn, class, error::LIMIT_EXCEEDED, crowded);
+        }
         // Another client may have got the id meanwhile, if only just.
         let taken = self.sessions.contains_key(&opening.session);
         let id = if taken { self.new_session_id() } else { opening.session };
         let who = (identity.clone(), self.roles.power(realm, &identity, id));
-        let session = Session::new(id, realm, (conn, class), opening.features, who, &self.hashing);
+        let mut session = Session::new(id, realm, (conn, class), opening.features, who, &self.hashing);
+        session.expires = admitted.expires.map(|at| at.saturating_sub(self.config.epoch));
+        if let Some(at) = session.expires {
+            self.expiries.insert((at, conn));
+        }
         self.conns[conn.0 as usize].state = State::Open(Box::new(session));
         self.sessions.insert(id, conn);
         let welcome = |roles: Dict, agent: &str| {
@@ -266,7 +324,8 @@ impl Shard {
             return;
         };
         let remembers = self.config.auth.transports.get(usize::from(peer.transport)).is_some_and(|auth| auth.cookie);
-        if !remembers || matches!(&*identity.authmethod, "anonymous" | "cookie") {
+        let for_a_time = self.session_at(conn).is_some_and(|session| session.expires.is_some());
+        if !remembers || for_a_time || matches!(&*identity.authmethod, "anonymous" | "cookie") {
             return;
         }
         let known = Known {

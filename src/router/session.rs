@@ -18,6 +18,7 @@ use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Calls in several parts that are over and whose late parts are still known.
 const FINISHED_MAX: usize = 64;
@@ -44,6 +45,8 @@ pub(super) struct Session {
     pub(super) homes: ShardSet,
     /// What is known of it only while others are told that it has joined.
     pub(super) joining: Option<Box<Joining>>,
+    /// When it ends at the latest, since the start of time.
+    pub(super) expires: Option<Duration>,
     /// What is published when it ends.
     pub(super) testaments: Option<Box<Testaments>>,
 }
@@ -169,6 +172,7 @@ impl Session {
             lane: Lane::new(),
             homes: ShardSet::default(),
             joining: None,
+            expires: None,
             testaments: None,
         }
     }

@@ -24,7 +24,7 @@ use crate::auth::{Entropy, Peer};
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::id::ID_MAX;
 use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +90,10 @@ pub struct Shard {
     pub(super) hello_deadlines: VecDeque<(Duration, ConnId, u32)>,
     /// Connections whose client has to say who it is.
     pub(super) opening_deadlines: VecDeque<(Duration, ConnId, u32)>,
+    /// Clients that have failed to show who they are and are told so later.
+    pub(super) refusals: BTreeSet<(Duration, ConnId, u32)>,
+    /// When sessions end whose clients have shown who they are for a time only.
+    pub(super) expiries: BTreeSet<(Duration, ConnId)>,
     /// For challenges.
     pub(super) entropy: Entropy,
     /// Connections whose client has been sent GOODBYE and has to answer.
@@ -133,6 +137,8 @@ impl Shard {
             lanes_busy: 0,
             hello_deadlines: VecDeque::new(),
             opening_deadlines: VecDeque::new(),
+            refusals: BTreeSet::new(),
+            expiries: BTreeSet::new(),
             entropy: Entropy::new(&config.auth.secret, config.index),
             goodbye_deadlines: VecDeque::new(),
             shutting_down: false,
@@ -409,6 +415,7 @@ impl Shard {
             && self.lanes_busy == 0
             && self.waiting.is_empty()
             && self.jobs.is_empty()
+            && self.expiries.is_empty()
             && self.errands.is_empty()
             && self.unacknowledged.is_empty()
             && self.departing.is_empty()

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod audience;
+pub mod census;
 pub mod features;
 pub mod identity;
 pub mod options;
@@ -12,6 +13,7 @@ pub mod storage;
 
 pub use admission::{Admission, Refusal};
 pub use audience::Audience;
+pub use census::Census;
 pub use identity::Identity;
 pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;

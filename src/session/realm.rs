@@ -21,6 +21,10 @@ pub struct RealmConfig {
     pub reserved: Vec<Uri>,
     /// Whether publishers and callers are made known to receivers.
     pub disclosure: Disclosure,
+    /// Sessions at once; more are refused. None: as many as there may be.
+    pub sessions_max: Option<u32>,
+    /// Sessions at once of one authid; more are refused.
+    pub sessions_per_authid_max: Option<u32>,
     /// Limits of retained events.
     pub retained: RetainedLimits,
     /// Topics whose events are kept.
@@ -72,6 +76,8 @@ impl RealmConfig {
             strict: false,
             reserved: Vec::new(),
             disclosure: Disclosure::default(),
+            sessions_max: None,
+            sessions_per_authid_max: None,
             retained: RetainedLimits::default(),
             history: Vec::new(),
             history_store: HistoryStore::default(),

@@ -128,6 +128,8 @@ fn start(scenario: &Scenario, setting: &Setting, rng: &mut Rng) -> Vec<Shard> {
             realms: realms.clone(),
             auth: Arc::default(),
             limits: Limits::default(),
+            attempts: Arc::default(),
+            census: Arc::default(),
             agent: "simulated".into(),
             broken: scenario.broken,
         })

@@ -60,6 +60,8 @@ pub const INTERNAL_ERROR: &str = "wamp.error.internal_error";
 pub const SYSTEM_SHUTDOWN: &str = "wamp.close.system_shutdown";
 /// The session was ended by another.
 pub const LOGOUT: &str = "wamp.close.logout";
+/// What the client has shown who it is by is not valid any longer.
+pub const CLOSE_EXPIRED: &str = "wamp.close.authentication_expired";
 /// The session was killed.
 pub const CLOSE_KILLED: &str = "wamp.close.killed";
 /// Another callee has taken the procedure over by force. Not of the specification; a URI, since clients read it as one.

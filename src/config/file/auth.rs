@@ -1,5 +1,6 @@
 //! How the clients of a transport say who they are.
 
+use super::jwt::read_jwt;
 use super::{Fault, Read, from_environment, read};
 use crate::auth::AuthConfig;
 use crate::auth::config::{
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,7 @@ struct Methods {
     scram: Option<Value>,
     cryptosign: Option<Value>,
     tls: Option<Value>,
+    jwt: Option<Value>,
     cookie: Option<Value>,
 }
 
@@ -125,7 +128,7 @@ struct Owner {
     realm: Option<String>,
 }
 
-pub(super) fn read_auth(value: Option<Value>, at: &str) -> Read<AuthConfig> {
+pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Read<AuthConfig> {
     let Some(value) = value else { return Ok(AuthConfig::default()) };
     let methods: Methods = read(value, at)?;
     let auth = AuthConfig {
@@ -137,6 +140,7 @@ pub(super) fn read_auth(value: Option<Value>, at: &str) -> Read<AuthConfig> {
             Ok(Cryptosign { users: users(value, at, read_keys)? })
         })?,
         tls: method(methods.tls, &format!("{at}.tls"), read_certificates)?,
+        jwt: methods.jwt.map(|value| read_jwt(value, &format!("{at}.jwt"), directory)).transpose()?,
         cookie: methods.cookie.is_some(),
     };
     if auth.is_empty() {

@@ -3,6 +3,7 @@
 mod auth;
 mod cookie;
 mod endpoint;
+mod jwt;
 mod options;
 mod permissions;
 mod realm;
@@ -95,6 +96,8 @@ struct RouterWorker {
 /// What reading collects.
 #[derive(Debug, Default)]
 struct Reader {
+    /// Relative paths begin here.
+    directory: PathBuf,
     warnings: Vec<String>,
     /// The settings that are given below `corebar`, as `transport.write_delay`.
     given: Vec<String>,
@@ -136,7 +139,7 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
     let fault = |fault: Fault| FileError { file: file.clone(), at: fault.at, message: fault.message };
     let text = fs::read_to_string(&file).map_err(|error| fault(Fault::new("", error.to_string())))?;
     let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    let (mut config, warnings) = parse(&text, yaml).map_err(fault)?;
+    let (mut config, warnings) = parse(&text, yaml, directory).map_err(fault)?;
     for listener in &mut config.listeners {
         if let ListenAddress::Unix(path) = &mut listener.address {
             *path = directory.join(&*path);
@@ -152,13 +155,13 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
 }
 
 /// Reads the text of a file.
-fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
+fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
     let value: Value = if yaml {
         serde_saphyr::from_str(text).map_err(|error| Fault::new("", one_line(&error.to_string())))?
     } else {
         serde_json::from_str(text).map_err(|error| Fault::new("", error.to_string()))?
     };
-    let mut reader = Reader::default();
+    let mut reader = Reader { directory: directory.into(), ..Reader::default() };
     let node: Node = read(value, "")?;
     match node.version {
         Some(2) => {}

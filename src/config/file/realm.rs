@@ -17,6 +17,8 @@ struct Realm {
     #[serde(default)]
     roles: Vec<Value>,
     options: Option<Options>,
+    sessions_max: Option<u32>,
+    sessions_per_authid_max: Option<u32>,
     store: Option<Store>,
     stats: Option<Value>,
     rlinks: Option<Vec<Value>>,
@@ -124,6 +126,8 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
             }
         };
     }
+    config.sessions_max = realm.sessions_max;
+    config.sessions_per_authid_max = realm.sessions_per_authid_max;
     if let Some(store) = realm.store {
         config.history = read_store(reader, store, &format!("{at}.store"))?;
     }

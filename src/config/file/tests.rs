@@ -1,4 +1,9 @@
 use super::*;
+
+fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
+    super::parse(text, yaml, Path::new(""))
+}
+
 use crate::auth::config::Dynamic;
 use crate::config::ListenAddress;
 use crate::session::Access;
@@ -335,5 +340,38 @@ fn doors_are_read() {
         let fault = parse(&text.replacen(from, to, 1), false).expect_err("a mistake");
         let said = format!("{}: {}", fault.at, fault.message);
         assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn tokens_are_configured() {
+    let read = |jwt: &str| {
+        let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1"}], "transports": [
+            {"type": "websocket", "endpoint": {"type": "tcp", "port": 0}, "auth": {"jwt": {"type": "static", JWT}}}]}]}"#;
+        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/auth/jwt"));
+        let read = super::parse(&text.replace("JWT", jwt), false, directory);
+        read.map(|(config, _)| config.transports[0].auth.jwt.clone().expect("a method")).map_err(|fault| {
+            assert!(fault.at.starts_with("workers[0].transports[0].auth.jwt"), "{}", fault.at);
+            fault.message
+        })
+    };
+    let config = read(r#""key": "rsa.pem", "leeway": 1.5, "issuer": "me", "role": "user", "extra_claims": ["x"]"#);
+    let config = config.expect("good settings");
+    assert_eq!((config.leeway.as_millis(), config.role.as_deref(), config.expiry_required), (1500, Some("user"), true));
+    assert!(read(r#""secret_base64": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE""#).is_ok());
+    for (jwt, expected) in [
+        (r#""role": "user""#, "needs one of secret, secret_base64, key and jwks"),
+        (r#""secret": "x", "key": "rsa.pem""#, "needs one of"),
+        (r#""secret": "short""#, "has 5 octets"),
+        (r#""secret_base64": "?""#, "is not written in base64"),
+        (r#""key": "missing.pem""#, "missing.pem: No such file"),
+        (r#""key": "rsa.token""#, "holds no public key in PEM"),
+        (r#""key": "rsa.pem", "algorithms": ["EdDSA"]"#, "holds no public key in PEM for any of the algorithms"),
+        (r#""key": "rsa.pem", "algorithms": ["none"]"#, "\"none\" is none of HS256"),
+        (r#""jwks": "rsa.pem""#, "is no JWKS"),
+        (r#""key": "rsa.pem", "leeway": 301"#, "is 301, not from 0 to 300"),
+    ] {
+        let said = read(jwt).expect_err("a mistake");
+        assert!(said.contains(expected), "{jwt}: {said}");
     }
 }

@@ -152,7 +152,7 @@ impl Parts<'_> {
         self.reader.without_effect(at, &given);
         self.reader.parts += 1;
         let options = read_options(self.reader, inner.options, websocket, &format!("{at}.options"), self.config)?;
-        let auth = read_auth(inner.auth, &format!("{at}.auth"))?;
+        let auth = read_auth(inner.auth, &format!("{at}.auth"), &self.reader.directory)?;
         let secure = self.listener.tls.is_some();
         let cookie = inner.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));
         let cookie = cookie.transpose()?;
