@@ -34,11 +34,12 @@ pub struct Limits {
     pub hello_timeout: Duration,
     /// From CHALLENGE to AUTHENTICATE; also how long a dynamic authenticator may take.
     pub authentication_timeout: Duration,
-    /// Failed attempts to log in from one address, or as one user, whose answers are not delayed.
+    /// Failed attempts to log in from one address, or as one user, after which further attempts are decided at once.
     pub failed_attempts_free: u32,
     /// For how long failed attempts are counted together.
     pub failed_attempts_window: Duration,
-    /// The answers to further ones are delayed: by 100 ms, twice as long each time, and so long at most. Zero: not at all.
+    /// What is decided about further ones waits: 100 ms, twice as long with each failure, and so long at most. Zero: not
+    /// at all.
     pub failed_attempt_delay_max: Duration,
     /// How long a dynamic authorizer may take.
     pub authorization_timeout: Duration,
@@ -71,7 +72,7 @@ impl Default for Limits {
             testament_bytes_max: 1024 * 1024,
             hello_timeout: Duration::from_secs(10),
             authentication_timeout: Duration::from_secs(10),
-            failed_attempts_free: 100,
+            failed_attempts_free: 500,
             failed_attempts_window: Duration::from_secs(60),
             failed_attempt_delay_max: Duration::from_secs(2),
             authorization_timeout: Duration::from_secs(10),

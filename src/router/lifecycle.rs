@@ -114,8 +114,8 @@ impl Shard {
         let goodbye = self.goodbye_deadlines.front().map(|(deadline, ..)| *deadline);
         let opening = self.opening_deadlines.front().map(|(deadline, ..)| *deadline);
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let refusal = self.refusals.first().map(|(at, ..)| *at);
-        [hello, opening, goodbye, expiry, refusal, self.call_timers.next()].into_iter().flatten().min()
+        let decision = self.decisions.first().map(|(at, ..)| *at);
+        [hello, opening, goodbye, expiry, decision, self.call_timers.next()].into_iter().flatten().min()
     }
 
     /// Does what is due: ends connections whose HELLO or GOODBYE has not come in time, and calls that have not been
@@ -137,7 +137,7 @@ impl Shard {
                 self.violation(conn, "no HELLO has come in time");
             }
         }
-        self.expire_refusals();
+        self.expire_decisions();
         self.expire_openings();
         self.expire_sessions();
         while let Some((deadline, conn, round)) = self.goodbye_deadlines.front().copied() {

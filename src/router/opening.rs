@@ -29,8 +29,16 @@ pub(super) struct Opening {
     authid: Option<Box<str>>,
     /// Waits for the client, or for an authenticator.
     exchange: Option<Box<Exchange>>,
-    /// What the client is going to be told.
-    refusal: Option<Box<(&'static str, String)>>,
+    /// What was decided, and waits.
+    outcome: Option<Box<Outcome>>,
+}
+
+/// What was decided about a client.
+#[derive(Debug)]
+enum Outcome {
+    Admitted(Box<Admitted>),
+    /// For this reason, with this text.
+    Refused(&'static str, String),
 }
 
 impl Shard {
@@ -45,7 +53,7 @@ impl Shard {
         let Admission { realm, features } = admission;
         let authid = hello.details.str("authid").ok().flatten().map(Into::into);
         let session = self.new_session_id();
-        let opening = Opening { session, realm, features, authid, exchange: None, refusal: None };
+        let opening = Opening { session, realm, features, authid, exchange: None, outcome: None };
         let step = self.in_context(conn, opening.session, |context| Exchange::begin(hello, context));
         match step {
             Ok(step) => self.step(conn, class, opening, step),
@@ -106,28 +114,50 @@ impl Shard {
         }
     }
 
-    /// Counts a failed attempt; gives how long its answer has to wait.
-    fn failed(&self, conn: ConnId, opening: &Opening, reason: &str) -> Duration {
-        if reason != error::AUTHENTICATION_DENIED {
-            return Duration::ZERO;
-        }
+    /// How long what was decided about a client has to wait, because of attempts that have failed.
+    fn decided(&self, conn: ConnId, opening: &Opening, failed: bool) -> Duration {
         let address = self.conns[conn.0 as usize].peer.as_ref().and_then(|peer| peer.address);
         let user = (opening.realm, opening.authid.as_deref());
-        self.config.attempts.fail(self.now, address, user, &self.config.limits)
+        self.config.attempts.decided(self.now, failed, address, user, &self.config.limits)
     }
 
-    /// Tells those who have waited long enough that they have failed.
-    pub(super) fn expire_refusals(&mut self) {
-        while let Some(&(at, conn, round)) = self.refusals.first() {
+    /// Acts on what was decided about a client, after some time if it has to wait.
+    fn decide_later(&mut self, conn: ConnId, class: Class, opening: Opening, wait: Duration, outcome: Outcome) {
+        if wait.is_zero() {
+            return self.act_on(conn, class, &opening, outcome);
+        }
+        if wait >= self.config.limits.authentication_timeout {
+            let text = "there have been too many attempts that failed";
+            return self.refuse_opening(conn, class, error::AUTHENTICATION_FAILED, text);
+        }
+        let outcome = Some(Box::new(outcome));
+        let round = self.await_answer(conn, class, Opening { outcome, ..opening });
+        self.decisions.insert((self.now + wait, conn, round));
+    }
+
+    fn act_on(&mut self, conn: ConnId, class: Class, opening: &Opening, outcome: Outcome) {
+        match outcome {
+            Outcome::Admitted(admitted) => self.admit(conn, class, opening, *admitted),
+            Outcome::Refused(reason, message) => self.refuse_opening(conn, class, reason, &message),
+        }
+    }
+
+    /// Acts on what was decided about those who have waited long enough.
+    pub(super) fn expire_decisions(&mut self) {
+        while let Some(&(at, conn, round)) = self.decisions.first() {
             if at > self.now {
                 break;
             }
-            self.refusals.pop_first();
+            self.decisions.pop_first();
             let entry = &mut self.conns[conn.0 as usize];
+            if entry.round != round {
+                continue;
+            }
             let State::Opening(class, opening) = &mut entry.state else { continue };
-            let class = *class;
-            if let Some(refusal) = opening.refusal.take().filter(|_| entry.round == round) {
-                self.refuse_opening(conn, class, refusal.0, &refusal.1);
+            let (class, outcome) = (*class, opening.outcome.take());
+            let opening = Opening { authid: None, exchange: None, outcome: None, ..**opening };
+            if let Some(outcome) = outcome {
+                self.act_on(conn, class, &opening, *outcome);
             }
         }
     }
@@ -138,7 +168,7 @@ impl Shard {
         let class = *class;
         let exchange = opening.exchange.take()?;
         let authid = opening.authid.take();
-        Some((class, Opening { authid, exchange: None, refusal: None, ..**opening }, exchange))
+        Some((class, Opening { authid, exchange: None, outcome: None, ..**opening }, exchange))
     }
 
     /// Lets `exchange` look at what it needs.
@@ -187,16 +217,17 @@ impl Shard {
                 let purpose = Purpose::Authenticate { conn, round };
                 self.errand(realm, &procedure, arguments, timeout, purpose);
             }
-            Step::Welcome(admitted) => self.admit(conn, class, &opening, *admitted),
+            Step::Welcome(admitted) => {
+                // What needs no proof cannot be guessed.
+                let proven = !matches!(admitted.authmethod, "anonymous" | "cookie");
+                let wait = if proven { self.decided(conn, &opening, false) } else { Duration::ZERO };
+                self.decide_later(conn, class, opening, wait, Outcome::Admitted(admitted));
+            }
             Step::Refuse { reason, message } => {
                 self.counters.refused += 1;
-                let delay = self.failed(conn, &opening, reason);
-                if delay.is_zero() {
-                    return self.refuse_opening(conn, class, reason, &message);
-                }
-                let refusal = Some(Box::new((reason, message)));
-                let round = self.await_answer(conn, class, Opening { refusal, ..opening });
-                self.refusals.insert((self.now + delay, conn, round));
+                let failed = reason == error::AUTHENTICATION_DENIED;
+                let wait = if failed { self.decided(conn, &opening, true) } else { Duration::ZERO };
+                self.decide_later(conn, class, opening, wait, Outcome::Refused(reason, message));
             }
         }
     }

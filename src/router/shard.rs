@@ -90,8 +90,8 @@ pub struct Shard {
     pub(super) hello_deadlines: VecDeque<(Duration, ConnId, u32)>,
     /// Connections whose client has to say who it is.
     pub(super) opening_deadlines: VecDeque<(Duration, ConnId, u32)>,
-    /// Clients that have failed to show who they are and are told so later.
-    pub(super) refusals: BTreeSet<(Duration, ConnId, u32)>,
+    /// Clients about whom it was decided and who have to wait.
+    pub(super) decisions: BTreeSet<(Duration, ConnId, u32)>,
     /// When sessions end whose clients have shown who they are for a time only.
     pub(super) expiries: BTreeSet<(Duration, ConnId)>,
     /// For challenges.
@@ -137,7 +137,7 @@ impl Shard {
             lanes_busy: 0,
             hello_deadlines: VecDeque::new(),
             opening_deadlines: VecDeque::new(),
-            refusals: BTreeSet::new(),
+            decisions: BTreeSet::new(),
             expiries: BTreeSet::new(),
             entropy: Entropy::new(&config.auth.secret, config.index),
             goodbye_deadlines: VecDeque::new(),
