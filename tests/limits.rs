@@ -105,6 +105,7 @@ fn silent_clients_are_asked_and_ended() {
         let change = |config: &mut RuntimeConfig| {
             config.ping_interval = Duration::from_millis(400);
             config.ping_timeout = Duration::from_millis(400);
+            config.ping_rawsocket = true;
             config.shards = Some(shards);
         };
         node::with_router(change, |address| {

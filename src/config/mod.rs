@@ -46,10 +46,12 @@ pub struct RuntimeConfig {
     pub connections_per_address_max: Option<u32>,
     /// Connections that each listener accepts in a second; the others wait. None: as many as come.
     pub accept_rate_max: Option<u32>,
-    /// A client that has been silent for so long is sent a ping. Zero: never.
+    /// A client that has been silent for so long is sent a ping over WebSocket, and by TCP itself otherwise. Zero: never.
     pub ping_interval: Duration,
     /// How long the answer may take.
     pub ping_timeout: Duration,
+    /// Pings over RawSocket as well. There are clients that take them for messages of 16 MiB.
+    pub ping_rawsocket: bool,
     /// Messages that a client may send in a second, by and large; more are read more slowly. None: as many as it likes.
     pub message_rate_max: Option<u32>,
     /// How often it is looked whether files with keys for tokens have changed.
@@ -114,6 +116,7 @@ impl Default for RuntimeConfig {
             accept_rate_max: None,
             ping_interval: 60 * SECOND,
             ping_timeout: 60 * SECOND,
+            ping_rawsocket: false,
             message_rate_max: None,
             jwks_interval: 10 * SECOND,
             callout_threads: 8,

@@ -12,7 +12,9 @@ use std::time::Duration;
 pub(super) struct KeepAlive {
     asking: Deadlines<(usize, u32)>,
     answering: Deadlines<(usize, u32)>,
-    on: bool,
+    /// The same, where it is TCP that asks.
+    interval: Option<Duration>,
+    rawsocket: bool,
 }
 
 impl KeepAlive {
@@ -20,14 +22,8 @@ impl KeepAlive {
         KeepAlive {
             asking: Deadlines::new(config.ping_interval),
             answering: Deadlines::new(config.ping_timeout),
-            on: !config.ping_interval.is_zero(),
-        }
-    }
-
-    /// Watches over a connection from now on.
-    pub(super) fn watch(&mut self, now: Duration, entry: (usize, u32)) {
-        if self.on {
-            self.asking.set(now, entry);
+            interval: (!config.ping_interval.is_zero()).then_some(config.ping_interval),
+            rawsocket: config.ping_rawsocket,
         }
     }
 
@@ -37,6 +33,17 @@ impl KeepAlive {
 }
 
 impl Reactor {
+    /// Watches over a connection from now on.
+    pub(super) fn keep_alive(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        let (Some(interval), Some(stream)) = (self.keepalive.interval, &connection.stream) else { return };
+        if connection.websocket || self.keepalive.rawsocket {
+            self.keepalive.asking.set(self.clock, (key, connection.serial));
+        } else if let Err(error) = stream.keep_alive(interval) {
+            tracing::debug!(%error, "TCP does not look whether a client is still there");
+        }
+    }
+
     /// Asks those that have been silent, and ends those that have not answered.
     pub(super) fn expire_pings(&mut self, now: Duration) {
         while let Some(entry) = self.keepalive.asking.take_due(now) {

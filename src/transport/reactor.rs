@@ -459,10 +459,8 @@ impl Reactor {
         connection.phase = Phase::Open;
         connection.known = true;
         connection.websocket = matches!(link.framing, Framing::WebSocket { .. });
-        if connection.stream.is_some() {
-            self.keepalive.watch(now, (key, connection.serial));
-        }
         let peer = connection.peer.clone();
+        self.keep_alive(key);
         self.core.open(now, conn_id(key), link, peer);
         self.settle();
     }

@@ -2,12 +2,13 @@
 
 use crate::shard::Socket;
 use rustls::ServerConnection;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -164,6 +165,25 @@ impl Stream {
             [part] => socket.send(part),
             parts => socket.send_vectored(parts),
         }
+    }
+
+    /// Has the system ask a silent peer after that time, and some more times, whether it is still there. Not needed for
+    /// Unix sockets.
+    ///
+    /// # Errors
+    ///
+    /// The system does not.
+    pub(super) fn keep_alive(&self, interval: Duration) -> io::Result<()> {
+        let socket = match self {
+            Stream::Tcp(socket) => SockRef::from(socket),
+            Stream::Tls(stream) => SockRef::from(stream.get_ref().0),
+            Stream::Unix(_) | Stream::Greeting(_) => return Ok(()),
+        };
+        // The system counts whole seconds.
+        let seconds = |time: Duration| time.max(Duration::from_secs(1));
+        let when =
+            TcpKeepalive::new().with_time(seconds(interval)).with_interval(seconds(interval / 4)).with_retries(4);
+        socket.set_tcp_keepalive(&when)
     }
 
     /// Tells the peer that nothing more will be sent.

@@ -76,6 +76,7 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("transport", "ping_timeout", Time(|config| &mut config.ping_timeout, TIME_MIN, TIME_MAX)),
     ("", "jwks_interval", Time(|config| &mut config.jwks_interval, 0.1, TIME_MAX)),
     ("", "callout_threads", Size(|config| &mut config.callout_threads, 1, 256)),
+    ("transport", "ping_rawsocket", Flag(|config| &mut config.ping_rawsocket)),
     ("transport", "accept_pause", Time(|config| &mut config.accept_pause, 0.001, 60.0)),
     ("transport", "message_bytes_max", Size(|config| &mut config.message_bytes_max, 512, GIB)),
     ("transport", "out_queue_bytes_max", Size(|config| &mut config.out_queue_bytes_max, 1024, 64 * GIB)),
