@@ -228,6 +228,9 @@ fn answers_to_invocations_pass_the_gate() {
         let mut jane = join(address, wire, "jane");
         let request = publish(&mut jane, "com.x", &json!(1));
         jane.expect_error(16, request, FAILED);
+        // GOODBYE stands at the gate, but there is nothing to ask.
+        jane.leave();
+        joe.leave();
     });
     on_every_wire(|address, wire| {
         let (mut backend, mut joe) = pair(address, wire);
@@ -239,6 +242,8 @@ fn answers_to_invocations_pass_the_gate() {
         decide(&mut joe, "publish", "com.x", &json!(true));
         let published = joe.expect(17);
         assert_eq!(published[1].uint(), request);
+        backend.leave();
+        joe.leave();
     });
 }
 

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Octets of a token.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
+/// The shortest secret for HS256.
+pub const SECRET_BYTES_MIN: usize = 32;
+
 /// The algorithms that can be used. A key is for one of them alone, so no token can choose another.
 pub const ALGORITHMS: [(&str, Algorithm); 4] = [
     ("HS256", Algorithm::HS256),
@@ -54,6 +57,9 @@ impl JwtKey {
             _ => return Err("a key in PEM is for RS256, ES256 or EdDSA".into()),
         };
         let key = key.map_err(|error| format!("holds no public key for {algorithm:?}: {error}"))?;
+        if !is_whole(algorithm, &key) {
+            return Err(format!("holds no public key for {algorithm:?} of the right length"));
+        }
         Ok(JwtKey { kid: None, algorithm, key })
     }
 
@@ -85,8 +91,21 @@ impl JwtKey {
         if named.is_some_and(|named| named != format!("{algorithm:?}")) {
             return None;
         }
-        let key = DecodingKey::from_jwk(jwk).ok()?;
+        let key = DecodingKey::from_jwk(jwk).ok().filter(|key| is_whole(algorithm, key))?;
         Some(JwtKey { kid: common.key_id.as_deref().map(Into::into), algorithm, key })
+    }
+}
+
+/// True if the key is as long as those of its algorithm are, which verifying takes for granted, and a secret as long as
+/// it has to be (RFC 7518, section 3.2).
+fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
+    let Ok(octets) = key.try_get_as_bytes() else { return algorithm == Algorithm::RS256 };
+    match algorithm {
+        Algorithm::EdDSA => octets.len() == 32,
+        // Both coordinates, with an octet in front that says so.
+        Algorithm::ES256 => octets.len() == 65,
+        Algorithm::HS256 => octets.len() >= SECRET_BYTES_MIN,
+        _ => true,
     }
 }
 

@@ -8,6 +8,7 @@
 use super::config::Limits;
 use crate::session::RealmIndex;
 use core::net::IpAddr;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +23,8 @@ const DELAY_FIRST: Duration = Duration::from_millis(100);
 enum Key {
     /// An address; one of IPv6 by its first 64 bits.
     Address(IpAddr),
-    User(RealmIndex, Box<str>),
+    /// A user, by the hash of the name, which may be of any length.
+    User(RealmIndex, [u8; 32]),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +76,7 @@ impl Attempts {
             return Duration::ZERO;
         }
         let address = address.map(network).map(Key::Address);
-        let user = user.1.map(|authid| Key::User(user.0, authid.into()));
+        let user = user.1.map(|authid| Key::User(user.0, Sha256::digest(authid).into()));
         if failed {
             [&address, &user].into_iter().flatten().for_each(|key| table.count(key, now, limits));
         }

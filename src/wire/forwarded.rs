@@ -61,6 +61,7 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_last_that_is_no_proxy_is_the_client() {
@@ -92,6 +93,16 @@ mod tests {
             (&["proto=https"], None),
         ] {
             assert_eq!(standard(values).as_deref(), client, "{values:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(values in prop::collection::vec("(for=)?[\"\\[\\]:;,=.0-9a-fé ]{0,24}", 0..4)) {
+            let values: Vec<&str> = values.iter().map(|value| &**value).collect();
+            for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
+                let _ = header.client(&values, |address| address.is_loopback());
+            }
         }
     }
 }

@@ -67,6 +67,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn rule(patterns: &[&str]) -> Origins {
         Origins { patterns: Some(patterns.iter().map(|pattern| (*pattern).into()).collect()), null: false }
@@ -117,6 +118,15 @@ mod tests {
             ("null", Some("null"), false),
         ] {
             assert_eq!(same.allow(Some(origin), host), allowed, "{origin} {host:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(origin in "(https?://)?[:/.a-z0-9\\[\\]é*]{0,12}", host in "[:/.a-z0-9\\[\\]é]{0,8}") {
+            for patterns in [None, Some(vec![host.as_str().into(), "*:*".into()])] {
+                let _ = Origins { patterns, null: false }.allow(Some(&origin), Some(&host));
+            }
         }
     }
 }

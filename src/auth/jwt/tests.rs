@@ -128,6 +128,8 @@ fn each_algorithm_has_its_keys() {
     let (_, other) = pair(&rcgen::PKCS_ED25519);
     assert!(!reads(Algorithm::EdDSA, &other, &by_ed));
     assert!(JwtKey::pem(Algorithm::RS256, ed_public.as_bytes()).is_err(), "another kind of key");
+    let (_, longer) = pair(&rcgen::PKCS_ECDSA_P384_SHA384);
+    assert!(JwtKey::pem(Algorithm::ES256, longer.as_bytes()).is_err(), "another curve");
     assert!(JwtKey::pem(Algorithm::HS256, ed_public.as_bytes()).is_err(), "a public key is no secret");
     // Whoever knows the public key must not be able to sign with it as with a secret.
     let confused = token(Algorithm::HS256, &EncodingKey::from_secret(ec_public.as_bytes()));
@@ -179,7 +181,9 @@ fn keys_are_chosen_by_name_and_replaced() {
     let secret = |text: &[u8]| data_encoding::BASE64URL_NOPAD.encode(text);
     let set = |keys: Json| JwtKey::set(&json!({"keys": keys}).to_string());
     let key = |kid: &str, text: &[u8]| json!({"kty": "oct", "kid": kid, "alg": "HS256", "k": secret(text)});
-    let ring = KeyRing::new(set(json!([key("old", b"the old one"), key("new", SECRET)])).expect("keys"));
+    let ring = KeyRing::new(
+        set(json!([key("old", b"an old secret of at least 32 octets"), key("new", SECRET)])).expect("keys"),
+    );
     let config = JwtConfig::new(ring.clone());
     let token = |kid: Option<&str>| {
         let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) };
@@ -194,6 +198,9 @@ fn keys_are_chosen_by_name_and_replaced() {
         json!([{"kty": "oct", "k": secret(SECRET), "use": "enc"}]),
         json!([{"kty": "oct", "k": secret(SECRET), "alg": "HS512"}]),
         json!([{"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA"}]),
+        json!([{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]),
+        json!([{"kty": "OKP", "crv": "Ed25519", "x": "AA"}]),
+        json!([{"kty": "oct", "k": secret(b"short")}]),
     ] {
         assert!(set(unusable.clone()).is_err(), "{unusable}");
     }

@@ -1,7 +1,7 @@
 //! Tokens that say who a client is; of our own.
 
 use super::{Fault, Read, from_environment, read, type_of};
-use crate::auth::jwt::{ALGORITHMS, JwtConfig, JwtKey, KeyRing};
+use crate::auth::jwt::{ALGORITHMS, JwtConfig, JwtKey, KeyRing, SECRET_BYTES_MIN};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
@@ -31,9 +31,6 @@ struct Jwt {
     #[serde(default)]
     extra_claims: Vec<String>,
 }
-
-/// The shortest secret for HS256 (RFC 7518, section 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 
 pub(super) fn read_jwt(value: Value, at: &str, directory: &Path) -> Read<JwtConfig> {
     let kind = type_of(&value, at)?;
