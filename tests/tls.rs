@@ -2,10 +2,13 @@
 
 mod support;
 
+use corebar::auth::config::{Cryptosign, Grant, KeyUser, Source};
 use corebar::config::tls::{CertificateConfig, TlsConfig};
 use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use corebar::node::Node;
 use corebar::transport::listener::Bound;
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signer, SigningKey};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -189,6 +192,45 @@ fn clients_show_certificates() {
             }
         });
     }
+}
+
+#[test]
+fn a_signature_is_bound_to_its_connection() {
+    let authority = Authority::new("binding");
+    let own = authority.sign("one", &["one.example"]);
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let change = |config: &mut RuntimeConfig| {
+        config.listeners[0].tls = Some(serve(vec![own.clone()]));
+        let grant = Grant { role: Some("user".into()), ..Grant::default() };
+        let user = KeyUser { keys: vec![key.verifying_key().to_bytes()], grant };
+        config.transports[0].auth.cryptosign =
+            Some(Source::Static(Cryptosign { users: [("joe".into(), user)].into() }));
+    };
+    node::with_router(change, |address| {
+        for version in [&TLS12, &TLS13] {
+            for foreign in [false, true] {
+                let tls = Some((authority.client(&[version], None), "one.example"));
+                let tunnel = Tunnel { tls, ..Tunnel::default() };
+                let mut client = Client::connect(tunnel.open(address), Wire::all().next().expect("a wire"));
+                let public = HEXLOWER.encode(&key.verifying_key().to_bytes());
+                client.send(json!([1, "realm1", {
+                    "roles": {"caller": {}}, "authid": "joe", "authmethods": ["cryptosign"],
+                    "authextra": {"pubkey": public, "channel_binding": "tls-exporter"},
+                }]));
+                let challenge = client.expect(4);
+                let challenge = challenge[2].dict()["challenge"].str().as_bytes().to_vec();
+                let mut message = HEXLOWER.decode(&challenge).expect("hexadecimal digits");
+                let mut exported = tunnel.exported.lock().expect("a list")[0];
+                // Somebody in between has another connection to each side.
+                exported[0] ^= u8::from(foreign);
+                message.iter_mut().zip(exported).for_each(|(octet, other)| *octet ^= other);
+                let signed = [&key.sign(&message).to_bytes()[..], &message].concat();
+                client.send(json!([5, HEXLOWER.encode(&signed), {"channel_binding": "tls-exporter"}]));
+                let answer = client.recv();
+                assert_eq!(answer[0].uint(), if foreign { 3 } else { 2 }, "{answer:?}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Tunnel {
     pub tls: Option<(Arc<ClientConfig>, &'static str)>,
     /// The certificates that the router has shown, each in DER.
     pub shown: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// What both ends of each connection know and nobody else does (RFC 9266).
+    pub exported: Arc<Mutex<Vec<[u8; 32]>>>,
 }
 
 impl Tunnel {
@@ -55,6 +57,8 @@ impl Tunnel {
         if let Some([first, ..]) = session.peer_certificates() {
             self.shown.lock().expect("nobody panics here").push(first.to_vec());
         }
+        let exported = session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[]));
+        self.exported.lock().expect("nobody panics here").extend(exported);
         let _ = copy_bidirectional(&mut client, &mut router).await;
     }
 }
