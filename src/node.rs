@@ -1,6 +1,6 @@
 //! A running router: its shards, its listeners, and how it ends.
 
-use crate::auth::jwt::{JwtConfig, JwtKey};
+use crate::auth::jwt::{JwtKey, KeyRing};
 use crate::auth::{AuthSettings, Peer};
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::router::{Attempts, Past, ShardConfig, ShardIndex, subject};
@@ -15,6 +15,7 @@ use crate::transport::preamble::Entrance;
 use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::{Tls, TlsError};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -96,7 +97,8 @@ impl Node {
             writer: None,
             shutdown_timeout: config.shutdown_timeout,
         };
-        let rings: Vec<_> = config.transports.iter().filter_map(|transport| transport.auth.jwt.clone()).collect();
+        let jwts = config.transports.iter().filter_map(|transport| transport.auth.jwt.as_ref());
+        let watched: Vec<_> = jwts.filter_map(|jwt| Some((jwt.jwks.clone()?, jwt.keys.clone()))).collect();
         let jwks_interval = config.jwks_interval;
         let crowd = Crowd::new(config.connections_max, config.connections_per_address_max);
         let pace = (config.accept_rate_max, config.accept_pause);
@@ -111,7 +113,9 @@ impl Node {
             }
             Ok(())
         });
-        node.acceptors.push(tokio::spawn(watch_keys(rings, jwks_interval)).abort_handle());
+        for (path, ring) in watched {
+            node.acceptors.push(tokio::spawn(watch_keys(path, ring, jwks_interval)).abort_handle());
+        }
         match started {
             Ok(()) => Ok(node),
             Err(error) => {
@@ -278,26 +282,23 @@ impl Node {
     }
 }
 
-/// Looks again and again whether the files of keys have changed.
-async fn watch_keys(rings: Vec<JwtConfig>, interval: Duration) {
-    let read = |ring: &JwtConfig| ring.jwks.as_ref().map(|path| std::fs::read_to_string(path).ok());
-    let mut known: Vec<_> = rings.iter().map(read).collect();
+/// Looks again and again whether the file of a ring's keys has changed.
+async fn watch_keys(path: PathBuf, ring: Arc<KeyRing>, interval: Duration) {
+    let mut known = std::fs::read_to_string(&path).ok();
     loop {
         tokio::time::sleep(interval).await;
-        for (ring, known) in rings.iter().zip(&mut known) {
-            let Some(Some(text)) = read(ring) else { continue };
-            if known.as_ref().and_then(Option::as_ref) == Some(&text) {
-                continue;
-            }
-            match JwtKey::set(&text) {
-                Ok(keys) => {
-                    tracing::info!(file = ?ring.jwks, "the keys for tokens have been read again");
-                    ring.keys.replace(keys);
-                }
-                Err(wrong) => tracing::error!(file = ?ring.jwks, wrong, "the keys for tokens stay as they are"),
-            }
-            *known = Some(Some(text));
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        if known.as_ref() == Some(&text) {
+            continue;
         }
+        match JwtKey::set(&text) {
+            Ok(keys) => {
+                tracing::info!(file = %path.display(), "the keys for tokens have been read again");
+                ring.replace(keys);
+            }
+            Err(wrong) => tracing::error!(file = %path.display(), wrong, "the keys for tokens stay as they are"),
+        }
+        known = Some(text);
     }
 }
 

@@ -484,3 +484,42 @@ fn a_token_says_who_the_client_is() {
         short.expect_end();
     });
 }
+
+#[test]
+fn keys_for_tokens_are_replaced_while_the_router_runs() {
+    const OLD: &[u8] = b"an old secret of at least 32 octets";
+    const NEW: &[u8] = b"a new secret of at least 32 octets!";
+    let file = std::env::temp_dir().join(format!("corebar-jwks-{}", std::process::id()));
+    let set = |secret: &[u8]| {
+        let key = data_encoding::BASE64URL_NOPAD.encode(secret);
+        json!({"keys": [{"kty": "oct", "alg": "HS256", "k": key}]}).to_string()
+    };
+    std::fs::write(&file, set(OLD)).expect("a file");
+    let change = |config: &mut RuntimeConfig| {
+        let keys = KeyRing::new(JwtKey::set(&set(OLD)).expect("a key"));
+        config.transports[0].auth.jwt = Some(JwtConfig { jwks: Some(file.clone()), ..JwtConfig::new(keys) });
+        config.jwks_interval = Duration::from_millis(50);
+    };
+    node::with_router(change, |address| {
+        let wire = Wire::all().next().expect("a wire");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let is_in = |secret: &[u8]| {
+            let claims = json!({"sub": "joe", "role": "user", "exp": now + 600});
+            let key = EncodingKey::from_secret(secret);
+            let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token");
+            hello(address, wire, "jwt", "joe", json!({"token": token})).recv()[0].uint() == 2
+        };
+        assert!(is_in(OLD) && !is_in(NEW));
+        std::fs::write(&file, "nonsense").expect("a file");
+        thread::sleep(Duration::from_millis(300));
+        assert!(is_in(OLD), "a broken file changes nothing");
+        std::fs::write(&file, set(NEW)).expect("a file");
+        let begun = std::time::Instant::now();
+        while !is_in(NEW) {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(!is_in(OLD));
+    });
+    let _ = std::fs::remove_file(&file);
+}

@@ -8,9 +8,11 @@ use corebar::config::RuntimeConfig;
 use corebar::session::{Access, HistoryRule, RealmConfig, RoleConfig};
 use corebar::wamp::MatchPolicy::Exact;
 use serde_json::{Value as Json, json};
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use support::client::{Incoming, payload};
+use support::raw::{client_frame, server_frame, upgraded_json};
 use support::value::Value;
 use support::{Client, Wire, node};
 
@@ -419,6 +421,44 @@ fn a_flood_waits() {
                 assert_eq!(watcher.expect(36)[4].list()[0].uint(), number);
             }
         });
+        authorizer.leave();
+    });
+}
+
+/// The session ends while its socket is not read; the connection serves another one all the same.
+#[test]
+fn who_leaves_while_it_is_held_is_read_again() {
+    let change = |config: &mut RuntimeConfig| {
+        configure(config);
+        config.limits.gate_bytes_max = 1024;
+    };
+    node::with_router(change, |address| {
+        let mut authorizer = join(address, Wire::all().next().expect("a wire"), "backend");
+        authorizer.register(AUTHORIZE);
+        let mut joe = upgraded_json(address);
+        let frame = |message: Json| client_frame(0x81, message.to_string().as_bytes());
+        let log_in = |joe: &mut TcpStream| {
+            let details = json!({"roles": {"publisher": {}}, "authid": "joe", "authmethods": ["ticket"]});
+            joe.write_all(&frame(json!([1, "realm1", details]))).expect("room");
+            assert!(server_frame(joe).1.starts_with(b"[4,"));
+            joe.write_all(&frame(json!([5, "x", {}]))).expect("room");
+            assert!(server_frame(joe).1.starts_with(b"[2,"));
+        };
+        log_in(&mut joe);
+        // In one piece, so that all of it is read before nothing more is.
+        let mut all = Vec::new();
+        for number in 1..=4 {
+            all.extend(frame(json!([16, number, {}, "com.x", ["x".repeat(400)]])));
+        }
+        all.extend(frame(json!([6, {}, "wamp.close.normal"])));
+        joe.write_all(&all).expect("room");
+        let asked: Vec<u64> = (0..4).map(|_| question(&mut authorizer).0).collect();
+        // The first is answered last, so that all go at once.
+        for request in asked.into_iter().rev() {
+            answer(&mut authorizer, request, &json!(true));
+        }
+        assert!(server_frame(&mut joe).1.starts_with(b"[6,"));
+        log_in(&mut joe);
         authorizer.leave();
     });
 }

@@ -65,11 +65,12 @@ impl Proof {
         challenge: [u8; 32],
     ) -> Option<Proof> {
         let wanted = authextra.and_then(|extra| extra.get("channel_binding")).and_then(Value::as_str);
-        let (binding, message) = match (wanted, &peer.tls) {
+        let exporter = peer.tls.as_ref().and_then(|tls| tls.exporter);
+        let (binding, message) = match (wanted, exporter) {
             (None | Some(""), _) => (None, challenge),
-            (Some("tls-exporter"), Some(tls)) => {
+            (Some("tls-exporter"), Some(exporter)) => {
                 let mut bound = challenge;
-                bound.iter_mut().zip(tls.exporter).for_each(|(octet, other)| *octet ^= other);
+                bound.iter_mut().zip(exporter).for_each(|(octet, other)| *octet ^= other);
                 (Some("tls-exporter"), bound)
             }
             // TLS 1.3 has no `tls-unique`, and before that it is unsafe without more.
@@ -122,7 +123,7 @@ mod tests {
         assert!(!proof.check(&plain.replacen('b', "c", 1)));
         assert!(!proof.check(&plain[..128]), "the message is missing");
         let exporter = octets("62e935ae755f3d48f80d4d59f6121358c435722a67e859cc0caa8b539027f2ff");
-        let tls = Some(Box::new(TlsPeer { exporter, ..TlsPeer::default() }));
+        let tls = Some(Box::new(TlsPeer { exporter: Some(exporter), ..TlsPeer::default() }));
         let peer = Peer { tls, ..Peer::default() };
         let extra = Dict::new().with("channel_binding", "tls-exporter");
         let bound = "9b6f41540c9b95b4b7b281c3042fa9c54cef43c842d62ea3fd6030fcb66e70b3e80d49d44c29d1635da9348d02ec93f3ed1ef227dfb59a07b580095c2b82f80f9d16ca518aa0c2b707f2b2a609edeca73bca8dd59817a633f35574ac6fd80d00";

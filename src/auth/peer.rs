@@ -3,6 +3,7 @@
 use crate::wamp::Dict;
 use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +20,25 @@ pub struct Peer {
     pub tls: Option<Box<TlsPeer>>,
     /// The cookie of its browser.
     pub cookie: Option<Box<Cookie>>,
+}
+
+/// An address as clients are counted by it: IPv4 as it is, IPv6 by its network of 64 bits, which one client can have to
+/// itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Network(u64);
+
+impl Network {
+    /// No network of IPv6 begins like this: 8000::/16 is not given to anybody.
+    const FOUR: u64 = 1 << 63;
+
+    /// The network of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Network {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Network(Network::FOUR | u64::from(address.to_bits())),
+            IpAddr::V6(address) => Network((address.to_bits() >> 64) as u64),
+        }
+    }
 }
 
 /// The cookie of a browser.
@@ -46,16 +66,18 @@ pub struct Known {
 impl Peer {
     /// Notes where the client is, as far as a proxy tells.
     pub fn is_from(&mut self, address: IpAddr) {
-        let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };
-        self.label = format!("{family}:{address}").into();
-        self.address = Some(address);
+        self.place(address, &address);
     }
 
     /// Notes where the client is.
     pub fn is_at(&mut self, address: SocketAddr) {
+        self.place(address.ip(), &address);
+    }
+
+    fn place(&mut self, address: IpAddr, shown: &dyn fmt::Display) {
         let family = if address.is_ipv4() { "tcp4" } else { "tcp6" };
-        self.label = format!("{family}:{address}").into();
-        self.address = Some(address.ip());
+        self.label = format!("{family}:{shown}").into();
+        self.address = Some(address);
     }
 
     /// What authenticators and the meta API are told of it.
@@ -76,7 +98,8 @@ pub struct TlsPeer {
     /// The client's certificate in DER, verified against the transport's authorities.
     pub certificate: Option<Vec<u8>>,
     /// Channel binding `tls-exporter` (RFC 9266): 32 octets that both ends know and nobody else does.
-    pub exporter: [u8; 32],
+    /// None: this connection has no such thing.
+    pub exporter: Option<[u8; 32]>,
     /// The version and cipher suite, for people.
     pub protocol: Box<str>,
 }

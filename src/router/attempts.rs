@@ -6,6 +6,7 @@
 //! others cannot lock the user out.
 
 use super::config::Limits;
+use crate::auth::peer::Network;
 use crate::session::RealmIndex;
 use core::net::IpAddr;
 use sha2::{Digest, Sha256};
@@ -21,8 +22,7 @@ const DELAY_FIRST: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    /// An address; one of IPv6 by its first 64 bits.
-    Address(IpAddr),
+    Address(Network),
     /// A user, by the hash of the name, which may be of any length.
     User(RealmIndex, [u8; 32]),
 }
@@ -75,7 +75,7 @@ impl Attempts {
         if table.known.is_empty() && !failed {
             return Duration::ZERO;
         }
-        let address = address.map(network).map(Key::Address);
+        let address = address.map(Network::of).map(Key::Address);
         let user = user.1.map(|authid| Key::User(user.0, Sha256::digest(authid).into()));
         if failed {
             [&address, &user].into_iter().flatten().for_each(|key| table.count(key, now, limits));
@@ -110,13 +110,6 @@ impl Table {
             *record = Record { since: now, ..Record::default() };
         }
         record.failures = record.failures.saturating_add(1);
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Connections and the life of their sessions: HELLO to GOODBYE (specification, "Sessions").
 
+use super::access::Power;
 use super::config::Rule;
-use super::effect::{ConnId, Ending};
+use super::effect::{ConnId, Effect, Ending};
 use super::frames::Class;
 use super::home::Outbox;
 use super::opening::Opening;
@@ -356,6 +357,10 @@ impl Shard {
         }
         let State::Open(mut session) = std::mem::replace(state, State::Closing) else { return None };
         self.sessions.remove(&session.id);
+        // The connection may serve another session, and its end has to be noticed.
+        if matches!(&session.power, Power::Asked(gate) if gate.is_held()) {
+            self.effects().push_back(Effect::Resume { conn });
+        }
         let realm = &self.config.realms[usize::from(session.realm)];
         self.config.census.leave(session.realm, realm, &session.identity);
         if let Some(at) = session.expires {

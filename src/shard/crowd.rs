@@ -1,5 +1,6 @@
 //! How many connections there are, and how many of them come from one address.
 
+use crate::auth::peer::Network;
 use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,22 +18,6 @@ pub enum Crowded {
     Address,
 }
 
-/// An address as it is counted: IPv4 as it is, IPv6 by its network of 64 bits, which one client can have to itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Origin(u64);
-
-impl Origin {
-    /// No network of IPv6 begins like this: 8000::/16 is not given to anybody.
-    const FOUR: u64 = 1 << 63;
-
-    fn of(address: IpAddr) -> Origin {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Origin(Origin::FOUR | u64::from(address.to_bits())),
-            IpAddr::V6(address) => Origin((address.to_bits() >> 64) as u64),
-        }
-    }
-}
-
 /// Counts connections.
 #[derive(Debug)]
 pub struct Crowd {
@@ -40,7 +25,7 @@ pub struct Crowd {
     each_max: Option<u32>,
     total: AtomicU32,
     /// Only where there is a limit.
-    addresses: Mutex<HashMap<Origin, u32>>,
+    addresses: Mutex<HashMap<Network, u32>>,
 }
 
 impl Crowd {
@@ -59,7 +44,7 @@ impl Crowd {
             self.total.fetch_sub(1, Ordering::Relaxed);
             return Err(Crowded::Total);
         }
-        let mut ticket = Ticket { crowd: self.clone(), origin: None };
+        let mut ticket = Ticket { crowd: self.clone(), network: None };
         if let Some(address) = address {
             ticket.comes_from(address)?;
         }
@@ -72,9 +57,9 @@ impl Crowd {
         self.total.load(Ordering::Relaxed)
     }
 
-    fn enter(&self, origin: Origin, max: u32) -> Result<(), Crowded> {
+    fn enter(&self, network: Network, max: u32) -> Result<(), Crowded> {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = addresses.entry(origin).or_default();
+        let count = addresses.entry(network).or_default();
         if *count >= max {
             return Err(Crowded::Address);
         }
@@ -82,12 +67,12 @@ impl Crowd {
         Ok(())
     }
 
-    fn leave(&self, origin: Origin) {
+    fn leave(&self, network: Network) {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&origin) {
+        if let Some(count) = addresses.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                addresses.remove(&origin);
+                addresses.remove(&network);
             }
         }
     }
@@ -97,7 +82,7 @@ impl Crowd {
 #[derive(Debug)]
 pub struct Ticket {
     crowd: Arc<Crowd>,
-    origin: Option<Origin>,
+    network: Option<Network>,
 }
 
 impl Ticket {
@@ -107,9 +92,9 @@ impl Ticket {
     /// It is one too many.
     pub fn comes_from(&mut self, address: IpAddr) -> Result<(), Crowded> {
         let Some(max) = self.crowd.each_max else { return Ok(()) };
-        let origin = Origin::of(address);
-        self.crowd.enter(origin, max)?;
-        if let Some(before) = self.origin.replace(origin) {
+        let network = Network::of(address);
+        self.crowd.enter(network, max)?;
+        if let Some(before) = self.network.replace(network) {
             self.crowd.leave(before);
         }
         Ok(())
@@ -121,9 +106,9 @@ impl Ticket {
     /// It is one too many.
     pub fn another(&self) -> Result<Ticket, Crowded> {
         let mut ticket = self.crowd.admit(None)?;
-        if let (Some(origin), Some(max)) = (self.origin, self.crowd.each_max) {
-            self.crowd.enter(origin, max)?;
-            ticket.origin = Some(origin);
+        if let (Some(network), Some(max)) = (self.network, self.crowd.each_max) {
+            self.crowd.enter(network, max)?;
+            ticket.network = Some(network);
         }
         Ok(ticket)
     }
@@ -131,8 +116,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(origin) = self.origin {
-            self.crowd.leave(origin);
+        if let Some(network) = self.network {
+            self.crowd.leave(network);
         }
         self.crowd.total.fetch_sub(1, Ordering::Relaxed);
     }

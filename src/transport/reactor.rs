@@ -646,6 +646,7 @@ impl Reactor {
         let connection = &mut self.connections[key];
         connection.phase = Phase::Gone;
         connection.stream = None;
+        connection.preamble = None;
         connection.protocol = None;
         connection.ticket = None;
         connection.out.clear();

@@ -69,8 +69,7 @@ pub(super) fn found_out(session: &ServerConnection) -> TlsPeer {
     let certificate = session.peer_certificates().and_then(|list| list.first()).map(|first| first.to_vec());
     let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
     let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-    // Refused only before the end of the handshake.
-    let exporter = session.export_keying_material([0; 32], EXPORTER, Some(&[])).unwrap_or_default();
+    let exporter = session.export_keying_material([0; 32], EXPORTER, Some(&[])).ok();
     TlsPeer { certificate, exporter, protocol: format!("{version} {suite}").into() }
 }
 
@@ -100,6 +99,8 @@ fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
         }
     };
     let mut server = builder.with_cert_resolver(Arc::new(resolver));
+    // Without it, TLS 1.2 lets somebody in between make two connections that look alike (RFC 7627).
+    server.require_ems = true;
     // Clients that come back, perhaps all at once, need no second signature of ours.
     server.ticketer = ring::Ticketer::new().map_err(|error| wrong(first, error))?;
     Ok(server)

@@ -22,7 +22,7 @@ type Key = (RealmIndex, Scope, Want);
 #[derive(Debug)]
 pub(in crate::router) struct Cache {
     known: Map<Key, (Decision, Duration)>,
-    /// Oldest first. A key may stand here more than once; so there are more than in the map, but not many.
+    /// The same keys, those first that have been known the longest.
     order: VecDeque<Key>,
     entries_max: usize,
     /// Counts what has been flushed: an answer that was on its way then is not remembered.

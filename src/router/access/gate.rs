@@ -94,6 +94,11 @@ impl Gate {
         &self.authorizer
     }
 
+    /// True if nothing more is read from the session.
+    pub(in crate::router) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// What has been decided about the message that is being acted on.
     pub(super) fn decided(&self, action: Action, policy: MatchPolicy, uri: &str) -> Decision {
         let same = |want: &Want| want.action == action && want.policy == policy && *want.uri == *uri;
