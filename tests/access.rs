@@ -62,16 +62,7 @@ fn on_every_wire(test: fn(SocketAddr, Wire)) {
 }
 
 fn join(address: SocketAddr, wire: Wire, authid: &str) -> Client {
-    let mut client = Client::connect(address, wire);
-    client.send(json!([1, "realm1", {
-        "roles": {"callee": {}, "caller": {}, "publisher": {}, "subscriber": {}},
-        "authid": authid,
-        "authmethods": ["ticket"],
-    }]));
-    client.expect(4);
-    client.send(json!([5, "x", {}]));
-    client.expect(2);
-    client
+    Client::login(address, wire, authid, "x")
 }
 
 /// Sends a request and gives whether it is allowed, which is to say that it is refused for no other reason.

@@ -37,20 +37,7 @@ fn configure(config: &mut RuntimeConfig) {
 }
 
 fn join(address: SocketAddr, wire: Wire, authid: &str) -> Client {
-    let mut client = Client::connect(address, wire);
-    client.send(json!([1, "realm1", {
-        "roles": {
-            "callee": {"features": {"progressive_call_invocations": true, "call_canceling": true}},
-            "caller": {"features": {"progressive_call_invocations": true, "call_canceling": true}},
-            "publisher": {}, "subscriber": {},
-        },
-        "authid": authid,
-        "authmethods": ["ticket"],
-    }]));
-    client.expect(4);
-    client.send(json!([5, "x", {}]));
-    client.expect(2);
-    client
+    Client::login(address, wire, authid, "x")
 }
 
 /// An authorizer, and a session that it decides about.

@@ -216,3 +216,34 @@ fn trusted_proxies_tell_where_browsers_are() {
         }
     }
 }
+
+#[test]
+fn a_browser_is_not_known_as_a_user_who_is_gone() {
+    node::with_reloader(node::config(configure), |address, reloader| {
+        let (mut first, head) = ask(address, "/", "");
+        let shown = format!("Cookie: {}\r\n", cookie_of(&head));
+        log_in(&mut first);
+        let again = || hello(&mut ask(address, "/", &shown).0, &["cookie", "ticket"])[0].clone();
+        let mut users = |name: &str| {
+            let rename = |config: &mut RuntimeConfig| {
+                let Some(Source::Static(users)) = &mut config.transports[0].auth.ticket else { panic!("users") };
+                let user = users.pop_first().expect("a user").1;
+                users.insert(name.into(), user);
+            };
+            reloader.reload(rename).expect("a good configuration");
+        };
+        // Nobody is there whose session could end.
+        drop(first);
+        let mut between = ask(address, "/", &shown).0;
+        users("jane");
+        assert_eq!(hello(&mut between, &["cookie", "ticket"])[0], 4, "it can log in otherwise");
+        assert_eq!(again(), 4);
+        users("joe");
+        let mut there = ask(address, "/", &shown).0;
+        assert_eq!(hello(&mut there, &["cookie"])[0], 2);
+        users("jane");
+        assert_eq!(receive(&mut there)[0], 6);
+        users("joe");
+        assert_eq!(again(), 4, "the session that was ended has taken its cookie along");
+    });
+}

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 use support::{Client, Router, Serializer, Transport, Wire, install, router};
 
 const WIRE: Wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Json };
@@ -65,6 +66,40 @@ fn config() -> String {
         }],
     })
     .to_string()
+}
+
+#[test]
+fn a_file_is_read_again_on_sighup() {
+    let file = |users: &str, allowed: &str| {
+        let grants = r#"{"uri": "com.app.", "match": "prefix", "allow": {"subscribe": ALLOWED}}"#;
+        let text = r#"{"version": 2, "workers": [{"type": "router",
+            "realms": [{"name": "realm1", "roles": [{"name": "user", "permissions": [GRANTS]}]}],
+            "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"},
+                "auth": {"ticket": {"type": "static", "principals": {USERS}}}}]}]}"#;
+        text.replace("GRANTS", &grants.replace("ALLOWED", allowed)).replace("USERS", users)
+    };
+    let (joe, jane) = (r#""joe": {"ticket": "x", "role": "user"}"#, r#""jane": {"ticket": "x", "role": "user"}"#);
+    let directory = Directory::new("sighup", &file(&format!("{joe}, {jane}"), "true"));
+    let router = Router::run(directory.run("start", &[]));
+    let login = |name: &str| Client::login(router.address(), WIRE, name, "x");
+    let (mut one, mut other) = (login("joe"), login("jane"));
+    let subscription = other.subscribe("com.app.x");
+    let rewrite = |text: &str| {
+        fs::write(directory.0.join("config.json"), text).expect("a writable directory");
+        router.signal("HUP");
+    };
+    rewrite("{");
+    router.expect_log("everything stays as it is");
+    one.subscribe("com.app.x");
+    rewrite(&file(jane, "true"));
+    assert_eq!(one.expect(6)[2].str(), "wamp.close.killed");
+    router.expect_log("ticket user joe: is gone");
+    rewrite(&file(jane, "false"));
+    let told = other.expect(35);
+    assert_eq!(told[2].dict()["subscription"].uint(), subscription);
+    other.leave();
+    router.signal("TERM");
+    assert!(router.wait(Duration::from_secs(20)).success());
 }
 
 /// What `derive_scram_credential` of autobahn for Python makes of the password `secret!` of `joe`.

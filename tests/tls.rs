@@ -3,10 +3,8 @@
 mod support;
 
 use corebar::auth::config::{Cryptosign, Grant, KeyUser, Source};
+use corebar::config::RuntimeConfig;
 use corebar::config::tls::{CertificateConfig, TlsConfig};
-use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
-use corebar::node::Node;
-use corebar::transport::listener::Bound;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
 use rcgen::{CertificateParams, Issuer, KeyPair};
@@ -268,29 +266,20 @@ fn what_is_no_tls_is_refused() {
 fn certificates_are_replaced_while_sessions_go_on() {
     let authority = Authority::new("reload");
     let own = authority.sign("one", &["one.example"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let _inside = runtime.enter();
-    let address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 };
-    let listener = ListenerConfig { tls: Some(serve(vec![own.clone()])), ..ListenerConfig::plain(address) };
-    let config = RuntimeConfig { listeners: vec![listener], shards: Some(2), pin: false, ..RuntimeConfig::default() };
-    let node = Node::start(config).expect("a router");
-    let Bound::Tcp(address) = node.bound()[0].clone() else { panic!("a TCP address") };
-    let (asked, wanted) = std::sync::mpsc::channel::<()>();
-    let (answered, answers) = std::sync::mpsc::channel::<bool>();
-    let client = std::thread::spawn(move || {
+    let config = node::config(|config| {
+        config.listeners[0].tls = Some(serve(vec![own.clone()]));
+        config.shards = Some(2);
+    });
+    node::with_reloader(config, |address, reloader| {
         let wire = Wire::all().next().expect("a wire");
         let tunnel = Tunnel { tls: Some((authority.client(&[&TLS13], None), "one.example")), ..Tunnel::default() };
         let through = tunnel.open(address);
         let mut old = Client::join(through, wire);
-        let reload = || {
-            asked.send(()).expect("somebody reloads");
-            answers.recv().expect("it is done")
-        };
         fs::write(&own.key, "nonsense").expect("a file");
-        assert!(!reload(), "a bad file is told");
+        assert!(reloader.reload(|_| ()).is_err(), "a bad file is told");
         Client::join(through, wire).leave();
         authority.sign("one", &["one.example"]);
-        assert!(reload());
+        assert!(reloader.reload(|_| ()).is_ok());
         Client::join(through, wire).leave();
         let topic = old.subscribe("com.x");
         old.unsubscribe(topic);
@@ -298,16 +287,6 @@ fn certificates_are_replaced_while_sessions_go_on() {
         let shown = tunnel.shown.lock().expect("a list");
         assert!(shown[0] == shown[1] && shown[1] != shown[2]);
     });
-    runtime.block_on(async {
-        while !client.is_finished() {
-            if wanted.try_recv().is_ok() {
-                answered.send(node.reload_certificates().is_ok()).expect("somebody waits");
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    client.join().expect("the test passes");
-    runtime.block_on(node.shut_down());
 }
 
 fn header(text: &str) -> Vec<u8> {

@@ -159,7 +159,10 @@ impl Exchange {
         if offered.is_empty() {
             names.push(ANONYMOUS);
         }
-        let wanted = |known: &&Known| hello.realm.is_empty() || *known.realm == *hello.realm;
+        // The user may have been taken out of the configuration since.
+        let wanted = |known: &&Known| {
+            (hello.realm.is_empty() || *known.realm == *hello.realm) && context.config.still_admits(known, context.peer)
+        };
         let cookie = context.peer.cookie.as_ref().and_then(|cookie| cookie.known.as_ref()).filter(wanted);
         let method = names.iter().find_map(|name| match (*name, cookie) {
             (COOKIE, Some(_)) if context.config.cookie => Some(COOKIE),

@@ -11,8 +11,9 @@ pub mod jwt;
 pub mod peer;
 mod principal;
 mod scram;
+mod validity;
 
 pub use config::{AuthConfig, AuthSettings};
 pub use crypto::Entropy;
 pub use exchange::{Admitted, Context, Exchange, Step};
-pub use peer::{Peer, TlsPeer};
+pub use peer::{Known, Peer, TlsPeer};

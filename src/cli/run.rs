@@ -1,12 +1,13 @@
 //! From the arguments to the exit code.
 
-use super::args::{Args, Command, Node};
+use super::args::{Args, Command, Node, Start};
 use super::banner::banner;
 use crate::config::RuntimeConfig;
 use crate::config::file::{self, NodeFile};
 use crate::node;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,56 +31,77 @@ pub fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
-    let config = match args.command {
-        None => Some(args.config()),
-        Some(Command::Check(node)) => {
-            let Some(file) = load(&node) else { return ExitCode::FAILURE };
-            if let Err(error) = node::Node::check(&file.config) {
-                eprintln!("corebar: {error}");
-                return ExitCode::FAILURE;
-            }
-            let RuntimeConfig { realms, listeners, .. } = file.config;
-            println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
-            return ExitCode::SUCCESS;
-        }
-        Some(Command::Start(start)) => load(&start.node).map(|file| start.change(file.config)),
+    let source = match args.command {
+        None => Source::Flags(Box::new(args.config())),
+        Some(Command::Check(node)) => return check(&node),
+        Some(Command::Start(start)) => Source::File(start),
     };
-    let Some(config) = config else { return ExitCode::FAILURE };
+    let config = match source.read(|warning| eprintln!("corebar: {warning}")) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     if let Err(error) = config.check() {
-        eprintln!("corebar: {error}");
-        return ExitCode::from(EXIT_USAGE);
+        return fail(&error, ExitCode::from(EXIT_USAGE));
     }
     prepare_process();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("corebar: cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
     };
-    match runtime.block_on(serve(config)) {
+    match runtime.block_on(serve(config, &source)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("corebar: {error}");
-            ExitCode::FAILURE
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn fail(error: &dyn Display, code: ExitCode) -> ExitCode {
+    eprintln!("corebar: {error}");
+    code
+}
+
+/// Looks whether a configuration file is right.
+fn check(node: &Node) -> ExitCode {
+    let file = match load(node, |warning| eprintln!("corebar: {warning}")) {
+        Ok(file) => file,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
+    if let Err(error) = node::Node::check(&file.config) {
+        return fail(&error, ExitCode::FAILURE);
+    }
+    let RuntimeConfig { realms, listeners, .. } = file.config;
+    println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
+    ExitCode::SUCCESS
+}
+
+/// Where the configuration comes from.
+enum Source {
+    /// Flags: always the same.
+    Flags(Box<RuntimeConfig>),
+    /// A file, which may say something else later.
+    File(Start),
+}
+
+impl Source {
+    /// What it says now; `warn` is told what has no effect.
+    fn read(&self, warn: impl FnMut(&str)) -> Result<RuntimeConfig, String> {
+        match self {
+            Source::Flags(config) => Ok((**config).clone()),
+            Source::File(start) => load(&start.node, warn).map(|file| start.change(file.config)),
         }
     }
 }
 
-/// Reads a configuration file, and says what is wrong with it.
-fn load(node: &Node) -> Option<NodeFile> {
-    let file = match file::load(&node.cbdir, node.config.as_deref()) {
-        Ok(file) => file,
-        Err(error) => {
-            eprintln!("corebar: {error}");
-            return None;
-        }
-    };
+/// Reads a configuration file. What stands in it and has no effect is said, and is an error if that is wanted.
+fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, String> {
+    let file = file::load(&node.cbdir, node.config.as_deref()).map_err(|error| error.to_string())?;
+    let severity = if node.strict { "error" } else { "warning" };
     for warning in &file.warnings {
-        let severity = if node.strict { "error" } else { "warning" };
-        eprintln!("corebar: {severity}: {}: {warning}", file.file.display());
+        warn(&format!("{severity}: {}: {warning}", file.file.display()));
     }
-    (!node.strict || file.warnings.is_empty()).then_some(file)
+    if node.strict && !file.warnings.is_empty() {
+        return Err(format!("{}: something stands in it that has no effect", file.file.display()));
+    }
+    Ok(file)
 }
 
 /// Asks the operating system for what a router needs of it. Without, it still works.
@@ -98,19 +120,16 @@ fn prepare_process() {
 }
 
 /// Runs a node until a signal comes.
-async fn serve(config: RuntimeConfig) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(config: RuntimeConfig, source: &Source) -> Result<(), Box<dyn std::error::Error>> {
     // Before the banner: whoever has read it may send a signal.
     let mut signals = Signals::new()?;
-    let node = node::Node::start(config.clone())?;
+    let mut node = node::Node::start(config.clone())?;
     let mut out = io::stdout().lock();
     // Nobody may be reading any more; that is no reason not to serve.
     let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
     drop(out);
     while signals.next().await == Wish::Reload {
-        match node.reload_certificates() {
-            Ok(()) => tracing::info!("the certificates have been read again"),
-            Err(error) => tracing::error!(%error, "a listener goes on with the certificates that it has"),
-        }
+        reload(&mut node, source).await;
     }
     tracing::info!("shutting down");
     tokio::select! {
@@ -119,10 +138,26 @@ async fn serve(config: RuntimeConfig) -> Result<(), Box<dyn std::error::Error>> 
     }
 }
 
+/// Goes on with what the configuration says now.
+async fn reload(node: &mut node::Node, source: &Source) {
+    let config = match source.read(|warning| tracing::warn!("{warning}")) {
+        Ok(config) => config,
+        Err(error) => return tracing::error!(%error, "everything stays as it is"),
+    };
+    match node.reload(&config).await {
+        Ok(reload) => {
+            reload.changes.iter().for_each(|change| tracing::info!("reload: {change}"));
+            reload.at_start.iter().for_each(|change| tracing::warn!("only a new start can change: {change}"));
+            tracing::info!(changes = reload.changes.len(), "the configuration and its files have been read again");
+        }
+        Err(error) => tracing::error!(%error, "everything stays as it is"),
+    }
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    /// To read the certificates again: SIGHUP.
+    /// To read the configuration again, and its files: SIGHUP.
     Reload,
     /// To end: SIGINT, SIGTERM.
     End,

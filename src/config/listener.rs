@@ -16,6 +16,8 @@ pub type TransportIndex = u16;
 pub struct ListenerConfig {
     /// Where to listen.
     pub address: ListenAddress,
+    /// Nobody new comes in: what becomes of a listener that is taken out of the configuration of a router that runs.
+    pub closed: bool,
     /// Connections that the system holds ready.
     pub backlog: i32,
     /// The transport of long-polling, and of what the others do not name.
@@ -84,6 +86,7 @@ impl ListenerConfig {
         let at = |path: &str| PathConfig { path: path.into(), deep: false, transport: 0 };
         ListenerConfig {
             address,
+            closed: false,
             backlog: ListenerConfig::BACKLOG,
             transport: 0,
             rawsocket: Some(0),

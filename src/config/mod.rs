@@ -4,6 +4,7 @@ pub mod address;
 pub mod cookie;
 pub mod file;
 pub mod listener;
+pub mod reload;
 pub mod tls;
 
 pub use address::{AddressError, ListenAddress};
@@ -163,6 +164,10 @@ impl RuntimeConfig {
         if named.map(usize::from).any(|transport| transport >= self.transports.len()) {
             return Err(ConfigError::NoTransport);
         }
+        let most = self.realms.len().max(self.transports.len()).max(self.listeners.len());
+        if u16::try_from(most).is_err() {
+            return Err(ConfigError::TooMany);
+        }
         if self.realms.is_empty() {
             return Err(ConfigError::NoRealm);
         }
@@ -231,6 +236,9 @@ pub enum ConfigError {
     /// Nowhere to listen.
     #[error("there is no address to listen on")]
     NoListener,
+    /// More than positions.
+    #[error("there are more listeners, transports or realms than can be counted")]
+    TooMany,
     /// A listener without a transport.
     #[error("a listener names a transport that is not there")]
     NoTransport,

@@ -85,6 +85,17 @@ impl Default for Limits {
     }
 }
 
+/// What can change while shards run.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The realms, each where it was before, new ones behind them. None is taken away, but they can be closed.
+    pub realms: Arc<[RealmConfig]>,
+    /// How clients may say who they are, by transports, of which none is taken away either.
+    pub auth: Arc<AuthSettings>,
+    /// Limits per session.
+    pub limits: Limits,
+}
+
 /// The configuration of one shard; the same for all shards but for `index` and `seed`.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {

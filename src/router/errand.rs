@@ -62,6 +62,11 @@ impl Errands {
         }
     }
 
+    /// Makes room for so many realms.
+    pub(super) fn grow(&mut self, realms: usize) {
+        self.stewards.resize_with(realms, || None);
+    }
+
     /// True if this is no connection of a client.
     pub(super) fn is_steward(conn: ConnId) -> bool {
         conn.0 >= FIRST_STEWARD

@@ -1,7 +1,7 @@
 //! The core: one [`Shard`] per reactor thread, deterministic, without IO, clock, threads or global randomness.
 //!
 //! The owner of a shard calls [`Shard::open`], [`Shard::receive`], [`Shard::violate`], [`Shard::lost`],
-//! [`Shard::peer`], [`Shard::expire`] and [`Shard::shutdown`] with the present time, and after each call takes every
+//! [`Shard::peer`], [`Shard::expire`], [`Shard::reform`] and [`Shard::shutdown`] with the present time, and after each call takes every
 //! [`Effect`] from [`Shard::poll`]. The rules that keep order between shards are in `docs/ordering.md`.
 
 mod access;
@@ -31,6 +31,7 @@ pub mod pattern;
 pub mod peer;
 mod publish;
 pub mod record;
+mod reform;
 mod replica;
 mod request;
 mod retained;
@@ -44,7 +45,7 @@ mod waiting;
 
 pub use access::{Decider, Difference, Differences, differences};
 pub use attempts::Attempts;
-pub use config::{Limits, Rule, ShardConfig};
+pub use config::{Limits, Policy, Rule, ShardConfig};
 pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict};
 pub use index::{SHARDS_MAX, ShardIndex};
 pub use peer::ShardMsg;

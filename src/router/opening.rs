@@ -173,7 +173,9 @@ impl Shard {
 
     /// Lets `exchange` look at what it needs.
     fn in_context<T>(&mut self, conn: ConnId, session: SessionId, exchange: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        let (nobody, open) = (Peer::default(), AuthConfig::default());
+        // Where nothing is said of any transport nobody is asked; a transport that is not known has no method at all.
+        let (nobody, open) =
+            (Peer::default(), AuthConfig { cookie: !self.config.auth.transports.is_empty(), ..AuthConfig::default() });
         let peer = self.conns[conn.0 as usize].peer.as_deref().unwrap_or(&nobody);
         let auth = &self.config.auth;
         let mut context = Context {
@@ -281,7 +283,7 @@ impl Shard {
     }
 
     fn realm_named(&self, name: &str) -> Option<RealmIndex> {
-        let at = self.config.realms.iter().position(|realm| *realm.name == *name)?;
+        let at = self.config.realms.iter().position(|realm| *realm.name == *name && !realm.closed)?;
         RealmIndex::try_from(at).ok()
     }
 
@@ -296,8 +298,7 @@ impl Shard {
             let text = format!("no realm {:?} here", admitted.realm);
             return self.refuse_opening(conn, class, error::NO_SUCH_REALM, &text);
         };
-        let config = &self.config.realms[usize::from(realm)];
-        if !config.has_role(&admitted.authrole) {
+        if !self.config.realms[usize::from(realm)].has_role(&admitted.authrole) {
             let text = format!("the realm has no role {:?}", admitted.authrole);
             return self.refuse_opening(conn, class, error::NO_SUCH_ROLE, &text);
         }
@@ -311,6 +312,12 @@ impl Shard {
             peer: self.conns[conn.0 as usize].peer.clone(),
             more: Dict::new(),
         });
+        // The user may have been taken out of the configuration meanwhile.
+        if !self.still_admits(realm, &identity) {
+            let text = "who the client says it is could not be shown";
+            return self.refuse_opening(conn, class, error::AUTHENTICATION_DENIED, text);
+        }
+        let config = &self.config.realms[usize::from(realm)];
         if let Err(crowded) = self.config.census.enter(realm, config, &identity) {
             return self.refuse_opening(conn, class, error::LIMIT_EXCEEDED, crowded);
         }

@@ -77,8 +77,15 @@ struct RealmTable {
 
 impl Replica {
     pub(super) fn new(realms: usize, hashing: &Hashing) -> Replica {
+        let mut replica = Replica { realms: Vec::new(), nodes: Nodes::new(hashing) };
+        replica.grow(realms, hashing);
+        replica
+    }
+
+    /// Makes room for so many realms.
+    pub(super) fn grow(&mut self, realms: usize, hashing: &Hashing) {
         let table = || RealmTable { topics: Table::new(hashing), procedures: Table::new(hashing) };
-        Replica { realms: (0..realms).map(|_| table()).collect(), nodes: Nodes::new(hashing) }
+        self.realms.resize_with(realms, table);
     }
 
     /// Applies an entry of a home's log; tells whom to tell, and up to which position of that log.

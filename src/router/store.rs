@@ -73,6 +73,11 @@ impl Histories {
         histories
     }
 
+    /// Makes room for so many realms, which keep none.
+    pub(super) fn grow(&mut self, realms: usize) {
+        self.realms.resize_with(realms, || None);
+    }
+
     /// True if the realm keeps histories.
     fn has_any(&self, realm: RealmIndex) -> bool {
         self.realms[usize::from(realm)].is_some()

@@ -47,7 +47,7 @@ impl Admission {
         if !UriRules::Loose.allow(&hello.realm) {
             return Err(Refusal { reason: error::INVALID_URI, message: format!("{:?} is not a URI", hello.realm) });
         }
-        let Some(realm) = realms.iter().position(|realm| realm.name == hello.realm) else {
+        let Some(realm) = realms.iter().position(|realm| realm.name == hello.realm && !realm.closed) else {
             return Err(Refusal { reason: error::NO_SUCH_REALM, message: format!("no realm {:?} here", hello.realm) });
         };
         let realm = RealmIndex::try_from(realm).expect("the number of realms was checked at start");

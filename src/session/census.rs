@@ -17,7 +17,7 @@ impl Census {
     /// # Errors
     /// It is one too many, for this reason.
     pub fn enter(&self, realm: RealmIndex, config: &RealmConfig, identity: &Identity) -> Result<(), &'static str> {
-        if config.sessions_max.is_none() && config.sessions_per_authid_max.is_none() {
+        if !config.counts_sessions() {
             return Ok(());
         }
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,9 +35,23 @@ impl Census {
         Ok(())
     }
 
+    /// A realm has got limits, or has none any longer: this session of it is counted from now on, or no longer.
+    pub fn recount(&self, realm: RealmIndex, before: &RealmConfig, now: &RealmConfig, identity: &Identity) {
+        match (before.counts_sessions(), now.counts_sessions()) {
+            (false, true) => {
+                let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                for key in [(realm, None), (realm, Some(identity.authid.clone()))] {
+                    *counts.entry(key).or_default() += 1;
+                }
+            }
+            (true, false) => self.leave(realm, before, identity),
+            (true, true) | (false, false) => {}
+        }
+    }
+
     /// A session that was counted is over.
     pub fn leave(&self, realm: RealmIndex, config: &RealmConfig, identity: &Identity) {
-        if config.sessions_max.is_none() && config.sessions_per_authid_max.is_none() {
+        if !config.counts_sessions() {
             return;
         }
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +90,12 @@ mod tests {
         census.leave(1, &config, &joe);
         assert!(census.0.lock().expect("nobody panics").is_empty());
         let open = RealmConfig::new("realm1");
+        census.recount(0, &open, &config, &joe);
+        census.recount(0, &config, &config, &joe);
+        assert!(enter(&joe).is_ok() && enter(&joe).is_err());
+        census.leave(0, &config, &joe);
+        census.recount(0, &config, &open, &joe);
+        assert!(census.0.lock().expect("nobody panics").is_empty());
         assert!((0..9).all(|_| census.enter(0, &open, &joe).is_ok()));
     }
 }

@@ -12,6 +12,9 @@ pub type RealmIndex = u16;
 pub struct RealmConfig {
     /// The realm's URI, as in HELLO.
     pub name: Uri,
+    /// Nobody may join, and who is there is sent away: what becomes of a realm that is taken out of the configuration
+    /// of a router that runs.
+    pub closed: bool,
     /// Which URIs its sessions may use.
     pub uri_rules: UriRules,
     /// Request ids must count from 1 by 1, as the letter of the specification has it. Otherwise any id is taken that
@@ -72,6 +75,7 @@ impl RealmConfig {
     pub fn new(name: &str) -> RealmConfig {
         RealmConfig {
             name: name.into(),
+            closed: false,
             uri_rules: UriRules::Loose,
             strict: false,
             reserved: Vec::new(),
@@ -91,6 +95,18 @@ impl RealmConfig {
     #[must_use]
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| *role.name == *name))
+    }
+
+    /// True if the number of its sessions is limited.
+    #[must_use]
+    pub fn counts_sessions(&self) -> bool {
+        self.sessions_max.is_some() || self.sessions_per_authid_max.is_some()
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<&RoleConfig> {
+        self.roles.as_ref()?.iter().find(|role| *role.name == *name)
     }
 
     /// True if receivers are told nothing of publishers and callers that do not ask for it.

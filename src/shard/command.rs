@@ -2,7 +2,7 @@
 
 use super::crowd::Ticket;
 use crate::auth::Peer;
-use crate::router::{ConnId, Verdict};
+use crate::router::{ConnId, Policy, Verdict};
 use rustls::ServerConnection;
 use std::io::Write;
 use std::net::TcpStream;
@@ -43,6 +43,9 @@ pub struct Visitor {
     pub ticket: Ticket,
 }
 
+/// Dropped when an order has been carried out.
+pub type Done = tokio::sync::mpsc::Sender<()>;
+
 /// An order to a shard.
 #[derive(Debug)]
 pub enum Command {
@@ -56,6 +59,8 @@ pub enum Command {
     Recorded(u64, Option<Arc<str>>),
     /// An application has been asked who the client of a connection is, in this round of its number.
     CalledOut(ConnId, u32, Verdict),
+    /// Go on with another configuration, and drop the second when that is done.
+    Reform(Box<Policy>, Done),
     /// Take leave of every session and serve nobody new.
     Shutdown,
     /// End the thread now, whatever is still open.

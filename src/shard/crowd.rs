@@ -21,8 +21,9 @@ pub enum Crowded {
 /// Counts connections.
 #[derive(Debug)]
 pub struct Crowd {
-    total_max: u32,
-    each_max: Option<u32>,
+    total_max: AtomicU32,
+    /// 0: as many as there may be.
+    each_max: AtomicU32,
     total: AtomicU32,
     /// Only where there is a limit.
     addresses: Mutex<HashMap<Network, u32>>,
@@ -32,7 +33,24 @@ impl Crowd {
     /// Nobody yet; so many at most, and so many from each address.
     #[must_use]
     pub fn new(total_max: u32, each_max: Option<u32>) -> Arc<Crowd> {
-        Arc::new(Crowd { total_max, each_max, total: AtomicU32::new(0), addresses: Mutex::default() })
+        let crowd = Crowd {
+            total_max: AtomicU32::new(0),
+            each_max: AtomicU32::new(0),
+            total: AtomicU32::new(0),
+            addresses: Mutex::default(),
+        };
+        crowd.limit(total_max, each_max);
+        Arc::new(crowd)
+    }
+
+    /// Other limits from now on. Those that are there stay; they are not counted by address if there was no limit.
+    pub fn limit(&self, total_max: u32, each_max: Option<u32>) {
+        self.total_max.store(total_max, Ordering::Relaxed);
+        self.each_max.store(each_max.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn each_max(&self) -> Option<u32> {
+        Some(self.each_max.load(Ordering::Relaxed)).filter(|max| *max > 0)
     }
 
     /// Counts a connection for as long as the ticket lives. An unknown address is counted when it is known.
@@ -40,7 +58,7 @@ impl Crowd {
     /// # Errors
     /// It is one too many.
     pub fn admit(self: &Arc<Crowd>, address: Option<IpAddr>) -> Result<Ticket, Crowded> {
-        if self.total.fetch_add(1, Ordering::Relaxed) >= self.total_max {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= self.total_max.load(Ordering::Relaxed) {
             self.total.fetch_sub(1, Ordering::Relaxed);
             return Err(Crowded::Total);
         }
@@ -91,7 +109,7 @@ impl Ticket {
     /// # Errors
     /// It is one too many.
     pub fn comes_from(&mut self, address: IpAddr) -> Result<(), Crowded> {
-        let Some(max) = self.crowd.each_max else { return Ok(()) };
+        let Some(max) = self.crowd.each_max() else { return Ok(()) };
         let network = Network::of(address);
         self.crowd.enter(network, max)?;
         if let Some(before) = self.network.replace(network) {
@@ -106,7 +124,7 @@ impl Ticket {
     /// It is one too many.
     pub fn another(&self) -> Result<Ticket, Crowded> {
         let mut ticket = self.crowd.admit(None)?;
-        if let (Some(network), Some(max)) = (self.network, self.crowd.each_max) {
+        if let (Some(network), Some(max)) = (self.network, self.crowd.each_max()) {
             self.crowd.enter(network, max)?;
             ticket.network = Some(network);
         }

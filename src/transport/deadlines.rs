@@ -17,6 +17,11 @@ impl<K: Copy> Deadlines<K> {
         Deadlines { limit, waiting: VecDeque::new() }
     }
 
+    /// Lets those that are set from now on fall due after another time, and not before those that were set earlier.
+    pub(super) fn limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     /// Sets a deadline. It is never cleared: whoever takes it looks whether it still matters.
     pub(super) fn set(&mut self, now: Duration, key: K) {
         self.waiting.push_back((now + self.limit, key));

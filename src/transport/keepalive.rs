@@ -27,6 +27,14 @@ impl KeepAlive {
         }
     }
 
+    /// Other times from now on. Who is not watched over is not from then on either.
+    pub(super) fn reform(&mut self, config: &RuntimeConfig) {
+        self.asking.limit(config.ping_interval);
+        self.answering.limit(config.ping_timeout);
+        self.interval = (!config.ping_interval.is_zero()).then_some(config.ping_interval);
+        self.rawsocket = config.ping_rawsocket;
+    }
+
     pub(super) fn next(&self) -> Option<Duration> {
         [self.asking.next(), self.answering.next()].into_iter().flatten().min()
     }
@@ -46,7 +54,12 @@ impl Reactor {
 
     /// Asks those that have been silent, and ends those that have not answered.
     pub(super) fn expire_pings(&mut self, now: Duration) {
+        // Nobody is asked any longer: whoever would have been is forgotten.
+        let asks = self.keepalive.interval.is_some();
         while let Some(entry) = self.keepalive.asking.take_due(now) {
+            if !asks {
+                continue;
+            }
             let Some(connection) = self.current(entry).filter(|connection| connection.phase == Phase::Open) else {
                 continue;
             };
@@ -64,7 +77,9 @@ impl Reactor {
                 continue;
             };
             if std::mem::take(&mut connection.heard) || connection.is_paused() || connection.held {
-                self.keepalive.asking.set(now, entry);
+                if asks {
+                    self.keepalive.asking.set(now, entry);
+                }
             } else {
                 self.tally.timeouts += 1;
                 self.lose(entry.0, "a ping was not answered in time");

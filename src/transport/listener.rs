@@ -12,6 +12,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
@@ -174,14 +175,12 @@ pub struct Acceptor {
     loads: Arc<Loads>,
     placement: Placement,
     crowd: Arc<Crowd>,
-    rate: Option<u32>,
-    pause: Duration,
+    pace: Arc<Pace>,
     logged: Option<Instant>,
 }
 
 impl Acceptor {
-    /// An acceptor that knows so much of its peers. It accepts so many of them in a second, if there is a limit,
-    /// and pauses so long after a failure. Has to be called on a tokio runtime.
+    /// An acceptor that knows so much of its peers. Has to be called on a tokio runtime.
     ///
     /// # Errors
     ///
@@ -192,7 +191,7 @@ impl Acceptor {
         doors: Arc<[Door]>,
         loads: Arc<Loads>,
         crowd: Arc<Crowd>,
-        (rate, pause): (Option<u32>, Duration),
+        pace: Arc<Pace>,
     ) -> io::Result<Acceptor> {
         let socket = listener.socket.try_clone()?;
         let watched = match listener.bound {
@@ -200,16 +199,14 @@ impl Acceptor {
             Bound::Unix(_) => Watched::Unix(UnixListener::from_std(socket.into())?),
         };
         let placement = Placement::default();
-        Ok(Acceptor { watched, listener, peer, doors, loads, placement, crowd, rate, pause, logged: None })
+        Ok(Acceptor { watched, listener, peer, doors, loads, placement, crowd, pace, logged: None })
     }
 
     /// Accepts until it is dropped.
     pub async fn run(mut self) {
-        let mut bucket = self.rate.map(Bucket::new);
+        let mut bucket = Bucket::new();
         loop {
-            if let Some(bucket) = &mut bucket {
-                bucket.wait().await;
-            }
+            bucket.wait(self.pace.rate()).await;
             match self.accept().await {
                 Ok((socket, peer)) => self.place(socket, peer),
                 // The peer was gone before we came to it.
@@ -217,7 +214,7 @@ impl Acceptor {
                 // Mostly too many open files: what waits in the backlog is accepted when others have gone.
                 Err(error) => {
                     self.log(&error.to_string());
-                    tokio::time::sleep(self.pause).await;
+                    tokio::time::sleep(self.pace.pause()).await;
                 }
             }
         }
@@ -270,8 +267,6 @@ impl Acceptor {
 /// others wait where the system keeps them.
 #[derive(Debug)]
 struct Bucket {
-    /// Between two connections.
-    interval: Duration,
     /// From when on the next one would be exactly in time.
     next: Instant,
 }
@@ -279,16 +274,52 @@ struct Bucket {
 impl Bucket {
     const BURST: Duration = Duration::from_millis(100);
 
-    fn new(rate: u32) -> Bucket {
-        Bucket { interval: Duration::from_secs(1) / rate.max(1), next: Instant::now() }
+    fn new() -> Bucket {
+        Bucket { next: Instant::now() }
     }
 
-    async fn wait(&mut self) {
+    /// Waits for the next, if there may be so many in a second only.
+    async fn wait(&mut self, rate: Option<u32>) {
+        let Some(rate) = rate else { return };
+        let interval = Duration::from_secs(1) / rate.max(1);
         let now = Instant::now();
-        self.next = self.next.max(now.checked_sub(Bucket::BURST).unwrap_or(now)) + self.interval;
+        self.next = self.next.max(now.checked_sub(Bucket::BURST).unwrap_or(now)) + interval;
         if self.next > now {
             tokio::time::sleep_until(self.next.into()).await;
         }
+    }
+}
+
+/// How fast connections are accepted.
+#[derive(Debug)]
+pub struct Pace {
+    /// In a second; 0: as many as come.
+    rate: AtomicU32,
+    /// After a failure, in milliseconds.
+    pause: AtomicU32,
+}
+
+impl Pace {
+    /// So many in a second, if there is a limit, and such a pause after a failure.
+    #[must_use]
+    pub fn new(rate: Option<u32>, pause: Duration) -> Arc<Pace> {
+        let pace = Pace { rate: AtomicU32::new(0), pause: AtomicU32::new(0) };
+        pace.set(rate, pause);
+        Arc::new(pace)
+    }
+
+    /// Another pace from now on.
+    pub fn set(&self, rate: Option<u32>, pause: Duration) {
+        self.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
+        self.pause.store(u32::try_from(pause.as_millis()).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    fn rate(&self) -> Option<u32> {
+        Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_millis(self.pause.load(Ordering::Relaxed).into())
     }
 }
 

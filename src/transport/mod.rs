@@ -10,6 +10,7 @@ mod longpoll;
 pub mod outqueue;
 mod page;
 pub mod preamble;
+pub mod premises;
 mod protocol;
 pub mod reactor;
 mod slice;

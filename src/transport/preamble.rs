@@ -78,7 +78,7 @@ impl Reactor {
     /// It is one too many from its address.
     pub(super) fn arrive(&mut self, key: usize, arrival: Arrival) -> Result<(), Crowded> {
         let connection = &mut self.connections[key];
-        let entrance = &self.settings.entrances[usize::from(connection.peer.listener)];
+        let entrance = &self.settings.premises.entrances[usize::from(connection.peer.listener)];
         let address = entrance.client(connection.peer.address, &arrival.forwarded);
         if let (Some(address), Some(ticket)) = (address, &mut connection.ticket) {
             ticket.comes_from(address)?;
@@ -136,7 +136,7 @@ impl Reactor {
             }
             Arc::make_mut(&mut connection.peer).is_at(address);
         }
-        let secure = self.settings.entrances[usize::from(connection.peer.listener)].tls.is_some();
+        let secure = self.settings.premises.entrances[usize::from(connection.peer.listener)].tls.is_some();
         connection.preamble = secure.then_some(Preamble::Tls);
         Poll::Ready(Ok(()))
     }
@@ -144,7 +144,7 @@ impl Reactor {
     /// Signing takes about as long as writing to a hundred sockets; so where thousands come at once, others get their
     /// turn between them.
     fn shake_hands(&mut self, key: usize, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.greeted_for > self.settings.config.write_slice {
+        if self.greeted_for > self.settings.premises.config.write_slice {
             self.arm();
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -154,7 +154,7 @@ impl Reactor {
         let Some(mut stream) = connection.stream.take() else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        if let Some(tls) = &self.settings.entrances[usize::from(connection.peer.listener)].tls {
+        if let Some(tls) = &self.settings.premises.entrances[usize::from(connection.peer.listener)].tls {
             stream = stream.secure(|| tls.acceptor());
         }
         let done = stream.poll_secured(cx);

@@ -4,6 +4,7 @@ use super::cookies::{Cookies, Visit};
 use super::longpoll::ReplyTo;
 use super::longpoll::exchange::{Exchange, Options};
 use super::page;
+use super::premises::Premises;
 use crate::auth::peer::Cookie;
 use crate::config::listener::{PathConfig, TransportIndex};
 use crate::config::{ListenerConfig, RuntimeConfig};
@@ -60,7 +61,7 @@ pub(super) struct Shared {
     /// By listener.
     doors: Vec<Door>,
     /// By transport.
-    cookies: Arc<[Option<Cookies>]>,
+    cookies: Arc<[Option<Arc<Cookies>>]>,
     requests: Options,
     message_bytes_max: usize,
     inbound: Inbound,
@@ -97,7 +98,8 @@ impl Door {
 }
 
 impl Shared {
-    pub(super) fn new(config: &RuntimeConfig, shard: &ShardConfig, cookies: Arc<[Option<Cookies>]>) -> Shared {
+    pub(super) fn new(premises: &Premises, shard: &ShardConfig) -> Shared {
+        let config = &premises.config;
         let requests = Options {
             base: config.longpoll_path.clone().unwrap_or_default(),
             header_bytes_max: HandshakeOptions::default().header_bytes_max,
@@ -107,13 +109,23 @@ impl Shared {
         };
         Shared {
             doors: config.listeners.iter().map(|listener| Door::new(config, listener)).collect(),
-            cookies,
+            cookies: premises.cookies.clone(),
             requests,
             message_bytes_max: config.message_bytes_max,
             inbound: Inbound::default(),
             echoes: FrameBuilder::eager(),
             out: Vec::new(),
         }
+    }
+
+    /// Goes on with other ways in. What has been begun goes on as it was.
+    pub(super) fn reform(&mut self, premises: &Premises) {
+        let config = &premises.config;
+        self.doors = config.listeners.iter().map(|listener| Door::new(config, listener)).collect();
+        self.cookies = premises.cookies.clone();
+        self.requests.base = config.longpoll_path.clone().unwrap_or_default();
+        self.requests.message_bytes_max = config.message_bytes_max;
+        self.message_bytes_max = config.message_bytes_max;
     }
 }
 
@@ -125,7 +137,9 @@ impl Shared {
         headers: &[String],
         response: &mut Vec<u8>,
     ) -> Result<Option<Box<Cookie>>, getrandom::Error> {
-        let Some(cookies) = self.cookies.get(usize::from(transport)).and_then(Option::as_ref) else { return Ok(None) };
+        let Some(cookies) = self.cookies.get(usize::from(transport)).and_then(Option::as_deref) else {
+            return Ok(None);
+        };
         let headers: Vec<&str> = headers.iter().map(|header| &**header).collect();
         let Visit { id, known, header } = cookies.visit(&headers)?;
         if let Some(header) = header {

@@ -11,15 +11,14 @@ use super::deadlines::Deadlines;
 use super::keepalive::KeepAlive;
 use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
-use super::preamble::Entrance;
+use super::premises::{Board, Premises};
 use super::protocol::{self, Protocol, Signal};
 use super::slice::Slice;
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
 use super::throttle::Throttled;
 use super::writing::Unwritten;
-use crate::config::RuntimeConfig;
-use crate::router::{ConnId, Effect, Ending, Link, Past, Shard, ShardConfig, ShardMsg};
+use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Door, Loads, Port, Seat, Socket, Visitor};
 use crate::store::Journal;
 use crate::wire::frame::{Frame, Framing};
@@ -46,12 +45,10 @@ const ORDERS_PER_TURN: usize = 64;
 pub struct Settings {
     /// The core's part.
     pub shard: ShardConfig,
-    /// The runtime's part.
-    pub config: Arc<RuntimeConfig>,
-    /// What is known of each listener.
-    pub entrances: Arc<[Entrance]>,
-    /// The cookies of each transport that has them.
-    pub cookies: Arc<[Option<Cookies>]>,
+    /// The ways in.
+    pub premises: Premises,
+    /// Where it stands how these are now.
+    pub board: Arc<Board>,
     /// Asks applications who clients are.
     pub callouts: Arc<Callouts>,
     /// Where connections are counted.
@@ -158,7 +155,7 @@ impl Reactor {
     fn new(seat: Seat, mut settings: Settings) -> Reactor {
         let mut core = Shard::new(settings.shard.clone());
         settings.past.drain(..).for_each(|past| core.restore(past));
-        let config = &settings.config;
+        let config = &settings.premises.config;
         Reactor {
             core,
             port: Port::new(seat.mesh.clone(), seat.index),
@@ -171,7 +168,7 @@ impl Reactor {
             holding: false,
             greeted_for: Duration::ZERO,
             read_buffer: vec![0; READ_BYTES],
-            shared: Some(Box::new(protocol::Shared::new(config, &settings.shard, settings.cookies.clone()))),
+            shared: Some(Box::new(protocol::Shared::new(&settings.premises, &settings.shard))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
             handshakes: Deadlines::new(config.handshake_timeout),
             closings: Deadlines::new(config.close_timeout),
@@ -212,6 +209,10 @@ impl Reactor {
                     self.core.called_out(self.clock, conn, round, verdict);
                     self.settle();
                 }
+                Ok(Command::Reform(policy, done)) => {
+                    self.reform(policy);
+                    drop(done);
+                }
                 Ok(Command::Shutdown) => self.shut_down(),
                 Ok(Command::Stop) => return Progress::Stop,
                 Err(_) => break,
@@ -221,6 +222,20 @@ impl Reactor {
         // Also if nothing came: the bell may have been rung for the overflow.
         self.arm();
         if more || !self.seat.commands.is_empty() { Progress::More } else { Progress::Done }
+    }
+
+    /// Goes on with another configuration.
+    fn reform(&mut self, policy: Box<Policy>) {
+        self.settings.premises = self.settings.board.read();
+        let config = &self.settings.premises.config;
+        self.handshakes.limit(config.handshake_timeout);
+        self.closings.limit(config.close_timeout);
+        self.keepalive.reform(config);
+        if let Some(shared) = &mut self.shared {
+            shared.reform(&self.settings.premises);
+        }
+        self.core.reform(self.clock, *policy);
+        self.settle();
     }
 
     /// True if there may be more.
@@ -260,7 +275,7 @@ impl Reactor {
         {
             timer.wake_by_ref();
         }
-        if !more && self.clock >= self.busy_at + self.settings.config.spin {
+        if !more && self.clock >= self.busy_at + self.settings.premises.config.spin {
             return Progress::Done;
         }
         // Whatever wants a turn gets the one that comes anyway.
@@ -380,7 +395,8 @@ impl Reactor {
         self.tally.accepted += 1;
         let serial = self.new_serial();
         let protocol = Protocol::new();
-        let preamble = self.settings.entrances[usize::from(visitor.peer.listener)].preamble(visitor.peer.address);
+        let preamble =
+            self.settings.premises.entrances[usize::from(visitor.peer.listener)].preamble(visitor.peer.address);
         let connection = Connection { preamble, ..Connection::new(stream, protocol, visitor, serial) };
         let key = self.connections.insert(connection);
         self.handshakes.set(self.now(), (key, serial));
@@ -581,7 +597,7 @@ impl Reactor {
 
     fn with_cookie(&self, conn: ConnId, what: impl FnOnce(&Cookies, &str)) {
         let Some(peer) = self.connections.get(conn.0 as usize).map(|connection| &*connection.peer) else { return };
-        let cookies = self.settings.cookies.get(usize::from(peer.transport)).and_then(Option::as_ref);
+        let cookies = self.settings.premises.cookies.get(usize::from(peer.transport)).and_then(Option::as_deref);
         if let (Some(cookies), Some(cookie)) = (cookies, &peer.cookie) {
             what(cookies, &cookie.id);
         }
@@ -666,7 +682,7 @@ impl Reactor {
     /// Stops reading while too much waits for other shards or for the disk, and goes on when most of it is gone.
     fn regulate(&mut self) {
         let weight = self.port.overflow_weight();
-        let config = &self.settings.config;
+        let config = &self.settings.premises.config;
         let unwritten = self.settings.journal.as_ref().map_or(0, |journal| journal.bytes());
         if !self.holding && (weight > config.overflow_high_bytes || unwritten > config.history_queue_bytes_max) {
             self.holding = true;

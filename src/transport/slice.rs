@@ -16,7 +16,7 @@ pub(super) struct Slice {
 impl Slice {
     pub(super) fn new(reactor: &Reactor) -> Slice {
         let start = reactor.settings.epoch.elapsed();
-        let end = start + start.saturating_sub(reactor.armed_at).max(reactor.settings.config.write_slice);
+        let end = start + start.saturating_sub(reactor.armed_at).max(reactor.settings.premises.config.write_slice);
         Slice { end, steps: 0 }
     }
 

@@ -55,7 +55,7 @@ impl Throttled {
 impl Reactor {
     /// Counts a message of a client. What has been read already is acted on; more is not read until it is allowed.
     pub(super) fn count_message(&mut self, key: usize) {
-        let Some(rate) = self.settings.config.message_rate_max else { return };
+        let Some(rate) = self.settings.premises.config.message_rate_max else { return };
         let now = self.now();
         let connection = &mut self.connections[key];
         let allowance = connection.allowance.get_or_insert_with(|| Box::new(Allowance::new(now, rate)));
@@ -67,7 +67,7 @@ impl Reactor {
 
     /// Lets those go on who have waited long enough.
     pub(super) fn expire_throttled(&mut self, now: Duration) {
-        let Some(rate) = self.settings.config.message_rate_max else { return };
+        let Some(rate) = self.settings.premises.config.message_rate_max else { return };
         while let Some(entry) = self.throttled.0.take_due(now) {
             let Some(connection) = self.current(entry) else { continue };
             let Some(allowance) = &mut connection.allowance else { continue };

@@ -1,4 +1,4 @@
-//! TLS: the certificates of a listener, read from files, and read again while connections go on.
+//! TLS: the certificates of a listener, read from files.
 
 use crate::auth::TlsPeer;
 use crate::config::tls::{CertificateConfig, TlsConfig};
@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -30,12 +30,9 @@ fn wrong(path: &Path, reason: impl fmt::Display) -> TlsError {
     TlsError { path: path.display().to_string(), reason: reason.to_string() }
 }
 
-/// TLS of a listener, as it is now.
+/// TLS of a listener.
 #[derive(Debug)]
-pub struct Tls {
-    config: TlsConfig,
-    current: RwLock<Arc<ServerConfig>>,
-}
+pub struct Tls(Arc<ServerConfig>);
 
 impl Tls {
     /// Reads the files.
@@ -43,24 +40,12 @@ impl Tls {
     /// # Errors
     /// One cannot be read, holds nothing of its kind, or a key does not belong to its certificate.
     pub fn load(config: &TlsConfig) -> Result<Tls, TlsError> {
-        let current = RwLock::new(Arc::new(read(config)?));
-        Ok(Tls { config: config.clone(), current })
-    }
-
-    /// Reads the files again. Connections that are open go on as they are.
-    ///
-    /// # Errors
-    /// As with [`Tls::load`]; then nothing changes.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let new = Arc::new(read(&self.config)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(())
+        Ok(Tls(Arc::new(read(config)?)))
     }
 
     /// What the next handshake is done with.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        TlsAcceptor::from(current)
+        TlsAcceptor::from(self.0.clone())
     }
 }
 
@@ -240,20 +225,5 @@ mod tests {
         assert!(message(with(&no_key, Vec::new())).contains("two.pem"));
         assert!(message(with(&one, vec![one.key.clone()])).contains("holds no certificate in PEM"));
         assert!(message(Tls::load(&TlsConfig::default())).contains("is needed"));
-    }
-
-    #[test]
-    fn a_bad_reload_changes_nothing() {
-        let files = Files::new("reload");
-        let one = files.certificate("one", &["one.example"]);
-        let config = TlsConfig { certificates: vec![one.clone()], ..TlsConfig::default() };
-        let tls = Tls::load(&config).expect("good files");
-        let before = tls.acceptor();
-        fs::write(&one.key, "nonsense").expect("a file");
-        tls.reload().expect_err("a bad key");
-        assert!(Arc::ptr_eq(tls.acceptor().config(), before.config()));
-        files.certificate("one", &["one.example"]);
-        tls.reload().expect("good files again");
-        assert!(!Arc::ptr_eq(tls.acceptor().config(), before.config()));
     }
 }

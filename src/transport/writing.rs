@@ -95,7 +95,8 @@ impl Reactor {
     /// Adds a frame to what is written to many connections.
     pub(super) fn fan_out(&mut self, conns: Vec<ConnId>, frame: &Frame) {
         let octets = frame.len().saturating_mul(conns.len());
-        let wide = conns.len() >= WIDE_MIN || octets >= WIDE_BYTES || !self.settings.config.write_delay.is_zero();
+        let wide =
+            conns.len() >= WIDE_MIN || octets >= WIDE_BYTES || !self.settings.premises.config.write_delay.is_zero();
         let list = if wide { Listed::Wide } else { Listed::Now };
         for conn in &conns {
             let key = conn.0 as usize;
@@ -110,7 +111,9 @@ impl Reactor {
     /// Adds a frame to the out-queue of a connection, and the connection to a list.
     #[inline]
     fn enqueue(&mut self, key: usize, frame: Frame, list: Listed) {
-        if self.connections[key].out.bytes() > self.settings.config.out_queue_bytes_max && !self.makes_room(key) {
+        if self.connections[key].out.bytes() > self.settings.premises.config.out_queue_bytes_max
+            && !self.makes_room(key)
+        {
             return;
         }
         let connection = &mut self.connections[key];
@@ -127,7 +130,7 @@ impl Reactor {
         loop {
             let connection = &self.connections[key];
             let bytes = connection.out.bytes();
-            if bytes <= self.settings.config.out_queue_bytes_max {
+            if bytes <= self.settings.premises.config.out_queue_bytes_max {
                 return connection.phase != Phase::Gone;
             }
             self.write(key);
@@ -168,7 +171,7 @@ impl Reactor {
         if self.unwritten.wide.is_empty() {
             return false;
         }
-        let delay = self.settings.config.write_delay;
+        let delay = self.settings.premises.config.write_delay;
         if !delay.is_zero() && !self.unwritten.ripe {
             self.unwritten.due.get_or_insert_with(|| self.settings.epoch.elapsed() + delay);
             return false;

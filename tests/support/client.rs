@@ -68,6 +68,31 @@ impl Client {
         self.welcome = welcome[2].dict().clone();
     }
 
+    /// Connects and joins `realm1` as a user with a ticket, with all roles and the features that tell of revocations
+    /// and of calls in parts.
+    #[track_caller]
+    pub fn login(address: SocketAddr, wire: Wire, authid: &str, ticket: &str) -> Client {
+        let mut client = Client::connect(address, wire);
+        client.send(json!([1, "realm1", {
+            "roles": {
+                "callee": {"features": {
+                    "progressive_call_invocations": true, "call_canceling": true, "registration_revocation": true,
+                }},
+                "caller": {"features": {"progressive_call_invocations": true, "call_canceling": true}},
+                "publisher": {},
+                "subscriber": {"features": {"subscription_revocation": true}},
+            },
+            "authid": authid,
+            "authmethods": ["ticket"],
+        }]));
+        client.expect(4);
+        client.send(json!([5, ticket, {}]));
+        let welcome = client.expect(2);
+        client.session = welcome[1].uint();
+        client.welcome = welcome[2].dict().clone();
+        client
+    }
+
     /// The id of the session.
     pub fn session(&self) -> u64 {
         self.session

@@ -98,6 +98,15 @@ impl Router {
         }
     }
 
+    /// Waits until it has logged this.
+    pub fn expect_log(&self, wanted: &str) {
+        let start = Instant::now();
+        while !text(&self.log).contains(wanted) {
+            assert!(start.elapsed() < START_TIME_MAX, "the router did not log {wanted:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Its exit status, if it has ended.
     pub fn try_wait(&self) -> Option<ExitStatus> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ mod jwt;
 mod options;
 mod permissions;
 mod realm;
-mod settings;
+pub(super) mod settings;
 mod transport;
 
 use super::{ListenAddress, RuntimeConfig, TransportConfig};

@@ -94,6 +94,63 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("mesh", "spin", Time(|config| &mut config.spin, 0.0, RuntimeConfig::SPIN_MAX.as_millis() as f64 / 1000.0)),
 ];
 
+/// Settings that hold from the start of a router to its end.
+const AT_START: &[&str] =
+    &["shards", "pin", "callout_threads", "history.flush_interval", "history.queue_bytes_max", "mesh.ring_batches"];
+
+/// A setting that is another one in another configuration.
+pub(in crate::config) struct Change {
+    /// Its path, with the values before and after.
+    pub(in crate::config) text: String,
+    /// It holds from the start of a router to its end.
+    pub(in crate::config) at_start: bool,
+}
+
+/// Finds the settings that differ. Those that cannot be changed while a router runs are set back in `new`.
+pub(in crate::config) fn differences(old: &RuntimeConfig, new: &mut RuntimeConfig) -> Vec<Change> {
+    let mut old = old.clone();
+    let mut changes = Vec::new();
+    for (group, name, place) in SETTINGS {
+        let (before, after) = (place.value(&mut old), place.value(new));
+        if before == after {
+            continue;
+        }
+        let path = path(group, name);
+        let at_start = AT_START.contains(&&*path);
+        if at_start {
+            place.copy(&mut old, new);
+        }
+        changes.push(Change { text: format!("{KEY}.{path}: {before} becomes {after}"), at_start });
+    }
+    changes
+}
+
+impl Place {
+    fn value(&self, config: &mut RuntimeConfig) -> Value {
+        match self {
+            Flag(field) => (*field(config)).into(),
+            Shards => config.shards.map_or_else(|| "auto".into(), Value::from),
+            Time(field, ..) | Milliseconds(field, ..) => field(config).as_secs_f64().into(),
+            Depth(field, ..) => (*field(config)).into(),
+            Number(field, ..) => (*field(config)).into(),
+            Limit(field) => (*field(config)).into(),
+            Size(field, ..) => (*field(config)).into(),
+        }
+    }
+
+    fn copy(&self, from: &mut RuntimeConfig, to: &mut RuntimeConfig) {
+        match self {
+            Flag(field) => *field(to) = *field(from),
+            Shards => to.shards = from.shards,
+            Time(field, ..) | Milliseconds(field, ..) => *field(to) = *field(from),
+            Depth(field, ..) => *field(to) = *field(from),
+            Number(field, ..) => *field(to) = *field(from),
+            Limit(field) => *field(to) = *field(from),
+            Size(field, ..) => *field(to) = *field(from),
+        }
+    }
+}
+
 /// Reads the settings, and gives the paths of those that are there, as `transport.write_delay`.
 pub(super) fn read_settings(value: &Value, config: &mut RuntimeConfig) -> Read<Vec<String>> {
     let mut given = Vec::new();
@@ -301,14 +358,7 @@ mod tests {
                 assert_eq!(config.check(), Ok(()), "{name}: {end}");
             }
             let mut config = RuntimeConfig::default();
-            let default = match place {
-                Flag(_) | Shards => continue,
-                Limit(field) => json!(*field(&mut config)),
-                Time(field, ..) | Milliseconds(field, ..) => json!(field(&mut config).as_secs_f64()),
-                Depth(field, ..) => json!(*field(&mut config)),
-                Number(field, ..) => json!(*field(&mut config)),
-                Size(field, ..) => json!(*field(&mut config)),
-            };
+            let default = place.value(&mut config);
             read_setting(group, name, &default, &mut config).expect("the default is in the range");
         }
     }
@@ -346,6 +396,21 @@ mod tests {
             let named = line.split('`').next().unwrap_or_default();
             assert!(SETTINGS.iter().any(|(group, name, _)| path(group, name) == named), "{named} is no setting");
         }
+    }
+
+    #[test]
+    fn differences_are_found() {
+        for name in AT_START {
+            assert!(SETTINGS.iter().any(|(group, own, _)| path(group, own) == *name), "{name}");
+        }
+        let old = RuntimeConfig::default();
+        let mut new = RuntimeConfig { shards: Some(3), spin: Duration::from_millis(1), ..RuntimeConfig::default() };
+        let changes = differences(&old, &mut new);
+        let texts: Vec<_> = changes.iter().map(|change| (&*change.text, change.at_start)).collect();
+        let expected = [("corebar.shards: \"auto\" becomes 3", true), ("corebar.mesh.spin: 0.0 becomes 0.001", false)];
+        assert_eq!(texts, expected);
+        assert_eq!((new.shards, new.spin), (None, Duration::from_millis(1)));
+        assert!(differences(&new, &mut new.clone()).is_empty());
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Cache {
         }
     }
 
+    /// Forgets everything, and remembers so much from now on.
+    pub(in crate::router) fn restart(&mut self, entries_max: u32, hashing: &Hashing) {
+        *self = Cache { epoch: self.epoch + 1, ..Cache::new(entries_max, hashing) };
+    }
+
     /// Forgets all decisions of a realm; gives how many there were.
     pub(in crate::router) fn flush(&mut self, realm: RealmIndex) -> u64 {
         let before = self.known.len();

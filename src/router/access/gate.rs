@@ -4,14 +4,14 @@
 //! goes on when it has been decided and all before it have gone. What answers an invocation does not stand there: the
 //! authorizer may be a callee of the same session.
 
-use super::{Action, Decision, Power};
+use super::{Action, Decision, Held, Power};
 use crate::router::cancel::{canceled, is_sound};
 use crate::router::effect::{ConnId, Effect};
 use crate::router::errand::{ErrandResult, Purpose};
 use crate::router::lifecycle::Silence;
 use crate::router::session::Rpc;
 use crate::router::shard::Shard;
-use crate::session::Identity;
+use crate::session::{Identity, RealmIndex};
 use crate::wamp::message::Cancel;
 use crate::wamp::{Dict, MatchPolicy, Message, RequestId, SessionId, Uri, Value, error};
 use smallvec::{SmallVec, smallvec};
@@ -35,6 +35,8 @@ pub(in crate::router) struct Want {
 #[derive(Debug)]
 pub(in crate::router) struct Asking {
     session: SessionId,
+    /// The gate.
+    gate: u64,
     /// The number of the message.
     message: u64,
     want: Want,
@@ -42,10 +44,19 @@ pub(in crate::router) struct Asking {
     epoch: u64,
 }
 
-/// A message that waits.
+/// What stands at the gate.
+#[derive(Debug)]
+enum Standing {
+    /// Something that the client wants.
+    Request(Message),
+    /// Something that it has and may not be allowed any longer.
+    Held(Held),
+}
+
+/// Something that waits.
 #[derive(Debug)]
 struct Waiting {
-    message: Message,
+    what: Standing,
     octets: usize,
     wants: SmallVec<[(Want, State); 1]>,
     /// CANCEL has come for it.
@@ -63,6 +74,8 @@ enum State {
 /// The gate of a session.
 #[derive(Debug)]
 pub(in crate::router) struct Gate {
+    /// Tells its questions from those of a gate that stood here before.
+    serial: u64,
     authorizer: Uri,
     queue: VecDeque<Waiting>,
     /// The number of the first message in the queue.
@@ -79,6 +92,7 @@ pub(in crate::router) struct Gate {
 impl Gate {
     pub(super) fn new(authorizer: Uri) -> Gate {
         Gate {
+            serial: 0,
             authorizer,
             queue: VecDeque::new(),
             first: 0,
@@ -108,8 +122,7 @@ impl Gate {
 
     /// The message, or the first part of a message in several, with this request that waits.
     fn call(&mut self, request: RequestId) -> Option<&mut Waiting> {
-        let is_call =
-            |waiting: &&mut Waiting| matches!(&waiting.message, Message::Call(call) if call.request == request);
+        let is_call = |waiting: &&mut Waiting| matches!(&waiting.what, Standing::Request(Message::Call(call)) if call.request == request);
         self.queue.iter_mut().find(is_call)
     }
 
@@ -127,6 +140,9 @@ impl Gate {
     }
 
     fn decide(&mut self, asking: &Asking, decision: Decision) {
+        if asking.gate != self.serial {
+            return;
+        }
         self.asked -= 1;
         let at = asking.message.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         let Some(waiting) = at.and_then(|at| self.queue.get_mut(at)) else { return };
@@ -144,25 +160,25 @@ impl Gate {
             if let Some((want, state)) = waiting.wants.iter_mut().find(|(_, state)| *state == State::Wanted) {
                 *state = State::Asked;
                 self.asked += 1;
-                return Some((
-                    self.first + at as u64,
-                    want.clone(),
-                    options(&waiting.message).cloned().unwrap_or_default(),
-                ));
+                return Some((self.first + at as u64, want.clone(), waiting.what.options()));
             }
         }
         None
     }
 }
 
-/// The options of a request.
-fn options(message: &Message) -> Option<&Dict> {
-    match message {
-        Message::Publish(publish) => Some(&publish.options),
-        Message::Subscribe(subscribe) => Some(&subscribe.options),
-        Message::Call(call) => Some(&call.options),
-        Message::Register(register) => Some(&register.options),
-        _ => None,
+impl Standing {
+    /// What the authorizer is told beside.
+    fn options(&self) -> Dict {
+        let options = match self {
+            Standing::Request(Message::Publish(publish)) => &publish.options,
+            Standing::Request(Message::Subscribe(subscribe)) => &subscribe.options,
+            Standing::Request(Message::Call(call)) => &call.options,
+            Standing::Request(Message::Register(register)) => &register.options,
+            Standing::Request(_) => return Dict::new(),
+            Standing::Held(held) => return held.options(),
+        };
+        options.clone()
     }
 }
 
@@ -202,7 +218,7 @@ impl Shard {
         let max = self.config.limits.gate_bytes_max as usize;
         let Some(gate) = self.gate(conn) else { return };
         gate.octets += octets;
-        gate.queue.push_back(Waiting { message, octets, wants, canceled: false });
+        gate.queue.push_back(Waiting { what: Standing::Request(message), octets, wants, canceled: false });
         if gate.octets > max.saturating_mul(ENDED_AT) {
             let text = "too much waits for the authorizer";
             return self.kill(conn, error::LIMIT_EXCEEDED.into(), Some(text), Silence::Broken);
@@ -231,10 +247,12 @@ impl Shard {
     }
 
     /// A call ends that nobody has got.
-    fn cancel_at_gate(&mut self, conn: ConnId, request: RequestId) {
-        if self.accept_request(conn, request, "CALL") {
+    fn cancel_at_gate(&mut self, conn: ConnId, message: &Message) {
+        if let Message::Call(call) = message
+            && self.accept_request(conn, call.request, "CALL")
+        {
             // Parts may have come behind it.
-            self.refuse_call(conn, request, true, canceled());
+            self.refuse_call(conn, call.request, true, canceled());
         }
     }
 
@@ -266,15 +284,15 @@ impl Shard {
         {
             wants.push(Want { action: Action::Publish, policy: exact, uri: topic.into() });
         }
-        let now = self.now;
-        let Some((id, identity)) = self.session_at(conn).map(|session| (session.id, session.identity.clone())) else {
-            return SmallVec::new();
-        };
-        let state = |want: &Want| {
-            let known = self.authorizations.get(now, realm, id, &identity, want);
-            known.map_or(State::Wanted, State::Decided)
-        };
+        let mut state = |want: &Want| self.known(conn, realm, want).map_or(State::Wanted, State::Decided);
         wants.into_iter().map(|want| (want.clone(), state(&want))).collect()
+    }
+
+    /// What is known of something that a session wants.
+    fn known(&mut self, conn: ConnId, realm: RealmIndex, want: &Want) -> Option<Decision> {
+        let session = self.session_at(conn)?;
+        let (id, identity) = (session.id, session.identity.clone());
+        self.authorizations.get(self.now, realm, id, &identity, want)
     }
 
     /// True if a call with this request is under way, has just ended, or waits.
@@ -292,10 +310,10 @@ impl Shard {
             let Some(session) = self.session_at(conn) else { return };
             let (id, realm, identity) = (session.id, session.realm, session.identity.clone());
             let Power::Asked(gate) = &session.power else { return };
-            let authorizer = gate.authorizer.clone();
+            let (authorizer, gate) = (gate.authorizer.clone(), gate.serial);
             let arguments = question(id, &identity, &want.uri, want.action, options);
             let epoch = self.authorizations.epoch;
-            let purpose = Purpose::Authorize(Asking { session: id, message, want, epoch });
+            let purpose = Purpose::Authorize(Asking { session: id, gate, message, want, epoch });
             self.errand(realm, &authorizer, arguments, timeout, purpose);
         }
     }
@@ -304,11 +322,18 @@ impl Shard {
     fn pass_gate(&mut self, conn: ConnId) {
         let max = self.config.limits.gate_bytes_max as usize;
         while let Some(waiting) = self.gate(conn).and_then(Gate::take_first) {
-            let Waiting { message, wants, canceled, .. } = waiting;
-            if canceled {
-                if let Message::Call(call) = &message {
-                    self.cancel_at_gate(conn, call.request);
+            let Waiting { what, wants, canceled, .. } = waiting;
+            let message = match what {
+                Standing::Held(held) => {
+                    if !wants.iter().all(|(_, state)| matches!(state, State::Decided(Decision::Allowed(_)))) {
+                        self.revoke(conn, held);
+                    }
+                    continue;
                 }
+                Standing::Request(message) => message,
+            };
+            if canceled {
+                self.cancel_at_gate(conn, &message);
                 continue;
             }
             let decided = |(want, state)| match state {
@@ -343,6 +368,59 @@ impl Shard {
             let ttl_max = self.config.limits.authorization_ttl_max;
             let until = self.now.saturating_add(ttl.unwrap_or(ttl_max).min(ttl_max));
             self.authorizations.insert(realm, (session, &identity), want, decision, sharing, until);
+        }
+        self.ask_authorizer(conn);
+        self.pass_gate(conn);
+    }
+}
+
+/// The gate of a session whose role has changed.
+impl Shard {
+    /// Puts another gate into the place of what decided before, or takes it away. What stood at the gate before goes on
+    /// under the new rules, and what the session has behind what it asks for is looked at again.
+    pub(in crate::router) fn replace_power(&mut self, conn: ConnId, power: Power) {
+        let Some(session) = self.session_at(conn) else { return };
+        let (id, held) = (session.id, session.holdings());
+        let before = std::mem::replace(&mut session.power, power);
+        let mut queue = VecDeque::new();
+        let mut serial = 0;
+        if let Power::Asked(gate) = before {
+            (queue, serial) = (gate.queue, gate.serial + 1);
+            if gate.held {
+                self.effects().push_back(Effect::Resume { conn });
+            }
+        }
+        let held: Vec<Held> = match self.session_at(conn).map(|session| &session.power) {
+            None | Some(Power::All) => Vec::new(),
+            Some(Power::Rules(rights)) => {
+                let lost = |held: &Held| !rights.allow_all(held.action(), held.policy(), held.uri());
+                let lost: Vec<Held> = held.into_iter().filter(lost).collect();
+                lost.into_iter().for_each(|held| self.revoke(conn, held));
+                Vec::new()
+            }
+            Some(Power::Asked(_)) => held,
+        };
+        if let Some(gate) = self.gate(conn) {
+            gate.serial = serial;
+            for held in held {
+                let want = Want { action: held.action(), policy: held.policy(), uri: held.uri().clone() };
+                let wants = smallvec![(want, State::Wanted)];
+                gate.queue.push_back(Waiting { what: Standing::Held(held), octets: 0, wants, canceled: false });
+            }
+        }
+        for Waiting { what, octets, canceled, .. } in queue {
+            // What came before may have ended the session.
+            let there = self.session_at(conn).is_some_and(|session| session.id == id);
+            let (Standing::Request(message), true) = (what, there) else { continue };
+            match self.gate(conn) {
+                Some(gate) if canceled => {
+                    gate.octets += octets;
+                    let (what, wants) = (Standing::Request(message), SmallVec::new());
+                    gate.queue.push_back(Waiting { what, octets, wants, canceled });
+                }
+                None if canceled => self.cancel_at_gate(conn, &message),
+                _ => self.dispatch(conn, message, octets),
+            }
         }
         self.ask_authorizer(conn);
         self.pass_gate(conn);

@@ -10,6 +10,7 @@ mod crossbar;
 mod decision;
 mod differences;
 mod gate;
+mod held;
 mod patterns;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use crossbar::Decider;
 pub(super) use decision::Decision;
 pub use differences::{Difference, Differences, differences};
 pub(super) use gate::{Asking, Gate, question};
+use held::Held;
 
 use super::effect::ConnId;
 use super::map::{Hashing, Map};
@@ -260,6 +262,12 @@ impl Roles {
 }
 
 impl Shard {
+    /// Makes the roles of the configuration ready anew, and forgets what authorizers have said.
+    pub(super) fn renew_roles(&mut self) {
+        self.roles = Roles::new(&self.config.realms, &self.hashing);
+        self.authorizations.restart(self.config.limits.authorizations_cached_max, &self.hashing);
+    }
+
     /// Checks whether a session may do something with a URI; gives what has to be disclosed.
     #[inline]
     pub(super) fn authorize(&mut self, conn: ConnId, action: Action, uri: &str) -> Result<Disclose, Refused> {

@@ -14,10 +14,11 @@ use super::config::{Rule, ShardConfig};
 use super::index::ShardIndex;
 use super::map::{Hashing, Map};
 use super::meta::event::MetaEvent;
-use super::peer::{Answer, Ask, Departure, LogEntry, ShardMsg};
+use super::peer::{Answer, Ask, Departure, Kind, LogEntry, ShardMsg};
 use super::record::Record;
 use super::store::Preset;
 use super::subject::{self, Subject};
+use crate::session::RealmConfig;
 use crate::wamp::{RegistrationId, SessionId, SubscriptionId};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -138,7 +139,40 @@ impl Home {
                 let position = self.caused[usize::from(from)];
                 out.answer(from, Answer::Unregistered { session, subject, request, id, position });
             }
+            Ask::Revoke(session, kind, subject, reason) => self.revoke(session, kind, &subject, reason, out),
             Ask::Leave(departure) => self.leave(from, &departure, out),
+        }
+    }
+
+    /// Takes a session out of a subject, if it is in it.
+    fn revoke(&mut self, session: SessionId, kind: Kind, subject: &Subject, reason: &str, out: &mut Outbox) {
+        let reason = Some(reason.into());
+        // Who is not in it has left it meanwhile.
+        match kind {
+            Kind::Subscription => {
+                if let Some(id) = self.topic_id(subject) {
+                    self.revoke_subscription(id, session, reason, out);
+                }
+            }
+            Kind::Registration => {
+                if let Some(id) = self.procedure_id(subject) {
+                    self.revoke_registration(id, session, reason, out);
+                }
+            }
+        }
+    }
+
+    /// Goes on with other limits, with new realms, and without what is kept for realms that are closed.
+    pub(super) fn reform(&mut self, realms: &[RealmConfig]) {
+        let shards = self.shards;
+        self.retained
+            .extend(realms.iter().skip(self.retained.len()).map(|realm| Retained::new(realm.retained, shards)));
+        for (retained, realm) in self.retained.iter_mut().zip(realms) {
+            if realm.closed {
+                *retained = Retained::new(realm.retained, shards);
+            } else {
+                retained.limit(realm.retained, shards);
+            }
         }
     }
 

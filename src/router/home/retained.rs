@@ -55,15 +55,26 @@ fn bytes_of(publication: &Publication) -> u64 {
     publication.payload.len() as u64 + 2 * publication.topic.len() as u64 + EVENT_BYTES + components * COMPONENT_BYTES
 }
 
+/// The part of one home.
+fn share(limits: RetainedLimits, shards: ShardIndex) -> RetainedLimits {
+    RetainedLimits {
+        topics_max: limits.topics_max.div_ceil(shards.into()),
+        bytes_max: limits.bytes_max.div_ceil(shards.into()),
+        ..limits
+    }
+}
+
 impl Retained {
     /// The part of one home of what a realm may retain.
     pub(super) fn new(limits: RetainedLimits, shards: ShardIndex) -> Retained {
-        let limits = RetainedLimits {
-            topics_max: limits.topics_max.div_ceil(shards.into()),
-            bytes_max: limits.bytes_max.div_ceil(shards.into()),
-            ..limits
-        };
+        let limits = share(limits, shards);
         Retained { topics: TopicTree::default(), ages: BTreeMap::new(), age: 0, bytes: 0, limits }
+    }
+
+    /// Changes what may be retained, and forgets what is too much.
+    pub(super) fn limit(&mut self, limits: RetainedLimits, shards: ShardIndex) {
+        self.limits = share(limits, shards);
+        self.shrink();
     }
 
     /// Keeps an event, or forgets what is kept of its topic if the event has no arguments.
@@ -99,6 +110,11 @@ impl Retained {
         kept.events.insert(0, publication);
         kept.bytes = kept.events.iter().map(|event| bytes_of(event)).sum();
         self.bytes += kept.bytes;
+        self.shrink();
+    }
+
+    /// Forgets the oldest, as long as there is too much.
+    fn shrink(&mut self) {
         while self.topics.len() > self.limits.topics_max as usize || self.bytes > self.limits.bytes_max {
             let Some((_, oldest)) = self.ages.first_key_value() else { break };
             let topic = oldest.topic.clone();

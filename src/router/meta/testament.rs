@@ -53,6 +53,11 @@ impl Testaments {
         }
     }
 
+    /// The topics, each as often as it is named.
+    pub(in crate::router) fn topics(&self) -> impl Iterator<Item = &Uri> {
+        self.all().map(|testament| &testament.topic)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Testament> {
         self.detached.iter().chain(&self.destroyed)
     }
@@ -99,6 +104,15 @@ impl Shard {
         }
         if let Some(testaments) = self.session_at(conn).and_then(|session| session.testaments.as_mut()) {
             testaments.list(scope).clear();
+        }
+    }
+
+    /// Forgets what a session may no longer leave to be published.
+    pub(in crate::router) fn forget_testaments(&mut self, conn: ConnId, topic: &str) {
+        if let Some(testaments) = self.session_at(conn).and_then(|session| session.testaments.as_mut()) {
+            for scope in [Scope::Detached, Scope::Destroyed] {
+                testaments.list(scope).retain(|testament| *testament.topic != *topic);
+            }
         }
     }
 

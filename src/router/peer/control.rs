@@ -5,6 +5,7 @@ use super::super::index::ShardIndex;
 use super::super::nodes::NodeKey;
 use super::super::subject::Subject;
 use super::publication::Publication;
+use super::query::Kind;
 use crate::session::Identity;
 use crate::session::options::{InvokePolicy, RegisterOptions};
 use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
@@ -29,6 +30,8 @@ pub enum Ask {
     Registered(SessionId, RegistrationId),
     /// No longer to be one; acknowledged for this request.
     Unregister(SessionId, Subject, RegistrationId, RequestId),
+    /// To be taken out of what it has of a subject, for this reason, which is the URI of an error.
+    Revoke(SessionId, Kind, Subject, &'static str),
     /// The session has ended.
     Leave(Departure),
 }

@@ -41,7 +41,7 @@ impl Reactor {
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         socket.answered = true;
         parts.into_iter().for_each(|part| connection.out.push(part));
-        let alarm = (!close).then_some(self.settings.config.longpoll_body_timeout);
+        let alarm = (!close).then_some(self.settings.premises.config.longpoll_body_timeout);
         self.set_alarm(key, alarm);
         if close {
             self.begin_closing(key);
@@ -98,7 +98,7 @@ impl Reactor {
         {
             task.wake_by_ref();
         }
-        let config = &self.settings.config;
+        let config = &self.settings.premises.config;
         match wait {
             Wait::Response if answered => {}
             // The transport watches over the time.
@@ -149,7 +149,7 @@ impl Reactor {
                 self.respond(key, [response], true);
             }
             Wait::Response if std::mem::take(&mut connection.progress) => {
-                self.set_alarm(key, Some(self.settings.config.longpoll_body_timeout));
+                self.set_alarm(key, Some(self.settings.premises.config.longpoll_body_timeout));
             }
             Wait::Response => self.lose(key, "a response is not read"),
         }
@@ -194,7 +194,7 @@ impl Reactor {
         octets: Vec<u8>,
         spawn: impl Fn(usize),
     ) {
-        let entrance = &self.settings.entrances[usize::from(visitor.peer.listener)];
+        let entrance = &self.settings.premises.entrances[usize::from(visitor.peer.listener)];
         let secure = entrance.tls.is_some();
         let stream = match Stream::register(socket, || entrance.tls.as_ref().map(Tls::acceptor)) {
             Ok(stream) => stream,

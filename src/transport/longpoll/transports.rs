@@ -40,7 +40,7 @@ impl Reactor {
             // It has got the GOODBYE; nothing waits for the answer.
             self.drop_socket(key);
         } else {
-            self.set_alarm(key, Some(self.settings.config.longpoll_idle_timeout));
+            self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
         }
         Some(socket.0)
     }
@@ -76,7 +76,7 @@ impl Reactor {
     /// A request has waited long enough for messages, or there was none for too long.
     pub(super) fn unpolled(&mut self, key: usize) {
         if self.dismiss(key) {
-            self.set_alarm(key, Some(self.settings.config.longpoll_idle_timeout));
+            self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
         } else {
             self.lose(key, "nobody receives");
         }
@@ -108,7 +108,7 @@ impl Reactor {
         let Some(transport) = self.transport(key) else { return };
         if transport.receiver.as_ref().is_some_and(|receiver| receiver.socket.0 == socket) {
             transport.receiver = None;
-            self.set_alarm(key, Some(self.settings.config.longpoll_idle_timeout));
+            self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
         } else if unwritten {
             // A session without gaps is not possible any more.
             tracing::info!(peer = &*self.connections[key].peer.label, "messages were lost with a connection");

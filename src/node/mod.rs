@@ -1,21 +1,23 @@
 //! A running router: its shards, its listeners, and how it ends.
 
-use crate::auth::jwt::{JwtKey, KeyRing};
+mod reload;
+mod watch;
+
 use crate::auth::{AuthSettings, Peer};
-use crate::config::{ConfigError, ListenerConfig, RuntimeConfig, TransportConfig};
-use crate::router::{Attempts, Past, ShardConfig, ShardIndex, subject};
+use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
+use crate::router::{Attempts, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
 use crate::transport::callout::Callouts;
 use crate::transport::cookies::{CookieError, Cookies};
-use crate::transport::listener::{Acceptor, BindError, Bound, Listener};
+use crate::transport::listener::{Acceptor, BindError, Bound, Listener, Pace};
 use crate::transport::preamble::Entrance;
+use crate::transport::premises::{Board, Premises};
 use crate::transport::reactor::{self, Settings};
-use crate::transport::tls::{Tls, TlsError};
+use crate::transport::tls::TlsError;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -55,16 +57,22 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Node {
     bound: Vec<Bound>,
-    entrances: Arc<[Entrance]>,
-    cookies: Arc<[Option<Cookies>]>,
+    premises: Premises,
+    board: Arc<Board>,
+    /// Random octets, from which challenges are made.
+    secret: [u8; 32],
     cores: Vec<Option<usize>>,
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
     threads: Vec<JoinHandle<()>>,
-    acceptors: Vec<AbortHandle>,
+    /// By listener; none of those that are closed.
+    acceptors: Vec<Option<AbortHandle>>,
+    /// Look after files.
+    watchers: Vec<AbortHandle>,
+    crowd: Arc<Crowd>,
+    pace: Arc<Pace>,
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
-    shutdown_timeout: Duration,
 }
 
 impl Node {
@@ -76,46 +84,32 @@ impl Node {
     /// See [`StartError`]; nothing is left running.
     pub fn start(config: RuntimeConfig) -> Result<Node, StartError> {
         config.check()?;
-        let entrances = config.listeners.iter().map(Entrance::new).collect::<Result<_, _>>()?;
-        let cookies = |transport: &TransportConfig| transport.cookie.as_ref().map(Cookies::open).transpose();
-        let cookies = config.transports.iter().map(cookies).collect::<Result<_, _>>()?;
-        let open = |listener: &ListenerConfig| Listener::bind(&listener.address, listener.backlog);
+        let premises = Premises::open(Arc::new(config), None)?;
+        let config = premises.config.clone();
         let listeners = config.listeners.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let bound = listeners.iter().map(|listener| listener.bound().clone()).collect();
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(StartError::Random)?;
 
         let shards = config.shards.unwrap_or_else(default_shards);
-        let loads = Arc::new(Loads::new(usize::from(shards)));
         let mut node = Node {
-            bound,
-            entrances,
-            cookies,
+            bound: listeners.iter().map(|listener| listener.bound().clone()).collect(),
+            board: Arc::new(Board::new(premises.clone())),
+            premises,
+            secret,
             cores: Vec::new(),
             doors: Arc::new([]),
-            loads,
+            loads: Arc::new(Loads::new(usize::from(shards))),
             threads: Vec::new(),
             acceptors: Vec::new(),
+            watchers: Vec::new(),
+            crowd: Crowd::new(config.connections_max, config.connections_per_address_max),
+            pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
-            shutdown_timeout: config.shutdown_timeout,
         };
-        let jwts = config.transports.iter().filter_map(|transport| transport.auth.jwt.as_ref());
-        let watched: Vec<_> = jwts.filter_map(|jwt| Some((jwt.jwks.clone()?, jwt.keys.clone()))).collect();
-        let jwks_interval = config.jwks_interval;
-        let crowd = Crowd::new(config.connections_max, config.connections_per_address_max);
-        let pace = (config.accept_rate_max, config.accept_pause);
-        let transports: Vec<_> = config.listeners.iter().map(|listener| listener.transport).collect();
-        let started = node.start_shards(shards, config).and_then(|()| {
-            for ((index, listener), transport) in (0..).zip(listeners).zip(transports) {
-                let peer = Peer { listener: index, transport, ..Peer::default() };
-                let acceptor =
-                    Acceptor::new(listener, peer, node.doors.clone(), node.loads.clone(), crowd.clone(), pace);
-                let acceptor = acceptor.map_err(StartError::Shard)?;
-                node.acceptors.push(tokio::spawn(acceptor.run()).abort_handle());
-            }
-            Ok(())
+        let started = node.start_shards(shards).and_then(|()| {
+            listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
-        for (path, ring) in watched {
-            node.acceptors.push(tokio::spawn(watch_keys(path, ring, jwks_interval)).abort_handle());
-        }
+        node.watch();
         match started {
             Ok(()) => Ok(node),
             Err(error) => {
@@ -123,6 +117,26 @@ impl Node {
                 Err(error)
             }
         }
+    }
+
+    /// Begins to accept what comes by a listener.
+    fn accept(&mut self, index: usize, listener: Listener) -> Result<(), StartError> {
+        let transport = self.premises.config.listeners[index].transport;
+        let number = u16::try_from(index).map_err(|_| ConfigError::TooMany)?;
+        let peer = Peer { listener: number, transport, ..Peer::default() };
+        let bound = listener.bound().clone();
+        let (doors, loads) = (self.doors.clone(), self.loads.clone());
+        let acceptor = Acceptor::new(listener, peer, doors, loads, self.crowd.clone(), self.pace.clone());
+        let acceptor = acceptor.map_err(StartError::Shard)?;
+        if self.acceptors.len() <= index {
+            self.acceptors.resize_with(index + 1, || None);
+        }
+        self.acceptors[index] = Some(tokio::spawn(acceptor.run()).abort_handle());
+        match self.bound.get_mut(index) {
+            Some(known) => *known = bound,
+            None => self.bound.push(bound),
+        }
+        Ok(())
     }
 
     /// Looks, without starting anything, whether the files that a configuration names can be used.
@@ -138,17 +152,7 @@ impl Node {
         Ok(())
     }
 
-    /// Reads the certificates and keys of all listeners again. Connections that are open go on as they are.
-    ///
-    /// # Errors
-    ///
-    /// The first file that cannot be used, for a listener that goes on with what it has; the others are done.
-    pub fn reload_certificates(&self) -> Result<(), TlsError> {
-        let tls = self.entrances.iter().filter_map(|entrance| entrance.tls.as_ref());
-        tls.map(Tls::reload).fold(Ok(()), Result::and)
-    }
-
-    /// Where it listens, in the order of the configuration.
+    /// Where it listens, in the order of the configuration; where it did, of listeners that are closed.
     #[must_use]
     pub fn bound(&self) -> &[Bound] {
         &self.bound
@@ -169,8 +173,9 @@ impl Node {
     /// Accepts nobody new, says goodbye to every session, and ends all shards when the last client has gone, or when
     /// the time for it is over.
     pub async fn shut_down(mut self) {
-        self.acceptors.drain(..).for_each(|acceptor| acceptor.abort());
-        let until = Instant::now() + self.shutdown_timeout;
+        self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
+        self.watchers.drain(..).for_each(|watcher| watcher.abort());
+        let until = Instant::now() + self.premises.config.shutdown_timeout;
         for door in self.doors.iter() {
             while door.send(Command::Shutdown).is_err() && Instant::now() < until {
                 tokio::time::sleep(SHUTDOWN_POLL).await;
@@ -190,7 +195,15 @@ impl Node {
         self.stop();
     }
 
-    fn start_shards(&mut self, shards: ShardIndex, config: RuntimeConfig) -> Result<(), StartError> {
+    /// What the shards know of the configuration.
+    fn policy(&self, config: &RuntimeConfig) -> Policy {
+        let transports = config.transports.iter().map(|transport| transport.auth.clone()).collect();
+        let auth = Arc::new(AuthSettings { transports, secret: self.secret });
+        Policy { realms: config.realms.clone().into(), auth, limits: config.limits }
+    }
+
+    fn start_shards(&mut self, shards: ShardIndex) -> Result<(), StartError> {
+        let config = self.premises.config.clone();
         let count = usize::from(shards);
         let mesh = Arc::new(Mesh::new(count, config.ring_batches));
         let cores = if config.pin { cores_for(count) } else { None };
@@ -202,13 +215,8 @@ impl Node {
         // A clock before 1970 is wrong anyway.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut past = self.open_store(shards, &config, started)?;
-        let realms: Arc<[_]> = config.realms.clone().into();
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(StartError::Random)?;
-        let transports = config.transports.iter().map(|transport| transport.auth.clone()).collect();
-        let auth = Arc::new(AuthSettings { transports, secret });
+        let Policy { realms, auth, limits } = self.policy(&config);
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
-        let config = Arc::new(config);
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
@@ -219,7 +227,7 @@ impl Node {
                 epoch: started,
                 realms: realms.clone(),
                 auth: auth.clone(),
-                limits: config.limits,
+                limits,
                 attempts: attempts.clone(),
                 census: census.clone(),
                 agent: agent.clone(),
@@ -229,9 +237,8 @@ impl Node {
             let own = |past: &mut Past| subject::home(past.subject.realm, &past.subject.uri, shards) == seat.index;
             let settings = Settings {
                 shard,
-                config: config.clone(),
-                entrances: self.entrances.clone(),
-                cookies: self.cookies.clone(),
+                premises: self.premises.clone(),
+                board: self.board.clone(),
                 callouts: callouts.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
@@ -282,23 +289,32 @@ impl Node {
     }
 }
 
-/// Looks again and again whether the file of a ring's keys has changed.
-async fn watch_keys(path: PathBuf, ring: Arc<KeyRing>, interval: Duration) {
-    let mut known = std::fs::read_to_string(&path).ok();
-    loop {
-        tokio::time::sleep(interval).await;
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        if known.as_ref() == Some(&text) {
-            continue;
+/// Opens the socket of a listener.
+fn open(listener: &ListenerConfig) -> Result<Listener, BindError> {
+    Listener::bind(&listener.address, listener.backlog)
+}
+
+impl Premises {
+    /// Reads the files that a configuration names. What was opened before, and is the same or closed, stays as it is;
+    /// the certificates and keys of TLS are read again.
+    fn open(config: Arc<RuntimeConfig>, before: Option<&Premises>) -> Result<Premises, StartError> {
+        let entrance = |(index, listener): (usize, &ListenerConfig)| {
+            let known = before.and_then(|before| before.entrances.get(index)).filter(|_| listener.closed);
+            known.map_or_else(|| Entrance::new(listener).map(Arc::new), |known| Ok(known.clone()))
+        };
+        let entrances = config.listeners.iter().enumerate().map(entrance).collect::<Result<_, _>>()?;
+        let mut cookies = Vec::with_capacity(config.transports.len());
+        for (index, transport) in config.transports.iter().enumerate() {
+            let known = before.filter(|before| {
+                before.config.transports.get(index).is_some_and(|known| known.cookie == transport.cookie)
+            });
+            cookies.push(match (known, &transport.cookie) {
+                (Some(before), _) => before.cookies[index].clone(),
+                (None, Some(cookie)) => Some(Arc::new(Cookies::open(cookie)?)),
+                (None, None) => None,
+            });
         }
-        match JwtKey::set(&text) {
-            Ok(keys) => {
-                tracing::info!(file = %path.display(), "the keys for tokens have been read again");
-                ring.replace(keys);
-            }
-            Err(wrong) => tracing::error!(file = %path.display(), wrong, "the keys for tokens stay as they are"),
-        }
-        known = Some(text);
+        Ok(Premises { config, entrances, cookies: cookies.into() })
     }
 }
 

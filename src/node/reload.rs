@@ -1,0 +1,79 @@
+//! Another configuration for a router that runs.
+
+use super::{Node, SHUTDOWN_POLL, StartError, open};
+use crate::config::reload::Reload;
+use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::router::Policy;
+use crate::session::RealmConfig;
+use crate::shard::Command;
+use crate::transport::premises::Premises;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+impl Node {
+    /// Puts another configuration into the place of the present one: sessions that stay valid go on, others are ended,
+    /// and what they have and may have no longer is taken away. The files that it names are read again. Gives what has
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; then nothing has changed.
+    pub async fn reload(&mut self, new: &RuntimeConfig) -> Result<Reload, StartError> {
+        let old = self.premises.config.clone();
+        let reload = old.reload(new)?;
+        let config = Arc::new(reload.config.clone());
+        let premises = Premises::open(config.clone(), Some(&self.premises))?;
+        let mut listeners = Vec::new();
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let opens = !listener.closed && old.listeners.get(index).is_none_or(|before| before.closed);
+            if opens {
+                listeners.push((index, open(listener)?));
+            }
+        }
+        // A shard may hear of what is new from another one that was faster: each knows of it before any lets it in.
+        let known = Arc::new(announced(&old, &config));
+        self.board.write(Premises { config: known.clone(), ..premises.clone() });
+        self.tell(&self.policy(&known)).await;
+        self.board.write(premises.clone());
+        self.tell(&self.policy(&config)).await;
+        self.premises = premises;
+        self.crowd.limit(config.connections_max, config.connections_per_address_max);
+        self.pace.set(config.accept_rate_max, config.accept_pause);
+        for (acceptor, _) in self.acceptors.iter_mut().zip(&config.listeners).filter(|(_, listener)| listener.closed) {
+            if let Some(acceptor) = acceptor.take() {
+                acceptor.abort();
+            }
+        }
+        for (index, listener) in listeners {
+            self.accept(index, listener)?;
+        }
+        self.watch();
+        Ok(reload)
+    }
+
+    /// Has all shards go on with a policy; waits until they do.
+    async fn tell(&self, policy: &Policy) {
+        let (done, mut all) = mpsc::channel(1);
+        for door in self.doors.iter() {
+            let mut command = Command::Reform(Box::new(policy.clone()), done.clone());
+            while let Err(back) = door.send(command) {
+                command = back;
+                tokio::time::sleep(SHUTDOWN_POLL).await;
+            }
+        }
+        drop(done);
+        // Nobody says anything: it ends when the last shard has dropped its end.
+        let _ = all.recv().await;
+    }
+}
+
+/// What was, with what is new in its place but closed.
+fn announced(old: &RuntimeConfig, new: &RuntimeConfig) -> RuntimeConfig {
+    let mut known = old.clone();
+    let realms = new.realms.iter().skip(old.realms.len());
+    known.realms.extend(realms.map(|realm| RealmConfig { closed: true, ..realm.clone() }));
+    let listeners = new.listeners.iter().skip(old.listeners.len());
+    known.listeners.extend(listeners.map(|listener| ListenerConfig { closed: true, ..listener.clone() }));
+    known.transports.extend(new.transports.iter().skip(old.transports.len()).cloned());
+    known
+}
