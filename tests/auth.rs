@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::{Client, Value, Wire, node};
 
 const DENIED: &str = "wamp.error.authentication_denied";
@@ -419,6 +419,63 @@ fn authenticators_decide() {
             is(&welcome(&mut signing), ["joe", "user", "cryptosign", "dynamic"]);
             answering.join().expect("the authenticator was asked what it expected");
         });
+    });
+}
+
+#[test]
+fn keys_are_derived_while_others_are_served() {
+    let salting = |auth: &mut AuthConfig| {
+        let user = TicketUser { ticket: Secret(b"t".as_slice().into()), grant: grant("backend") };
+        auth.ticket = Some(Source::Static([("a".into(), user)].into()));
+        let (procedure, realm) = ("com.example.secret".into(), None);
+        auth.wampcra = Some(Source::Dynamic(Dynamic::Procedure { procedure, realm }));
+    };
+    on_every_wire(salting, |address, wire| {
+        let mut callee = hello(address, wire, "ticket", "a", json!({}));
+        challenge(&mut callee, "ticket");
+        callee.send(json!([5, "t", {}]));
+        welcome(&mut callee);
+        let registration = callee.register("com.example.secret");
+        let heavy = if Some(wire) == Wire::all().next() { 1_000_000 } else { 1000 };
+        // (What is known of the secret, what the client signs with, whether that is right.)
+        for (salt, signed, right) in [
+            (json!({"secret": "s", "role": "user"}), "s", true),
+            (json!({"secret": "s", "role": "user"}), "t", false),
+            (json!({"secret": "s", "role": "user", "salt": "x", "iterations": heavy, "keylen": 32}), "s", true),
+            (json!({"secret": "s", "role": "user", "salt": "x", "iterations": heavy, "keylen": 32}), "t", false),
+            (json!({"secret": "s", "role": "user", "salt": "x", "iterations": 1_000_001, "keylen": 32}), "s", false),
+        ] {
+            let mut client = hello(address, wire, "wampcra", "joe", json!({}));
+            let (request, _) = callee.expect_invocation(registration);
+            callee.send(json!([70, request, {}, [salt]]));
+            let began = Instant::now();
+            let call = callee.call("wamp.session.count", &[]);
+            callee.expect_result(call);
+            let answered = began.elapsed();
+            if salt["iterations"] == json!(1_000_001) {
+                refused(&mut client, FAILED);
+                continue;
+            }
+            let extra = challenge(&mut client, "wampcra");
+            let derived = began.elapsed();
+            if salt["iterations"] == json!(1_000_000) {
+                assert!(answered * 2 < derived, "answered after {answered:?}, derived after {derived:?}");
+            }
+            client.send(json!([5, cra_signature(&extra, signed.as_bytes()), {}]));
+            if right {
+                is(&welcome(&mut client), ["joe", "user", "wampcra", "dynamic"]);
+            } else {
+                refused(&mut client, DENIED);
+            }
+        }
+        // A client that leaves while its key is derived leaves nothing behind.
+        let client = hello(address, wire, "wampcra", "joe", json!({}));
+        let (request, _) = callee.expect_invocation(registration);
+        callee.send(json!([70, request, {}, [{"secret": "s", "role": "user", "salt": "x", "iterations": 100_000}]]));
+        drop(client);
+        let call = callee.call("wamp.session.count", &[]);
+        callee.expect_result(call);
+        callee.leave();
     });
 }
 

@@ -1,6 +1,6 @@
 //! `wampcra` (specification, "WAMP Challenge-Response Authentication").
 
-use super::config::{CraSalt, CraUser, Secret};
+use super::config::{CraSalt, Secret};
 use super::crypto::{base64, hmac_sha256, same};
 use crate::wamp::Dict;
 use pbkdf2::pbkdf2_hmac;
@@ -34,10 +34,10 @@ pub fn derive(password: &[u8], salt: &CraSalt) -> String {
 }
 
 impl Proof {
-    /// For a user, or for somebody who is none and must not notice.
-    pub(super) fn new(challenge: String, user: Option<&CraUser>, mock: &[u8]) -> Proof {
-        let keys = user.map_or_else(|| vec![Secret(mock.into())], |user| user.keys.clone());
-        Proof { challenge, keys, known: user.is_some() }
+    /// For a user with these keys, or for somebody who is none and must not notice.
+    pub(super) fn new(challenge: String, keys: Option<Vec<Secret>>, mock: &[u8]) -> Proof {
+        let known = keys.is_some();
+        Proof { challenge, keys: keys.unwrap_or_else(|| vec![Secret(mock.into())]), known }
     }
 
     /// `CHALLENGE.Extra`.
@@ -90,8 +90,7 @@ mod tests {
 
     #[test]
     fn only_the_right_key_gives_the_right_signature() {
-        let user = CraUser::new(b"secret", None, Default::default());
-        let proof = Proof::new("the challenge".into(), Some(&user), b"");
+        let proof = Proof::new("the challenge".into(), Some(keys(b"secret", None)), b"");
         let sign = |key: &[u8], text: &str| base64(&hmac_sha256(key, text.as_bytes()));
         assert!(proof.check(&sign(b"secret", "the challenge")));
         assert!(!proof.check(&sign(b"Secret", "the challenge")));

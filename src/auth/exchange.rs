@@ -4,7 +4,7 @@
 //! the conversation takes the same course and ends with the same words.
 
 use super::certificate;
-use super::config::{Anonymous, AuthConfig, Cryptosign, Dynamic, Grant, ScramKdf, ScramUser, Secret, Source};
+use super::config::{Anonymous, AuthConfig, CraSalt, Cryptosign, Dynamic, Grant, ScramKdf, ScramUser, Secret, Source};
 use super::crypto::{Entropy, base64, same};
 use super::jwt::Bearer;
 use super::peer::{Known, Peer};
@@ -50,6 +50,15 @@ pub enum Step {
         /// What it is told.
         arguments: Vec<Value>,
         /// Goes on with the answer.
+        exchange: Box<Exchange>,
+    },
+    /// Derive a key, which takes its time, and wait for it.
+    Derive {
+        /// What the user knows.
+        secret: Secret,
+        /// How it is salted.
+        salt: CraSalt,
+        /// Goes on with the key.
         exchange: Box<Exchange>,
     },
     /// Send WELCOME.
@@ -110,6 +119,8 @@ enum Stage {
     Cryptosign(Box<cryptosign::Proof>, Verdict),
     /// The client has to show its token.
     Token,
+    /// The key of a user has to be derived.
+    Salted(Secret, CraSalt, Verdict),
     /// The authenticator has to answer.
     Asked,
 }
@@ -205,7 +216,11 @@ impl Exchange {
                     let salts = users.values().filter_map(|user| user.salt.as_ref());
                     // An unknown user is salted as others are.
                     let salt = user.map_or_else(|| mock_salt(salts, named, context.secret), |user| user.salt.clone());
-                    let proof = cra::Proof::new(self.cra_challenge(context), user, &context.entropy.draw());
+                    let proof = cra::Proof::new(
+                        self.cra_challenge(context),
+                        user.map(|user| user.keys.clone()),
+                        &context.entropy.draw(),
+                    );
                     self.challenge(proof.extra(salt.as_ref()), Stage::Cra(proof, Verdict { authid, grant }))
                 }
                 Some(Source::Dynamic(dynamic)) => self.ask(dynamic, None, context),
@@ -285,7 +300,7 @@ impl Exchange {
                 then(Stage::Asked).decide(right.then(Dict::new), verdict)
             }
             Stage::Token => then(Stage::Asked).bearer(&answer.signature, context),
-            Stage::Asked => return None,
+            Stage::Salted(..) | Stage::Asked => return None,
         })
     }
 
@@ -303,10 +318,14 @@ impl Exchange {
         let verdict = Verdict { authid: authid.clone(), grant: principal.grant.clone() };
         match self.method {
             "wampcra" => {
-                let Some(user) = principal.cra() else { return failed() };
-                let challenge = self.cra_challenge(context);
-                let proof = cra::Proof::new(challenge, Some(&user), &[]);
-                self.challenge(proof.extra(user.salt.as_ref()), Stage::Cra(proof, verdict))
+                let Some((secret, salt)) = principal.cra() else { return failed() };
+                match salt {
+                    None => self.cra(vec![secret], None, verdict, context),
+                    Some(salt) => {
+                        let stage = Stage::Salted(secret.clone(), salt.clone(), verdict);
+                        Step::Derive { secret, salt, exchange: Box::new(Exchange { stage, ..*self }) }
+                    }
+                }
             }
             "scram" | "wamp-scram" => match principal.scram() {
                 Some(user) => self.scram(Ok(&user), authid, context.entropy),
@@ -318,6 +337,21 @@ impl Exchange {
             },
             _ => self.welcome(authid, principal.grant, Dict::new()),
         }
+    }
+
+    /// Goes on with a key that has been derived.
+    #[must_use]
+    pub fn derived(self: Box<Self>, key: Secret, context: &mut Context<'_>) -> Step {
+        let Exchange { hello, method, provider, stage } = *self;
+        let Stage::Salted(secret, salt, verdict) = stage else { return failed() };
+        let exchange = Exchange { hello, method, provider, stage: Stage::Asked };
+        exchange.cra(vec![secret, key], Some(&salt), verdict, context)
+    }
+
+    /// Asks for a signature by one of these keys.
+    fn cra(self, keys: Vec<Secret>, salt: Option<&CraSalt>, verdict: Verdict, context: &mut Context<'_>) -> Step {
+        let proof = cra::Proof::new(self.cra_challenge(context), Some(keys), &[]);
+        self.challenge(proof.extra(salt), Stage::Cra(proof, verdict))
     }
 
     /// Lets in who shows a good token, under another name than the token's only if none was named.

@@ -1,6 +1,6 @@
 //! What a dynamic authenticator says of a client.
 
-use super::config::{CraSalt, CraUser, Grant, ScramKdf, ScramUser, Secret};
+use super::config::{CraSalt, Grant, ScramKdf, ScramUser, Secret};
 use super::crypto::unhex;
 use crate::wamp::{Dict, Value};
 
@@ -37,14 +37,14 @@ impl Principal {
         }
     }
 
-    /// As a user of `wampcra`.
-    pub(super) fn cra(&self) -> Option<CraUser> {
+    /// The secret of a user of `wampcra`, and how it is salted.
+    pub(super) fn cra(&self) -> Option<(Secret, Option<CraSalt>)> {
         let said = &self.credentials;
         let secret = said.str("secret").ok()?.filter(|secret| !secret.is_empty())?;
         let number = |key| said.uint(key).ok().flatten().and_then(|value| u32::try_from(value).ok());
         let salt = said.str("salt").ok()?.map(|salt| CraSalt::new(salt, number("iterations"), number("keylen")));
         let salt = salt.transpose().ok()?;
-        Some(CraUser::new(secret.as_bytes(), salt, self.grant.clone()))
+        Some((Secret(secret.as_bytes().into()), salt))
     }
 
     /// As a user of SCRAM.

@@ -3,7 +3,7 @@
 use super::index::ShardIndex;
 use super::peer::ShardMsg;
 use super::record::Record;
-use crate::auth::config::Callout;
+use crate::auth::config::{Callout, CraSalt, Secret};
 use crate::auth::peer::Known;
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, Framing};
@@ -38,28 +38,37 @@ pub enum Ending {
     Violation,
 }
 
-/// What has come of asking an application who a client is.
+/// What has come of work outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has answered: JSON.
+    /// The application has answered: JSON.
     Answer(Vec<u8>),
+    /// A key has been derived.
+    Derived(Secret),
     /// The client may not come in.
     Denied,
     /// It could not be asked, or does not know.
     Failed,
 }
 
-/// A question to an application: who a client is.
+/// What takes too long for a shard.
+#[derive(Debug)]
+pub enum Work {
+    /// To ask an application who a client is, with this JSON.
+    Ask(Callout, Vec<u8>),
+    /// To derive the key of a user of `wampcra`.
+    Derive(Secret, CraSalt),
+}
+
+/// Work to be done outside, for a client that wants to come in.
 #[derive(Debug)]
 pub struct CallOut {
     /// The connection.
     pub conn: ConnId,
     /// Tells this use of its number from others.
     pub round: u32,
-    /// The application.
-    pub callout: Callout,
-    /// The JSON to send.
-    pub body: Vec<u8>,
+    /// The work.
+    pub work: Work,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -100,7 +109,7 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
-    /// Ask an application over HTTP who a client is, and call `Shard::called_out` with what comes of it.
+    /// Do this outside, and call `Shard::called_out` with what comes of it.
     CallOut(Box<CallOut>),
     /// Read no more from a connection, as far as that can be had at once.
     Hold {

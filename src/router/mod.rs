@@ -46,7 +46,7 @@ mod waiting;
 pub use access::{Decider, Difference, Differences, differences};
 pub use attempts::Attempts;
 pub use config::{Limits, Policy, Rule, ShardConfig};
-pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict};
+pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict, Work};
 pub use index::{SHARDS_MAX, ShardIndex};
 pub use peer::ShardMsg;
 pub use record::{Past, PastEvent, Record};

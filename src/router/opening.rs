@@ -1,12 +1,12 @@
 //! From HELLO to WELCOME or ABORT (specification, "Session Establishment" and "Authentication").
 
-use super::effect::{CallOut, ConnId, Effect, Ending, Verdict};
+use super::effect::{CallOut, ConnId, Effect, Ending, Verdict, Work};
 use super::errand::{ErrandResult, Purpose};
 use super::frames::Class;
 use super::lifecycle::{Silence, State};
 use super::session::Session;
 use super::shard::Shard;
-use crate::auth::config::{Callout, Dynamic};
+use crate::auth::config::{Callout, Dynamic, Secret};
 use crate::auth::peer::Known;
 use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
@@ -219,6 +219,11 @@ impl Shard {
                 let purpose = Purpose::Authenticate { conn, round };
                 self.errand(realm, &procedure, arguments, timeout, purpose);
             }
+            Step::Derive { secret, salt, exchange } => {
+                let opening = Opening { exchange: Some(exchange), ..opening };
+                let round = self.await_answer(conn, class, opening);
+                self.delegate(conn, round, Work::Derive(secret, salt));
+            }
             Step::Welcome(admitted) => {
                 // What needs no proof cannot be guessed.
                 let proven = !matches!(admitted.authmethod, "anonymous" | "cookie");
@@ -246,17 +251,21 @@ impl Shard {
         };
         // Without the lists around it.
         let text = raw.bytes.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]]")).unwrap_or_default();
-        let (body, timeout) = (text.to_vec(), self.config.limits.authentication_timeout);
-        let call_out = CallOut { conn, round, callout, body, timeout };
-        self.effects().push_back(Effect::CallOut(Box::new(call_out)));
+        self.delegate(conn, round, Work::Ask(callout, text.to_vec()));
     }
 
-    /// An application has been asked over HTTP who a client is.
+    fn delegate(&mut self, conn: ConnId, round: u32, work: Work) {
+        let timeout = self.config.limits.authentication_timeout;
+        self.effects().push_back(Effect::CallOut(Box::new(CallOut { conn, round, work, timeout })));
+    }
+
+    /// What was to be done outside has been done.
     pub fn called_out(&mut self, now: Duration, conn: ConnId, round: u32, verdict: Verdict) {
         self.now = now;
         let answer = match verdict {
             Verdict::Denied => Err((error::AUTHENTICATION_DENIED.into(), String::new())),
             Verdict::Failed => Err((error::AUTHENTICATION_FAILED.into(), String::new())),
+            Verdict::Derived(key) => return self.derived(conn, round, key),
             Verdict::Answer(body) => {
                 let message = [b"[50,1,{},[", &*body, b"]]"].concat();
                 let limits = DecodeLimits { depth: self.config.limits.depth_max };
@@ -269,6 +278,17 @@ impl Shard {
             }
         };
         self.authenticator_answered(conn, round, &answer);
+        self.settle();
+    }
+
+    /// Goes on with a key that has been derived, if the client is still there.
+    fn derived(&mut self, conn: ConnId, round: u32, key: Secret) {
+        if self.conns.get(conn.0 as usize).is_some_and(|entry| entry.round == round)
+            && let Some((class, opening, exchange)) = self.take_opening(conn)
+        {
+            let step = self.in_context(conn, opening.session, |context| exchange.derived(key, context));
+            self.step(conn, class, opening, step);
+        }
         self.settle();
     }
 

@@ -1,6 +1,9 @@
-//! Asking an application over HTTP who a client is: on threads of their own, since an application may take its time.
+//! What takes too long for a shard, on threads of their own: asking an application over HTTP who a client is, and
+//! deriving a key.
 
-use crate::router::{CallOut, Verdict};
+use crate::auth::config::{Callout, Secret};
+use crate::auth::cra;
+use crate::router::{CallOut, Verdict, Work};
 use crate::shard::{Command, Door};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fmt;
@@ -25,12 +28,17 @@ pub(super) struct Question {
     pub(super) until: Instant,
 }
 
-/// Threads that ask. They start with the first question, and end with the process.
+/// Threads that ask, and one that derives keys. They start with the first question, and end with the process.
 pub struct Callouts {
     threads: usize,
     doors: Arc<[Door]>,
-    questions: OnceLock<Option<Sender<Question>>>,
+    questions: Queue,
+    /// Of their own: applications may let all the others wait.
+    derivations: Queue,
 }
+
+/// Where questions wait, if there is somebody who takes them.
+type Queue = OnceLock<Option<Sender<Question>>>;
 
 impl fmt::Debug for Callouts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,15 +50,19 @@ impl Callouts {
     /// So many threads, for shards with these doors.
     #[must_use]
     pub fn new(threads: usize, doors: Arc<[Door]>) -> Callouts {
-        Callouts { threads, doors, questions: OnceLock::new() }
+        Callouts { threads, doors, questions: OnceLock::new(), derivations: OnceLock::new() }
     }
 
-    /// Asks. The answer comes by [`Command::CalledOut`], unless nobody waits for it any longer.
+    /// Does what is wanted. The answer comes by [`Command::CalledOut`], unless nobody waits for it any longer.
     pub(super) fn ask(&self, question: Question) {
-        let queue = self.questions.get_or_init(|| match self.start() {
+        let (queue, threads, name) = match question.what.work {
+            Work::Ask(..) => (&self.questions, self.threads, "callout"),
+            Work::Derive(..) => (&self.derivations, 1, "derive"),
+        };
+        let queue = queue.get_or_init(|| match self.start(threads, name) {
             Ok(queue) => Some(queue),
             Err(error) => {
-                tracing::error!(%error, "cannot start the threads that ask applications over HTTP");
+                tracing::error!(%error, "cannot start the threads that find out who clients are");
                 None
             }
         });
@@ -59,16 +71,20 @@ impl Callouts {
             None => Err(question),
         };
         if let Err(question) = back {
-            tracing::warn!(url = &*question.what.callout.url, "too many clients wait for this application");
+            let what = match &question.what.work {
+                Work::Ask(callout, _) => &*callout.url,
+                Work::Derive(..) => "keys",
+            };
+            tracing::warn!(what, "too many clients wait for it to be found out who they are");
             answer(&self.doors, &question, Verdict::Failed);
         }
     }
 
-    fn start(&self) -> io::Result<Sender<Question>> {
-        let (sender, questions) = bounded(self.threads * WAITING_PER_THREAD);
-        for number in 0..self.threads {
+    fn start(&self, threads: usize, name: &str) -> io::Result<Sender<Question>> {
+        let (sender, questions) = bounded(threads * WAITING_PER_THREAD);
+        for number in 0..threads {
             let (questions, doors) = (questions.clone(), self.doors.clone());
-            drop(Builder::new().name(format!("callout-{number}")).spawn(move || work(&questions, &doors))?);
+            drop(Builder::new().name(format!("{name}-{number}")).spawn(move || work(&questions, &doors))?);
         }
         Ok(sender)
     }
@@ -82,20 +98,23 @@ fn work(questions: &Receiver<Question>, doors: &[Door]) {
         if left.is_zero() {
             continue;
         }
-        let verdict = ask(&agent, &question, left).unwrap_or_else(|error| {
-            tracing::warn!(url = &*question.what.callout.url, %error, "an application cannot be asked who a client is");
-            Verdict::Failed
-        });
+        let verdict = match &question.what.work {
+            Work::Ask(callout, body) => ask(&agent, callout, body, left).unwrap_or_else(|error| {
+                tracing::warn!(url = &*callout.url, %error, "an application cannot be asked who a client is");
+                Verdict::Failed
+            }),
+            Work::Derive(secret, salt) => Verdict::Derived(Secret(cra::derive(&secret.0, salt).into_bytes().into())),
+        };
         answer(doors, &question, verdict);
     }
 }
 
-fn ask(agent: &Agent, question: &Question, left: Duration) -> Result<Verdict, ureq::Error> {
-    let mut request = agent.post(&*question.what.callout.url).header("Content-Type", "application/json");
-    for (name, value) in &question.what.callout.headers {
+fn ask(agent: &Agent, callout: &Callout, body: &[u8], left: Duration) -> Result<Verdict, ureq::Error> {
+    let mut request = agent.post(&*callout.url).header("Content-Type", "application/json");
+    for (name, value) in &callout.headers {
         request = request.header(&**name, &*value.0);
     }
-    let mut response = request.config().timeout_global(Some(left)).build().send(&question.what.body)?;
+    let mut response = request.config().timeout_global(Some(left)).build().send(body)?;
     match response.status().as_u16() {
         200 => {
             let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
@@ -103,7 +122,7 @@ fn ask(agent: &Agent, question: &Question, left: Duration) -> Result<Verdict, ur
         }
         401 | 403 | 404 => Ok(Verdict::Denied),
         status => {
-            tracing::warn!(url = &*question.what.callout.url, status, "an application does not say who a client is");
+            tracing::warn!(url = &*callout.url, status, "an application does not say who a client is");
             Ok(Verdict::Failed)
         }
     }
