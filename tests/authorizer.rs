@@ -231,6 +231,7 @@ fn answers_to_invocations_pass_the_gate() {
         decide(&mut joe, "publish", "com.x", &json!(true));
         let published = joe.expect(17);
         assert_eq!(published[1].uint(), request);
+        assert_eq!(backend.expect(67)[2].dict()["reason"].str(), "wamp.error.registration_taken_over");
         backend.leave();
         joe.leave();
     });

@@ -11,8 +11,9 @@ use corebar::wire::forwarded::ForwardedHeader;
 use serde_json::{Value as Json, json};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use support::node;
+use support::http::{Http, Poller, post};
 use support::raw::{client_frame, connect, header, response_head, server_frame, status, upgrade_request};
+use support::{Serializer, node};
 
 const WAMP: &str = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
 
@@ -201,16 +202,32 @@ fn trusted_proxies_tell_where_browsers_are() {
                         assert!(peer.starts_with("tcp4:127.0.0.1:"), "{peer}");
                     }
                 }
-                // The limit of connections is for the client, not for its proxy.
+                // The limit of connections is for the client.
                 let mut fourth = connect(address);
                 let request = upgrade_request("/", &format!("{WAMP}{first}"));
                 let _ = fourth.write_all(request.as_bytes());
                 let closed = matches!(std::io::Read::read(&mut fourth, &mut [0; 4]), Ok(0) | Err(_));
                 assert!(closed, "a fourth of the same address");
                 if trusted {
+                    // They are counted as this client, and the sockets of the proxy as nobody.
                     drop(clients);
                     std::thread::sleep(std::time::Duration::from_millis(200));
-                    assert_eq!(status(&ask(address, "/", "").1), 101);
+                    let mut polling = [first, second, first].map(|headers| {
+                        let mut poller = Poller::open_with(address, Serializer::Json, false, headers);
+                        poller.hello();
+                        poller
+                    });
+                    polling[0].send(json!([48, 1, {}, "wamp.session.list"]));
+                    let list = polling[0].recv();
+                    let session = list[3].list()[0].list()[0].uint();
+                    polling[0].send(json!([48, 2, {}, "wamp.session.get", [session]]));
+                    let details = polling[0].recv();
+                    let transport = details[3].list()[0].dict()["transport"].clone();
+                    assert_eq!(transport.dict()["peer"].str(), "tcp4:198.51.100.7 (long-poll)");
+                    let mut fourth = Http::connect(address);
+                    let request = String::from_utf8(post("/lp/open", br#"{"protocols": ["wamp.2.json"]}"#));
+                    fourth.write(request.expect("JSON").replacen("\r\n", &format!("\r\n{first}"), 1));
+                    fourth.response().expect(503);
                 }
             });
         }

@@ -3,7 +3,7 @@
 use super::config::Grant;
 use crate::wamp::{Dict, Value};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode, decode_header};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Octets of a token.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// Octets of the shortest modulus for RS256.
+const MODULUS_MIN: usize = 256;
 
 /// The shortest secret for HS256.
 pub const SECRET_BYTES_MIN: usize = 32;
@@ -96,16 +99,23 @@ impl JwtKey {
     }
 }
 
-/// True if the key is as long as those of its algorithm are, which verifying takes for granted, and a secret as long as
-/// it has to be (RFC 7518, section 3.2).
+/// True if the key is as long as those of its algorithm are, which verifying takes for granted, and a secret or modulus
+/// as long as it has to be (RFC 7518, sections 3.2 and 3.3).
 fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
-    let Ok(octets) = key.try_get_as_bytes() else { return algorithm == Algorithm::RS256 };
+    let octets = match key.kind() {
+        DecodingKeyKind::RsaModulusExponent { n, .. } => {
+            return algorithm == Algorithm::RS256 && n.iter().skip_while(|octet| **octet == 0).count() >= MODULUS_MIN;
+        }
+        DecodingKeyKind::SecretOrDer(octets) => octets,
+    };
     match algorithm {
         Algorithm::EdDSA => octets.len() == 32,
         // Both coordinates, with an octet in front that says so.
         Algorithm::ES256 => octets.len() == 65,
         Algorithm::HS256 => octets.len() >= SECRET_BYTES_MIN,
-        _ => true,
+        // The modulus with a zero in front, the exponent of at least one octet, and what DER says of them.
+        Algorithm::RS256 => octets.len() >= MODULUS_MIN + 12,
+        _ => false,
     }
 }
 

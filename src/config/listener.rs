@@ -33,7 +33,7 @@ pub struct ListenerConfig {
     /// required if there is any network at all.
     pub proxy_protocol: Vec<IpNet>,
     /// HTTP proxies whose word about the client's address is believed. Over a Unix socket it is believed if there is any
-    /// network at all. For WebSocket.
+    /// network at all. For WebSocket and for the opening of long-polling transports.
     pub forwarded: Vec<IpNet>,
     /// In which header these proxies tell it.
     pub forwarded_header: ForwardedHeader,

@@ -126,7 +126,8 @@ impl Node {
         let peer = Peer { listener: number, transport, ..Peer::default() };
         let bound = listener.bound().clone();
         let (doors, loads) = (self.doors.clone(), self.loads.clone());
-        let acceptor = Acceptor::new(listener, peer, doors, loads, self.crowd.clone(), self.pace.clone());
+        let counted = (self.crowd.clone(), self.board.clone());
+        let acceptor = Acceptor::new(listener, peer, doors, loads, counted, self.pace.clone());
         let acceptor = acceptor.map_err(StartError::Shard)?;
         if self.acceptors.len() <= index {
             self.acceptors.resize_with(index + 1, || None);

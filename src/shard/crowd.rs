@@ -118,6 +118,14 @@ impl Ticket {
         Ok(())
     }
 
+    /// Counts another connection, of a client at this address.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub fn for_another(&self, address: IpAddr) -> Result<Ticket, Crowded> {
+        self.crowd.admit(Some(address))
+    }
+
     /// Counts another connection of the same client.
     ///
     /// # Errors

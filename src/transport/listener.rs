@@ -1,5 +1,6 @@
 //! Listening sockets, and handing what they accept to the shards.
 
+use super::premises::Board;
 use crate::auth::Peer;
 use crate::config::ListenAddress;
 use crate::shard::{Command, Crowd, Door, Loads, Placement, Socket, Visitor};
@@ -175,6 +176,7 @@ pub struct Acceptor {
     loads: Arc<Loads>,
     placement: Placement,
     crowd: Arc<Crowd>,
+    board: Arc<Board>,
     pace: Arc<Pace>,
     logged: Option<Instant>,
 }
@@ -190,7 +192,7 @@ impl Acceptor {
         peer: Peer,
         doors: Arc<[Door]>,
         loads: Arc<Loads>,
-        crowd: Arc<Crowd>,
+        (crowd, board): (Arc<Crowd>, Arc<Board>),
         pace: Arc<Pace>,
     ) -> io::Result<Acceptor> {
         let socket = listener.socket.try_clone()?;
@@ -199,7 +201,7 @@ impl Acceptor {
             Bound::Unix(_) => Watched::Unix(UnixListener::from_std(socket.into())?),
         };
         let placement = Placement::default();
-        Ok(Acceptor { watched, listener, peer, doors, loads, placement, crowd, pace, logged: None })
+        Ok(Acceptor { watched, listener, peer, doors, loads, placement, crowd, board, pace, logged: None })
     }
 
     /// Accepts until it is dropped.
@@ -242,7 +244,9 @@ impl Acceptor {
     }
 
     fn place(&mut self, socket: Socket, peer: Peer) {
-        let ticket = match self.crowd.admit(peer.address) {
+        // Those of a proxy are counted when it has told where they come from.
+        let proxied = self.board.read().entrances[usize::from(peer.listener)].is_proxy(peer.address);
+        let ticket = match self.crowd.admit(peer.address.filter(|_| !proxied)) {
             Ok(ticket) => ticket,
             Err(crowded) => return self.log(&crowded.to_string()),
         };

@@ -36,13 +36,23 @@ impl Entrance {
     }
 
     /// The address of a client that has come by a trusted HTTP proxy.
-    fn client(&self, proxy: Option<IpAddr>, headers: &[String]) -> Option<IpAddr> {
+    pub(super) fn client(&self, proxy: Option<IpAddr>, headers: &[String]) -> Option<IpAddr> {
         let (trusted, header) = &self.forwarded;
         if headers.is_empty() || !holds(trusted, proxy) {
             return None;
         }
         let headers: Vec<&str> = headers.iter().map(|header| &**header).collect();
         header.client(&headers, |address| holds(trusted, Some(address)))
+    }
+
+    /// In which header proxies tell where a client is.
+    pub(super) fn forwarded_header(&self) -> ForwardedHeader {
+        self.forwarded.1
+    }
+
+    /// True if whoever connects from there is believed to connect for others.
+    pub(super) fn is_proxy(&self, address: Option<IpAddr>) -> bool {
+        holds(&self.proxies, address) || holds(&self.forwarded.0, address)
     }
 
     /// What a new connection from there begins with.

@@ -2,7 +2,7 @@
 
 use super::cookies::{Cookies, Visit};
 use super::longpoll::ReplyTo;
-use super::longpoll::exchange::{Exchange, Options};
+use super::longpoll::exchange::{Exchange, Forwarded, Options};
 use super::page;
 use super::premises::Premises;
 use crate::auth::peer::Cookie;
@@ -39,7 +39,7 @@ pub(super) enum Signal<'a> {
     /// A request that is answered with this.
     Answer { response: Frame, close: bool },
     /// A complete request.
-    Request { endpoint: Endpoint, body: &'a [u8], reply: ReplyTo },
+    Request { endpoint: Endpoint, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
     /// A request for another shard, with all that has been read from its beginning.
     Move { shard: u16, octets: Vec<u8> },
 }

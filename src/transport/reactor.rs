@@ -463,7 +463,9 @@ impl Reactor {
             Signal::Requests => self.begin_requests(key),
             Signal::Handshake => self.end_requests(key),
             Signal::Answer { response, close } => self.answer(key, response, close),
-            Signal::Request { endpoint, body, reply } => self.request(key, endpoint, body, reply),
+            Signal::Request { endpoint, body, reply, forwarded } => {
+                self.request(key, endpoint, body, reply, &forwarded);
+            }
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
         matches!(self.connections[key].phase, Phase::Handshake | Phase::Requests | Phase::Open)

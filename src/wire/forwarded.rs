@@ -22,6 +22,13 @@ impl ForwardedHeader {
         }
     }
 
+    /// The one of this name, in whatever case.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<ForwardedHeader> {
+        let all = [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded];
+        all.into_iter().find(|header| header.name().eq_ignore_ascii_case(name))
+    }
+
     /// The client's address by the header's values, in their order: the last one that is not a trusted proxy. None: the
     /// headers do not tell.
     #[must_use]

@@ -1,5 +1,6 @@
 //! HTTP/1.1 requests with bodies (RFC 9112), one after the other on a connection.
 
+use super::forwarded::ForwardedHeader;
 use super::http::{Refusal, path_of};
 
 /// Headers that a request may have.
@@ -41,6 +42,8 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a str>,
     /// In a preflight: the headers that the script wants to send.
     pub wanted_headers: Option<&'a str>,
+    /// What may tell of the client's address, in order.
+    pub forwarded: Vec<(ForwardedHeader, &'a str)>,
 }
 
 const fn bad(text: &'static str) -> Refusal {
@@ -74,6 +77,7 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         expects_continue: false,
         origin: None,
         wanted_headers: None,
+        forwarded: Vec::new(),
     };
     let mut hosts = 0;
     for header in &*request.headers {
@@ -122,6 +126,8 @@ impl<'a> RequestHead<'a> {
                 self.origin = Some(value);
             } else if named("access-control-request-headers") {
                 self.wanted_headers = Some(value);
+            } else if let Some(header) = ForwardedHeader::by_name(header.name) {
+                self.forwarded.push((header, value));
             }
         }
         Ok(())

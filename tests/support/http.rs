@@ -105,9 +105,18 @@ impl Poller {
     /// Opens a transport.
     #[track_caller]
     pub fn open(address: SocketAddr, serializer: Serializer, batched: bool) -> Poller {
+        Poller::open_with(address, serializer, batched, "")
+    }
+
+    /// Opens a transport with more headers in the request.
+    #[track_caller]
+    pub fn open_with(address: SocketAddr, serializer: Serializer, batched: bool, headers: &str) -> Poller {
         let mut sender = Http::connect(address);
         let protocol = format!("{}{}", serializer.subprotocol(), if batched { ".batched" } else { "" });
-        let answer = sender.post("/lp/open", json!({"protocols": [protocol]}).to_string().as_bytes()).expect(200);
+        let request = post("/lp/open", json!({"protocols": [protocol]}).to_string().as_bytes());
+        let request = String::from_utf8(request).expect("JSON");
+        sender.write(request.replacen("\r\n", &format!("\r\n{headers}"), 1));
+        let answer = sender.response().expect(200);
         assert_eq!(answer.header("Content-Type"), Some("application/json"));
         let answer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!(answer["protocol"], protocol);

@@ -142,6 +142,13 @@ fn each_algorithm_has_its_keys() {
 #[test]
 fn rsa_signatures_are_verified() {
     let public = include_bytes!("rsa.pem");
+    // 2040 bits.
+    assert!(JwtKey::pem(Algorithm::RS256, include_bytes!("short.pem")).is_err(), "a key that is too short");
+    let set = |bits: usize| {
+        let modulus = data_encoding::BASE64URL_NOPAD.encode(&vec![0xff; bits / 8]);
+        JwtKey::set(&json!({"keys": [{"kty": "RSA", "n": modulus, "e": "AQAB"}]}).to_string())
+    };
+    assert!(set(2048).is_ok() && set(2040).is_err());
     let token = include_str!("rsa.token").trim();
     let config = JwtConfig::new(KeyRing::new(vec![JwtKey::pem(Algorithm::RS256, public).expect("a key")]));
     assert!(config.read(token, NOW).is_some());

@@ -3,6 +3,7 @@
 use super::reply::ReplyTo;
 use crate::transport::protocol::Signal;
 use crate::wire::Frame;
+use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::http::{Refusal, below};
 use crate::wire::longpoll::{Action, Endpoint, TransportId};
 use crate::wire::request::{self, BodyLength, BodyReader, RequestHead};
@@ -50,10 +51,22 @@ enum State {
     #[default]
     Head,
     /// A body is coming.
-    Body(Box<(Endpoint, ReplyTo, BodyReader)>),
+    Body(Box<Coming>),
     /// The request is known or cannot be served; its response has not been written.
     Response,
 }
+
+/// A request whose body is coming.
+#[derive(Debug)]
+struct Coming {
+    endpoint: Endpoint,
+    reply: ReplyTo,
+    reader: BodyReader,
+    forwarded: Forwarded,
+}
+
+/// What proxies say of the client's address, if a transport is to be opened.
+pub(in crate::transport) type Forwarded = Vec<(ForwardedHeader, String)>;
 
 /// What to do when the head of a request is known.
 enum Verdict {
@@ -63,8 +76,8 @@ enum Verdict {
     Move(u16),
     /// Answer at once.
     Answer { response: Frame, close: bool },
-    /// Read the body.
-    Read { endpoint: Endpoint, reply: ReplyTo, reader: BodyReader, expects_continue: bool },
+    /// Read the body. The client may wait until it is told that it can go on.
+    Read(Box<Coming>, bool),
 }
 
 impl Exchange {
@@ -121,16 +134,16 @@ impl Exchange {
             }
         }
         if let State::Body(body) = &mut self.state {
-            match body.2.feed(&self.input) {
+            match body.reader.feed(&self.input) {
                 Ok(octets) => {
-                    let complete = body.2.is_complete();
+                    let complete = body.reader.is_complete();
                     self.take(octets);
                     if complete {
                         self.complete(signal);
                     }
                 }
                 Err(refusal) => {
-                    let reply = std::mem::take(&mut body.1);
+                    let reply = std::mem::take(&mut body.reply);
                     self.begin(refuse(refusal, reply), signal);
                 }
             }
@@ -153,19 +166,19 @@ impl Exchange {
                 self.state = State::Response;
                 signal(Signal::Answer { response, close });
             }
-            Verdict::Read { endpoint, reply, reader, expects_continue } => {
-                if expects_continue && !reader.is_complete() && self.input.is_empty() {
+            Verdict::Read(coming, expects_continue) => {
+                if expects_continue && !coming.reader.is_complete() && self.input.is_empty() {
                     signal(Signal::Reply(Frame::whole(b"HTTP/1.1 100 Continue\r\n\r\n")));
                 }
-                self.state = State::Body(Box::new((endpoint, reply, reader)));
+                self.state = State::Body(coming);
             }
         }
     }
 
     fn complete(&mut self, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         if let State::Body(body) = std::mem::replace(&mut self.state, State::Response) {
-            let (endpoint, reply, reader) = *body;
-            signal(Signal::Request { endpoint, body: reader.data(), reply });
+            let Coming { endpoint, reply, reader, forwarded } = *body;
+            signal(Signal::Request { endpoint, body: reader.data(), reply, forwarded });
         }
     }
 }
@@ -211,7 +224,11 @@ fn judge(head: &RequestHead<'_>, options: &Options) -> Verdict {
         _ => options.header_bytes_max,
     };
     match BodyReader::new(head.body, octets_max) {
-        Ok(reader) => Verdict::Read { endpoint, reply, reader, expects_continue: head.expects_continue },
+        Ok(reader) => {
+            let said = head.forwarded.iter().filter(|_| endpoint == Endpoint::Open);
+            let forwarded = said.map(|(header, value)| (*header, (*value).to_owned())).collect();
+            Verdict::Read(Box::new(Coming { endpoint, reply, reader, forwarded }), head.expects_continue)
+        }
         Err(refusal) => refuse(refusal, reply),
     }
 }

@@ -1,10 +1,11 @@
 //! Complete requests and what they do to transports.
 
+use super::exchange::Forwarded;
 use super::reply::ReplyTo;
 use super::side::{Receiver, Side, Transport};
 use crate::auth::Peer;
 use crate::router::Link;
-use crate::shard::Ticket;
+use crate::shard::{Crowded, Ticket};
 use crate::transport::connection::{Connection, Phase};
 use crate::transport::reactor::{Reactor, conn_id};
 use crate::wire::batch::Messages;
@@ -14,11 +15,18 @@ use std::sync::Arc;
 
 impl Reactor {
     /// Serves a request that has come on this socket.
-    pub(in crate::transport) fn request(&mut self, key: usize, endpoint: Endpoint, body: &[u8], mut reply: ReplyTo) {
+    pub(in crate::transport) fn request(
+        &mut self,
+        key: usize,
+        endpoint: Endpoint,
+        body: &[u8],
+        mut reply: ReplyTo,
+        forwarded: &Forwarded,
+    ) {
         reply.close |= self.leaving();
         let (id, action) = match endpoint {
             Endpoint::Open => {
-                let response = self.open_transport(key, body, &reply);
+                let response = self.open_transport(key, body, &reply, forwarded);
                 return self.respond(key, [response], reply.close);
             }
             Endpoint::Transport(id, action) => (id, action),
@@ -41,7 +49,7 @@ impl Reactor {
         }
     }
 
-    fn open_transport(&mut self, socket: usize, body: &[u8], reply: &ReplyTo) -> Frame {
+    fn open_transport(&mut self, socket: usize, body: &[u8], reply: &ReplyTo, forwarded: &Forwarded) -> Frame {
         let protocol = match longpoll::choose(body) {
             Ok(protocol) => protocol,
             Err(text) => return reply.error(400, &text),
@@ -54,8 +62,8 @@ impl Reactor {
             tracing::error!(%error, "cannot get random numbers for the id of a transport");
             return reply.error(503, "there is no randomness for the id of a transport");
         }
-        let ticket = match self.connections[socket].ticket.as_ref().map(Ticket::another).transpose() {
-            Ok(ticket) => ticket,
+        let (peer, ticket) = match self.opener(socket, forwarded) {
+            Ok(opener) => opener,
             Err(crowded) => {
                 self.tally.crowded += 1;
                 return reply.error(503, &crowded.to_string());
@@ -71,8 +79,6 @@ impl Reactor {
             violated: false,
         };
         let serial = self.new_serial();
-        let opener = &*self.connections[socket].peer;
-        let peer = Peer { label: format!("{} (long-poll)", opener.label).into(), ..opener.clone() };
         let side = Side::Transport(transport);
         let connection = Connection { ticket, ..Connection::without_socket(side, Arc::new(peer), serial) };
         let key = self.connections.insert(connection);
@@ -82,6 +88,25 @@ impl Reactor {
         let framing = if protocol.batched { Framing::Batched } else { Framing::Bare };
         self.open(key, Link { serializer: protocol.serializer, framing, message_max: usize::MAX });
         reply.document(&longpoll::opened(protocol, &id))
+    }
+
+    /// Who opens a transport by this socket: the client of a proxy, if a trusted one tells.
+    fn opener(&self, socket: usize, forwarded: &Forwarded) -> Result<(Peer, Option<Ticket>), Crowded> {
+        let connection = &self.connections[socket];
+        let mut peer = (*connection.peer).clone();
+        let entrance = &self.settings.premises.entrances[usize::from(peer.listener)];
+        let values = forwarded.iter().filter(|(header, _)| *header == entrance.forwarded_header());
+        let values: Vec<String> = values.map(|(_, value)| value.clone()).collect();
+        let address = entrance.client(peer.address, &values);
+        if let Some(address) = address {
+            peer.is_from(address);
+        }
+        peer.label = format!("{} (long-poll)", peer.label).into();
+        let another = |ticket: &Ticket| match address {
+            Some(address) => ticket.for_another(address),
+            None => ticket.another(),
+        };
+        Ok((peer, connection.ticket.as_ref().map(another).transpose()?))
     }
 
     /// A `receive`. An older one that still waits is answered without messages: its client is gone or has asked again.
