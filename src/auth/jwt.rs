@@ -8,6 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::RSAPublicKey;
 
 /// Octets of a token.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -102,10 +104,9 @@ impl JwtKey {
 /// True if the key is as long as those of its algorithm are, which verifying takes for granted, and a secret or modulus
 /// as long as it has to be (RFC 7518, sections 3.2 and 3.3).
 fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
+    let modulus = |octets: &[u8]| octets.iter().skip_while(|octet| **octet == 0).count() >= MODULUS_MIN;
     let octets = match key.kind() {
-        DecodingKeyKind::RsaModulusExponent { n, .. } => {
-            return algorithm == Algorithm::RS256 && n.iter().skip_while(|octet| **octet == 0).count() >= MODULUS_MIN;
-        }
+        DecodingKeyKind::RsaModulusExponent { n, .. } => return algorithm == Algorithm::RS256 && modulus(n),
         DecodingKeyKind::SecretOrDer(octets) => octets,
     };
     match algorithm {
@@ -113,8 +114,7 @@ fn is_whole(algorithm: Algorithm, key: &DecodingKey) -> bool {
         // Both coordinates, with an octet in front that says so.
         Algorithm::ES256 => octets.len() == 65,
         Algorithm::HS256 => octets.len() >= SECRET_BYTES_MIN,
-        // The modulus with a zero in front, the exponent of at least one octet, and what DER says of them.
-        Algorithm::RS256 => octets.len() >= MODULUS_MIN + 12,
+        Algorithm::RS256 => RSAPublicKey::from_der(octets).is_ok_and(|(_, key)| modulus(key.modulus)),
         _ => false,
     }
 }
