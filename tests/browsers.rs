@@ -3,7 +3,7 @@
 mod support;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
-use corebar::config::cookie::CookieConfig;
+use corebar::config::cookie::{CookieConfig, CookieStore};
 use corebar::config::listener::PathConfig;
 use corebar::config::{RuntimeConfig, TransportConfig};
 use corebar::session::{Access, RealmConfig, RoleConfig};
@@ -232,6 +232,35 @@ fn trusted_proxies_tell_where_browsers_are() {
             });
         }
     }
+}
+
+#[test]
+fn cookies_stay_when_their_rules_change() {
+    let path = std::env::temp_dir().join(format!("corebar-browsers-{}", std::process::id()));
+    let config = node::config(|config| {
+        configure(config);
+        let store = CookieStore::Database(path.clone());
+        config.transports[0].cookie = Some(CookieConfig { store, ..CookieConfig::default() });
+    });
+    let mut shown = String::new();
+    for round in 0..2 {
+        node::with_reloader(config.clone(), |address, reloader| {
+            let known = |shown: &str| hello(&mut ask(address, "/", shown).0, &["cookie"])[0] == 2;
+            if round == 0 {
+                let (mut first, head) = ask(address, "/", "");
+                shown = format!("Cookie: {}\r\n", cookie_of(&head));
+                log_in(&mut first);
+            }
+            assert!(known(&shown), "round {round}");
+            let rules = |config: &mut RuntimeConfig| {
+                config.transports[0].cookie.as_mut().expect("a cookie").length = 48;
+            };
+            reloader.reload(rules).expect("a good configuration");
+            assert!(known(&shown));
+            assert_eq!(cookie_of(&ask(address, "/", "").1).len(), "cbtid=".len() + 48);
+        });
+    }
+    std::fs::remove_file(path).expect("the database");
 }
 
 #[test]

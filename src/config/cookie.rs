@@ -18,9 +18,9 @@ pub struct CookieConfig {
     pub http_only: bool,
     /// Whether browsers send it with what pages of other sites ask for.
     pub same_site: SameSite,
-    /// Where what is known of cookies is kept beside memory. A line for each change; read at the start.
-    pub file: Option<PathBuf>,
-    /// The file is emptied at the start.
+    /// Where what is known of cookies is kept beside memory; read at the start.
+    pub store: CookieStore,
+    /// What is kept there is forgotten at the start.
     pub purge: bool,
     /// Browsers that have logged in are remembered; of these so many at most.
     pub known_max: usize,
@@ -35,9 +35,31 @@ impl Default for CookieConfig {
             secure: false,
             http_only: true,
             same_site: SameSite::default(),
-            file: None,
+            store: CookieStore::Memory,
             purge: false,
             known_max: 100_000,
+        }
+    }
+}
+
+/// Where cookies are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CookieStore {
+    /// Nowhere else: they end with the process.
+    #[default]
+    Memory,
+    /// In a file with a line for each change. What was said in the last moments before a power failure may be lost.
+    File(PathBuf),
+    /// In a file that is an embedded database. What was said in the last moments before a crash may be lost.
+    Database(PathBuf),
+}
+
+impl CookieStore {
+    /// The file, if there is one.
+    pub fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            CookieStore::Memory => None,
+            CookieStore::File(path) | CookieStore::Database(path) => Some(path),
         }
     }
 }

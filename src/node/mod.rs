@@ -306,14 +306,15 @@ impl Premises {
         let entrances = config.listeners.iter().enumerate().map(entrance).collect::<Result<_, _>>()?;
         let mut cookies = Vec::with_capacity(config.transports.len());
         for (index, transport) in config.transports.iter().enumerate() {
-            let known = before.filter(|before| {
-                before.config.transports.get(index).is_some_and(|known| known.cookie == transport.cookie)
-            });
-            cookies.push(match (known, &transport.cookie) {
-                (Some(before), _) => before.cookies[index].clone(),
-                (None, Some(cookie)) => Some(Arc::new(Cookies::open(cookie)?)),
-                (None, None) => None,
-            });
+            let Some(cookie) = &transport.cookie else {
+                cookies.push(None);
+                continue;
+            };
+            let known = before.and_then(|before| before.cookies.get(index)?.as_ref()?.reform(cookie));
+            cookies.push(Some(Arc::new(match known {
+                Some(known) => known,
+                None => Cookies::open(cookie)?,
+            })));
         }
         Ok(Premises { config, entrances, cookies: cookies.into() })
     }

@@ -1,7 +1,7 @@
 //! The cookie of a transport.
 
 use super::{Fault, Read, Reader, read, type_of};
-use crate::config::cookie::{CookieConfig, SameSite};
+use crate::config::cookie::{CookieConfig, CookieStore, SameSite};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -61,8 +61,8 @@ pub(super) fn read_cookie(reader: &mut Reader, value: Value, secure: bool, at: &
     if same_site == SameSite::None && !secure {
         return Err(Fault::new(&format!("{at}.same_site"), "None is taken by browsers with `secure` only"));
     }
-    let (file, purge) = match cookie.store {
-        None => (None, false),
+    let (store, purge) = match cookie.store {
+        None => (CookieStore::Memory, false),
         Some(store) => read_store(reader, store, &format!("{at}.store"))?,
     };
     Ok(CookieConfig {
@@ -72,26 +72,29 @@ pub(super) fn read_cookie(reader: &mut Reader, value: Value, secure: bool, at: &
         secure,
         http_only: cookie.http_strict.unwrap_or(true),
         same_site,
-        file,
+        store,
         purge,
         ..default
     })
 }
 
-/// What Crossbar.io keeps in a database is kept in a file of that directory.
-fn read_store(reader: &mut Reader, value: Value, at: &str) -> Read<(Option<PathBuf>, bool)> {
+/// Crossbar.io's database is a directory, and this one a file beside it.
+fn read_store(reader: &mut Reader, value: Value, at: &str) -> Read<(CookieStore, bool)> {
     let kind = type_of(&value, at)?;
     let store: Store = read(value, at)?;
     let given =
         [("maxsize", store.maxsize.is_some()), ("readonly", store.readonly.is_some()), ("sync", store.sync.is_some())];
     reader.without_effect(at, &given);
-    let file = match &*kind {
-        "memory" => None,
-        "file" => Some(store.filename.ok_or_else(|| Fault::new(at, "needs a filename"))?),
-        "database" => Some(store.path.ok_or_else(|| Fault::new(at, "needs a path"))?.with_extension("cookies")),
+    let kept = match &*kind {
+        "memory" => CookieStore::Memory,
+        "file" => CookieStore::File(store.filename.ok_or_else(|| Fault::new(at, "needs a filename"))?),
+        "database" => {
+            let path = store.path.ok_or_else(|| Fault::new(at, "needs a path"))?;
+            CookieStore::Database(path.with_extension("cookies"))
+        }
         other => {
             return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, not memory, file or database")));
         }
     };
-    Ok((file, store.purge_on_startup))
+    Ok((kept, store.purge_on_startup))
 }

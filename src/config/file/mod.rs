@@ -148,7 +148,7 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
             tls.relative_to(directory);
         }
     }
-    for path in config.transports.iter_mut().filter_map(|transport| transport.cookie.as_mut()?.file.as_mut()) {
+    for path in config.transports.iter_mut().filter_map(|transport| transport.cookie.as_mut()?.store.path_mut()) {
         *path = directory.join(&*path);
     }
     Ok(NodeFile { file, config, warnings })

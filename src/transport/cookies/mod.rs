@@ -1,18 +1,16 @@
-//! Browsers that are known again by a cookie: what is known of each, in memory and, if wanted, in a file.
+//! Browsers that are known again by a cookie: what is known of each, in memory and, if wanted, on disk.
 //!
 //! A cookie that nobody has logged in with is not kept: who comes without one, or with an unknown one, is sent a fresh
 //! value, which counts when its browser logs in.
 
+mod ledger;
+
 use crate::auth::peer::Known;
 use crate::config::cookie::CookieConfig;
 use data_encoding::BASE64URL_NOPAD;
-use serde::{Deserialize, Serialize};
+use ledger::Ledger;
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
@@ -24,27 +22,23 @@ pub struct CookieError {
     reason: String,
 }
 
-/// A line of the file: what has become of a cookie.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    cookie: Box<str>,
-    /// When it ends, in seconds since 1970.
-    until: u64,
-    /// None: it is forgotten.
-    known: Option<Known>,
-}
+/// Who has logged in with a cookie, and when it ends, in seconds since 1970.
+type Entry = (Known, u64);
 
-#[derive(Debug, Default)]
+/// By cookies.
+type Entries = HashMap<Box<str>, Entry>;
+
+#[derive(Debug)]
 struct Jar {
-    known: HashMap<Box<str>, (Known, u64)>,
-    file: Option<File>,
+    known: Entries,
+    ledger: Ledger,
 }
 
 /// The cookies of a transport.
 #[derive(Debug)]
 pub struct Cookies {
     config: CookieConfig,
-    jar: Mutex<Jar>,
+    jar: Arc<Mutex<Jar>>,
 }
 
 /// A browser as it comes.
@@ -64,15 +58,15 @@ impl Cookies {
     /// # Errors
     /// The file cannot be used.
     pub fn open(config: &CookieConfig) -> Result<Cookies, CookieError> {
-        let mut jar = Jar::default();
-        if let Some(path) = &config.file {
-            let wrong = |error: io::Error| CookieError { path: path.display().to_string(), reason: error.to_string() };
-            if !config.purge {
-                jar.known = read(path, now()).map_err(wrong)?;
-            }
-            jar.file = Some(rewrite(path, &jar.known).map_err(wrong)?);
-        }
-        Ok(Cookies { config: config.clone(), jar: Mutex::new(jar) })
+        let (ledger, known) = Ledger::open(&config.store, config.purge, now())?;
+        Ok(Cookies { config: config.clone(), jar: Arc::new(Mutex::new(Jar { known, ledger })) })
+    }
+
+    /// The same cookies with other rules. None: they are kept elsewhere.
+    #[must_use]
+    pub fn reform(&self, config: &CookieConfig) -> Option<Cookies> {
+        let same = config.store == self.config.store;
+        same.then(|| Cookies { config: config.clone(), jar: self.jar.clone() })
     }
 
     /// A browser comes with these `Cookie` headers.
@@ -114,7 +108,7 @@ impl Cookies {
         let mut jar = self.jar.lock().unwrap_or_else(PoisonError::into_inner);
         if jar.known.get(id).is_some_and(|(known, _)| known.authid != who.authid) {
             jar.known.remove(id);
-            return jar.note(id, 0, None);
+            return jar.ledger.note(id, None);
         }
         if jar.known.len() >= self.config.known_max {
             let now = now();
@@ -124,66 +118,21 @@ impl Cookies {
                 && let Some(oldest) = jar.known.iter().min_by_key(|(_, (_, until))| *until).map(|(id, _)| id.clone())
             {
                 jar.known.remove(&oldest);
-                jar.note(&oldest, 0, None);
+                jar.ledger.note(&oldest, None);
             }
         }
         let until = now() + self.config.age_max.as_secs();
-        jar.known.insert(id.into(), (who.clone(), until));
-        jar.note(id, until, Some(who));
+        jar.ledger.note(id, Some((&who, until)));
+        jar.known.insert(id.into(), (who, until));
     }
 
     /// Nobody is known by a cookie any longer.
     pub(super) fn forget(&self, id: &str) {
         let mut jar = self.jar.lock().unwrap_or_else(PoisonError::into_inner);
         if jar.known.remove(id).is_some() {
-            jar.note(id, 0, None);
+            jar.ledger.note(id, None);
         }
     }
-}
-
-impl Jar {
-    fn note(&mut self, cookie: &str, until: u64, known: Option<Known>) {
-        let Some(file) = &mut self.file else { return };
-        if let Err(error) = write(file, &Line { cookie: cookie.into(), until, known }) {
-            tracing::error!(%error, "what is known of a cookie cannot be written down");
-        }
-    }
-}
-
-fn write(file: &mut File, line: &Line) -> io::Result<()> {
-    let mut octets = serde_json::to_vec(line)?;
-    octets.push(b'\n');
-    file.write_all(&octets)
-}
-
-fn read(path: &Path, now: u64) -> io::Result<HashMap<Box<str>, (Known, u64)>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
-        file => file?,
-    };
-    let mut known = HashMap::new();
-    for line in BufReader::new(file).lines() {
-        // A line that was cut off by a crash is nothing that anybody was told.
-        let Ok(Line { cookie, until, known: who }) = serde_json::from_str(&line?) else { continue };
-        match who.filter(|_| until > now) {
-            Some(who) => drop(known.insert(cookie, (who, until))),
-            None => drop(known.remove(&cookie)),
-        }
-    }
-    Ok(known)
-}
-
-/// Writes the file anew, without what has ended, and gives it for more.
-fn rewrite(path: &Path, known: &HashMap<Box<str>, (Known, u64)>) -> io::Result<File> {
-    let fresh = path.with_extension("new");
-    // Who can read it can be anybody in it.
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-    for (cookie, (who, until)) in known {
-        write(&mut file, &Line { cookie: cookie.clone(), until: *until, known: Some(who.clone()) })?;
-    }
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
-    OpenOptions::new().append(true).open(path)
 }
 
 fn now() -> u64 {
@@ -194,6 +143,8 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::cookie::CookieStore;
+    use std::io::Write;
     use std::time::Duration;
 
     fn who(authid: &str) -> Known {
@@ -222,37 +173,50 @@ mod tests {
     }
 
     #[test]
-    fn the_file_outlives_the_process() {
-        let path = std::env::temp_dir().join(format!("corebar-cookies-{}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let config = CookieConfig { file: Some(path.clone()), ..CookieConfig::default() };
-        let cookies = Cookies::open(&config).expect("a file");
-        for authid in ["joe", "jane", "jim"] {
-            cookies.remember(authid, who(authid));
+    fn files_outlive_the_process() {
+        let directory = std::env::temp_dir().join(format!("corebar-cookies-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        for store in [CookieStore::File(directory.join("lines")), CookieStore::Database(directory.join("database"))] {
+            let (CookieStore::File(path) | CookieStore::Database(path)) = &store else { panic!("a file") };
+            let config = CookieConfig { store: store.clone(), ..CookieConfig::default() };
+            let cookies = Cookies::open(&config).expect("a file");
+            for authid in ["joe", "jane", "jim"] {
+                cookies.remember(authid, who(authid));
+            }
+            cookies.forget("jane");
+            drop(cookies);
+            if let CookieStore::File(path) = &store {
+                let cut_off = std::fs::File::options().append(true).open(path);
+                cut_off.and_then(|mut file| file.write_all(b"{\"cookie\":\"jo")).expect("a file");
+            }
+            let known = |config: &CookieConfig| {
+                let cookies = Cookies::open(config).expect("a file");
+                ["joe", "jane", "jim"].map(|id| cookies.visit(&[&format!("cbtid={id}")]).expect("luck").known.is_some())
+            };
+            assert_eq!(known(&config), [true, false, true], "{store:?}");
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+            assert_eq!(known(&CookieConfig { purge: true, ..config.clone() }), [false; 3]);
+            assert_eq!(known(&config), [false; 3]);
+            let short = CookieConfig { age_max: Duration::ZERO, ..config.clone() };
+            let cookies = Cookies::open(&short).expect("a file");
+            cookies.remember("joe", who("joe"));
+            drop(cookies);
+            assert_eq!(known(&config), [false; 3], "its time is over");
+            let small = Cookies::open(&CookieConfig { known_max: 2, ..config }).expect("a file");
+            ["a", "b", "c"].into_iter().for_each(|id| small.remember(id, who(id)));
+            assert_eq!(small.jar.lock().expect("nobody panics").known.len(), 2);
         }
-        cookies.forget("jane");
-        drop(cookies);
-        File::options()
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(b"{\"cookie\":\"jo"))
-            .expect("a file");
-        let known = |config: &CookieConfig| {
-            let cookies = Cookies::open(config).expect("a file");
-            ["joe", "jane", "jim"].map(|id| cookies.visit(&[&format!("cbtid={id}")]).expect("luck").known.is_some())
-        };
-        assert_eq!(known(&config), [true, false, true]);
-        use std::os::unix::fs::PermissionsExt;
-        assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
-        assert_eq!(known(&CookieConfig { purge: true, ..config.clone() }), [false; 3]);
-        assert_eq!(known(&config), [false; 3]);
-        let short = CookieConfig { age_max: Duration::ZERO, ..config.clone() };
-        let cookies = Cookies::open(&short).expect("a file");
-        cookies.remember("joe", who("joe"));
-        assert_eq!(known(&config), [false; 3], "its time is over");
-        let small = Cookies::open(&CookieConfig { known_max: 2, ..config }).expect("a file");
-        ["a", "b", "c"].into_iter().for_each(|id| small.remember(id, who(id)));
-        assert_eq!(small.jar.lock().expect("nobody panics").known.len(), 2);
-        let _ = std::fs::remove_file(&path);
+        let taken = CookieStore::Database(directory.join("database"));
+        let config = CookieConfig { store: taken, ..CookieConfig::default() };
+        let first = Cookies::open(&config).expect("a file");
+        let second = Cookies::open(&config).expect_err("a file in use").to_string();
+        assert!(second.contains("database"), "{second}");
+        drop(first);
+        std::fs::write(directory.join("text"), "no database").expect("a file");
+        let text = CookieStore::Database(directory.join("text"));
+        assert!(Cookies::open(&CookieConfig { store: text, ..config }).is_err());
+        assert_eq!(std::fs::read(directory.join("text")).expect("a file"), b"no database", "it is left as it was");
+        let _ = std::fs::remove_dir_all(&directory);
     }
 }
