@@ -36,8 +36,16 @@ pub struct RuntimeConfig {
     pub handshake_timeout: Duration,
     /// From the router's last word to the client's closing the connection.
     pub close_timeout: Duration,
-    /// From the signal to shut down to the end of the process, if clients do not leave.
+    /// From the last GOODBYE to the end of the process, if clients do not leave.
     pub shutdown_timeout: Duration,
+    /// How long the router says that it is not ready before it accepts nobody any more.
+    pub drain_delay: Duration,
+    /// In which time sessions are taken leave of when the router shuts down; callees come last.
+    pub drain_spread: Duration,
+    /// How much longer a session may take for what it has open then.
+    pub drain_calls_timeout: Duration,
+    /// Clients are told to come back after different times, of so much at most.
+    pub drain_retry_spread: Duration,
     /// How long to accept nobody after the system ran out of file descriptors or memory.
     pub accept_pause: Duration,
     /// Connections of all listeners together; those that come beyond are closed.
@@ -111,6 +119,10 @@ impl Default for RuntimeConfig {
             handshake_timeout: 10 * SECOND,
             close_timeout: 2 * SECOND,
             shutdown_timeout: 3 * SECOND,
+            drain_delay: Duration::ZERO,
+            drain_spread: Duration::ZERO,
+            drain_calls_timeout: 5 * SECOND,
+            drain_retry_spread: 5 * SECOND,
             accept_pause: SECOND / 10,
             connections_max: 1_000_000,
             connections_per_address_max: None,

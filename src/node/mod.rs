@@ -5,7 +5,7 @@ mod watch;
 
 use crate::auth::{AuthSettings, Peer};
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
-use crate::router::{Attempts, Past, Policy, ShardConfig, ShardIndex, subject};
+use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
 use crate::shard::thread::cores_for;
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 /// While it shuts down, the node looks this often whether all clients have gone.
@@ -171,18 +172,32 @@ impl Node {
         self.loads.total()
     }
 
-    /// Accepts nobody new, says goodbye to every session, and ends all shards when the last client has gone, or when
-    /// the time for it is over.
+    /// Takes leave as the configuration says: after a delay nobody new is accepted, sessions get their GOODBYE spread over
+    /// a time, each when its calls are done; then all shards end, when the last client has gone or the time for it is
+    /// over.
     pub async fn shut_down(mut self) {
+        let config = self.premises.config.clone();
+        tokio::time::sleep(config.drain_delay).await;
+        // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
-        let until = Instant::now() + self.premises.config.shutdown_timeout;
+        let drain = Drain {
+            spread: config.drain_spread,
+            calls_timeout: config.drain_calls_timeout,
+            retry_spread: config.drain_retry_spread,
+        };
+        let (done, mut all) = mpsc::channel(1);
         for door in self.doors.iter() {
-            while door.send(Command::Shutdown).is_err() && Instant::now() < until {
-                tokio::time::sleep(SHUTDOWN_POLL).await;
-            }
+            order(door, Command::Drain(drain, done.clone())).await;
         }
-        // An aborted acceptor closes its listener when the runtime next looks at it: the sleep lets it.
+        drop(done);
+        // A shard that does not take leave in time is stuck.
+        let longest = drain.spread + drain.calls_timeout + config.shutdown_timeout;
+        let _ = tokio::time::timeout(longest, all.recv()).await;
+        for door in self.doors.iter() {
+            order(door, Command::Shutdown).await;
+        }
+        let until = Instant::now() + config.shutdown_timeout;
         loop {
             tokio::time::sleep(SHUTDOWN_POLL).await;
             if self.loads.total() == 0 || Instant::now() >= until {
@@ -287,6 +302,15 @@ impl Node {
             }
         }
         self.writer = None;
+    }
+}
+
+/// Leaves an order at a door, as soon as there is room.
+async fn order(door: &Door, command: Command) {
+    let mut command = command;
+    while let Err(back) = door.send(command) {
+        command = back;
+        tokio::time::sleep(SHUTDOWN_POLL).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Another configuration for a router that runs.
 
-use super::{Node, SHUTDOWN_POLL, StartError, open};
+use super::{Node, StartError, open, order};
 use crate::config::reload::Reload;
 use crate::config::{ListenerConfig, RuntimeConfig};
 use crate::router::Policy;
@@ -55,11 +55,7 @@ impl Node {
     async fn tell(&self, policy: &Policy) {
         let (done, mut all) = mpsc::channel(1);
         for door in self.doors.iter() {
-            let mut command = Command::Reform(Box::new(policy.clone()), done.clone());
-            while let Err(back) = door.send(command) {
-                command = back;
-                tokio::time::sleep(SHUTDOWN_POLL).await;
-            }
+            order(door, Command::Reform(Box::new(policy.clone()), done.clone())).await;
         }
         drop(done);
         // Nobody says anything: it ends when the last shard has dropped its end.

@@ -221,8 +221,12 @@ impl Shard {
     ) -> Result<Disclose, Refused> {
         self.check_uri(realm, procedure, MatchPolicy::Exact)?;
         self.check_disclosure(realm, options.is_some_and(|options| options.disclose_me))?;
-        let pending = self.session_at(conn).and_then(|session| session.rpc.as_ref()).map_or(0, |rpc| rpc.calls.len());
         let max = self.config.limits.calls_max;
+        let session = self.session_at(conn);
+        if session.as_ref().is_some_and(|session| session.retiring) {
+            return Err(Shard::shuts_down());
+        }
+        let pending = session.and_then(|session| session.rpc.as_ref()).map_or(0, |rpc| rpc.calls.len());
         if pending >= max as usize {
             return Err((error::LIMIT_EXCEEDED, format!("a session may have {max} open calls")));
         }

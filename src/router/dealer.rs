@@ -24,6 +24,9 @@ impl Shard {
             Err(unfit) => return self.unfit(conn, MessageType::Register, request, unfit),
         };
         let Some(session) = self.session_at(conn) else { return };
+        if session.retiring {
+            return self.refuse(conn, MessageType::Register, request, Shard::shuts_down());
+        }
         let realm = session.realm;
         let count = session.rpc.as_ref().map_or(0, |rpc| rpc.procedures.len());
         // A callee that has not announced timeouts does not watch over them.

@@ -101,7 +101,7 @@ impl Shard {
         self.hello_deadlines.push_back((self.now + self.config.limits.hello_timeout, conn, entry.round));
     }
 
-    fn await_goodbye(&mut self, conn: ConnId, class: Class, ending: Ending) {
+    pub(super) fn await_goodbye(&mut self, conn: ConnId, class: Class, ending: Ending) {
         let entry = &mut self.conns[conn.0 as usize];
         entry.round = entry.round.wrapping_add(1);
         entry.state = State::Leaving(class, ending);
@@ -116,7 +116,8 @@ impl Shard {
         let opening = self.opening_deadlines.front().map(|(deadline, ..)| *deadline);
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let decision = self.decisions.first().map(|(at, ..)| *at);
-        [hello, opening, goodbye, expiry, decision, self.call_timers.next()].into_iter().flatten().min()
+        let leave = self.next_leave();
+        [hello, opening, goodbye, expiry, decision, leave, self.call_timers.next()].into_iter().flatten().min()
     }
 
     /// Does what is due: ends connections whose HELLO or GOODBYE has not come in time, and calls that have not been
@@ -141,6 +142,7 @@ impl Shard {
         self.expire_decisions();
         self.expire_openings();
         self.expire_sessions();
+        self.go_on_draining();
         while let Some((deadline, conn, round)) = self.goodbye_deadlines.front().copied() {
             if deadline > now {
                 break;
@@ -327,7 +329,10 @@ impl Shard {
     }
 
     pub(super) fn abort(&mut self, conn: ConnId, class: Class, reason: &str, message: &str) {
-        let details = Dict::new().with("message", message);
+        self.abort_with(conn, class, reason, Dict::new().with("message", message));
+    }
+
+    pub(super) fn abort_with(&mut self, conn: ConnId, class: Class, reason: &str, details: Dict) {
         let abort = Abort { details, reason: reason.into(), payload: Payload::NONE };
         // A peer that takes less than this learns from the closed connection.
         let _ = self.send(conn, class, &Message::Abort(abort));
@@ -350,7 +355,7 @@ impl Shard {
     }
 
     /// Takes the session from its connection and undoes everything that it held; gives the class of the connection.
-    fn leave(&mut self, conn: ConnId, silence: Silence) -> Option<Class> {
+    pub(super) fn leave(&mut self, conn: ConnId, silence: Silence) -> Option<Class> {
         let state = &mut self.conns.get_mut(conn.0 as usize)?.state;
         if !matches!(state, State::Open(_)) {
             return None;

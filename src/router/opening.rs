@@ -43,6 +43,9 @@ enum Outcome {
 
 impl Shard {
     pub(super) fn hello(&mut self, conn: ConnId, class: Class, hello: &Hello) {
+        if self.refuses_for_draining(conn) {
+            return;
+        }
         let admission = match Admission::decide(hello, &self.config.realms) {
             Ok(admission) => admission,
             Err(refusal) if refusal.reason == error::PROTOCOL_VIOLATION => {

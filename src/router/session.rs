@@ -47,6 +47,8 @@ pub(super) struct Session {
     pub(super) joining: Option<Box<Joining>>,
     /// When it ends at the latest, since the start of time.
     pub(super) expires: Option<Duration>,
+    /// The router is about to take leave of it: it may not begin anything that takes time.
+    pub(super) retiring: bool,
     /// What is published when it ends.
     pub(super) testaments: Option<Box<Testaments>>,
 }
@@ -173,6 +175,7 @@ impl Session {
             homes: ShardSet::default(),
             joining: None,
             expires: None,
+            retiring: false,
             testaments: None,
         }
     }

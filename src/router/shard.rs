@@ -4,6 +4,7 @@ use super::access::{Cache, Roles};
 use super::barrier::Barrier;
 use super::config::{Rule, ShardConfig};
 use super::deliver::Members;
+use super::draining::Draining;
 use super::effect::{ConnId, Effect, Ending, Link};
 use super::errand::Errands;
 use super::fan::Fan;
@@ -99,6 +100,8 @@ pub struct Shard {
     /// Connections whose client has been sent GOODBYE and has to answer.
     pub(super) goodbye_deadlines: VecDeque<(Duration, ConnId, u32)>,
     pub(super) shutting_down: bool,
+    /// The router is about to end.
+    pub(super) draining: Option<Box<Draining>>,
     own: VecDeque<ShardMsg>,
     effects: VecDeque<Effect>,
 }
@@ -142,6 +145,7 @@ impl Shard {
             entropy: Entropy::new(&config.auth.secret, config.index),
             goodbye_deadlines: VecDeque::new(),
             shutting_down: false,
+            draining: None,
             own: VecDeque::new(),
             effects: VecDeque::new(),
             hashing,
@@ -208,7 +212,7 @@ impl Shard {
         self.settle();
     }
 
-    /// Sends GOODBYE `wamp.close.system_shutdown` to every session and refuses new ones. Connections without a
+    /// Sends GOODBYE `wamp.close.system_shutdown` to every session that is left and refuses new ones. Connections without a
     /// session are closed at once, the others when their GOODBYE has come; the owner closes what takes too long.
     pub fn shutdown(&mut self, now: Duration) {
         self.now = now;

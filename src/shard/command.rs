@@ -2,7 +2,7 @@
 
 use super::crowd::Ticket;
 use crate::auth::Peer;
-use crate::router::{ConnId, Policy, Verdict};
+use crate::router::{ConnId, Drain, Policy, Verdict};
 use rustls::ServerConnection;
 use std::io::Write;
 use std::net::TcpStream;
@@ -61,7 +61,9 @@ pub enum Command {
     CalledOut(ConnId, u32, Verdict),
     /// Go on with another configuration, and drop the second when that is done.
     Reform(Box<Policy>, Done),
-    /// Take leave of every session and serve nobody new.
+    /// Take leave of every session, and drop the second when each has got its GOODBYE; open no new ones.
+    Drain(Drain, Done),
+    /// End every session that is left, and every connection without one.
     Shutdown,
     /// End the thread now, whatever is still open.
     Stop,

@@ -7,7 +7,7 @@ pub mod placement;
 pub mod thread;
 pub mod wake;
 
-pub use command::{Command, Socket, Visitor};
+pub use command::{Command, Done, Socket, Visitor};
 pub use crowd::{Crowd, Crowded, Ticket};
 pub use mesh::{Mesh, Port};
 pub use placement::{Loads, Placement};

@@ -19,7 +19,7 @@ use super::tasks::{Root, Timer, Turn};
 use super::throttle::Throttled;
 use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
-use crate::shard::{Command, Door, Loads, Port, Seat, Socket, Visitor};
+use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Visitor};
 use crate::store::Journal;
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
@@ -130,6 +130,8 @@ pub(super) struct Reactor {
     timer_task: Option<Waker>,
     timer_due: Option<Duration>,
     pub(super) shutting_down: bool,
+    /// Dropped when the core has taken leave of every session.
+    drained: Option<Done>,
     pub(super) clock: Duration,
     pub(super) tally: Tally,
 }
@@ -182,6 +184,7 @@ impl Reactor {
             timer_task: None,
             timer_due: None,
             shutting_down: false,
+            drained: None,
             clock: Duration::ZERO,
             tally: Tally::default(),
             seat,
@@ -212,6 +215,12 @@ impl Reactor {
                 Ok(Command::Reform(policy, done)) => {
                     self.reform(policy);
                     drop(done);
+                }
+                Ok(Command::Drain(drain, done)) => {
+                    self.core.drain(self.clock, drain);
+                    self.settle();
+                    self.drained = Some(done);
+                    self.finish_draining();
                 }
                 Ok(Command::Shutdown) => self.shut_down(),
                 Ok(Command::Stop) => return Progress::Stop,
@@ -316,6 +325,7 @@ impl Reactor {
             self.core.expire(now);
         }
         self.settle();
+        self.finish_draining();
         self.timer_due = self.next_due();
         self.timer_due
     }
@@ -407,6 +417,13 @@ impl Reactor {
         let serial = self.next_serial;
         self.next_serial = serial.wrapping_add(1);
         serial
+    }
+
+    /// Tells when all sessions have been taken leave of.
+    fn finish_draining(&mut self) {
+        if self.drained.is_some() && self.core.is_drained() {
+            self.drained = None;
+        }
     }
 
     fn shut_down(&mut self) {

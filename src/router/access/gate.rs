@@ -108,6 +108,11 @@ impl Gate {
         &self.authorizer
     }
 
+    /// True if nothing waits.
+    pub(in crate::router) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// True if nothing more is read from the session.
     pub(in crate::router) fn is_held(&self) -> bool {
         self.held

@@ -1,7 +1,7 @@
 //! What a session has because it was allowed once, and how it is taken away (specification, "Subscription Revocation"
 //! and "Registration Revocation").
 
-use super::{Action, not_allowed};
+use super::Action;
 use crate::router::effect::ConnId;
 use crate::router::peer::{Ask, Kind};
 use crate::router::session::Session;
@@ -66,8 +66,22 @@ impl Session {
 }
 
 impl Shard {
-    /// Takes away what a session may have no longer. What it has just asked for is confirmed first, and then taken away.
+    /// Takes all registrations of a session away, since the router ends.
+    pub(in crate::router) fn withdraw(&mut self, conn: ConnId) {
+        let Some(session) = self.session_at(conn) else { return };
+        let procedures: Vec<Subject> = session.rpc.iter().flat_map(|rpc| rpc.procedures.keys()).cloned().collect();
+        for subject in procedures {
+            self.take_away(conn, Held::Registration(subject), error::SYSTEM_SHUTDOWN);
+        }
+    }
+
+    /// Takes away what a session may have no longer.
     pub(super) fn revoke(&mut self, conn: ConnId, held: Held) {
+        self.take_away(conn, held, error::NOT_AUTHORIZED);
+    }
+
+    /// Takes away what a session has. What it has just asked for is confirmed first, and then taken away.
+    fn take_away(&mut self, conn: ConnId, held: Held, reason: &'static str) {
         let Some(session) = self.session_at(conn) else { return };
         let id = session.id;
         let (kind, subject) = match held {
@@ -82,10 +96,10 @@ impl Shard {
                 if let Some(session) = self.session_at(conn) {
                     session.open.remove(&wish.request);
                 }
-                let refused = not_allowed(Action::Register, &subject.uri);
+                let refused = (reason, format!("{:?} may not be registered any longer", &*subject.uri));
                 self.refuse(conn, MessageType::Register, wish.request, refused);
             }
         }
-        self.ask(Ask::Revoke(id, kind, subject.clone(), error::NOT_AUTHORIZED), &subject);
+        self.ask(Ask::Revoke(id, kind, subject.clone(), reason), &subject);
     }
 }
