@@ -135,12 +135,10 @@ impl Reactor {
         self.shutting_down && self.longpoll.transports.is_empty()
     }
 
-    /// The router shuts down: ends transports without a session, and then the sockets that nobody needs.
+    /// The router shuts down: ends transports whose clients know, and then the sockets that nobody needs.
     pub(in crate::transport) fn shut_down_longpoll(&mut self) {
-        let done = |key: &usize| {
-            let connection = &self.connections[*key];
-            connection.phase == Phase::Closing && connection.out.is_empty()
-        };
+        // Every session has been told, now or while the router was draining: who has nothing to fetch has fetched that.
+        let done = |key: &usize| self.connections[*key].out.is_empty();
         let done: Vec<usize> = self.longpoll.transports.values().copied().filter(done).collect();
         done.into_iter().for_each(|key| self.lose(key, "shutdown"));
         if self.leaving() {
