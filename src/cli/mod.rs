@@ -3,5 +3,6 @@
 pub mod args;
 mod banner;
 mod run;
+mod service;
 
 pub use run::main;

@@ -2,11 +2,13 @@
 
 use super::args::{Args, Command, Node, Start};
 use super::banner::banner;
+use super::service;
 use crate::config::RuntimeConfig;
 use crate::config::file::{self, NodeFile};
 use crate::node;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -123,15 +125,26 @@ fn prepare_process() {
 async fn serve(config: RuntimeConfig, source: &Source) -> Result<(), Box<dyn std::error::Error>> {
     // Before the banner: whoever has read it may send a signal.
     let mut signals = Signals::new()?;
-    let mut node = node::Node::start(config.clone())?;
+    let mut node = node::Node::start_with(config.clone(), service::sockets())?;
     let mut out = io::stdout().lock();
     // Nobody may be reading any more; that is no reason not to serve.
     let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
     drop(out);
-    while signals.next().await == Wish::Reload {
+    service::tell(&[NotifyState::Ready]);
+    loop {
+        let wish = tokio::select! {
+            wish = signals.next() => wish,
+            () = service::reassure(&node) => continue,
+        };
+        if wish == Wish::End {
+            break;
+        }
+        service::reloading();
         reload(&mut node, source).await;
+        service::tell(&[NotifyState::Ready]);
     }
     tracing::info!("shutting down");
+    service::tell(&[NotifyState::Stopping]);
     tokio::select! {
         () = node.shut_down() => Ok(()),
         () = signals.end() => std::process::exit(EXIT_INTERRUPTED),

@@ -101,6 +101,14 @@ pub struct RuntimeConfig {
     /// With more octets than this waiting to be written to histories on disk, shards stop reading from their clients;
     /// with half of it they read again.
     pub history_queue_bytes_max: usize,
+    /// Where it is said whether the router is well, on every listener: 200, or 503. None switches it off.
+    pub health_path: Option<String>,
+    /// Where it is said whether clients should come, likewise.
+    pub health_ready_path: Option<String>,
+    /// A port where nothing else is served than these two.
+    pub health_listen: Option<ListenAddress>,
+    /// A shard that has not turned for so long is stuck, and the router not well.
+    pub health_stuck_after: Duration,
     /// WebSocket requests for this path get their messages back: for conformance tests of the WebSocket layer.
     pub echo_path: Option<String>,
 }
@@ -147,6 +155,10 @@ impl Default for RuntimeConfig {
             longpoll_body_timeout: 30 * SECOND,
             history_flush_interval: SECOND / 10,
             history_queue_bytes_max: 64 * MIB,
+            health_path: Some("/health".into()),
+            health_ready_path: Some("/ready".into()),
+            health_listen: None,
+            health_stuck_after: 5 * SECOND,
             echo_path: None,
         }
     }

@@ -1,5 +1,6 @@
 //! A running router: its shards, its listeners, and how it ends.
 
+mod health;
 mod reload;
 mod watch;
 
@@ -8,7 +9,7 @@ use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
 use crate::shard::thread::cores_for;
-use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat};
+use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat, Vitals};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
 use crate::transport::callout::Callouts;
 use crate::transport::cookies::{CookieError, Cookies};
@@ -70,6 +71,11 @@ pub struct Node {
     acceptors: Vec<Option<AbortHandle>>,
     /// Look after files.
     watchers: Vec<AbortHandle>,
+    /// Run as long as the node does.
+    lifelong: Vec<AbortHandle>,
+    /// Answers questions of load balancers on a port of their own.
+    probes: Option<AbortHandle>,
+    vitals: Arc<Vitals>,
     crowd: Arc<Crowd>,
     pace: Arc<Pace>,
     /// Ends behind the shards, whose records it writes.
@@ -84,10 +90,28 @@ impl Node {
     ///
     /// See [`StartError`]; nothing is left running.
     pub fn start(config: RuntimeConfig) -> Result<Node, StartError> {
+        Node::start_with(config, Vec::new())
+    }
+
+    /// The same, with sockets that another process has opened: those where the configuration wants to listen are taken
+    /// for that, the others are closed.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; nothing is left running.
+    pub fn start_with(config: RuntimeConfig, mut inherited: Vec<Listener>) -> Result<Node, StartError> {
         config.check()?;
         let premises = Premises::open(Arc::new(config), None)?;
         let config = premises.config.clone();
-        let listeners = config.listeners.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let mut take = |listener: &ListenerConfig| {
+            let there = inherited.iter().position(|socket| socket.is_at(&listener.address));
+            there.map_or_else(|| open(listener), |at| Ok(inherited.swap_remove(at)))
+        };
+        let listeners = config.listeners.iter().map(&mut take).collect::<Result<Vec<_>, _>>()?;
+        for left in &inherited {
+            tracing::warn!(address = %left.bound(), "a socket was handed over at an address where nothing is to be served");
+        }
+        let probes = health::listen(&config)?;
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(StartError::Random)?;
 
@@ -103,6 +127,9 @@ impl Node {
             threads: Vec::new(),
             acceptors: Vec::new(),
             watchers: Vec::new(),
+            lifelong: Vec::new(),
+            probes: None,
+            vitals: Arc::new(Vitals::new(shards)),
             crowd: Crowd::new(config.connections_max, config.connections_per_address_max),
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
@@ -111,8 +138,13 @@ impl Node {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
         node.watch();
+        node.feel_pulse();
+        node.answer_probes(probes);
         match started {
-            Ok(()) => Ok(node),
+            Ok(()) => {
+                node.vitals.set_ready(true);
+                Ok(node)
+            }
             Err(error) => {
                 node.stop();
                 Err(error)
@@ -177,6 +209,7 @@ impl Node {
     /// over.
     pub async fn shut_down(mut self) {
         let config = self.premises.config.clone();
+        self.vitals.set_ready(false);
         tokio::time::sleep(config.drain_delay).await;
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
@@ -256,6 +289,7 @@ impl Node {
                 premises: self.premises.clone(),
                 board: self.board.clone(),
                 callouts: callouts.clone(),
+                vitals: self.vitals.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
                 epoch,
@@ -293,6 +327,7 @@ impl Node {
 
     /// Ends all shards that run.
     fn stop(&mut self) {
+        self.lifelong.drain(..).chain(self.probes.take()).for_each(|task| task.abort());
         for (door, thread) in self.doors.iter().zip(self.threads.drain(..)) {
             while !thread.is_finished() && door.send(Command::Stop).is_err() {
                 std::thread::sleep(SHUTDOWN_POLL);

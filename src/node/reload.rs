@@ -1,6 +1,6 @@
 //! Another configuration for a router that runs.
 
-use super::{Node, StartError, open, order};
+use super::{Node, StartError, health, open, order};
 use crate::config::reload::Reload;
 use crate::config::{ListenerConfig, RuntimeConfig};
 use crate::router::Policy;
@@ -30,6 +30,7 @@ impl Node {
                 listeners.push((index, open(listener)?));
             }
         }
+        let probes = if config.health_listen == old.health_listen { None } else { Some(health::listen(&config)?) };
         // A shard may hear of what is new from another one that was faster: each knows of it before any lets it in.
         let known = Arc::new(announced(&old, &config));
         self.board.write(Premises { config: known.clone(), ..premises.clone() });
@@ -48,6 +49,9 @@ impl Node {
             self.accept(index, listener)?;
         }
         self.watch();
+        if let Some(listener) = probes {
+            self.answer_probes(listener);
+        }
         Ok(reload)
     }
 

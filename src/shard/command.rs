@@ -59,6 +59,8 @@ pub enum Command {
     Recorded(u64, Option<Arc<str>>),
     /// An application has been asked who the client of a connection is, in this round of its number.
     CalledOut(ConnId, u32, Verdict),
+    /// Show that the shard turns.
+    Beat,
     /// Go on with another configuration, and drop the second when that is done.
     Reform(Box<Policy>, Done),
     /// Take leave of every session, and drop the second when each has got its GOODBYE; open no new ones.

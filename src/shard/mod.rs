@@ -5,6 +5,7 @@ pub mod crowd;
 pub mod mesh;
 pub mod placement;
 pub mod thread;
+pub mod vitals;
 pub mod wake;
 
 pub use command::{Command, Done, Socket, Visitor};
@@ -12,3 +13,4 @@ pub use crowd::{Crowd, Crowded, Ticket};
 pub use mesh::{Mesh, Port};
 pub use placement::{Loads, Placement};
 pub use thread::{Door, Seat};
+pub use vitals::Vitals;

@@ -21,6 +21,9 @@ use tokio::net::{TcpListener, UnixListener};
 /// A failure to accept is logged no more often than this.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 
+/// Questions of load balancers that may wait.
+const PROBES_WAITING: i32 = 128;
+
 /// Why nobody can be listened to at an address.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}: {reason}")]
@@ -75,6 +78,8 @@ impl fmt::Display for Bound {
 pub struct Listener {
     socket: socket2::Socket,
     bound: Bound,
+    /// Another process has opened it, and removes its file.
+    inherited: bool,
 }
 
 impl Listener {
@@ -91,6 +96,54 @@ impl Listener {
         listener.map_err(|error| BindError::new(address, &error))
     }
 
+    /// A socket that another process has opened, and that listens already.
+    ///
+    /// # Errors
+    ///
+    /// It is of no use.
+    pub fn inherited(socket: socket2::Socket) -> io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        let address = socket.local_addr()?;
+        let bound = match (address.as_socket(), address.as_pathname()) {
+            (Some(address), _) => Bound::Tcp(address),
+            (None, Some(path)) => Bound::Unix(path.into()),
+            (None, None) => return Err(ErrorKind::Unsupported.into()),
+        };
+        Ok(Listener { socket, bound, inherited: true })
+    }
+
+    /// True if this is where a configuration wants to listen.
+    #[must_use]
+    pub fn is_at(&self, address: &ListenAddress) -> bool {
+        match (&self.bound, address) {
+            (Bound::Unix(bound), ListenAddress::Unix(path)) => bound == path,
+            (Bound::Tcp(bound), ListenAddress::Tcp { host, port }) if host.is_empty() => {
+                bound.port() == *port && bound.ip().is_unspecified()
+            }
+            (Bound::Tcp(bound), ListenAddress::Tcp { host, port }) => {
+                bound.port() == *port
+                    && (&**host, *port).to_socket_addrs().is_ok_and(|mut known| known.any(|known| known == *bound))
+            }
+            _ => false,
+        }
+    }
+
+    /// Begins to listen for questions of load balancers. Has to be called on a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Listener::bind`]; or the address is no one of TCP.
+    pub fn bind_for_probes(address: &ListenAddress) -> Result<TcpListener, BindError> {
+        let wrong = |error: io::Error| BindError::new(address, &error);
+        let ListenAddress::Tcp { host, port } = address else {
+            return Err(wrong(io::Error::new(ErrorKind::Unsupported, "this has to be a TCP port")));
+        };
+        let listener = bind_tcp(host, *port, PROBES_WAITING).map_err(wrong)?;
+        let socket = listener.socket.try_clone().map_err(wrong)?;
+        TcpListener::from_std(socket.into()).map_err(wrong)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn bound(&self) -> &Bound {
@@ -100,7 +153,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Bound::Unix(path) = &self.bound {
+        if let Bound::Unix(path) = &self.bound
+            && !self.inherited
+        {
             // Somebody may have removed the file already.
             let _ = fs::remove_file(path);
         }
@@ -132,7 +187,7 @@ fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let bound = socket.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
-    Ok(Listener { socket, bound: Bound::Tcp(bound) })
+    Ok(Listener { socket, bound: Bound::Tcp(bound), inherited: false })
 }
 
 fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
@@ -140,7 +195,7 @@ fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
     remove_stale(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(&address)?;
-    let listener = Listener { socket, bound: Bound::Unix(path.into()) };
+    let listener = Listener { socket, bound: Bound::Unix(path.into()), inherited: false };
     listener.socket.listen(backlog)?;
     Ok(listener)
 }

@@ -11,6 +11,7 @@ pub mod outqueue;
 mod page;
 pub mod preamble;
 pub mod premises;
+pub mod probe;
 mod protocol;
 pub mod reactor;
 mod slice;

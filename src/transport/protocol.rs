@@ -5,10 +5,13 @@ use super::longpoll::ReplyTo;
 use super::longpoll::exchange::{Exchange, Forwarded, Options};
 use super::page;
 use super::premises::Premises;
+use super::probe;
+use super::reactor::Settings;
 use crate::auth::peer::Cookie;
 use crate::config::listener::{PathConfig, TransportIndex};
 use crate::config::{ListenerConfig, RuntimeConfig};
-use crate::router::{Ending, Link, ShardConfig};
+use crate::router::{Ending, Link};
+use crate::shard::Vitals;
 use crate::wamp::Serializer;
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
 use crate::wire::handshake::{self, Accepted, HandshakeOptions, PathOptions, Step};
@@ -18,6 +21,7 @@ use crate::wire::websocket::{Accepts, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What octets from a peer come to.
 #[derive(Debug)]
@@ -62,6 +66,9 @@ pub(super) struct Shared {
     doors: Vec<Door>,
     /// By transport.
     cookies: Arc<[Option<Arc<Cookies>>]>,
+    vitals: Arc<Vitals>,
+    /// For how long a shard may not answer.
+    stuck_after: Duration,
     requests: Options,
     message_bytes_max: usize,
     inbound: Inbound,
@@ -90,6 +97,8 @@ impl Door {
             forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
             longpoll_path: config.longpoll_path.clone(),
             echo_path: config.echo_path.clone(),
+            health_path: config.health_path.clone(),
+            ready_path: config.health_ready_path.clone(),
             ..HandshakeOptions::default()
         };
         let paths = listener.paths.iter().map(|path| path.transport).collect();
@@ -98,7 +107,8 @@ impl Door {
 }
 
 impl Shared {
-    pub(super) fn new(premises: &Premises, shard: &ShardConfig) -> Shared {
+    pub(super) fn new(settings: &Settings) -> Shared {
+        let Settings { premises, shard, vitals, .. } = settings;
         let config = &premises.config;
         let requests = Options {
             base: config.longpoll_path.clone().unwrap_or_default(),
@@ -110,6 +120,8 @@ impl Shared {
         Shared {
             doors: config.listeners.iter().map(|listener| Door::new(config, listener)).collect(),
             cookies: premises.cookies.clone(),
+            vitals: vitals.clone(),
+            stuck_after: config.health_stuck_after,
             requests,
             message_bytes_max: config.message_bytes_max,
             inbound: Inbound::default(),
@@ -123,6 +135,7 @@ impl Shared {
         let config = &premises.config;
         self.doors = config.listeners.iter().map(|listener| Door::new(config, listener)).collect();
         self.cookies = premises.cookies.clone();
+        self.stuck_after = config.health_stuck_after;
         self.requests.base = config.longpoll_path.clone().unwrap_or_default();
         self.requests.message_bytes_max = config.message_bytes_max;
         self.message_bytes_max = config.message_bytes_max;
@@ -278,6 +291,11 @@ impl Protocol {
             Step::LongPoll => {
                 *self = Protocol::Requests(Box::default());
                 signal(Signal::Requests);
+                None
+            }
+            Step::Probe { probe, head_only } => {
+                let answer = probe::answer(probe, head_only, &shared.vitals, shared.stuck_after);
+                let _ = signal(Signal::Reply(plain(answer))) && signal(Signal::Close);
                 None
             }
             Step::Page { head_only } => {

@@ -19,7 +19,7 @@ use super::tasks::{Root, Timer, Turn};
 use super::throttle::Throttled;
 use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
-use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Visitor};
+use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Visitor, Vitals};
 use crate::store::Journal;
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
@@ -51,6 +51,8 @@ pub struct Settings {
     pub board: Arc<Board>,
     /// Asks applications who clients are.
     pub callouts: Arc<Callouts>,
+    /// Where shards show that they turn.
+    pub vitals: Arc<Vitals>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
     /// The doors of all shards: a long-poll request may be for another one.
@@ -170,7 +172,7 @@ impl Reactor {
             holding: false,
             greeted_for: Duration::ZERO,
             read_buffer: vec![0; READ_BYTES],
-            shared: Some(Box::new(protocol::Shared::new(&settings.premises, &settings.shard))),
+            shared: Some(Box::new(protocol::Shared::new(&settings))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
             handshakes: Deadlines::new(config.handshake_timeout),
             closings: Deadlines::new(config.close_timeout),
@@ -212,6 +214,7 @@ impl Reactor {
                     self.core.called_out(self.clock, conn, round, verdict);
                     self.settle();
                 }
+                Ok(Command::Beat) => self.settings.vitals.answer(self.seat.index),
                 Ok(Command::Reform(policy, done)) => {
                     self.reform(policy);
                     drop(done);

@@ -22,6 +22,10 @@ pub struct HandshakeOptions {
     pub longpoll_path: Option<String>,
     /// Here connections need no subprotocol, and get back what they send: for tests of WebSocket itself.
     pub echo_path: Option<String>,
+    /// Here it is said whether the router is well, unless WebSocket is served at exactly this path.
+    pub health_path: Option<String>,
+    /// Here it is said whether clients should come, likewise.
+    pub ready_path: Option<String>,
 }
 
 /// A path where WebSocket is served.
@@ -47,6 +51,15 @@ impl PathOptions {
     }
 }
 
+impl HandshakeOptions {
+    /// What is asked by a request for this path.
+    fn probe(&self, path: &str) -> Option<Probe> {
+        let asked = [(&self.health_path, Probe::Health), (&self.ready_path, Probe::Ready)];
+        let (_, probe) = asked.into_iter().find(|(known, _)| known.as_deref() == Some(path))?;
+        (!self.paths.iter().any(|served| served.path == path)).then_some(probe)
+    }
+}
+
 impl Default for HandshakeOptions {
     fn default() -> Self {
         HandshakeOptions {
@@ -56,6 +69,8 @@ impl Default for HandshakeOptions {
             deflate: true,
             longpoll_path: None,
             echo_path: None,
+            health_path: None,
+            ready_path: None,
         }
     }
 }
@@ -103,6 +118,15 @@ pub struct Accepted {
     pub deflate: Option<u8>,
 }
 
+/// What a load balancer asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether the router is well.
+    Health,
+    /// Whether clients should come.
+    Ready,
+}
+
 /// What a request comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -117,6 +141,13 @@ pub enum Step {
     },
     /// A request for the long-poll transport, from the first octet on.
     LongPoll,
+    /// A question of a load balancer.
+    Probe {
+        /// The question.
+        probe: Probe,
+        /// HEAD instead of GET.
+        head_only: bool,
+    },
     /// An ordinary request for a page.
     Page {
         /// HEAD instead of GET.
@@ -171,6 +202,9 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     if !get && request.method != Some("HEAD") {
         let response = refusal(405, &[("Allow", "GET, HEAD")], "only GET and HEAD are served here");
         return Step::Refuse { response };
+    }
+    if let Some(probe) = options.probe(path).filter(|_| !read.upgrade) {
+        return Step::Probe { probe, head_only: !get };
     }
     let echo = options.echo_path.as_deref() == Some(path);
     let serving = options.paths.iter().enumerate().filter(|(_, known)| known.serves(path) && !echo);
@@ -289,7 +323,7 @@ mod tests {
             Step::NeedMore => 0,
             Step::Upgrade { .. } => 101,
             Step::LongPoll => 1,
-            Step::Page { .. } => 200,
+            Step::Page { .. } | Step::Probe { .. } => 200,
             Step::Refuse { response } => String::from_utf8_lossy(&response[9..12]).parse().unwrap(),
         }
     }

@@ -1,7 +1,7 @@
 //! The key `corebar` of the file: what Crossbar.io has no place for.
 
 use super::{Fault, Read};
-use crate::config::RuntimeConfig;
+use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -33,11 +33,15 @@ enum Place {
     Number(fn(&mut RuntimeConfig) -> &mut u32, u64, u64),
     /// A number of something, or null: as many as there may be.
     Limit(fn(&mut RuntimeConfig) -> &mut Option<u32>),
+    /// The path of requests, or null.
+    Path(fn(&mut RuntimeConfig) -> &mut Option<String>),
+    /// An address to listen on, or null.
+    Address(fn(&mut RuntimeConfig) -> &mut Option<ListenAddress>),
     /// A number of octets or of something else that fills memory.
     Size(fn(&mut RuntimeConfig) -> &mut usize, u64, u64),
 }
 
-use Place::{Depth, Flag, Limit, Milliseconds, Number, Shards, Size, Time};
+use Place::{Address, Depth, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Time};
 
 /// Every setting: its group (none: at the top), its name, and its place.
 #[rustfmt::skip]
@@ -49,6 +53,10 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("drain", "spread", Time(|config| &mut config.drain_spread, 0.0, TIME_MAX)),
     ("drain", "calls_timeout", Time(|config| &mut config.drain_calls_timeout, 0.0, TIME_MAX)),
     ("drain", "retry_spread", Time(|config| &mut config.drain_retry_spread, 0.0, TIME_MAX)),
+    ("health", "path", Path(|config| &mut config.health_path)),
+    ("health", "ready_path", Path(|config| &mut config.health_ready_path)),
+    ("health", "listen", Address(|config| &mut config.health_listen)),
+    ("health", "stuck_after", Time(|config| &mut config.health_stuck_after, 1.0, TIME_MAX)),
     ("limits", "depth_max", Depth(|config| &mut config.limits.depth_max, 1, DEPTH_MAX as u64)),
     ("limits", "uri_bytes_max", Number(|config| &mut config.limits.uri_bytes_max, 16, MIB)),
     ("limits", "node_key_bytes_max", Number(|config| &mut config.limits.node_key_bytes_max, 1, MIB)),
@@ -138,6 +146,8 @@ impl Place {
             Depth(field, ..) => (*field(config)).into(),
             Number(field, ..) => (*field(config)).into(),
             Limit(field) => (*field(config)).into(),
+            Path(field) => field(config).clone().into(),
+            Address(field) => field(config).as_ref().map(ToString::to_string).into(),
             Size(field, ..) => (*field(config)).into(),
         }
     }
@@ -150,6 +160,8 @@ impl Place {
             Depth(field, ..) => *field(to) = *field(from),
             Number(field, ..) => *field(to) = *field(from),
             Limit(field) => *field(to) = *field(from),
+            Path(field) => field(to).clone_from(field(from)),
+            Address(field) => field(to).clone_from(field(from)),
             Size(field, ..) => *field(to) = *field(from),
         }
     }
@@ -218,12 +230,30 @@ fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConf
                 value => Some(number(value, 1, u32::MAX as u64, &at)? as u32),
             };
         }
+        Path(field) => *field(config) = optional(value, &at, "a path such as \"/health\"", path_of_requests)?,
+        Address(field) => {
+            *field(config) = optional(value, &at, "an address such as \"127.0.0.1:8081\"", |text| text.parse().ok())?;
+        }
         // What is in the range fits in the field.
         Depth(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u16,
         Number(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u32,
         Size(field, min, max) => *field(config) = number(value, *min, *max, &at)? as usize,
     }
     Ok(())
+}
+
+/// A text that means something, or null.
+fn optional<T>(value: &Value, at: &str, what: &str, read: impl Fn(&str) -> Option<T>) -> Read<Option<T>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let meant = value.as_str().and_then(read);
+    meant.map(Some).ok_or_else(|| Fault::new(at, format!("is {value}, not {what}, or null")))
+}
+
+fn path_of_requests(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_graphic() && !"?#".contains(c);
+    (text.starts_with('/') && text.chars().all(plain)).then(|| text.into())
 }
 
 fn outside(at: &str, value: &Value, what: &str, min: impl Display, max: impl Display) -> Fault {
@@ -352,6 +382,8 @@ mod tests {
             let ends = match place {
                 Flag(_) | Shards => continue,
                 Limit(_) => [json!(1), Value::Null],
+                Path(_) => [json!("/x"), Value::Null],
+                Address(_) => [json!("127.0.0.1:1"), Value::Null],
                 Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
                 Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
             };

@@ -1,0 +1,130 @@
+//! What load balancers and service managers ask and are told.
+
+mod support;
+
+use corebar::config::ListenAddress;
+use corebar::config::listener::PathConfig;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::raw::read_to_end;
+use support::{Client, Router, Wire, node, router};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The status and the body of the response to a request.
+fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("the router listens");
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("room");
+    let text = String::from_utf8(read_to_end(&mut stream, PATIENCE)).expect("text");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a response");
+    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_string())
+}
+
+#[test]
+fn a_router_says_how_it_is() {
+    node::with_router(
+        |config| {
+            config.shards = Some(4);
+            let taken = PathConfig { path: "/ready".into(), deep: false, transport: 0 };
+            config.listeners[0].paths.push(taken);
+        },
+        |address| {
+            for _ in 0..8 {
+                assert_eq!(ask(address, "GET", "/health?x=1"), (200, "healthy\n".into()));
+            }
+            assert_eq!(ask(address, "HEAD", "/health"), (200, String::new()));
+            assert_eq!(ask(address, "POST", "/health").0, 405);
+            assert_eq!(ask(address, "GET", "/health/more").0, 404);
+            assert!(ask(address, "GET", "/ready").1.contains("<html"), "WebSocket is served there");
+        },
+    );
+}
+
+#[test]
+fn it_can_say_so_elsewhere() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let config = node::config(|config| {
+        config.health_path = None;
+        config.health_listen = Some(ListenAddress::Tcp { host: "127.0.0.1".into(), port });
+    });
+    node::with_reloader(config, |address, reloader| {
+        let probes = SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(ask(address, "GET", "/health").0, 404);
+        assert_eq!(ask(address, "GET", "/ready").0, 200);
+        assert_eq!(ask(probes, "GET", "/health").0, 404);
+        assert_eq!(ask(probes, "GET", "/ready"), (200, "ready\n".into()));
+        assert_eq!(ask(probes, "GET", "/").0, 404);
+        assert_eq!(ask(probes, "POST", "/ready").0, 405);
+        let mut nonsense = TcpStream::connect(probes).expect("the router listens");
+        nonsense.write_all(b"\x16\x03\x01\r\n\r\n").expect("room");
+        assert!(read_to_end(&mut nonsense, PATIENCE).starts_with(b"HTTP/1.1 400 "));
+        reloader.reload(|config| config.health_path = Some("/well".into())).expect("a good configuration");
+        assert_eq!(ask(probes, "GET", "/well"), (200, "healthy\n".into()));
+        reloader.reload(|config| config.health_listen = None).expect("a good configuration");
+        let begun = Instant::now();
+        while TcpStream::connect(probes).is_ok() {
+            assert!(begun.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(ask(address, "GET", "/well").0, 200);
+    });
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let path = std::env::temp_dir().join(format!("corebar-notify-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    let mut heard = String::new();
+    let mut expect = |wanted: &str| {
+        let begun = Instant::now();
+        while !heard.contains(wanted) {
+            assert!(begun.elapsed() < PATIENCE, "{wanted} was not said, but {heard}");
+            let mut buffer = [0; 1024];
+            let octets = manager.recv(&mut buffer).expect("the router says something");
+            heard.push_str(&String::from_utf8_lossy(&buffer[..octets]));
+            heard.push('\n');
+        }
+        heard.clear();
+    };
+    let mut command = router::command(&["--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
+    let router = Router::run(command);
+    expect("READY=1");
+    expect("WATCHDOG=1");
+    expect("WATCHDOG=1");
+    assert_eq!(ask(router.address(), "GET", "/ready").0, 200);
+    router.signal("HUP");
+    expect("RELOADING=1\nMONOTONIC_USEC=");
+    expect("READY=1");
+    router.signal("TERM");
+    expect("STOPPING=1");
+    assert!(router.wait(PATIENCE).success());
+    let _ = std::fs::remove_file(path);
+}
+
+#[test]
+fn sockets_are_taken_over() {
+    // A shell stands in for the service manager: the third descriptor is the socket that listens.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let program = router::command(&["--listen", &address.to_string()]).get_program().to_owned();
+    let mut command = Command::new("sh");
+    let script = format!("exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" --listen {address} --no-pin");
+    command.args(["-c", &script]).arg(program);
+    let socket = std::os::fd::OwnedFd::from(listener.try_clone().expect("a socket"));
+    command.stdin(socket).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    // Whoever comes before the router does waits.
+    let early = TcpStream::connect(address).expect("the socket listens");
+    let router = Router::run(command);
+    assert_eq!(router.address(), address);
+    drop(listener);
+    drop(early);
+    Client::join(address, Wire::all().next().expect("a wire")).leave();
+    router.signal("TERM");
+    assert!(router.wait(PATIENCE).success());
+}
