@@ -3,11 +3,10 @@
 mod support;
 
 use serde_json::json;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use support::client::Incoming;
-use support::{Client, Router, Wire, router};
+use support::directory::Directory;
+use support::{Client, Router, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const UNAVAILABLE: &str = "wamp.error.unavailable";
@@ -15,12 +14,11 @@ const UNAVAILABLE: &str = "wamp.error.unavailable";
 /// A router with these times for draining, which goes with its directory.
 struct Node {
     router: Router,
-    directory: PathBuf,
+    _directory: Directory,
 }
 
 impl Node {
     fn start(name: &str, shards: u16, drain: &serde_json::Value) -> Node {
-        let directory = std::env::temp_dir().join(format!("corebar-drain-{}-{name}-{shards}", std::process::id()));
         let config = json!({
             "version": 2,
             "corebar": {"shards": shards, "pin": false, "drain": drain},
@@ -35,20 +33,12 @@ impl Node {
                 }],
             }],
         });
-        fs::create_dir_all(&directory).expect("a writable directory");
-        fs::write(directory.join("config.json"), config.to_string()).expect("a writable directory");
-        let path = directory.to_str().expect("a path of plain characters");
-        Node { router: Router::run(router::command(&["start", "--cbdir", path])), directory }
+        let directory = Directory::new(&format!("drain-{name}-{shards}"), &config.to_string());
+        Node { router: directory.start(), _directory: directory }
     }
 
     fn join(&self, wire: Wire) -> Client {
         Client::join(self.router.address(), wire)
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 

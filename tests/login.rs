@@ -5,39 +5,16 @@ mod support;
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
-use support::{Client, Router, Serializer, Transport, Wire, install, router};
+use support::directory::Directory;
+use support::{Client, Router, Serializer, Transport, Wire, install};
 
 const WIRE: Wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Json };
 
 /// The seed of a key pair for `cryptosign`; its public half stands in the file.
 const SEED: &str = "0707070707070707070707070707070707070707070707070707070707070707";
-
-/// A node directory with this configuration, which goes with the value.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str, config: &str) -> Directory {
-        let path = std::env::temp_dir().join(format!("corebar-login-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).expect("a writable directory");
-        fs::write(path.join("config.json"), config).expect("a writable directory");
-        Directory(path)
-    }
-
-    fn run(&self, command: &str, more: &[&str]) -> Command {
-        let directory = self.0.to_str().expect("a path of plain characters");
-        router::command(&[&[command, "--cbdir", directory], more].concat())
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn config() -> String {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
@@ -79,13 +56,13 @@ fn a_file_is_read_again_on_sighup() {
         text.replace("GRANTS", &grants.replace("ALLOWED", allowed)).replace("USERS", users)
     };
     let (joe, jane) = (r#""joe": {"ticket": "x", "role": "user"}"#, r#""jane": {"ticket": "x", "role": "user"}"#);
-    let directory = Directory::new("sighup", &file(&format!("{joe}, {jane}"), "true"));
-    let router = Router::run(directory.run("start", &[]));
+    let directory = Directory::new("login-sighup", &file(&format!("{joe}, {jane}"), "true"));
+    let router = Router::run(directory.command("start", &[]));
     let login = |name: &str| Client::login(router.address(), WIRE, name, "x");
     let (mut one, mut other) = (login("joe"), login("jane"));
     let subscription = other.subscribe("com.app.x");
     let rewrite = |text: &str| {
-        fs::write(directory.0.join("config.json"), text).expect("a writable directory");
+        directory.write(text);
         router.signal("HUP");
     };
     rewrite("{");
@@ -147,8 +124,8 @@ fn said(output: &Output) -> String {
 fn clients_of_others_log_in() {
     let (python, node) = (install::python("python", &source("python.txt")), install::node("js", &source("js")));
     let (Some(python), Some(node)) = (python, node) else { return };
-    let directory = Directory::new("clients", &config());
-    let mut start = directory.run("start", &["--shards", "2", "--no-pin"]);
+    let directory = Directory::new("login-clients", &config());
+    let mut start = directory.command("start", &["--shards", "2", "--no-pin"]);
     let router = Router::run({
         start.env("LOGIN_TICKET", "secret!");
         start
@@ -196,7 +173,7 @@ fn clients_of_others_log_in() {
 /// A node that runs from this configuration, and a client that has logged in.
 fn node_and_client(name: &str, config: &str, flags: &[&str]) -> (Directory, Router, Client) {
     let directory = Directory::new(name, config);
-    let mut start = directory.run("start", &[&["--log", "warn"], flags].concat());
+    let mut start = directory.command("start", &[&["--log", "warn"], flags].concat());
     start.env("LOGIN_TICKET", "secret!");
     let router = Router::run(start);
     let mut client = Client::connect(router.address(), WIRE);
@@ -233,8 +210,8 @@ fn a_node_has_the_limits_of_its_file() {
 #[test]
 fn check_says_what_is_wrong() {
     let check = |config: &str, more: &[&str]| {
-        let directory = Directory::new("check", config);
-        let mut command = directory.run("check", more);
+        let directory = Directory::new("login-check", config);
+        let mut command = directory.command("check", more);
         let output = command.env("LOGIN_TICKET", "secret!").output().expect("the program can be run");
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&text).trim().to_string())

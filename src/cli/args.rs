@@ -120,6 +120,82 @@ pub enum Command {
     Start(Start),
     /// Say whether a configuration file is right, without serving.
     Check(Node),
+    /// End the node that runs in a directory, as SIGTERM does, and wait for that.
+    #[command(visible_alias = "drain")]
+    Stop(Stop),
+    /// Say whether a node runs in a directory.
+    Status(Status),
+    /// Have the node that runs in a directory read its configuration again, and say what has changed.
+    Reload(Reload),
+    /// Say which program this is.
+    Version,
+}
+
+/// A node directory.
+#[derive(Debug, clap::Args)]
+pub struct Directory {
+    /// The node directory.
+    #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
+    pub(super) cbdir: PathBuf,
+}
+
+/// How to end a node.
+#[derive(Debug, clap::Args)]
+pub struct Stop {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// How long to wait, in seconds. [default: as long as it takes]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) timeout: Option<u64>,
+}
+
+/// How to say whether a node runs.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// Fail, with exit code 69, if this is not so.
+    #[arg(long, value_enum)]
+    pub(super) assert: Option<Running>,
+
+    /// Say it in JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Whether a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Running {
+    /// It does.
+    Running,
+    /// It does not.
+    Stopped,
+}
+
+impl Running {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Running::Running => "running",
+            Running::Stopped => "stopped",
+        }
+    }
+}
+
+/// How to have a node read its configuration.
+#[derive(Debug, clap::Args)]
+pub struct Reload {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// Change nothing, but say what would.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Say it in JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// A node directory and its configuration file.
@@ -197,7 +273,7 @@ impl Args {
     pub fn log(&self) -> &str {
         match &self.command {
             Some(Command::Start(start)) => &start.log,
-            Some(Command::Check(_)) | None => &self.log,
+            Some(_) | None => &self.log,
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub mod args;
 mod banner;
+mod directory;
+mod remote;
 mod run;
 mod service;
 

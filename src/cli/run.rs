@@ -2,9 +2,11 @@
 
 use super::args::{Args, Command, Node, Start};
 use super::banner::banner;
-use super::service;
+use super::directory::{Hold, Outcome};
+use super::{remote, service};
 use crate::config::RuntimeConfig;
 use crate::config::file::{self, NodeFile};
+use crate::config::reload::Reload;
 use crate::node;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -36,6 +38,13 @@ pub fn main() -> ExitCode {
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
         Some(Command::Check(node)) => return check(&node),
+        Some(Command::Stop(stop)) => return either(remote::stop(&stop)),
+        Some(Command::Status(status)) => return either(remote::status(&status)),
+        Some(Command::Reload(reload)) => return either(remote::reload(&reload)),
+        Some(Command::Version) => {
+            println!("corebar {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
         Some(Command::Start(start)) => Source::File(start),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {
@@ -45,18 +54,26 @@ pub fn main() -> ExitCode {
     if let Err(error) = config.check() {
         return fail(&error, ExitCode::from(EXIT_USAGE));
     }
+    let mut hold = match source.hold() {
+        Ok(hold) => hold,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     prepare_process();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
     };
-    match runtime.block_on(serve(config, &source)) {
+    match runtime.block_on(serve(config, &source, hold.as_mut())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
 
-fn fail(error: &dyn Display, code: ExitCode) -> ExitCode {
+fn either(code: Result<ExitCode, ExitCode>) -> ExitCode {
+    code.unwrap_or_else(|code| code)
+}
+
+pub(super) fn fail(error: &dyn Display, code: ExitCode) -> ExitCode {
     eprintln!("corebar: {error}");
     code
 }
@@ -84,6 +101,14 @@ enum Source {
 }
 
 impl Source {
+    /// Takes the node directory, if there is one.
+    fn hold(&self) -> Result<Option<Hold>, String> {
+        match self {
+            Source::Flags(_) => Ok(None),
+            Source::File(start) => Hold::take(&start.node.cbdir),
+        }
+    }
+
     /// What it says now; `warn` is told what has no effect.
     fn read(&self, warn: impl FnMut(&str)) -> Result<RuntimeConfig, String> {
         match self {
@@ -122,7 +147,11 @@ fn prepare_process() {
 }
 
 /// Runs a node until a signal comes.
-async fn serve(config: RuntimeConfig, source: &Source) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    config: RuntimeConfig,
+    source: &Source,
+    mut hold: Option<&mut Hold>,
+) -> Result<(), Box<dyn std::error::Error>> {
     // Before the banner: whoever has read it may send a signal.
     let mut signals = Signals::new()?;
     let mut node = node::Node::start_with(config.clone(), service::sockets())?;
@@ -130,6 +159,9 @@ async fn serve(config: RuntimeConfig, source: &Source) -> Result<(), Box<dyn std
     // Nobody may be reading any more; that is no reason not to serve.
     let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
     drop(out);
+    if let Some(hold) = &mut hold {
+        hold.listens(node.bound().iter().map(ToString::to_string).collect());
+    }
     service::tell(&[NotifyState::Ready]);
     loop {
         let wish = tokio::select! {
@@ -139,9 +171,18 @@ async fn serve(config: RuntimeConfig, source: &Source) -> Result<(), Box<dyn std
         if wish == Wish::End {
             break;
         }
-        service::reloading();
-        reload(&mut node, source).await;
-        service::tell(&[NotifyState::Ready]);
+        let outcome = if wish == Wish::Rehearse {
+            rehearse(&node, source)
+        } else {
+            service::reloading();
+            let outcome = reload(&mut node, source).await;
+            service::tell(&[NotifyState::Ready]);
+            outcome
+        };
+        if let Some(hold) = &mut hold {
+            hold.listens(node.bound().iter().map(ToString::to_string).collect());
+            hold.reloaded(outcome);
+        }
     }
     tracing::info!("shutting down");
     service::tell(&[NotifyState::Stopping]);
@@ -152,18 +193,36 @@ async fn serve(config: RuntimeConfig, source: &Source) -> Result<(), Box<dyn std
 }
 
 /// Goes on with what the configuration says now.
-async fn reload(node: &mut node::Node, source: &Source) {
-    let config = match source.read(|warning| tracing::warn!("{warning}")) {
-        Ok(config) => config,
-        Err(error) => return tracing::error!(%error, "everything stays as it is"),
+async fn reload(node: &mut node::Node, source: &Source) -> Outcome {
+    let done = match source.read(|warning| tracing::warn!("{warning}")) {
+        Ok(config) => node.reload(&config).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
     };
-    match node.reload(&config).await {
+    match &done {
         Ok(reload) => {
             reload.changes.iter().for_each(|change| tracing::info!("reload: {change}"));
             reload.at_start.iter().for_each(|change| tracing::warn!("only a new start can change: {change}"));
             tracing::info!(changes = reload.changes.len(), "the configuration and its files have been read again");
         }
         Err(error) => tracing::error!(%error, "everything stays as it is"),
+    }
+    outcome(done, false)
+}
+
+/// Finds out what would change if the configuration was read again.
+fn rehearse(node: &node::Node, source: &Source) -> Outcome {
+    let config = source.read(|_| ());
+    let found = config.and_then(|config| {
+        node::Node::check(&config).map_err(|error| error.to_string())?;
+        node.config().reload(&config).map_err(|error| error.to_string())
+    });
+    outcome(found, true)
+}
+
+fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {
+    match done {
+        Ok(Reload { changes, at_start, .. }) => Outcome { dry_run, changes, at_start, ..Outcome::default() },
+        Err(error) => Outcome { dry_run, error: Some(error), ..Outcome::default() },
     }
 }
 
@@ -172,6 +231,8 @@ async fn reload(node: &mut node::Node, source: &Source) {
 enum Wish {
     /// To read the configuration again, and its files: SIGHUP.
     Reload,
+    /// To say what that would change: SIGUSR2.
+    Rehearse,
     /// To end: SIGINT, SIGTERM.
     End,
 }
@@ -179,20 +240,23 @@ enum Wish {
 /// The signals that the program knows.
 struct Signals {
     hangup: Signal,
+    second: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Signals> {
-        let [hangup, interrupt, terminate] =
-            [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-        Ok(Signals { hangup: hangup?, interrupt: interrupt?, terminate: terminate? })
+        let kinds =
+            [SignalKind::hangup(), SignalKind::user_defined2(), SignalKind::interrupt(), SignalKind::terminate()];
+        let [hangup, second, interrupt, terminate] = kinds.map(signal);
+        Ok(Signals { hangup: hangup?, second: second?, interrupt: interrupt?, terminate: terminate? })
     }
 
     async fn next(&mut self) -> Wish {
         tokio::select! {
             _ = self.hangup.recv() => Wish::Reload,
+            _ = self.second.recv() => Wish::Rehearse,
             _ = self.interrupt.recv() => Wish::End,
             _ = self.terminate.recv() => Wish::End,
         }

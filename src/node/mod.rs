@@ -186,6 +186,12 @@ impl Node {
         Ok(())
     }
 
+    /// The configuration, with what is closed.
+    #[must_use]
+    pub fn config(&self) -> &RuntimeConfig {
+        &self.premises.config
+    }
+
     /// Where it listens, in the order of the configuration; where it did, of listeners that are closed.
     #[must_use]
     pub fn bound(&self) -> &[Bound] {

@@ -8,6 +8,7 @@
 )]
 
 pub mod client;
+pub mod directory;
 pub mod http;
 pub mod install;
 pub mod monitor;

@@ -1,0 +1,101 @@
+//! Commands for a node that runs: they find it by its directory, and tell it by signals.
+
+use super::args::{Reload, Status, Stop};
+use super::directory::{Outcome, Word, running, wait_for_end, wait_for_reload};
+use super::run::fail;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What is asserted is not so, or there is no node (`sysexits.h`).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// How long a node may take to read its configuration.
+const RELOAD_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What the node in a directory says of itself.
+fn node(directory: &Path) -> Result<Word, ExitCode> {
+    match running(directory) {
+        Ok(Some(word)) => Ok(word),
+        Ok(None) => Err(fail(&format!("no node runs in {}", directory.display()), ExitCode::from(EXIT_UNAVAILABLE))),
+        Err(error) => Err(fail(&format!("{}: {error}", directory.display()), ExitCode::FAILURE)),
+    }
+}
+
+fn signal(word: &Word, signal: Signal) -> Result<(), ExitCode> {
+    let told = kill(Pid::from_raw(word.pid), signal);
+    told.map_err(|error| fail(&format!("process {} cannot be told: {error}", word.pid), ExitCode::FAILURE))
+}
+
+/// Ends a node, and waits for that.
+pub(super) fn stop(stop: &Stop) -> Result<ExitCode, ExitCode> {
+    let word = node(&stop.directory.cbdir)?;
+    signal(&word, Signal::SIGTERM)?;
+    println!("process {} was told to end", word.pid);
+    let time_max = stop.timeout.map(Duration::from_secs);
+    match wait_for_end(&stop.directory.cbdir, word.pid, time_max) {
+        Ok(true) => {
+            println!("it has ended");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(false) => Err(fail(&"it has not ended in time", ExitCode::FAILURE)),
+        Err(error) => Err(fail(&error, ExitCode::FAILURE)),
+    }
+}
+
+/// Says whether a node runs.
+pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
+    let directory = &status.directory.cbdir;
+    let word = running(directory).map_err(|error| fail(&error, ExitCode::FAILURE))?;
+    let now = if word.is_some() { "running" } else { "stopped" };
+    if status.json {
+        println!("{}", serde_json::json!({"status": now, "node": word}));
+    } else if let Some(word) = &word {
+        println!("running: process {}, corebar {}, at {}", word.pid, word.version, word.listening.join(", "));
+    } else {
+        println!("stopped");
+    }
+    match status.assert.map(|wanted| wanted.name()) {
+        Some(wanted) if wanted != now => {
+            Err(fail(&format!("the node is {now}, not {wanted}"), ExitCode::from(EXIT_UNAVAILABLE)))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Has a node read its configuration again, or say what that would change.
+pub(super) fn reload(reload: &Reload) -> Result<ExitCode, ExitCode> {
+    let directory = &reload.directory.cbdir;
+    let word = node(directory)?;
+    let before = word.reload.as_ref().map_or(0, |outcome| outcome.count);
+    signal(&word, if reload.dry_run { Signal::SIGUSR2 } else { Signal::SIGHUP })?;
+    let outcome = match wait_for_reload(directory, before, RELOAD_TIME_MAX) {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => return Err(fail(&"the node does not say what became of it", ExitCode::FAILURE)),
+        Err(error) => return Err(fail(&error, ExitCode::FAILURE)),
+    };
+    if reload.json {
+        println!("{}", serde_json::json!(outcome));
+    } else {
+        print(&outcome);
+    }
+    match &outcome.error {
+        Some(error) => Err(fail(&format!("everything stays as it is: {error}"), ExitCode::FAILURE)),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print(outcome: &Outcome) {
+    let verb = if outcome.dry_run { "would change" } else { "changed" };
+    for change in &outcome.changes {
+        println!("{verb}: {change}");
+    }
+    for change in &outcome.at_start {
+        println!("only a new start can change: {change}");
+    }
+    if outcome.error.is_none() && outcome.changes.is_empty() {
+        println!("nothing {verb}");
+    }
+}

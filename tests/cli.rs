@@ -1,0 +1,108 @@
+//! Commands for a node that runs, as an operator gives them.
+
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::process::Output;
+use std::time::Duration;
+use support::directory::Directory;
+use support::{Client, Wire, router};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A configuration whose role may subscribe to this prefix.
+fn config(prefix: &str) -> String {
+    json!({
+        "version": 2,
+        "corebar": {"shards": 2, "pin": false},
+        "workers": [{
+            "type": "router",
+            "realms": [{"name": "realm1", "roles": [{"name": "anonymous", "permissions": [
+                {"uri": prefix, "match": "prefix", "allow": {"subscribe": true}},
+            ]}]}],
+            "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}}],
+        }],
+    })
+    .to_string()
+}
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_string();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_node_is_found_by_its_directory() {
+    let directory = Directory::new("cli-status", &config("com."));
+    let run = |command: &str, more: &[&str]| said(&directory.output(command, more));
+    assert_eq!(run("status", &[]), (Some(0), "stopped".into(), String::new()));
+    assert_eq!(run("status", &["--assert", "stopped"]).0, Some(0));
+    assert_eq!(run("status", &["--assert", "running"]).0, Some(69));
+    for command in ["stop", "reload"] {
+        let (code, _, error) = run(command, &[]);
+        assert_eq!(code, Some(69), "{error}");
+        assert!(error.starts_with("corebar: no node runs in "), "{error}");
+    }
+    let router = directory.start();
+    let (code, text, _) = run("status", &["--assert", "running"]);
+    assert!(code == Some(0) && text.contains(&router.address().to_string()), "{text}");
+    assert_eq!(run("status", &["--assert", "stopped"]).0, Some(69));
+    let json: Json = serde_json::from_str(&run("status", &["--json"]).1).expect("JSON");
+    assert_eq!((&json["status"], &json["node"]["argv"][1]), (&json!("running"), &json!("start")));
+    // Only one node runs in a directory.
+    let (code, _, error) = run("start", &[]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("a node runs in this directory already (process "), "{error}");
+    assert_eq!(run("status", &["--assert", "running"]).0, Some(0));
+    let (code, text, error) = run("stop", &["--timeout", "20"]);
+    assert!(code == Some(0) && text.ends_with("it has ended"), "{text} {error}");
+    assert!(router.wait(PATIENCE).success());
+    assert_eq!(run("status", &[]).1, "stopped");
+    // One that was killed is not taken for one that runs.
+    let killed = directory.start();
+    killed.signal("KILL");
+    killed.wait(PATIENCE);
+    assert_eq!(run("status", &[]).1, "stopped");
+    assert!(directory.start().try_wait().is_none());
+}
+
+#[test]
+fn a_reload_says_what_has_changed() {
+    let directory = Directory::new("cli-reload", &config("com."));
+    let run = |more: &[&str]| said(&directory.output("reload", more));
+    let router = directory.start();
+    let mut client = Client::join(router.address(), Wire::JSON);
+    let subscription = client.subscribe("com.x");
+    assert_eq!(run(&[]), (Some(0), "nothing changed".into(), String::new()));
+    directory.write(&config("org."));
+    let change = "realm realm1: role anonymous: is another";
+    assert_eq!(run(&["--dry-run"]), (Some(0), format!("would change: {change}"), String::new()));
+    client.unsubscribe(subscription);
+    client.subscribe("com.x");
+    let json: Json = serde_json::from_str(&run(&["--json"]).1).expect("JSON");
+    assert_eq!((&json["changes"], &json["error"]), (&json!([change]), &Json::Null));
+    let request = client.next();
+    client.send(json!([32, request, {}, "com.y"]));
+    client.expect_error(32, request, "wamp.error.not_authorized");
+    directory.write(&config("org.").replace("\"shards\":2", "\"shards\":3"));
+    let (code, text, _) = run(&[]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("only a new start can change: corebar.shards: 2 becomes 3"), "{text}");
+    directory.write("{");
+    for more in [&["--dry-run"][..], &[]] {
+        let (code, _, error) = run(more);
+        assert_eq!(code, Some(1));
+        assert!(error.contains("everything stays as it is") && error.contains("config.json"), "{error}");
+    }
+    client.leave();
+    router.signal("TERM");
+    assert!(router.wait(PATIENCE).success());
+}
+
+#[test]
+fn the_program_says_which_it_is() {
+    for argument in ["version", "--version"] {
+        let output = router::command(&[argument]).output().expect("the program can be run");
+        assert_eq!(said(&output), (Some(0), format!("corebar {}", env!("CARGO_PKG_VERSION")), String::new()));
+    }
+}
