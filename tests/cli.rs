@@ -100,6 +100,34 @@ fn a_reload_says_what_has_changed() {
 }
 
 #[test]
+fn keys_are_made_once() {
+    use ed25519_dalek::SigningKey;
+    use std::os::unix::fs::PermissionsExt;
+    let hex = |text: &str| -> [u8; 32] {
+        let octets = data_encoding::HEXLOWER.decode(text.as_bytes()).expect("hexadecimal digits");
+        octets.try_into().expect("32 octets")
+    };
+    let directory = Directory::new("cli-keys", "{}");
+    let run = |more: &[&str]| said(&directory.output("keys", more));
+    let (public, private) = (run(&[]).1, run(&["--private"]).1);
+    assert_eq!(SigningKey::from_bytes(&hex(&private)).verifying_key().to_bytes(), hex(&public));
+    assert_eq!(run(&[]).1, public);
+    let mode = directory.path("key.priv").metadata().expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let told = std::fs::read_to_string(directory.path("key.pub")).expect("a file");
+    assert!(told.contains(&format!("public-key-ed25519: {public}")) && !told.contains(&private));
+    let secret = std::fs::read_to_string(directory.path("key.priv")).expect("a file");
+    std::fs::write(directory.path("key.priv"), secret.replace(&public, &private)).expect("a file");
+    let (code, _, error) = run(&[]);
+    assert!(code == Some(1) && error.contains("key.priv: its public key"), "{error}");
+    let pairs = [(); 2].map(|()| said(&router::command(&["keygen"]).output().expect("the program can be run")).1);
+    assert_ne!(pairs[0], pairs[1]);
+    let mut lines = pairs[0].lines().map(|line| line.split(": ").nth(1).expect("a key"));
+    let (private, public) = (lines.next().expect("a key"), lines.next().expect("a key"));
+    assert_eq!(SigningKey::from_bytes(&hex(private)).verifying_key().to_bytes(), hex(public));
+}
+
+#[test]
 fn the_program_says_which_it_is() {
     for argument in ["version", "--version"] {
         let output = router::command(&[argument]).output().expect("the program can be run");

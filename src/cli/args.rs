@@ -127,8 +127,23 @@ pub enum Command {
     Status(Status),
     /// Have the node that runs in a directory read its configuration again, and say what has changed.
     Reload(Reload),
+    /// Print a new pair of Ed25519 keys, for `cryptosign`.
+    Keygen,
+    /// Print the public key of a node, which is made if it has none.
+    Keys(Keys),
     /// Say which program this is.
     Version,
+}
+
+/// Which key to print.
+#[derive(Debug, clap::Args)]
+pub struct Keys {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// The private key.
+    #[arg(long)]
+    pub(super) private: bool,
 }
 
 /// A node directory.

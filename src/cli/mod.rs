@@ -3,6 +3,7 @@
 pub mod args;
 mod banner;
 mod directory;
+mod keys;
 mod remote;
 mod run;
 mod service;

@@ -3,7 +3,7 @@
 use super::args::{Args, Command, Node, Start};
 use super::banner::banner;
 use super::directory::{Hold, Outcome};
-use super::{remote, service};
+use super::{keys, remote, service};
 use crate::config::RuntimeConfig;
 use crate::config::file::{self, NodeFile};
 use crate::config::reload::Reload;
@@ -41,6 +41,8 @@ pub fn main() -> ExitCode {
         Some(Command::Stop(stop)) => return either(remote::stop(&stop)),
         Some(Command::Status(status)) => return either(remote::status(&status)),
         Some(Command::Reload(reload)) => return either(remote::reload(&reload)),
+        Some(Command::Keygen) => return keys::keygen(),
+        Some(Command::Keys(wanted)) => return keys::keys(&wanted),
         Some(Command::Version) => {
             println!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
