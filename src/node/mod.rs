@@ -4,7 +4,9 @@ mod reload;
 mod watch;
 
 use crate::auth::{AuthSettings, Peer};
+use crate::config::guest::GuestError;
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
+use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
 use crate::shard::thread::cores_for;
@@ -45,6 +47,9 @@ pub enum StartError {
     /// A shard could not be started.
     #[error("cannot start a shard: {0}")]
     Shard(io::Error),
+    /// A guest cannot work.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
     /// Histories on disk cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,6 +78,7 @@ pub struct Node {
     pace: Arc<Pace>,
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
+    guests: Guests,
 }
 
 impl Node {
@@ -105,10 +111,13 @@ impl Node {
             crowd: Crowd::new(config.connections_max, config.connections_per_address_max),
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
+            guests: Guests::start(&[])?,
         };
         let started = node.start_shards(shards).and_then(|()| {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
+        // Guests may connect at once.
+        let started = started.and_then(|()| Ok(node.guests.reload(&config.guests)?));
         node.watch();
         match started {
             Ok(()) => Ok(node),
@@ -149,6 +158,9 @@ impl Node {
         for listener in &config.listeners {
             Entrance::new(listener)?;
         }
+        for guest in &config.guests {
+            process::find(guest).map_err(|error| GuestError::Executable(guest.id.clone(), error))?;
+        }
         Ok(())
     }
 
@@ -170,8 +182,14 @@ impl Node {
         self.loads.total()
     }
 
-    /// Accepts nobody new, says goodbye to every session, and ends all shards when the last client has gone, or when
-    /// the time for it is over.
+    /// How the guests are.
+    #[must_use]
+    pub fn guests(&self) -> Vec<GuestStatus> {
+        self.guests.states()
+    }
+
+    /// Accepts nobody new, says goodbye to every session, stops the guests, and ends all shards when the last client has
+    /// gone, or when the time for it is over. Guests have times of their own.
     pub async fn shut_down(mut self) {
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
@@ -182,12 +200,15 @@ impl Node {
             }
         }
         // An aborted acceptor closes its listener when the runtime next looks at it: the sleep lets it.
-        loop {
-            tokio::time::sleep(SHUTDOWN_POLL).await;
-            if self.loads.total() == 0 || Instant::now() >= until {
-                break;
+        let clients = async {
+            loop {
+                tokio::time::sleep(SHUTDOWN_POLL).await;
+                if self.loads.total() == 0 || Instant::now() >= until {
+                    break;
+                }
             }
-        }
+        };
+        tokio::join!(clients, self.guests.stop());
         let left = self.loads.total();
         if left > 0 {
             tracing::warn!(connections = left, "some clients did not leave in time");

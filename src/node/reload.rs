@@ -47,6 +47,7 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
+        self.guests.reload(&config.guests)?;
         self.watch();
         Ok(reload)
     }
