@@ -261,9 +261,8 @@ pub fn levels(guests: &[GuestConfig]) -> Result<Vec<usize>, GuestError> {
     }
     let mut needs = Vec::with_capacity(guests.len());
     for guest in guests {
-        let place =
-            |id: &Box<str>| places.get(&**id).copied().ok_or_else(|| GuestError::Unknown(guest.id.clone(), id.clone()));
-        needs.push(guest.depends_on.iter().map(place).collect::<Result<BTreeSet<usize>, _>>()?);
+        let place = |id: &str| places.get(id).copied().ok_or_else(|| GuestError::Unknown(guest.id.clone(), id.into()));
+        needs.push(guest.depends_on.iter().map(|id| place(id)).collect::<Result<BTreeSet<usize>, _>>()?);
     }
     let mut levels = vec![0; guests.len()];
     let mut left: BTreeSet<usize> = (0..guests.len()).collect();

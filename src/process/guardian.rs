@@ -110,8 +110,10 @@ fn spawn(order: &Order) -> Result<Pid, String> {
         thread::spawn(move || {
             // A guest that does not read it does not want it.
             let _ = stdin.write_all(&line);
-            while !close {
-                thread::park();
+            if !close {
+                loop {
+                    thread::park();
+                }
             }
         });
     }

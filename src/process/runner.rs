@@ -93,6 +93,9 @@ impl Runner {
         let mut policy = Policy::new(config.restart.clone());
         let epoch = Instant::now();
         self.set(GuestState::Waiting, |status| status.ready = false);
+        if !config.depends_on.is_empty() {
+            tracing::info!(guest = %self.id, "waits for {}", config.depends_on.join(", "));
+        }
         tokio::select! {
             () = self.board.ready(&config.depends_on) => {}
             () = changed(&mut self.wanted) => return,
