@@ -238,7 +238,7 @@ impl Runner {
                 }
                 () = sleep_until(course.deadline.unwrap_or(course.begun)), if course.deadline.is_some() => {
                     if course.killed {
-                        tracing::error!(guest = %self.id, "does not end though it was killed; it is left alone");
+                        tracing::error!(guest = %self.id, "something of it does not end though it was killed, and is left alone");
                         break;
                     }
                     let grace = config.stop_grace.as_secs_f64();
@@ -274,6 +274,10 @@ impl Runner {
         };
         // Only what remains of it has to be cleared away now: it is neither ready nor too late any more.
         course.settled = true;
+        if course.deadline.is_none() {
+            course.killed = true;
+            course.deadline = Some(Instant::now() + KILL_TIME_MAX);
+        }
         let settled = course.end.get_or_insert(end).clone();
         let done = settled == End::Exited(0) && config.ready == ReadyConfig::Exit;
         self.board.set(&self.id, |status| {
