@@ -321,6 +321,18 @@ fn nothing_of_a_guest_is_left_by_a_guardian_that_is_killed() {
 }
 
 #[test]
+fn a_guest_dies_with_its_guardian_whatever_the_node_does() {
+    let marker = marker();
+    let id = format!("bound{marker}");
+    let directory = Directory::new(&[shell(&id, &format!("echo is up; exec sleep {marker}"), json!({}))]);
+    let router = directory.start();
+    router.expect_log("is up");
+    router.signal("STOP");
+    kill(processes(&format!("guardian {id}"))[0], "KILL");
+    expect_none(&marker);
+}
+
+#[test]
 fn guests_start_when_those_they_need_are_ready_and_end_before_them() {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
     let stays = |name: &str, before: &str| {

@@ -47,12 +47,8 @@ impl Guests {
     /// They cannot work; nothing has changed.
     pub fn reload(&mut self, guests: &[GuestConfig]) -> Result<(), GuestError> {
         let levels = levels(guests)?;
-        #[cfg(target_os = "linux")]
-        if self.host.own
-            && !guests.is_empty()
-            && let Err(error) = nix::sys::prctl::set_child_subreaper(true)
-        {
-            tracing::warn!(%error, "cannot take in what guests leave behind if their guardians are killed");
+        if self.host.own && self.wanted.is_empty() && !guests.is_empty() {
+            self.guardians.adopt();
         }
         self.levels = guests.iter().map(|guest| guest.id.clone()).zip(levels).collect();
         for (id, wanted) in &self.wanted {

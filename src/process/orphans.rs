@@ -16,11 +16,22 @@ use tokio::time::{Instant, sleep};
 const TIME_MAX: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The guardians that there are.
+/// The guardians that there are, and other children that are none of our business: those that the process had before it
+/// had guests.
 #[derive(Debug, Default)]
 pub(super) struct Guardians(Mutex<BTreeSet<i32>>);
 
 impl Guardians {
+    /// Has this process take in orphans from now on.
+    pub(super) fn adopt(&self) {
+        let own = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+        descent::all().iter().filter(|process| process.parent == own).for_each(|process| self.add(process.pid));
+        #[cfg(target_os = "linux")]
+        if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+            tracing::warn!(%error, "cannot take in what guests leave behind if their guardians are killed");
+        }
+    }
+
     pub(super) fn add(&self, pid: i32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
     }

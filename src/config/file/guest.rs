@@ -406,4 +406,19 @@ mod tests {
         let fault = guest(json!({"type": "guest"})).expect_err("a fault");
         assert!(fault.message.contains("executable"), "{}", fault.message);
     }
+
+    #[test]
+    fn every_key_is_in_the_documentation() {
+        let docs = include_str!("../../../docs/configuration.md");
+        let (_, chapter) = docs.split_once("\n## Guests").expect("there is a chapter");
+        let (chapter, _) = chapter.split_once("\n## ").expect("another chapter follows");
+        let (source, _) = include_str!("guest.rs").split_once("\nfn yes").expect("the structs come first");
+        let keys = source.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": ")).map(|(key, _)| key);
+        let keys: Vec<_> = keys.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+        assert!(keys.len() > 30, "{keys:?}");
+        for key in keys {
+            let named = [format!("`{key}`"), format!("`{key}."), format!(".{key}`"), format!("\"{key}\"")];
+            assert!(named.iter().any(|name| chapter.contains(name)), "{key}");
+        }
+    }
 }
