@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -26,6 +26,8 @@ const LOOK_MIN: Duration = Duration::from_millis(2);
 
 /// What may happen to a guardian.
 enum Event {
+    /// The guest's own program has begun, or cannot, for a reason.
+    Begun(Option<String>),
     /// A child has ended; tell when it has been noted.
     Child(Sender<()>),
     /// There are no children.
@@ -72,26 +74,34 @@ fn guard(mut reader: BufReader<UnixStream>, writer: &mut UnixStream) -> io::Resu
     let alone = events.clone();
     thread::spawn(move || signals.wait().map(|_| alone.send(Event::Alone)));
     // The guest is bound to the thread that starts it: this one, which stays to the end.
-    let guest = match spawn(&order) {
-        Ok(guest) => guest,
+    let (guest, trouble) = match spawn(&order) {
+        Ok(spawned) => spawned,
         Err(text) => {
             writer.write_all(&order::line(&Report::Failed(text)))?;
             return Ok(());
         }
     };
-    // Reports are lost on a router that is no more, and nothing changes.
-    let _ = writer.write_all(&order::line(&Report::Started(guest.as_raw())));
-    let waits = events.clone();
+    let (waits, begins) = (events.clone(), events.clone());
+    thread::spawn(move || begins.send(Event::Begun(hear(trouble))));
     thread::spawn(move || wait_for_children(&waits));
     thread::spawn(move || listen(reader, &events));
-    Watch { guest, ended: false, stopping: false, killing: false, killed: BTreeSet::new() }.run(&inbox, writer);
+    let watch = Watch {
+        guest,
+        begun: false,
+        end: None,
+        ended: false,
+        stopping: false,
+        killing: false,
+        killed: BTreeSet::new(),
+    };
+    watch.run(&inbox, writer);
     Ok(())
 }
 
-/// Starts the guest. It leads a process group of its own.
-fn spawn(order: &Order) -> Result<Pid, String> {
+/// Starts what becomes the guest, and tells where it will say what went wrong. It leads a process group of its own.
+fn spawn(order: &Order) -> Result<(Pid, PipeReader), String> {
     let pipe = || io::pipe().map_err(|error| format!("cannot make a pipe: {error}"));
-    let (mut reader, writer) = pipe()?;
+    let (reader, writer) = pipe()?;
     entry::inherit(&writer).map_err(|error| format!("cannot pass on a pipe: {error}"))?;
     let mut setup = serde_json::to_value(&order.setup).map_err(|error| error.to_string())?;
     setup["parent"] = process::id().into();
@@ -117,13 +127,17 @@ fn spawn(order: &Order) -> Result<Pid, String> {
             }
         });
     }
-    let mut trouble = String::new();
-    reader.read_to_string(&mut trouble).map_err(|error| format!("cannot hear of the start: {error}"))?;
-    if !trouble.is_empty() {
-        let _ = child.wait();
-        return Err(trouble);
+    Ok((Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)), reader))
+}
+
+/// What went wrong before the guest's own program could begin, if anything did.
+fn hear(mut trouble: PipeReader) -> Option<String> {
+    let mut text = String::new();
+    match trouble.read_to_string(&mut text) {
+        Ok(0) => None,
+        Ok(_) => Some(text),
+        Err(error) => Some(format!("cannot hear of the start: {error}")),
     }
-    Ok(Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX)))
 }
 
 /// Tells of children that have ended, without taking note of them.
@@ -155,9 +169,27 @@ fn listen(reader: BufReader<UnixStream>, events: &Sender<Event>) {
     let _ = events.send(Event::Alone);
 }
 
+impl Event {
+    fn begun(self) -> Option<Option<String>> {
+        match self {
+            Event::Begun(trouble) => Some(trouble),
+            _ => None,
+        }
+    }
+}
+
+/// Reports are lost on a router that is no more, and nothing changes.
+fn tell(writer: &mut UnixStream, report: &Report) {
+    let _ = writer.write_all(&order::line(report));
+}
+
 /// The watch over a guest that runs.
 struct Watch {
     guest: Pid,
+    /// It has been told how it began.
+    begun: bool,
+    /// How it has ended, if that has to wait until then.
+    end: Option<Report>,
     /// Its end has been noted, so its number may be another's.
     ended: bool,
     /// The router has asked it to end.
@@ -179,6 +211,14 @@ impl Watch {
                 Ok(Event::Child(done)) => {
                     self.note(writer);
                     let _ = done.send(());
+                }
+                Ok(Event::Begun(trouble)) => self.begin(trouble, writer),
+                // What went wrong may still be on its way.
+                Ok(Event::Childless) if !self.begun => {
+                    if let Some(trouble) = inbox.iter().find_map(Event::begun) {
+                        self.begin(trouble, writer);
+                    }
+                    return;
                 }
                 Ok(Event::Childless) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Event::Command(Command::Stop(signal))) => self.stop(signal),
@@ -207,7 +247,22 @@ impl Watch {
                 Some(code) => Report::Exited(code),
                 None => Report::Killed(status.terminating_signal().unwrap_or_default()),
             };
-            let _ = writer.write_all(&order::line(&report));
+            if self.begun {
+                tell(writer, &report);
+            } else {
+                self.end = Some(report);
+            }
+        }
+    }
+
+    /// Tells how it began, and then how it ended, if it has already.
+    fn begin(&mut self, trouble: Option<String>, writer: &mut UnixStream) {
+        self.begun = true;
+        let begun = trouble.map_or(Report::Started(self.guest.as_raw()), Report::Failed);
+        tell(writer, &begun);
+        // The router takes the first reason for an end that it hears.
+        if let Some(end) = self.end.take() {
+            tell(writer, &end);
         }
     }
 
