@@ -24,6 +24,8 @@ pub mod shard;
 
 pub mod transport;
 
+pub mod process;
+
 pub mod node;
 
 pub mod cli;

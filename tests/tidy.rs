@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "transport",
     "web",
     "bridge",
+    "process",
     "node",
     "supervisor",
     "cli",

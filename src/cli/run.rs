@@ -8,6 +8,7 @@ use crate::config::RuntimeConfig;
 use crate::config::file::{self, NodeFile};
 use crate::config::reload::Reload;
 use crate::node;
+use crate::process::host::{self, Host};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -26,6 +27,9 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = host::other_program() {
+        return code;
+    }
     let args = Args::parse();
     // The filter was checked with the arguments.
     let filter = EnvFilter::new(args.log());
@@ -135,8 +139,10 @@ fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, String> {
 
 /// Asks the operating system for what a router needs of it. Without, it still works.
 fn prepare_process() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    let files = getrlimit(Resource::RLIMIT_NOFILE);
+    // Guests have the limit that they would have without the router.
+    Host::corebar(files.ok().map(|(soft, _)| soft)).set();
+    let raised = files.and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }

@@ -3,11 +3,13 @@
 pub mod address;
 pub mod cookie;
 pub mod file;
+pub mod guest;
 pub mod listener;
 pub mod reload;
 pub mod tls;
 
 pub use address::{AddressError, ListenAddress};
+pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
 
 use crate::router::Limits;
@@ -26,6 +28,8 @@ pub struct RuntimeConfig {
     pub transports: Vec<TransportConfig>,
     /// The realms that can be joined; at least one.
     pub realms: Vec<RealmConfig>,
+    /// Programs that run beside the router.
+    pub guests: Vec<GuestConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -121,6 +125,7 @@ impl Default for RuntimeConfig {
             listeners: vec![ListenerConfig::plain(ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 })],
             transports: vec![TransportConfig::default()],
             realms: vec![RealmConfig::new("realm1")],
+            guests: Vec::new(),
             shards: None,
             pin: true,
             limits: Limits::default(),
@@ -250,6 +255,7 @@ impl RuntimeConfig {
         if self.limits.depth_max == 0 || self.limits.depth_max > DEPTH_MAX {
             return Err(ConfigError::Depth);
         }
+        guest::levels(&self.guests)?;
         Ok(())
     }
 }
@@ -313,6 +319,9 @@ pub enum ConfigError {
         "longpoll_path has to begin with a slash, not to end with one, and to be plain: letters, digits, and `/-._~`"
     )]
     LongPollPath,
+    /// Guests that cannot work.
+    #[error(transparent)]
+    Guest(#[from] guest::GuestError),
     /// No time at all.
     #[error("longpoll_receive_timeout, longpoll_idle_timeout and longpoll_body_timeout must not be zero")]
     LongPollTime,

@@ -5,7 +5,7 @@
 
 use super::file::settings;
 use super::listener::{ListenerConfig, TransportIndex};
-use super::{ConfigError, RuntimeConfig, TransportConfig};
+use super::{ConfigError, GuestConfig, RuntimeConfig, TransportConfig};
 use crate::auth::AuthConfig;
 use crate::auth::config::Source;
 use crate::session::{RealmConfig, RoleConfig};
@@ -36,6 +36,7 @@ impl RuntimeConfig {
         }
         reload.realms(&self.realms, &new.realms);
         reload.listeners(self, new);
+        compare(&by_id(&self.guests), &by_id(&new.guests), "guest", &mut reload.changes);
         reload.config.check()?;
         Ok(reload)
     }
@@ -128,6 +129,10 @@ impl Reload {
         }
         (self.config.listeners, self.config.transports) = (listeners, positions.transports);
     }
+}
+
+fn by_id(guests: &[GuestConfig]) -> BTreeMap<Box<str>, &GuestConfig> {
+    guests.iter().map(|guest| (guest.id.clone(), guest)).collect()
 }
 
 /// Where the transports of a listener are named.

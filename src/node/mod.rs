@@ -5,7 +5,9 @@ mod reload;
 mod watch;
 
 use crate::auth::{AuthSettings, Peer};
+use crate::config::guest::GuestError;
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
+use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
 use crate::shard::thread::cores_for;
@@ -47,6 +49,9 @@ pub enum StartError {
     /// A shard could not be started.
     #[error("cannot start a shard: {0}")]
     Shard(io::Error),
+    /// A guest cannot work.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
     /// Histories on disk cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,6 +85,7 @@ pub struct Node {
     pace: Arc<Pace>,
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
+    guests: Guests,
 }
 
 impl Node {
@@ -133,10 +139,13 @@ impl Node {
             crowd: Crowd::new(config.connections_max, config.connections_per_address_max),
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
+            guests: Guests::start(&[])?,
         };
         let started = node.start_shards(shards).and_then(|()| {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
+        // Guests may connect at once.
+        let started = started.and_then(|()| Ok(node.guests.reload(&config.guests)?));
         node.watch();
         node.feel_pulse();
         node.answer_probes(probes);
@@ -183,6 +192,9 @@ impl Node {
         for listener in &config.listeners {
             Entrance::new(listener)?;
         }
+        for guest in &config.guests {
+            process::find(guest).map_err(|error| GuestError::Executable(guest.id.clone(), error))?;
+        }
         Ok(())
     }
 
@@ -210,9 +222,15 @@ impl Node {
         self.loads.total()
     }
 
+    /// How the guests are.
+    #[must_use]
+    pub fn guests(&self) -> Vec<GuestStatus> {
+        self.guests.states()
+    }
+
     /// Takes leave as the configuration says: after a delay nobody new is accepted, sessions get their GOODBYE spread over
-    /// a time, each when its calls are done; then all shards end, when the last client has gone or the time for it is
-    /// over.
+    /// a time, each when its calls are done; then guests are stopped, in times of their own, and all shards end, when the
+    /// last client has gone or the time for it is over.
     pub async fn shut_down(mut self) {
         let config = self.premises.config.clone();
         self.vitals.set_ready(false);
@@ -237,12 +255,15 @@ impl Node {
             order(door, Command::Shutdown).await;
         }
         let until = Instant::now() + config.shutdown_timeout;
-        loop {
-            tokio::time::sleep(SHUTDOWN_POLL).await;
-            if self.loads.total() == 0 || Instant::now() >= until {
-                break;
+        let clients = async {
+            loop {
+                tokio::time::sleep(SHUTDOWN_POLL).await;
+                if self.loads.total() == 0 || Instant::now() >= until {
+                    break;
+                }
             }
-        }
+        };
+        tokio::join!(clients, self.guests.stop());
         let left = self.loads.total();
         if left > 0 {
             tracing::warn!(connections = left, "some clients did not leave in time");

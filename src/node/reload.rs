@@ -48,6 +48,7 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
+        self.guests.reload(&config.guests)?;
         self.watch();
         if let Some(listener) = probes {
             self.answer_probes(listener);

@@ -107,6 +107,11 @@ impl Router {
         }
     }
 
+    /// What it has logged so far, the beginning if it is much.
+    pub fn log(&self) -> String {
+        text(&self.log)
+    }
+
     /// Its exit status, if it has ended.
     pub fn try_wait(&self) -> Option<ExitStatus> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);

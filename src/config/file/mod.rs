@@ -3,6 +3,7 @@
 mod auth;
 mod cookie;
 mod endpoint;
+mod guest;
 mod jwt;
 mod options;
 mod permissions;
@@ -180,7 +181,12 @@ fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<S
         reader.given = settings::read_settings(&settings, &mut config)?;
     }
     for (index, worker) in node.workers.into_iter().enumerate() {
-        router(&mut reader, worker, &format!("workers[{index}]"), &mut config)?;
+        let at = format!("workers[{index}]");
+        match &*type_of(&worker, &at)? {
+            "router" => router(&mut reader, worker, &at, &mut config)?,
+            "guest" => config.guests.push(guest::read_guest(&reader, worker, index + 1, &at)?),
+            other => return Err(Fault::new(&at, format!("workers of the type {other:?} are not supported"))),
+        }
     }
     if config.realms.is_empty() {
         return Err(Fault::new("workers", "no router worker has a realm"));
@@ -195,10 +201,6 @@ fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<S
 }
 
 fn router(reader: &mut Reader, worker: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
-    let kind = type_of(&worker, at)?;
-    if kind != "router" {
-        return Err(Fault::new(at, format!("workers of the type {kind:?} are not supported")));
-    }
     let worker: RouterWorker = read(worker, at)?;
     for (key, list) in [("components", worker.components), ("connections", worker.connections)] {
         if list.is_some_and(|list| !list.is_empty()) {

@@ -96,7 +96,7 @@ fn mistakes_are_told_with_their_place() {
     for (from, to, expected) in [
         ("\"version\": 2", "\"version\": 1", "version: is 1, and only 2 is understood"),
         ("\"version\": 2,", "", "version: is missing; it has to be 2"),
-        ("\"type\": \"router\"", "\"type\": \"guest\"", "workers[0]: workers of the type \"guest\" are not supported"),
+        ("\"type\": \"router\"", "\"type\": \"proxy\"", "workers[0]: workers of the type \"proxy\" are not supported"),
         ("\"name\": \"realm1\"", "\"nam\": \"realm1\"", "workers[0].realms[0].nam: unknown field `nam`"),
         ("\"name\": \"realm1\"", "\"name\": \"a..b\"", ": the realm name \"a..b\""),
         ("\"match\": \"prefix\"", "\"match\": \"pre\"", "permissions[0].match: is \"pre\""),

@@ -1,0 +1,120 @@
+//! All guests of a router.
+
+use super::descent;
+use super::host::Host;
+use super::orphans::Guardians;
+use super::runner::{Runner, Wanted};
+use super::status::{Board, GuestStatus};
+use crate::config::GuestConfig;
+use crate::config::guest::{GuestError, levels};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The guests of a router. They go on when this value is dropped; [`Guests::stop`] ends them.
+#[derive(Debug)]
+pub struct Guests {
+    /// What is wanted of each, also of those that were there once.
+    wanted: BTreeMap<Box<str>, watch::Sender<Wanted>>,
+    /// Before which others each has to be stopped: those with the higher numbers first.
+    levels: BTreeMap<Box<str>, usize>,
+    board: Arc<Board>,
+    guardians: Arc<Guardians>,
+    host: Host,
+}
+
+impl Guests {
+    /// Starts guests, each when those that it depends on are ready. Has to be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// They cannot work; nothing is started.
+    pub fn start(guests: &[GuestConfig]) -> Result<Guests, GuestError> {
+        let mut all = Guests {
+            wanted: BTreeMap::new(),
+            levels: BTreeMap::new(),
+            board: Arc::new(Board::new()),
+            guardians: Arc::default(),
+            host: Host::get(),
+        };
+        all.reload(guests)?;
+        Ok(all)
+    }
+
+    /// Puts other guests into the place of those that there are: only what changes is stopped or started. Does not wait
+    /// for it.
+    ///
+    /// # Errors
+    /// They cannot work; nothing has changed.
+    pub fn reload(&mut self, guests: &[GuestConfig]) -> Result<(), GuestError> {
+        let levels = levels(guests)?;
+        if self.host.own && self.wanted.is_empty() && !guests.is_empty() {
+            self.guardians.adopt();
+        }
+        self.levels = guests.iter().map(|guest| guest.id.clone()).zip(levels).collect();
+        for (id, wanted) in &self.wanted {
+            if !self.levels.contains_key(id) {
+                wanted.send_if_modified(|wanted| wanted.take().is_some());
+            }
+        }
+        for guest in guests {
+            match self.wanted.get(&guest.id) {
+                Some(wanted) => {
+                    wanted.send_if_modified(|wanted| {
+                        let other = wanted.as_deref() != Some(guest);
+                        if other {
+                            *wanted = Some(Arc::new(guest.clone()));
+                        }
+                        other
+                    });
+                }
+                None => self.add(guest),
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, guest: &GuestConfig) {
+        let (sender, wanted) = watch::channel(Some(Arc::new(guest.clone())));
+        self.board.set(&guest.id, |_| {});
+        let runner = Runner {
+            id: guest.id.clone(),
+            wanted,
+            board: self.board.clone(),
+            guardians: self.guardians.clone(),
+            host: self.host.clone(),
+        };
+        tokio::spawn(runner.run());
+        self.wanted.insert(guest.id.clone(), sender);
+    }
+
+    /// Stops all guests, each when those that depend on it have ended. Those that do not end in time are killed.
+    pub async fn stop(&self) {
+        let highest = self.levels.values().max().copied().unwrap_or_default();
+        // Those that were taken out of the configuration may still be ending.
+        let former: Vec<_> = self.wanted.keys().filter(|id| !self.levels.contains_key(*id)).cloned().collect();
+        for level in (0..=highest).rev() {
+            let of_level = self.levels.iter().filter(|(_, own)| **own == level);
+            let ids: Vec<_> = of_level.map(|(id, _)| id.clone()).collect();
+            for wanted in ids.iter().filter_map(|id| self.wanted.get(id)) {
+                wanted.send_if_modified(|wanted| wanted.take().is_some());
+            }
+            self.board.gone(&ids).await;
+        }
+        self.board.gone(&former).await;
+    }
+
+    /// How the guests are, by their ids. Those that are stopping for ever are among them until they have ended.
+    #[must_use]
+    pub fn states(&self) -> Vec<GuestStatus> {
+        let mut states = self.board.all();
+        if states.iter().all(|status| status.pid.is_none()) {
+            return states;
+        }
+        let processes = descent::all();
+        for status in &mut states {
+            let usage = status.pid.and_then(|pid| descent::usage(&processes, pid));
+            (status.resident_bytes, status.cpu_time) = usage.unzip();
+        }
+        states
+    }
+}

@@ -1,0 +1,127 @@
+//! How guests are.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+
+/// What a guest is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GuestState {
+    /// Others that it depends on are not ready.
+    #[default]
+    Waiting,
+    /// Its process is being made.
+    Starting,
+    /// It runs and is not ready.
+    Running,
+    /// It runs and is ready.
+    Ready,
+    /// It has ended and will be started again.
+    BackingOff,
+    /// It has ended as it should.
+    Stopped,
+    /// It has failed, and is not started again.
+    Failed,
+}
+
+/// How a run of a guest has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this exit code.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+    /// Not by itself, or before it began, for this reason.
+    Failed(String),
+}
+
+impl Display for End {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exited(code) => write!(to, "exit code {code}"),
+            End::Killed(signal) => match nix::sys::signal::Signal::try_from(*signal) {
+                Ok(known) => write!(to, "signal {known}"),
+                Err(_) => write!(to, "signal {signal}"),
+            },
+            End::Failed(reason) => to.write_str(reason),
+        }
+    }
+}
+
+/// A guest as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestStatus {
+    /// Its id.
+    pub id: Box<str>,
+    /// What it is doing.
+    pub state: GuestState,
+    /// Its process, while it runs.
+    pub pid: Option<i32>,
+    /// How often it has been started again.
+    pub restarts: u64,
+    /// How its last run ended.
+    pub last_end: Option<End>,
+    /// When its last run began.
+    pub started: Option<SystemTime>,
+    /// Resident memory of its processes together, in octets, if the system tells.
+    pub resident_bytes: Option<u64>,
+    /// Processor time of its processes together, if the system tells.
+    pub cpu_time: Option<Duration>,
+    /// Those that depend on it may start.
+    pub(super) ready: bool,
+}
+
+/// How all guests are.
+#[derive(Debug)]
+pub(super) struct Board {
+    guests: Mutex<BTreeMap<Box<str>, GuestStatus>>,
+    changed: watch::Sender<()>,
+}
+
+impl Board {
+    pub(super) fn new() -> Board {
+        Board { guests: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Box<str>, GuestStatus>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known of a guest.
+    pub(super) fn set(&self, id: &str, change: impl FnOnce(&mut GuestStatus)) {
+        let mut guests = self.lock();
+        change(guests.entry(id.into()).or_insert_with(|| GuestStatus { id: id.into(), ..GuestStatus::default() }));
+        drop(guests);
+        self.changed.send_replace(());
+    }
+
+    /// A guest is no more.
+    pub(super) fn remove(&self, id: &str) {
+        self.lock().remove(id);
+        self.changed.send_replace(());
+    }
+
+    pub(super) fn all(&self) -> Vec<GuestStatus> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Waits until all of these are ready.
+    pub(super) async fn ready(&self, ids: &[Box<str>]) {
+        self.until(|guests| ids.iter().all(|id| guests.get(id).is_some_and(|guest| guest.ready))).await;
+    }
+
+    /// Waits until none of these is there any more.
+    pub(super) async fn gone(&self, ids: &[Box<str>]) {
+        self.until(|guests| ids.iter().all(|id| !guests.contains_key(id))).await;
+    }
+
+    async fn until(&self, is: impl Fn(&BTreeMap<Box<str>, GuestStatus>) -> bool) {
+        let mut changes = self.changed.subscribe();
+        while !is(&self.lock()) {
+            // The sender lives as long as this.
+            let _ = changes.changed().await;
+        }
+    }
+}
