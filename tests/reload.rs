@@ -73,6 +73,15 @@ fn join(address: SocketAddr, wire: Wire, authid: &str) -> Client {
     Client::login(address, wire, authid, "x")
 }
 
+/// A client that has named a user, and is asked for the ticket.
+fn begin(address: SocketAddr, wire: Wire, realm: &str, authid: &str) -> Client {
+    let mut client = Client::connect(address, wire);
+    let roles = json!({"caller": {}, "callee": {}, "publisher": {}, "subscriber": {}});
+    client.send(json!([1, realm, {"roles": roles, "authid": authid, "authmethods": ["ticket"]}]));
+    client.expect(4);
+    client
+}
+
 fn reload(reloader: &mut Reloader, change: impl FnOnce(&mut RuntimeConfig)) -> Vec<String> {
     let (reload, _) = reloader.reload(change).expect("a good configuration");
     assert!(reload.at_start.is_empty(), "{:?}", reload.at_start);
@@ -174,15 +183,11 @@ fn who_is_no_longer_there_is_sent_away() {
         // Another ticket ends no session.
         jane.subscribe("com.x");
         Client::login(address, wire, "jane", "y").leave();
-        let mut late = Client::connect(address, wire);
-        late.send(json!([1, "realm1", {"roles": {"caller": {}}, "authid": "jane", "authmethods": ["ticket"]}]));
-        late.expect(4);
+        let mut late = begin(address, wire, "realm1", "jane");
         late.send(json!([5, "x", {}]));
         late.expect_abort("wamp.error.authentication_denied");
         // Who begins to log in as somebody that is then taken away does not come in.
-        let mut between = Client::connect(address, wire);
-        between.send(json!([1, "realm1", {"roles": {"caller": {}}, "authid": "jim", "authmethods": ["ticket"]}]));
-        between.expect(4);
+        let mut between = begin(address, wire, "realm1", "jim");
         reload(reloader, |config| set_users(config, &[("jane", "y", "backend"), ("backend", "x", "backend")]));
         between.send(json!([5, "x", {}]));
         between.expect_abort("wamp.error.authentication_denied");
@@ -195,19 +200,17 @@ fn who_is_no_longer_there_is_sent_away() {
 #[test]
 fn realms_come_and_go() {
     on_every_wire(|address, wire, reloader| {
-        let hello = |realm: &str| {
+        let refused = || {
             let mut client = Client::connect(address, wire);
-            let roles = json!({"caller": {}, "callee": {}, "publisher": {}, "subscriber": {}});
-            client.send(json!([1, realm, {"roles": roles, "authid": "backend", "authmethods": ["ticket"]}]));
-            client
+            client.send(json!([1, "realm2", {"roles": {"caller": {}}}]));
+            client.expect_abort("wamp.error.no_such_realm");
         };
         let mut joe = join(address, wire, "joe");
-        hello("realm2").expect_abort("wamp.error.no_such_realm");
+        refused();
         let realm = || RealmConfig { roles: Some(vec![role("backend", Access::All)]), ..RealmConfig::new("realm2") };
         assert_eq!(reload(reloader, |config| config.realms.push(realm())), ["realm realm2: is new"]);
         let enter = || {
-            let mut client = hello("realm2");
-            client.expect(4);
+            let mut client = begin(address, wire, "realm2", "backend");
             client.send(json!([5, "x", {}]));
             client.expect(2);
             client
@@ -224,7 +227,7 @@ fn realms_come_and_go() {
         for client in &mut clients {
             assert_eq!(client.expect(6)[2].str(), "wamp.close.close_realm");
         }
-        hello("realm2").expect_abort("wamp.error.no_such_realm");
+        refused();
         assert_eq!(reload(reloader, |config| config.realms.push(realm())), ["realm realm2: is there again"]);
         let mut again = enter();
         let request = again.next();
@@ -323,9 +326,7 @@ fn limits_hold_from_then_on() {
         joe.send(json!([32, request, {}, "com.b"]));
         joe.expect_error(32, request, "wamp.error.limit_exceeded");
         let jane = join(address, wire, "jane");
-        let mut third = Client::connect(address, wire);
-        third.send(json!([1, "realm1", {"roles": {"caller": {}}, "authid": "joe", "authmethods": ["ticket"]}]));
-        third.expect(4);
+        let mut third = begin(address, wire, "realm1", "joe");
         third.send(json!([5, "x", {}]));
         third.expect_abort("wamp.error.limit_exceeded");
         // Pings that are taken back while somebody is asked.
@@ -387,20 +388,22 @@ fn an_authorizer_comes_and_looks_at_what_is_there() {
     });
 }
 
+/// Subscribes to three topics; gives the requests.
+fn ask(joe: &mut Client) -> [u64; 3] {
+    ["com.app.a", "com.other.b", "com.app.c"].map(|topic| {
+        let request = joe.next();
+        joe.send(json!([32, request, {}, topic]));
+        request
+    })
+}
+
 #[test]
 fn what_stands_at_a_gate_goes_on_under_the_new_rules() {
     on_every_wire(|address, wire, reloader| {
         reload(reloader, |config| set_role(config, Access::Authorizer(AUTHORIZE.into())));
         let (mut joe, mut backend) = (join(address, wire, "joe"), join(address, wire, "backend"));
         let asked = backend.register(AUTHORIZE);
-        let requests: Vec<u64> = ["com.app.a", "com.other.b", "com.app.c"]
-            .iter()
-            .map(|topic| {
-                let request = joe.next();
-                joe.send(json!([32, request, {}, topic]));
-                request
-            })
-            .collect();
+        let requests = ask(&mut joe);
         let (first, _) = backend.expect_invocation(asked);
         // Another authorizer is asked anew, and what the old one says counts no longer.
         reload(reloader, |config| set_role(config, Access::Authorizer("com.other".into())));
@@ -413,14 +416,7 @@ fn what_stands_at_a_gate_goes_on_under_the_new_rules() {
         joe.send(json!([48, call, {}, "com.other.p"]));
         joe.send(json!([49, call, {}]));
         joe.expect_error(48, call, "wamp.error.canceled");
-        let requests: Vec<u64> = ["com.app.a", "com.other.b", "com.app.c"]
-            .iter()
-            .map(|topic| {
-                let request = joe.next();
-                joe.send(json!([32, request, {}, topic]));
-                request
-            })
-            .collect();
+        let requests = ask(&mut joe);
         reload(reloader, |config| set_role(config, rules(&[(Prefix, "com.app.")])));
         let mut answers = Vec::new();
         for _ in 0..3 {

@@ -1,7 +1,7 @@
 //! Ed25519 keys: new ones for clients, and the one of a node, in the files that Crossbar.io keeps it in.
 
 use super::args::Keys;
-use super::run::fail;
+use super::exit::fail;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use std::fs::{self, OpenOptions};

@@ -3,6 +3,7 @@
 pub mod args;
 mod banner;
 mod directory;
+mod exit;
 mod keys;
 mod remote;
 mod run;

@@ -2,15 +2,12 @@
 
 use super::args::{Reload, Status, Stop};
 use super::directory::{Outcome, Word, running, wait_for_end, wait_for_reload};
-use super::run::fail;
+use super::exit::{UNAVAILABLE, fail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// What is asserted is not so, or there is no node (`sysexits.h`).
-const EXIT_UNAVAILABLE: u8 = 69;
 
 /// How long a node may take to read its configuration.
 const RELOAD_TIME_MAX: Duration = Duration::from_secs(60);
@@ -19,7 +16,7 @@ const RELOAD_TIME_MAX: Duration = Duration::from_secs(60);
 fn node(directory: &Path) -> Result<Word, ExitCode> {
     match running(directory) {
         Ok(Some(word)) => Ok(word),
-        Ok(None) => Err(fail(&format!("no node runs in {}", directory.display()), ExitCode::from(EXIT_UNAVAILABLE))),
+        Ok(None) => Err(fail(&format!("no node runs in {}", directory.display()), ExitCode::from(UNAVAILABLE))),
         Err(error) => Err(fail(&format!("{}: {error}", directory.display()), ExitCode::FAILURE)),
     }
 }
@@ -59,7 +56,7 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
     }
     match status.assert.map(|wanted| wanted.name()) {
         Some(wanted) if wanted != now => {
-            Err(fail(&format!("the node is {now}, not {wanted}"), ExitCode::from(EXIT_UNAVAILABLE)))
+            Err(fail(&format!("the node is {now}, not {wanted}"), ExitCode::from(UNAVAILABLE)))
         }
         _ => Ok(ExitCode::SUCCESS),
     }

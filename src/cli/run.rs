@@ -3,6 +3,7 @@
 use super::args::{Args, Command, Node, Start};
 use super::banner::banner;
 use super::directory::{Hold, Outcome};
+use super::exit::{self, fail};
 use super::{keys, remote, service};
 use crate::config::RuntimeConfig;
 use crate::config::file::{self, NodeFile};
@@ -12,17 +13,10 @@ use crate::process::host::{self, Host};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// The arguments or what they ask for make no sense.
-const EXIT_USAGE: u8 = 2;
-
-/// Ended by a second signal before the shutdown was complete.
-const EXIT_INTERRUPTED: i32 = 130;
 
 /// The program.
 #[must_use]
@@ -58,7 +52,7 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     if let Err(error) = config.check() {
-        return fail(&error, ExitCode::from(EXIT_USAGE));
+        return fail(&error, ExitCode::from(exit::USAGE));
     }
     let mut hold = match source.hold() {
         Ok(hold) => hold,
@@ -77,11 +71,6 @@ pub fn main() -> ExitCode {
 
 fn either(code: Result<ExitCode, ExitCode>) -> ExitCode {
     code.unwrap_or_else(|code| code)
-}
-
-pub(super) fn fail(error: &dyn Display, code: ExitCode) -> ExitCode {
-    eprintln!("corebar: {error}");
-    code
 }
 
 /// Looks whether a configuration file is right.
@@ -196,7 +185,7 @@ async fn serve(
     service::tell(&[NotifyState::Stopping]);
     tokio::select! {
         () = node.shut_down() => Ok(()),
-        () = signals.end() => std::process::exit(EXIT_INTERRUPTED),
+        () = signals.end() => std::process::exit(exit::INTERRUPTED),
     }
 }
 
