@@ -354,6 +354,7 @@ fn guests_start_when_those_they_need_are_ready_and_end_before_them() {
     let router = directory.start();
     assert_eq!(directory.expect_lines("order", 3), ["setup", "database", "web"]);
     router.expect_log("failed: was not ready within 0.3 seconds");
+    router.expect_log("guest=web pid=");
     let text = router.log();
     let at = |text: &str, what: &str| text.find(what).unwrap_or_else(|| panic!("{what}"));
     assert!(at(&text, &format!("router: listening on ws://127.0.0.1:{port}")) < at(&text, "guest=web pid="));

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use support::directory::Directory;
 use support::raw::read_to_end;
 use support::{Client, Router, Wire, node, router};
 
@@ -91,7 +92,13 @@ fn the_service_manager_is_told() {
         }
         heard.clear();
     };
-    let mut command = router::command(&["--listen", "127.0.0.1:0"]);
+    let directory = Directory::new(
+        "health-notify",
+        r#"{"version": 2, "corebar": {"drain": {"delay": 0.5}}, "workers": [{"type": "router",
+            "realms": [{"name": "realm1", "roles": [{"name": "anonymous", "permissions": []}]}],
+            "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}}]}]}"#,
+    );
+    let mut command = directory.command("start", &["--no-pin"]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
     let router = Router::run(command);
     expect("READY=1");
@@ -103,6 +110,10 @@ fn the_service_manager_is_told() {
     expect("READY=1");
     router.signal("TERM");
     expect("STOPPING=1");
+    // Whoever takes leave for long is well all the same.
+    expect("WATCHDOG=1");
+    assert_eq!(ask(router.address(), "GET", "/ready"), (503, "not ready\n".into()));
+    assert_eq!(ask(router.address(), "GET", "/health").0, 200);
     assert!(router.wait(PATIENCE).success());
     let _ = std::fs::remove_file(path);
 }

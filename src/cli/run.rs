@@ -163,7 +163,7 @@ async fn serve(
     loop {
         let wish = tokio::select! {
             wish = signals.next() => wish,
-            () = service::reassure(&node) => continue,
+            () = service::reassure(node.vitals(), node.config().health_stuck_after) => continue,
         };
         if wish == Wish::End {
             break;
@@ -172,7 +172,11 @@ async fn serve(
             rehearse(&node, source)
         } else {
             service::reloading();
-            let outcome = reload(&mut node, source).await;
+            // A shard that is stuck must not keep the router from ending.
+            let outcome = tokio::select! {
+                outcome = reload(&mut node, source) => outcome,
+                () = signals.end() => break,
+            };
             service::tell(&[NotifyState::Ready]);
             outcome
         };
@@ -183,8 +187,10 @@ async fn serve(
     }
     tracing::info!("shutting down");
     service::tell(&[NotifyState::Stopping]);
+    let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
     tokio::select! {
         () = node.shut_down() => Ok(()),
+        () = service::reassure(&vitals, stuck_after) => Ok(()),
         () = signals.end() => std::process::exit(exit::INTERRUPTED),
     }
 }

@@ -1,7 +1,7 @@
 //! The service manager, if there is one: it is told how the router is (`sd_notify(3)`), and hands over sockets
 //! (`sd_listen_fds(3)`).
 
-use crate::node::Node;
+use crate::shard::Vitals;
 use crate::transport::listener::Listener;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
@@ -24,10 +24,10 @@ pub(super) fn reloading() {
 
 /// Keeps the service manager's watchdog quiet as long as no shard is stuck. Never returns; without a watchdog it does
 /// nothing.
-pub(super) async fn reassure(node: &Node) {
+pub(super) async fn reassure(vitals: &Vitals, stuck_after: Duration) {
     let Some(interval) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     loop {
-        if node.is_healthy() {
+        if vitals.stuck(stuck_after).is_none() {
             tell(&[NotifyState::Watchdog]);
         }
         tokio::time::sleep((interval / 3).max(Duration::from_millis(1))).await;

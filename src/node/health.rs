@@ -32,12 +32,6 @@ impl Node {
         &self.vitals
     }
 
-    /// True if no shard is stuck.
-    #[must_use]
-    pub fn is_healthy(&self) -> bool {
-        self.vitals.stuck(self.premises.config.health_stuck_after).is_none()
-    }
-
     /// Begins to ask the shards, for as long as the router runs.
     pub(super) fn feel_pulse(&mut self) {
         let (doors, vitals) = (self.doors.clone(), self.vitals.clone());
