@@ -5,7 +5,7 @@
 //! socket. When the guest has ended, or the router says so, or the socket is at its end because the router is no more,
 //! the guardian ends every process that comes from the guest, and then itself. So nothing is left behind even by a
 //! router that is killed, and nothing here needs unsafe code: what has to happen between the birth of a process and
-//! the guest's own program happens in a program, too ([`entry`]).
+//! the guest's own program happens in a program, too (`entry`).
 
 mod descent;
 mod entry;
