@@ -409,7 +409,10 @@ fn wrong_guests_are_told_with_their_place() {
     };
     assert!(check(&[shell("a", "", json!({"depends_on": ["b"]})), shell("b", "", json!({}))]).0);
     for (guests, says) in [
-        (vec![shell("a", "", json!({"wokdir": "x"}))], "workers[1].options.wokdir: unknown field"),
+        (
+            vec![shell("a", "", json!({"wokdir": "x"}))],
+            "workers[1].options.wokdir: is not known; did you mean \"workdir\"?",
+        ),
         (vec![shell("a", "", json!({"depends_on": ["c"]}))], "\"c\", which is no guest"),
         (vec![shell("a", "", json!({"depends_on": ["b"]})), shell("b", "", json!({"depends_on": ["a"]}))], "a, b, a"),
         (vec![json!({"type": "container"})], "workers[1]: workers of the type \"container\" are not supported"),

@@ -3,6 +3,7 @@
 //! Secrets stand here as they were read. They are never printed: their types show nothing in `Debug`.
 
 use super::jwt::JwtConfig;
+use super::reach::Reach;
 use crate::wamp::{Dict, Uri};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +53,8 @@ pub struct AuthConfig {
     pub jwt: Option<JwtConfig>,
     /// `cookie`: who has logged in with the same cookie by another method.
     pub cookie: bool,
+    /// Where those may go who are let in.
+    pub reach: Reach,
 }
 
 /// Who decides.

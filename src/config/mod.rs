@@ -5,12 +5,14 @@ pub mod cookie;
 pub mod file;
 pub mod guest;
 pub mod listener;
+pub mod node;
 pub mod reload;
 pub mod tls;
 
 pub use address::{AddressError, ListenAddress};
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
+pub use node::NodeConfig;
 
 use crate::router::Limits;
 use crate::session::{HistoryStore, RealmConfig};
@@ -22,12 +24,14 @@ use thiserror::Error;
 /// The configuration of a running router. Names carry their units.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// Where to listen; at least one.
+    /// Where to listen; at least one, unless there are guests.
     pub listeners: Vec<ListenerConfig>,
     /// The ways in that listeners offer.
     pub transports: Vec<TransportConfig>,
-    /// The realms that can be joined; at least one.
+    /// The realms that can be joined; at least one, unless there are guests.
     pub realms: Vec<RealmConfig>,
+    /// What the node is called, and when it ends by itself.
+    pub node: NodeConfig,
     /// Programs that run beside the router.
     pub guests: Vec<GuestConfig>,
     /// How many shards to run; none means one for each core that this process may use.
@@ -125,6 +129,7 @@ impl Default for RuntimeConfig {
             listeners: vec![ListenerConfig::plain(ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 })],
             transports: vec![TransportConfig::default()],
             realms: vec![RealmConfig::new("realm1")],
+            node: NodeConfig::default(),
             guests: Vec::new(),
             shards: None,
             pin: true,
@@ -183,7 +188,8 @@ impl RuntimeConfig {
     ///
     /// The first setting found that contradicts another or makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.listeners.is_empty() {
+        // A node may be there for its guests alone.
+        if self.listeners.is_empty() && self.guests.is_empty() {
             return Err(ConfigError::NoListener);
         }
         let named = self.listeners.iter().flat_map(|listener| {
@@ -197,14 +203,17 @@ impl RuntimeConfig {
         if u16::try_from(most).is_err() {
             return Err(ConfigError::TooMany);
         }
-        if self.realms.is_empty() {
+        if self.realms.is_empty() && self.guests.is_empty() {
             return Err(ConfigError::NoRealm);
         }
         for (index, realm) in self.realms.iter().enumerate() {
             if !realm.uri_rules.allow(&realm.name) {
                 return Err(ConfigError::RealmName(realm.name.clone()));
             }
-            if self.realms[..index].iter().any(|other| other.name == realm.name) {
+            if self.realms[..index]
+                .iter()
+                .any(|other| (&other.name, &other.namespace) == (&realm.name, &realm.namespace))
+            {
                 return Err(ConfigError::RealmTwice(realm.name.clone()));
             }
         }

@@ -1,12 +1,13 @@
 //! How the clients of a transport say who they are.
 
 use super::jwt::read_jwt;
-use super::{Fault, Read, from_environment, read};
+use super::{Fault, Read, read};
 use crate::auth::AuthConfig;
 use crate::auth::config::{
     Anonymous, Callout, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source,
     TicketUser, TlsUsers,
 };
+use crate::auth::reach::Reach;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,12 @@ struct Methods {
     tls: Option<Value>,
     jwt: Option<Value>,
     cookie: Option<Value>,
+    #[serde(rename = "anonymous-proxy")]
+    #[allow(dead_code, reason = "proxies are in the same process")]
+    anonymous_proxy: Option<Value>,
+    #[serde(rename = "cryptosign-proxy")]
+    #[allow(dead_code, reason = "proxies are in the same process")]
+    cryptosign_proxy: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +149,7 @@ pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Rea
         tls: method(methods.tls, &format!("{at}.tls"), read_certificates)?,
         jwt: methods.jwt.map(|value| read_jwt(value, &format!("{at}.jwt"), directory)).transpose()?,
         cookie: methods.cookie.is_some(),
+        reach: Reach::default(),
     };
     if auth.is_empty() {
         return Err(Fault::new(at, "names no method"));
@@ -264,11 +272,10 @@ fn read_keys(user: Keys, at: &str) -> Read<KeyUser> {
 }
 
 fn secret(text: &str, at: &str) -> Read<Secret> {
-    let text = from_environment(text, at)?;
     if text.is_empty() {
         return Err(Fault::new(at, "is empty"));
     }
-    Ok(Secret(text.into_bytes().into()))
+    Ok(Secret(text.as_bytes().into()))
 }
 
 fn grant(role: Option<String>, realm: Option<String>) -> Grant {

@@ -1,6 +1,6 @@
 //! Where a transport listens.
 
-use super::{Fault, Read, Reader, from_environment, read, type_of};
+use super::{Fault, Read, Reader, environment, read, type_of};
 use crate::config::tls::{CertificateConfig, TlsConfig};
 use crate::config::{ListenAddress, ListenerConfig};
 use crate::wire::forwarded::ForwardedHeader;
@@ -160,7 +160,7 @@ fn port(value: &Value, at: &str) -> Read<u16> {
     let at = format!("{at}.port");
     let wrong = || Fault::new(&at, format!("is {value}, not a number from 0 to 65535"));
     match value {
-        Value::String(text) => from_environment(text, &at)?.parse().map_err(|_| wrong()),
+        Value::String(text) => environment::plain(text, &at)?.parse().map_err(|_| wrong()),
         value => value.as_u64().and_then(|port| u16::try_from(port).ok()).ok_or_else(wrong),
     }
 }

@@ -1,6 +1,7 @@
 //! Realms, their roles and what these may do.
 
 use super::permissions::warn_of_permissions;
+use super::version::from_stars;
 use super::{Fault, Read, Reader, read};
 use crate::session::role::{Actions, Disclose};
 use crate::session::{Access, HistoryRule, Permission, RealmConfig, RoleConfig};
@@ -101,11 +102,12 @@ const HISTORY_LIMIT: u32 = 100;
 
 pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<RealmConfig> {
     let realm: Realm = read(value, at)?;
-    if realm.rlinks.is_some_and(|links| !links.is_empty()) {
-        return Err(Fault::new(&format!("{at}.rlinks"), "is not supported"));
-    }
-    let given =
-        [("stats", realm.stats.is_some()), ("inventory", realm.inventory.is_some()), ("trace", realm.trace.is_some())];
+    let given = [
+        ("rlinks", realm.rlinks.is_some_and(|links| !links.is_empty())),
+        ("stats", realm.stats.is_some()),
+        ("inventory", realm.inventory.is_some()),
+        ("trace", realm.trace.is_some()),
+    ];
     reader.without_effect(at, &given);
     let mut config = RealmConfig::new(&realm.name);
     if let Some(options) = realm.options {
@@ -212,19 +214,12 @@ fn read_rule(reader: &mut Reader, rule: Rule, at: &str) -> Read<Permission> {
 
 /// Before there was `match`, stars said it: one at the end made a URI a prefix, others stood for any component.
 fn starred(reader: &mut Reader, uri: String, at: &str) -> (String, MatchPolicy) {
-    match (uri.matches('*').count(), uri.strip_suffix('*')) {
-        (0, _) => (uri, MatchPolicy::Exact),
-        (1, Some(prefix)) => (prefix.into(), MatchPolicy::Prefix),
-        _ => {
-            let plain = uri.replace('*', "");
-            if uri.split('.').any(|component| component.contains('*') && component != "*") {
-                let text =
-                    format!("a star that is not a component of its own is left out: this is the wildcard {plain:?}");
-                reader.warn(&format!("{at}.uri"), &text);
-            }
-            (plain, MatchPolicy::Wildcard)
-        }
+    let (plain, name) = from_stars(&uri);
+    if name == "wildcard" && uri.split('.').any(|component| component.contains('*') && component != "*") {
+        let text = format!("a star that is not a component of its own is left out: this is the wildcard {plain:?}");
+        reader.warn(&format!("{at}.uri"), &text);
     }
+    (plain, MatchPolicy::from_name(name).unwrap_or(MatchPolicy::Exact))
 }
 
 fn policy(name: Option<&str>, at: &str) -> Read<MatchPolicy> {

@@ -1,5 +1,6 @@
 //! The key `corebar` of the file: what Crossbar.io has no place for.
 
+use super::keys::distance;
 use super::{Fault, Read};
 use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
@@ -290,21 +291,6 @@ fn nearest(group: &str, name: &str) -> String {
     settings.chain(groups).min_by_key(|(likeness, _)| *likeness).map(|(_, path)| path).unwrap_or_default()
 }
 
-/// How many characters have to be put in, taken out or replaced to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, character) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (at, wanted) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(character != *wanted);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,7 +395,7 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "longpoll_path", "echo_path"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "longpoll_path", "echo_path", "node"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
@@ -447,14 +433,5 @@ mod tests {
         assert_eq!(texts, expected);
         assert_eq!((new.shards, new.spin), (None, Duration::from_millis(1)));
         assert!(differences(&new, &mut new.clone()).is_empty());
-    }
-
-    #[test]
-    fn distances() {
-        for (one, other, expected) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("ab", "ba", 2)]
-        {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
-        }
     }
 }

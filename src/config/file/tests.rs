@@ -94,10 +94,14 @@ fn changed(from: &str, to: &str) -> String {
 #[test]
 fn mistakes_are_told_with_their_place() {
     for (from, to, expected) in [
-        ("\"version\": 2", "\"version\": 1", "version: is 1, and only 2 is understood"),
-        ("\"version\": 2,", "", "version: is missing; it has to be 2"),
-        ("\"type\": \"router\"", "\"type\": \"proxy\"", "workers[0]: workers of the type \"proxy\" are not supported"),
-        ("\"name\": \"realm1\"", "\"nam\": \"realm1\"", "workers[0].realms[0].nam: unknown field `nam`"),
+        ("\"version\": 2", "\"version\": 3", "version: is not understood; 1 and 2 are"),
+        ("\"type\": \"router\"", "\"type\": \"ruter\"", "workers[0].type: is \"ruter\", not router, proxy, "),
+        ("\"realms\":", "\"relms\":", "workers[0].relms: is not known; did you mean \"realms\"?"),
+        (
+            "\"name\": \"realm1\"",
+            "\"nam\": \"realm1\"",
+            "workers[0].realms[0].nam: is not known; did you mean \"name\"?",
+        ),
         ("\"name\": \"realm1\"", "\"name\": \"a..b\"", ": the realm name \"a..b\""),
         ("\"match\": \"prefix\"", "\"match\": \"pre\"", "permissions[0].match: is \"pre\""),
         ("\"call\": true", "\"call\": 1", "permissions[0].allow.call: invalid type"),
@@ -108,7 +112,6 @@ fn mistakes_are_told_with_their_place() {
         ),
         ("\"permissions\": []", "\"authorizer\": \"a..b\"", "roles[1].authorizer: \"a..b\" is not the URI"),
         ("\"name\": \"user\"", "\"name\": \"anonymous\"", "roles[1].name: \"anonymous\" is there twice"),
-        ("\"name\": \"user\"", "\"name\": \"users\"", "no realm has the role \"user\""),
         ("\"type\": \"web\",", "\"type\": \"web\", \"auth\": {},", "transports[0].auth: does not belong to"),
         ("\"type\": \"rawsocket\",", "\"type\": \"rawsocket\", \"paths\": {},", "transports[1].paths: does not"),
         ("\"port\": 8080", "\"port\": 70000", "endpoint.port: is 70000"),
@@ -275,18 +278,6 @@ fn mistakes_in_settings_are_told() {
 }
 
 #[test]
-fn variables_are_whole_values() {
-    let value = |text: &str| from_environment(text, "x").map_err(|fault| fault.message);
-    let path = std::env::var("PATH").expect("there is a path");
-    assert_eq!(value("${PATH}"), Ok(path.clone()));
-    assert_eq!(value("$PATH"), Ok(path));
-    for plain in ["secret", "pa$$word", "$", "${", "$a-b", "x${PATH}"] {
-        assert_eq!(value(plain).as_deref(), Ok(plain));
-    }
-    assert!(value("${NO_SUCH_VARIABLE_1}").is_err());
-}
-
-#[test]
 fn doors_are_read() {
     let text = r#"{"version": 2, "workers": [{"type": "router",
         "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user", "authorizer": "com.may"}]}],
@@ -334,7 +325,6 @@ fn doors_are_read() {
         ("\"strict\"", "\"odd\"", "same_site: is \"odd\", not Strict, Lax or None"),
         (r#", "filename": "cookies""#, "", "cookie.store: needs a filename"),
         (r#""type": "file""#, r#""type": "tin""#, "cookie.store.type: is \"tin\""),
-        (r#""role": "user""#, r#""role": "users""#, "no realm has the role \"users\""),
     ] {
         assert!(text.contains(from), "{from}");
         let fault = parse(&text.replacen(from, to, 1), false).expect_err("a mistake");
@@ -373,5 +363,96 @@ fn tokens_are_configured() {
     ] {
         let said = read(jwt).expect_err("a mistake");
         assert!(said.contains(expected), "{jwt}: {said}");
+    }
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    parse(text, false).expect("a good file").1
+}
+
+#[test]
+fn roles_that_no_realm_has_are_told() {
+    let text = WHOLE.replace("\"name\": \"user\"", "\"name\": \"users\"");
+    let text_of = "workers: users are given the role \"user\", which no realm has: they will be refused";
+    assert!(warnings(&text).iter().any(|warning| warning == text_of));
+    assert!(!warnings(WHOLE).iter().any(|warning| warning.contains("no realm has")));
+}
+
+#[test]
+fn older_files_are_read_and_told_of() {
+    for text in [WHOLE.replace("\"version\": 2", "\"version\": 1"), WHOLE.replace("\"version\": 2,", "")] {
+        assert!(warnings(&text).iter().any(|warning| warning.starts_with("version: is older than 2; the command")));
+    }
+    assert!(!warnings(WHOLE).iter().any(|warning| warning.starts_with("version")));
+}
+
+const WORKERS: &str = r#"{"version": 2, "controller": {"id": "node1", "options": {"shutdown": ["shutdown_on_worker_exit_with_error"]}},
+    "workers": [
+    {"type": "router", "options": {"cpu_affinity": [0], "pythonpath": [".."]},
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user"}]}],
+        "transports": [
+            {"type": "websocket", "endpoint": {"type": "tcp", "port": 8080, "shared": true}},
+            {"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}, "auth": {"anonymous-proxy": {"type": "static"}}},
+            {"type": "mqtt", "endpoint": {"type": "tcp", "port": 1883}, "options": {"realm": "realm1"}}]},
+    {"type": "router", "id": "second", "options": {"cpu_affinity": [1]},
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8081}}]},
+    {"type": "router",
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user"}]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8080, "shared": true}}]},
+    {"type": "proxy",
+        "connections": {"conn1": {"transport": {"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}}}},
+        "routes": {"realm1": {"anonymous": "conn1"}},
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8082}}]},
+    {"type": "router", "options": {"disabled": true}, "realms": 1}
+]}"#;
+
+#[test]
+fn workers_are_namespaces() {
+    let (config, warnings) = parse(WORKERS, false).expect("a good file");
+    let realms: Vec<_> = config.realms.iter().map(|realm| (&*realm.name, &*realm.namespace)).collect();
+    assert_eq!(realms, [("realm1", ""), ("realm1", "second")]);
+    let reached: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|listener| {
+            let reach = &config.transports[usize::from(listener.transport)].auth.reach;
+            (listener.address.to_string(), &*reach.namespace, reach.admits("realm1", "user"))
+        })
+        .collect();
+    let expected = [(":8080", "", true), (":8081", "second", true), (":8082", "", false)];
+    assert_eq!(reached, expected.map(|(address, namespace, user)| (address.into(), namespace, user)));
+    assert_eq!(config.node.id.as_deref(), Some("node1"));
+    assert!(config.node.shutdown_on.failure && !config.node.shutdown_on.exit);
+    let starts = [
+        "workers[0].options.cpu_affinity: has no effect (there, and at 1 more places)",
+        "workers[0].transports[1]: is not served: it is for proxies",
+        "workers[0].transports[2]: is not served: there is no mqtt",
+    ];
+    for start in starts {
+        assert!(warnings.iter().any(|warning| warning.starts_with(start)), "{start}: {warnings:?}");
+    }
+    for (from, to, said) in [
+        ("\"conn1\"}}", "\"conn2\"}}", "workers[3].routes.realm1.anonymous: leads to \"conn2\""),
+        ("\"node1\"", "\"Node 1\"", "controller.id: \"Node 1\" is no id"),
+        ("with_error", "with_pride", "controller.options.shutdown"),
+        (
+            "\"path\": \"sock\"}}}",
+            "\"path\": \"away\"}}}",
+            "workers[3].connections.conn1.transport.endpoint: leads to away",
+        ),
+        ("8082", "8080", "workers[3].transports[0].endpoint: another transport listens on :8080"),
+        ("\"disabled\": true", "\"disabled\": 1", "workers[4].options.disabled: is 1"),
+        (
+            "{\"name\": \"user\"}]}],\n        \"transports\": [{",
+            "{\"name\": \"users\"}]}],\n        \"transports\": [{",
+            "workers[2].realms[0].name: \"realm1\" is there twice",
+        ),
+    ] {
+        let text = WORKERS.replace(from, to);
+        assert_ne!(text, WORKERS, "{from}");
+        let fault = parse(&text, false).expect_err("a mistake");
+        let text = format!("{}: {}", fault.at, fault.message);
+        assert!(text.starts_with(said), "{from}: {text}");
     }
 }

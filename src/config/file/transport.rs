@@ -29,6 +29,7 @@ struct Transport {
     rawsocket: Option<Inner>,
     websocket: Option<BTreeMap<String, Inner>>,
     web: Option<Web>,
+    mqtt: Option<Value>,
 }
 
 /// A transport inside another, without an endpoint of its own.
@@ -71,7 +72,7 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
     let own: &[&str] = match &*kind {
         "websocket" | "rawsocket" => &["url", "serializers", "options", "auth", "cookie", "debug"],
-        "universal" => &["rawsocket", "websocket", "web", "options", "debug"],
+        "universal" => &["rawsocket", "websocket", "web", "mqtt", "options", "debug"],
         _ => &["paths", "options", "debug"],
     };
     // An `auth` that stands where nobody looks for it would leave the door open.
@@ -82,7 +83,19 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
     let transport: Transport = read(value, at)?;
     let Transport {
-        endpoint, url, serializers, options, auth, cookie, debug, paths, rawsocket, websocket, web, ..
+        endpoint,
+        url,
+        serializers,
+        options,
+        auth,
+        cookie,
+        debug,
+        paths,
+        rawsocket,
+        websocket,
+        web,
+        mqtt,
+        ..
     } = transport;
     let listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
     let address = &listener.address;
@@ -98,7 +111,10 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
             if kind == "rawsocket" { parts.rawsocket(inner, at)? } else { parts.websocket("", inner, at)? }
         }
         _ => {
-            parts.reader.without_effect(at, &[("options", options.is_some()), ("debug", debug.is_some())]);
+            parts.reader.without_effect(
+                at,
+                &[("options", options.is_some()), ("debug", debug.is_some()), ("mqtt", mqtt.is_some())],
+            );
             if let Some(inner) = rawsocket {
                 parts.rawsocket(inner, &format!("{at}.rawsocket"))?;
             }
@@ -152,7 +168,8 @@ impl Parts<'_> {
         self.reader.without_effect(at, &given);
         self.reader.parts += 1;
         let options = read_options(self.reader, inner.options, websocket, &format!("{at}.options"), self.config)?;
-        let auth = read_auth(inner.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        let mut auth = read_auth(inner.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        auth.reach = self.reader.reach.clone();
         let secure = self.listener.tls.is_some();
         let cookie = inner.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));
         let cookie = cookie.transpose()?;
