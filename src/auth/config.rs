@@ -230,6 +230,8 @@ pub struct KeyUser {
 pub struct TlsUsers {
     /// By the certificate's common name, or by its SHA-256 fingerprint in lower-case hexadecimal digits.
     pub users: BTreeMap<Box<str>, Grant>,
+    /// By the certificate's SHA-1 fingerprint, as Crossbar.io has them: the authid, and what the user becomes.
+    pub by_sha1: BTreeMap<[u8; 20], (Box<str>, Grant)>,
     /// What all others become whose certificate was verified; none: they are refused.
     pub default: Option<Grant>,
 }

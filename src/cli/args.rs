@@ -120,6 +120,10 @@ pub enum Command {
     Start(Start),
     /// Say whether a configuration file is right, without serving.
     Check(Node),
+    /// Bring a configuration file of an earlier version of Crossbar.io to version 2, and say what that changes.
+    Upgrade(Upgrade),
+    /// Write a configuration file of JSON as YAML, or the other way round.
+    Convert(Convert),
     /// End the node that runs in a directory, as SIGTERM does, and wait for that.
     #[command(visible_alias = "drain")]
     Stop(Stop),
@@ -152,6 +156,36 @@ pub struct Directory {
     /// The node directory.
     #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
     pub(super) cbdir: PathBuf,
+}
+
+/// Which configuration file to bring to the present version.
+#[derive(Debug, clap::Args)]
+pub struct Upgrade {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// The configuration file. [default: config.yaml, then config.json]
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Say what would change, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// Which configuration file to write in the other format.
+#[derive(Debug, clap::Args)]
+pub struct Convert {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// The configuration file. [default: config.yaml, then config.json]
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Overwrite a file that is there.
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// How to end a node.

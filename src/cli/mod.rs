@@ -4,6 +4,7 @@ pub mod args;
 mod banner;
 mod directory;
 mod exit;
+mod files;
 mod keys;
 mod remote;
 mod run;

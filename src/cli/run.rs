@@ -1,12 +1,12 @@
 //! From the arguments to the exit code.
 
-use super::args::{Args, Command, Node, Start};
+use super::args::{Args, Command, Start};
 use super::banner::banner;
 use super::directory::{Hold, Outcome};
 use super::exit::{self, fail};
-use super::{keys, remote, service};
+use super::files::load;
+use super::{files, keys, remote, service};
 use crate::config::RuntimeConfig;
-use crate::config::file::{self, NodeFile};
 use crate::config::reload::Reload;
 use crate::node;
 use crate::process::host::{self, Host};
@@ -35,7 +35,9 @@ pub fn main() -> ExitCode {
         .init();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
-        Some(Command::Check(node)) => return check(&node),
+        Some(Command::Check(node)) => return done(files::check(&node)),
+        Some(Command::Upgrade(wanted)) => return done(files::upgrade(&wanted)),
+        Some(Command::Convert(wanted)) => return done(files::convert(&wanted)),
         Some(Command::Stop(stop)) => return either(remote::stop(&stop)),
         Some(Command::Status(status)) => return either(remote::status(&status)),
         Some(Command::Reload(reload)) => return either(remote::reload(&reload)),
@@ -73,18 +75,9 @@ fn either(code: Result<ExitCode, ExitCode>) -> ExitCode {
     code.unwrap_or_else(|code| code)
 }
 
-/// Looks whether a configuration file is right.
-fn check(node: &Node) -> ExitCode {
-    let file = match load(node, |warning| eprintln!("corebar: {warning}")) {
-        Ok(file) => file,
-        Err(error) => return fail(&error, ExitCode::FAILURE),
-    };
-    if let Err(error) = node::Node::check(&file.config) {
-        return fail(&error, ExitCode::FAILURE);
-    }
-    let RuntimeConfig { realms, listeners, .. } = file.config;
-    println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
-    ExitCode::SUCCESS
+/// The exit code of what was done, or not.
+fn done(done: Result<(), String>) -> ExitCode {
+    done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }
 
 /// Where the configuration comes from.
@@ -111,19 +104,6 @@ impl Source {
             Source::File(start) => load(&start.node, warn).map(|file| start.change(file.config)),
         }
     }
-}
-
-/// Reads a configuration file. What stands in it and has no effect is said, and is an error if that is wanted.
-fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, String> {
-    let file = file::load(&node.cbdir, node.config.as_deref()).map_err(|error| error.to_string())?;
-    let severity = if node.strict { "error" } else { "warning" };
-    for warning in &file.warnings {
-        warn(&format!("{severity}: {}: {warning}", file.file.display()));
-    }
-    if node.strict && !file.warnings.is_empty() {
-        return Err(format!("{}: something stands in it that has no effect", file.file.display()));
-    }
-    Ok(file)
 }
 
 /// Asks the operating system for what a router needs of it. Without, it still works.

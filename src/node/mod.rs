@@ -6,7 +6,7 @@ mod watch;
 
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
-use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
+use crate::config::{ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
@@ -182,20 +182,21 @@ impl Node {
         Ok(())
     }
 
-    /// Looks, without starting anything, whether the files that a configuration names can be used.
+    /// Looks, without starting anything, whether the files that a configuration names can be used. Gives what would not
+    /// keep the router from serving: programs that are missing.
     ///
     /// # Errors
     ///
     /// See [`StartError`].
-    pub fn check(config: &RuntimeConfig) -> Result<(), StartError> {
+    pub fn check(config: &RuntimeConfig) -> Result<Vec<GuestError>, StartError> {
         config.check()?;
         for listener in &config.listeners {
             Entrance::new(listener)?;
         }
-        for guest in &config.guests {
-            process::find(guest).map_err(|error| GuestError::Executable(guest.id.clone(), error))?;
-        }
-        Ok(())
+        let missing = |guest: &GuestConfig| {
+            process::find(guest).err().map(|error| GuestError::Executable(guest.id.clone(), error))
+        };
+        Ok(config.guests.iter().filter_map(missing).collect())
     }
 
     /// The configuration, with what is closed.

@@ -131,6 +131,9 @@ struct Certificates {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Owner {
+    /// Of Crossbar.io; without it the name of the owner is that in the certificate.
+    #[serde(rename = "certificate-sha1")]
+    certificate_sha1: Option<String>,
     role: Option<String>,
     realm: Option<String>,
 }
@@ -157,18 +160,29 @@ pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Rea
     Ok(auth)
 }
 
-/// Crossbar.io lets in everybody with a certificate that was verified; principals by fingerprint or common name are our
-/// own.
+/// Crossbar.io knows principals by `certificate-sha1`; those by the SHA-256 fingerprint or common name as their key, and
+/// a role for all others, are our own.
 fn read_certificates(value: Value, at: &str) -> Read<TlsUsers> {
     let Certificates { principals, default_role, role, .. } = read(value, at)?;
-    let grant = |role: Option<String>, realm: Option<String>| grant(role, realm);
-    let user = |(name, owner): (Box<str>, Owner)| (name, grant(owner.role, owner.realm));
-    let default = default_role.or(role).map(|role| grant(Some(role), None));
-    let users: BTreeMap<_, _> = principals.into_iter().map(user).collect();
-    if users.is_empty() && default.is_none() {
+    let mut users =
+        TlsUsers { default: default_role.or(role).map(|role| grant(Some(role), None)), ..TlsUsers::default() };
+    for (name, owner) in principals {
+        let grant = grant(owner.role, owner.realm);
+        let Some(text) = owner.certificate_sha1 else {
+            users.users.insert(name, grant);
+            continue;
+        };
+        let octets = HEXLOWER_PERMISSIVE.decode(text.replace(':', "").as_bytes()).ok();
+        let fingerprint = octets.and_then(|octets| octets.try_into().ok()).ok_or_else(|| {
+            let at = format!("{at}.principals.{name}.certificate-sha1");
+            Fault::new(&at, format!("is {text:?}, not a fingerprint of 20 octets in hexadecimal digits"))
+        })?;
+        users.by_sha1.insert(fingerprint, (name, grant));
+    }
+    if users.users.is_empty() && users.by_sha1.is_empty() && users.default.is_none() {
         return Err(Fault::new(at, "needs principals, or a default-role for everybody with a certificate"));
     }
-    Ok(TlsUsers { users, default })
+    Ok(users)
 }
 
 fn method<T>(

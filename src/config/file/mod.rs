@@ -5,6 +5,7 @@ mod controller;
 mod cookie;
 mod endpoint;
 mod environment;
+pub mod format;
 mod guest;
 mod jwt;
 mod keys;
@@ -23,6 +24,7 @@ mod worker;
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::auth::reach::Reach;
+use format::Format;
 use namespaces::Namespaces;
 use options::Taken;
 use serde::Deserialize;
@@ -119,26 +121,47 @@ impl Reader {
     }
 }
 
+/// The file of a node directory, or the one that is named; a relative one is looked for in the directory.
+///
+/// # Errors
+/// There is none.
+pub fn find(directory: &Path, file: Option<&Path>) -> Result<PathBuf, FileError> {
+    if let Some(file) = file {
+        return Ok(directory.join(file));
+    }
+    let there = NAMES.iter().map(|name| directory.join(name)).find(|file| file.exists());
+    let missing = || {
+        let message = "there is neither config.yaml nor config.json in this directory".into();
+        FileError { file: directory.into(), at: String::new(), message }
+    };
+    there.ok_or_else(missing)
+}
+
+/// The text of a file, and how it is written.
+fn open(file: &Path) -> Result<(String, Format), FileError> {
+    let fault = |message: String| FileError { file: file.into(), at: String::new(), message };
+    let text = fs::read_to_string(file).map_err(|error| fault(error.to_string()))?;
+    Ok((text, Format::of(file)))
+}
+
+/// What stands in a file, without a look at what it means.
+///
+/// # Errors
+/// It cannot be read.
+pub fn value(file: &Path) -> Result<Value, FileError> {
+    let (text, format) = open(file)?;
+    format.parse(&text).map_err(|message| FileError { file: file.into(), at: String::new(), message })
+}
+
 /// Reads the file of a node directory, or the one that is named; a relative one is looked for in the directory.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError> {
-    let file = match file {
-        Some(file) => directory.join(file),
-        None => {
-            let there = NAMES.iter().map(|name| directory.join(name)).find(|file| file.exists());
-            let missing = || {
-                let message = "there is neither config.yaml nor config.json in this directory".into();
-                FileError { file: directory.into(), at: String::new(), message }
-            };
-            there.ok_or_else(missing)?
-        }
-    };
+    let file = find(directory, file)?;
     let fault = |fault: Fault| FileError { file: file.clone(), at: fault.at, message: fault.message };
-    let text = fs::read_to_string(&file).map_err(|error| fault(Fault::new("", error.to_string())))?;
-    let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    let (mut config, warnings) = parse(&text, yaml, directory).map_err(fault)?;
+    let (text, format) = open(&file)?;
+    let (mut config, warnings) = parse(&text, format, directory).map_err(fault)?;
     for listener in &mut config.listeners {
         if let ListenAddress::Unix(path) = &mut listener.address {
             *path = directory.join(&*path);
@@ -154,12 +177,8 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
 }
 
 /// Reads the text of a file.
-fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
-    let mut value: Value = if yaml {
-        serde_saphyr::from_str(text).map_err(|error| Fault::new("", one_line(&error.to_string())))?
-    } else {
-        serde_json::from_str(text).map_err(|error| Fault::new("", error.to_string()))?
-    };
+fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
+    let mut value = format.parse(text).map_err(|message| Fault::new("", message))?;
     let mut reader = Reader { directory: directory.into(), ..Reader::default() };
     let upgraded = version::upgrade(&mut value);
     if !upgraded.changes.is_empty() {
@@ -271,7 +290,14 @@ fn granted(transport: &TransportConfig) -> Vec<Box<str>> {
         roles.extend(users.users.values().filter_map(|user| user.grant.role.clone()));
     }
     if let Some(Source::Static(users)) = &auth.tls {
-        roles.extend(users.users.values().chain(&users.default).filter_map(|grant| grant.role.clone()));
+        roles.extend(
+            users
+                .users
+                .values()
+                .chain(users.by_sha1.values().map(|(_, grant)| grant))
+                .chain(&users.default)
+                .filter_map(|grant| grant.role.clone()),
+        );
     }
     roles
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
-    super::parse(text, yaml, Path::new(""))
+    super::parse(text, if yaml { Format::Yaml } else { Format::Json }, Path::new(""))
 }
 
 use crate::auth::config::Dynamic;

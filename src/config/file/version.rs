@@ -24,7 +24,7 @@ impl Upgrade {
 pub fn upgrade(node: &mut Value) -> Upgrade {
     let mut done = Upgrade::default();
     let Some(map) = node.as_object_mut() else { return done };
-    if let Some(processes) = map.remove("processes").filter(Value::is_array) {
+    if let Some(processes) = map.shift_remove("processes").filter(Value::is_array) {
         done.note("`processes` become `workers`");
         let workers = into_list(processes).into_iter().flat_map(|process| worker(process, &mut done));
         let workers = workers.collect::<Vec<_>>();
@@ -91,8 +91,8 @@ fn worker(process: Value, done: &mut Upgrade) -> Vec<Value> {
     match process.get("type").and_then(Value::as_str) {
         Some("worker") => {
             done.note("each module of a `worker` becomes a worker of its own");
-            let modules = process.remove("modules").map(into_list).unwrap_or_default();
-            process.remove("type");
+            let modules = process.shift_remove("modules").map(into_list).unwrap_or_default();
+            process.shift_remove("type");
             let module = |module: Value| {
                 let Value::Object(mut module) = module else { return vec![module] };
                 for (key, value) in &process {
@@ -108,10 +108,10 @@ fn worker(process: Value, done: &mut Upgrade) -> Vec<Value> {
         }
         Some("component.python") => {
             done.note("a `component.python` becomes a `container`");
-            let mut transport = process.remove("router").unwrap_or_default();
-            let realm = transport.as_object_mut().and_then(|transport| transport.remove("realm"));
+            let mut transport = process.shift_remove("router").unwrap_or_default();
+            let realm = transport.as_object_mut().and_then(|transport| transport.shift_remove("realm"));
             let component = json!({
-                "type": "class", "classname": process.remove("class"), "realm": realm, "transport": transport,
+                "type": "class", "classname": process.shift_remove("class"), "realm": realm, "transport": transport,
             });
             process.insert("type".into(), "container".into());
             process.insert("components".into(), vec![component].into());
@@ -125,15 +125,15 @@ fn worker(process: Value, done: &mut Upgrade) -> Vec<Value> {
 fn router(process: &mut Map<String, Value>, done: &mut Upgrade) {
     paths_of_classes(process, done);
     let mut components = Vec::new();
-    if let Some(Value::Object(realms)) = process.remove("realms") {
+    if let Some(Value::Object(realms)) = process.shift_remove("realms") {
         done.note("`realms` becomes a list, with `permissions` by role as `roles`");
         let realms = realms.into_iter().map(|(name, realm)| {
             let Value::Object(mut realm) = realm else { return json!({"name": name, "roles": []}) };
-            for class in realm.remove("classes").map(into_list).unwrap_or_default() {
+            for class in realm.shift_remove("classes").map(into_list).unwrap_or_default() {
                 components.push(json!({"type": "class", "classname": class, "realm": name}));
             }
             let mut roles = Vec::new();
-            if let Some(Value::Object(permissions)) = realm.remove("permissions") {
+            if let Some(Value::Object(permissions)) = realm.shift_remove("permissions") {
                 roles.extend(
                     permissions.into_iter().map(|(role, rights)| json!({"name": role, "permissions": rules(rights)})),
                 );
@@ -156,7 +156,7 @@ fn router(process: &mut Map<String, Value>, done: &mut Upgrade) {
 
 /// What a role may do, by URI.
 fn rules(mut rights: Value) -> Vec<Value> {
-    let Some(Value::Object(access)) = rights.as_object_mut().and_then(|rights| rights.remove("access")) else {
+    let Some(Value::Object(access)) = rights.as_object_mut().and_then(|rights| rights.shift_remove("access")) else {
         return Vec::new();
     };
     let rule = |(uri, allow): (String, Value)| {
@@ -171,7 +171,7 @@ fn rules(mut rights: Value) -> Vec<Value> {
 fn paths_of_classes(process: &mut Map<String, Value>, done: &mut Upgrade) {
     let options = process.get_mut("options").and_then(Value::as_object_mut);
     if let Some((options, paths)) =
-        options.and_then(|options| options.remove("classpaths").map(|paths| (options, paths)))
+        options.and_then(|options| options.shift_remove("classpaths").map(|paths| (options, paths)))
     {
         done.note("`classpaths` becomes `pythonpath`");
         options.insert("pythonpath".into(), paths);

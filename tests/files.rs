@@ -1,0 +1,154 @@
+//! Configuration files of Crossbar.io: what the commands make of them, and that workers see their own realms only.
+
+mod support;
+
+use serde_json::{Value as Json, json};
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Output;
+use support::client::payload;
+use support::directory::Directory;
+use support::{Client, Wire};
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_string();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn role(name: &str) -> Json {
+    let allow = json!({"call": true, "register": true, "publish": true, "subscribe": true});
+    json!({"name": name, "permissions": [{"uri": "", "match": "prefix", "allow": allow}]})
+}
+
+/// Ports that are free.
+fn ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    held.map(|listener| listener.local_addr().expect("it listens").port())
+}
+
+fn tcp(port: u16) -> Json {
+    json!({"type": "tcp", "port": port, "interface": "127.0.0.1"})
+}
+
+#[test]
+fn files_of_version_1_are_upgraded() {
+    let old = json!({"workers": [{
+        "type": "router",
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous", "permissions": [{"uri": "com.*", "call": true}]}]}],
+        "transports": [{"type": "websocket", "endpoint": tcp(0)}],
+    }]});
+    let directory = Directory::new("files-upgrade", &old.to_string());
+    let (code, _, warnings) = said(&directory.output("check", &[]));
+    assert!(code == Some(0) && warnings.contains("version: is older than 2; the command `upgrade`"), "{warnings}");
+    let read = |name: &str| -> Json {
+        serde_json::from_str(&fs::read_to_string(directory.path(name)).expect("it is there")).expect("JSON")
+    };
+    let (code, text, _) = said(&directory.output("upgrade", &["--dry-run"]));
+    assert!(code == Some(0) && text.contains("stars in the `uri`"), "{text}");
+    assert_eq!(read("config.json"), old);
+    let (code, text, error) = said(&directory.output("upgrade", &[]));
+    assert!(code == Some(0) && text.contains("config.json.old"), "{text} {error}");
+    assert_eq!(read("config.json.old"), old);
+    let new = read("config.json");
+    assert_eq!(new["version"], 2);
+    assert_eq!(new["workers"][0]["realms"][0]["roles"][0]["permissions"][0]["match"], "prefix");
+    assert_eq!(said(&directory.output("check", &["--strict"])).0, Some(0));
+    assert!(said(&directory.output("upgrade", &[])).1.ends_with("nothing to upgrade"));
+}
+
+#[test]
+fn files_are_converted_there_and_back() {
+    let config = json!({"version": 2, "workers": [{
+        "type": "router",
+        "realms": [{"name": "realm1", "roles": [role("anonymous")]}],
+        "transports": [{"type": "websocket", "endpoint": tcp(0)}],
+    }]});
+    let directory = Directory::new("files-convert", &config.to_string());
+    assert_eq!(said(&directory.output("convert", &[])).0, Some(0));
+    let yaml = fs::read_to_string(directory.path("config.yaml")).expect("it is there");
+    assert!(yaml.starts_with("version: 2\nworkers:"), "{yaml}");
+    let (code, text, _) = said(&directory.output("check", &[]));
+    assert!(code == Some(0) && text.contains("config.yaml: ok"), "{text}");
+    let (code, _, error) = said(&directory.output("convert", &[]));
+    assert!(code == Some(1) && error.contains("config.json is there already; --force"), "{error}");
+    assert_eq!(said(&directory.output("convert", &["--force"])).0, Some(0));
+    let back: Json =
+        serde_json::from_str(&fs::read_to_string(directory.path("config.json")).expect("it is there")).expect("JSON");
+    assert_eq!(back, config);
+}
+
+#[test]
+fn mistakes_are_one_line_with_their_place() {
+    let directory = Directory::new("files-mistake", "{\"version\": 2, \"wokers\": []}");
+    let (code, text, error) = said(&directory.output("check", &[]));
+    assert_eq!((code, &*text), (Some(1), ""));
+    assert!(error.ends_with("config.json: wokers: is not known; did you mean \"workers\"?"), "{error}");
+    assert_eq!(error.lines().count(), 1);
+}
+
+/// Publishes a word in the realm1 behind each of two ways in and tells whether those behind the other one hear it.
+fn hear_each_other(one: SocketAddr, other: SocketAddr) -> bool {
+    let (mut speaker, mut hearer) = (Client::join(one, Wire::JSON), Client::join(other, Wire::JSON));
+    let mut near = Client::join(one, Wire::JSON);
+    let (there, here) = (hearer.subscribe("com.word"), near.subscribe("com.word"));
+    speaker.publish("com.word", &payload(json!([["x"]])));
+    near.expect_event(here);
+    // What is said there next comes behind whatever came over.
+    let mut last = Client::join(other, Wire::JSON);
+    last.publish("com.word", &payload(json!([["last"]])));
+    let first = hearer.expect_event(there).1;
+    first == payload(json!([["x"]]))
+}
+
+#[test]
+fn workers_see_their_own_realms() {
+    let [first, second, front, other] = ports();
+    let router = |id: &str, port: u16, roles: &[&str]| {
+        let roles: Vec<Json> = roles.iter().map(|name| role(name)).collect();
+        json!({
+            "type": "router", "id": id,
+            "realms": [{"name": "realm1", "roles": roles}, {"name": id, "roles": [role("anonymous")]}],
+            "transports": [{"type": "websocket", "endpoint": tcp(port)}],
+        })
+    };
+    let users = json!({"joe": {"ticket": "x", "role": "user"}, "jane": {"ticket": "x", "role": "guest"}});
+    let proxy = json!({
+        "type": "proxy",
+        "connections": {"back": {"transport": {"type": "websocket", "endpoint": {"type": "tcp", "host": "localhost", "port": second}, "url": "ws://localhost"}}},
+        "routes": {"realm1": {"user": "back", "anonymous": ["back"]}},
+        "transports": [{"type": "websocket", "endpoint": tcp(front), "auth": {
+            "anonymous": {"type": "static"}, "ticket": {"type": "static", "principals": users}}}],
+    });
+    let workers = [
+        router("first", first, &["anonymous"]),
+        router("second", second, &["anonymous", "user", "guest"]),
+        proxy,
+        // The same at the same port: one listener.
+        router("first", first, &["anonymous"]),
+        json!({"type": "router", "options": {"disabled": true}, "transports": [{"type": "websocket", "endpoint": tcp(other)}]}),
+    ];
+    let config = json!({"version": 2, "corebar": {"shards": 2, "pin": false}, "workers": workers});
+    let directory = Directory::new("files-workers", &config.to_string());
+    let _router = directory.start();
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    assert!(!hear_each_other(at(first), at(second)), "workers have realms of their own");
+    assert!(hear_each_other(at(second), at(second)));
+    assert!(hear_each_other(at(second), at(front)), "a proxy leads to the realms behind it");
+    assert!(!hear_each_other(at(first), at(front)));
+    let refused = |port: u16, realm: &str| {
+        let mut client = Client::connect(at(port), Wire::JSON);
+        client.send(json!([1, realm, {"roles": {"caller": {}}}]));
+        client.expect_abort("wamp.error.no_such_realm");
+    };
+    refused(first, "second");
+    refused(second, "first");
+    refused(front, "first");
+    refused(front, "second"); // It is there, but no route leads to it.
+    Client::login(at(front), Wire::JSON, "joe", "x");
+    let mut jane = Client::connect(at(front), Wire::JSON);
+    jane.send(json!([1, "realm1", {"authid": "jane", "authmethods": ["ticket"], "roles": {"caller": {}}}]));
+    jane.expect(4);
+    jane.send(json!([5, "x", {}]));
+    jane.expect_abort("wamp.error.no_such_role");
+    assert!(std::net::TcpStream::connect(at(other)).is_err(), "a worker that is switched off does not listen");
+}
