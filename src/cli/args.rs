@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::config::file::is_filter;
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
@@ -7,7 +8,6 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// How many shards to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,14 +103,36 @@ pub struct Args {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     spin: u64,
 
-    /// What to log to standard error: error, warn, info, debug, trace or off, also by module
-    /// (`warn,corebar::transport=debug`).
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = filter)]
-    log: String,
+    #[command(flatten)]
+    pub(super) logging: Logging,
 
     /// Send messages back on WebSocket connections for this path. For conformance tests.
     #[arg(long, value_name = "PATH", hide = true)]
     echo_path: Option<String>,
+}
+
+/// What is logged, and where it goes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Logging {
+    /// What to log: error, warn, info, debug, trace or off, also by module (`warn,corebar::transport=debug`). [default:
+    /// as the configuration file says, else info]
+    #[arg(long, visible_alias = "loglevel", value_name = "LEVEL", value_parser = filter)]
+    log: Option<String>,
+
+    /// Log lines of JSON.
+    #[arg(long)]
+    pub(super) log_json: bool,
+
+    /// Log into this file, not to standard error. It is opened again at SIGUSR1.
+    #[arg(long, value_name = "FILE")]
+    pub(super) log_file: Option<PathBuf>,
+}
+
+impl Logging {
+    /// Which levels.
+    pub(super) fn level(&self) -> Option<String> {
+        self.log.clone()
+    }
 }
 
 /// What can be done with a configuration file.
@@ -278,9 +300,8 @@ pub struct Start {
     #[arg(long)]
     no_pin: bool,
 
-    /// What to log to standard error, as for the plain start.
-    #[arg(long, visible_alias = "loglevel", value_name = "LEVEL", default_value = "info", value_parser = filter)]
-    pub(super) log: String,
+    #[command(flatten)]
+    pub(super) logging: Logging,
 }
 
 impl Start {
@@ -317,12 +338,11 @@ impl FromStr for Topics {
 }
 
 impl Args {
-    /// The filter of the log.
-    #[must_use]
-    pub fn log(&self) -> &str {
+    /// What the flags say of the log.
+    pub(super) fn logging(&self) -> &Logging {
         match &self.command {
-            Some(Command::Start(start)) => &start.log,
-            Some(_) | None => &self.log,
+            Some(Command::Start(start)) => &start.logging,
+            Some(_) | None => &self.logging,
         }
     }
 
@@ -361,8 +381,10 @@ impl Args {
     }
 }
 
+/// Crossbar.io's `none` is `off`.
 fn filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_string()).map_err(|error| error.to_string())
+    let text = if text == "none" { "off" } else { text };
+    if is_filter(text) { Ok(text.into()) } else { Err("expected a level, or levels by module".into()) }
 }
 
 #[cfg(test)]
@@ -401,7 +423,10 @@ mod tests {
         assert_eq!(config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>(), ["a.b", "c"]);
         assert_eq!(config.shards, Some(3));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);
-        assert_eq!(parse(&["--log", "warn,corebar=debug"]).expect("a good argument").log(), "warn,corebar=debug");
+        assert_eq!(
+            parse(&["--log", "warn,corebar=debug"]).expect("a good argument").logging().level().as_deref(),
+            Some("warn,corebar=debug")
+        );
     }
 
     #[test]

@@ -6,8 +6,10 @@ mod directory;
 mod exit;
 mod files;
 mod keys;
+mod log;
 mod remote;
 mod run;
 mod service;
+mod signals;
 
 pub use run::main;

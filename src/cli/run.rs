@@ -5,6 +5,8 @@ use super::banner::banner;
 use super::directory::{Hold, Outcome};
 use super::exit::{self, fail};
 use super::files::load;
+use super::log::Log;
+use super::signals::{Signals, Wish};
 use super::{files, keys, remote, service};
 use crate::config::RuntimeConfig;
 use crate::config::reload::Reload;
@@ -13,10 +15,8 @@ use crate::process::host::{self, Host};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// The program.
 #[must_use]
@@ -25,14 +25,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     let args = Args::parse();
-    // The filter was checked with the arguments.
-    let filter = EnvFilter::new(args.log());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let flags = args.logging().clone();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
         Some(Command::Check(node)) => return done(files::check(&node)),
@@ -56,6 +49,10 @@ pub fn main() -> ExitCode {
     if let Err(error) = config.check() {
         return fail(&error, ExitCode::from(exit::USAGE));
     }
+    let mut log = match Log::begin(&flags, &config.node.log) {
+        Ok(log) => log,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     let mut hold = match source.hold() {
         Ok(hold) => hold,
         Err(error) => return fail(&error, ExitCode::FAILURE),
@@ -65,7 +62,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
     };
-    match runtime.block_on(serve(config, &source, hold.as_mut())) {
+    match runtime.block_on(serve(config, &source, hold.as_mut(), &mut log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
@@ -128,6 +125,7 @@ async fn serve(
     config: RuntimeConfig,
     source: &Source,
     mut hold: Option<&mut Hold>,
+    log: &mut Log,
 ) -> Result<(), Box<dyn std::error::Error>> {
     // Before the banner: whoever has read it may send a signal.
     let mut signals = Signals::new()?;
@@ -145,8 +143,13 @@ async fn serve(
             wish = signals.next() => wish,
             () = service::reassure(node.vitals(), node.config().health_stuck_after) => continue,
         };
-        if wish == Wish::End {
-            break;
+        match wish {
+            Wish::End => break,
+            Wish::Reopen => {
+                log.reopen();
+                continue;
+            }
+            Wish::Reload | Wish::Rehearse => {}
         }
         let outcome = if wish == Wish::Rehearse {
             rehearse(&node, source)
@@ -157,6 +160,7 @@ async fn serve(
                 outcome = reload(&mut node, source) => outcome,
                 () = signals.end() => break,
             };
+            log.change(&node.config().node.log);
             service::tell(&[NotifyState::Ready]);
             outcome
         };
@@ -206,46 +210,5 @@ fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {
     match done {
         Ok(Reload { changes, at_start, .. }) => Outcome { dry_run, changes, at_start, ..Outcome::default() },
         Err(error) => Outcome { dry_run, error: Some(error), ..Outcome::default() },
-    }
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    /// To read the configuration again, and its files: SIGHUP.
-    Reload,
-    /// To say what that would change: SIGUSR2.
-    Rehearse,
-    /// To end: SIGINT, SIGTERM.
-    End,
-}
-
-/// The signals that the program knows.
-struct Signals {
-    hangup: Signal,
-    second: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        let kinds =
-            [SignalKind::hangup(), SignalKind::user_defined2(), SignalKind::interrupt(), SignalKind::terminate()];
-        let [hangup, second, interrupt, terminate] = kinds.map(signal);
-        Ok(Signals { hangup: hangup?, second: second?, interrupt: interrupt?, terminate: terminate? })
-    }
-
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.hangup.recv() => Wish::Reload,
-            _ = self.second.recv() => Wish::Rehearse,
-            _ = self.interrupt.recv() => Wish::End,
-            _ = self.terminate.recv() => Wish::End,
-        }
-    }
-
-    async fn end(&mut self) {
-        while self.next().await != Wish::End {}
     }
 }

@@ -5,6 +5,7 @@ pub mod cookie;
 pub mod file;
 pub mod guest;
 pub mod listener;
+pub mod log;
 pub mod node;
 pub mod reload;
 pub mod tls;

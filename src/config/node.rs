@@ -1,5 +1,7 @@
 //! The node as a whole.
 
+use super::log::LogConfig;
+
 /// What a node is called, and when it ends by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -7,6 +9,8 @@ pub struct NodeConfig {
     pub id: Option<Box<str>>,
     /// When it ends by itself.
     pub shutdown_on: ShutdownOn,
+    /// What it logs.
+    pub log: LogConfig,
 }
 
 /// Ends of guests and of the hosts of components that end the node. A guest that is started again has not ended.

@@ -59,7 +59,7 @@ pub(super) fn read_controller(reader: &mut Reader, value: Value, config: &mut Ru
     ];
     reader.without_effect("controller", &given);
     let id = controller.id.map(|id| read_id(&id, "controller.id")).transpose()?;
-    let mut node = NodeConfig { id, ..NodeConfig::default() };
+    let mut node = NodeConfig { id, ..config.node.clone() };
     if let Some(options) = controller.options {
         reader.without_effect("controller.options", &[("title", options.title.is_some())]);
         let modes = match options.shutdown {

@@ -30,6 +30,7 @@ use options::Taken;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub use settings::is_filter;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -169,6 +170,9 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
         if let Some(tls) = &mut listener.tls {
             tls.relative_to(directory);
         }
+    }
+    if let Some(path) = &mut config.node.log.file {
+        *path = directory.join(&*path);
     }
     for path in config.transports.iter_mut().filter_map(|transport| transport.cookie.as_mut()?.store.path_mut()) {
         *path = directory.join(&*path);
