@@ -21,7 +21,8 @@ use crate::transport::premises::{Board, Premises};
 use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::TlsError;
 use std::io;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -30,6 +31,9 @@ use tokio::task::AbortHandle;
 
 /// While it shuts down, the node looks this often whether all clients have gone.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
+
+/// Who was accepted just before another process took over has so long to join, and is not turned away.
+const ARRIVAL: Duration = Duration::from_millis(500);
 
 /// Why a router does not start.
 #[derive(Debug, Error)]
@@ -74,6 +78,10 @@ pub struct Node {
     threads: Vec<JoinHandle<()>>,
     /// By listener; none of those that are closed.
     acceptors: Vec<Option<AbortHandle>>,
+    /// By listener, for as long as they are open.
+    listeners: Vec<Weak<Listener>>,
+    /// Another process serves on the same sockets.
+    handed_over: bool,
     /// Look after files.
     watchers: Vec<AbortHandle>,
     /// Run as long as the node does.
@@ -132,6 +140,8 @@ impl Node {
             loads: Arc::new(Loads::new(usize::from(shards))),
             threads: Vec::new(),
             acceptors: Vec::new(),
+            listeners: Vec::new(),
+            handed_over: false,
             watchers: Vec::new(),
             lifelong: Vec::new(),
             probes: None,
@@ -168,12 +178,16 @@ impl Node {
         let peer = Peer { listener: number, transport, ..Peer::default() };
         let bound = listener.bound().clone();
         let (doors, loads) = (self.doors.clone(), self.loads.clone());
+        let listener = Arc::new(listener);
+        let known = Arc::downgrade(&listener);
         let counted = (self.crowd.clone(), self.board.clone());
         let acceptor = Acceptor::new(listener, peer, doors, loads, counted, self.pace.clone());
         let acceptor = acceptor.map_err(StartError::Shard)?;
         if self.acceptors.len() <= index {
             self.acceptors.resize_with(index + 1, || None);
+            self.listeners.resize_with(index + 1, Weak::new);
         }
+        self.listeners[index] = known;
         self.acceptors[index] = Some(tokio::spawn(acceptor.run()).abort_handle());
         match self.bound.get_mut(index) {
             Some(known) => *known = bound,
@@ -223,6 +237,21 @@ impl Node {
         self.loads.total()
     }
 
+    /// The listening sockets, with their addresses, for a process that will serve in the place of this one.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn sockets(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let open = self.listeners.iter().filter_map(Weak::upgrade);
+        open.map(|listener| Ok((listener.bound().to_string(), listener.duplicate()?))).collect()
+    }
+
+    /// Notes that another process serves on the same sockets now.
+    pub fn hand_over(&mut self) {
+        self.handed_over = true;
+        self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.leave_file());
+    }
+
     /// How the guests are.
     #[must_use]
     pub fn guests(&self) -> Vec<GuestStatus> {
@@ -235,10 +264,16 @@ impl Node {
     pub async fn shut_down(mut self) {
         let config = self.premises.config.clone();
         self.vitals.set_ready(false);
-        tokio::time::sleep(config.drain_delay).await;
+        // Those who come now can as well go to the other process.
+        if !self.handed_over {
+            tokio::time::sleep(config.drain_delay).await;
+        }
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
+        if self.handed_over {
+            tokio::time::sleep(ARRIVAL).await;
+        }
         let drain = Drain {
             spread: config.drain_spread,
             calls_timeout: config.drain_calls_timeout,
