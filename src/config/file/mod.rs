@@ -10,6 +10,7 @@ mod permissions;
 mod realm;
 pub(super) mod settings;
 mod transport;
+mod web;
 
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
@@ -174,7 +175,6 @@ fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<S
         listeners: Vec::new(),
         transports: Vec::new(),
         realms: Vec::new(),
-        longpoll_path: None,
         ..RuntimeConfig::default()
     };
     if let Some(settings) = node.corebar {
