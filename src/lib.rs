@@ -20,6 +20,8 @@ pub mod config;
 
 pub mod store;
 
+pub mod web;
+
 pub mod shard;
 
 pub mod transport;

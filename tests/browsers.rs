@@ -4,7 +4,7 @@ mod support;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
 use corebar::config::cookie::{CookieConfig, CookieStore};
-use corebar::config::listener::PathConfig;
+use corebar::config::web::PathConfig;
 use corebar::config::{RuntimeConfig, TransportConfig};
 use corebar::session::{Access, RealmConfig, RoleConfig};
 use corebar::wire::forwarded::ForwardedHeader;
@@ -146,7 +146,7 @@ fn each_path_has_its_own_door() {
     let change = |config: &mut RuntimeConfig| {
         configure(config);
         config.transports.push(TransportConfig::default());
-        let path = |path: &str, deep, transport| PathConfig { path: path.into(), deep, transport };
+        let path = |path: &str, deep, transport| PathConfig::websocket(path, deep, transport);
         config.listeners[0].paths = vec![path("/", false, 0), path("/open", true, 1), path("/open/not", true, 0)];
         config.listeners[0].rawsocket = None;
     };

@@ -3,7 +3,7 @@
 mod support;
 
 use corebar::config::ListenAddress;
-use corebar::config::listener::PathConfig;
+use corebar::config::web::PathConfig;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
@@ -29,7 +29,7 @@ fn a_router_says_how_it_is() {
     node::with_router(
         |config| {
             config.shards = Some(4);
-            let taken = PathConfig { path: "/ready".into(), deep: false, transport: 0 };
+            let taken = PathConfig::websocket("/ready", false, 0);
             config.listeners[0].paths.push(taken);
         },
         |address| {

@@ -3,7 +3,7 @@
 mod support;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
-use corebar::config::listener::PathConfig;
+use corebar::config::web::PathConfig;
 use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig};
 use corebar::session::role::{Actions, Disclose};
 use corebar::session::{Access, Permission, RealmConfig, RoleConfig};
@@ -272,7 +272,7 @@ fn listeners_come_and_go() {
         reloader
             .reload(|config| {
                 config.listeners = config.listeners[1..2].to_vec();
-                config.listeners[0].paths.push(PathConfig { path: "/new".into(), deep: false, transport: 0 });
+                config.listeners[0].paths.push(PathConfig::websocket("/new", false, 0));
             })
             .expect("a good configuration");
         let refused = (0..50).any(|_| {

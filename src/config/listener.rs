@@ -3,6 +3,7 @@
 use super::ListenAddress;
 use super::cookie::CookieConfig;
 use super::tls::TlsConfig;
+use super::web::{PathConfig, WebOptions};
 use crate::auth::AuthConfig;
 use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::origin::Origins;
@@ -20,12 +21,14 @@ pub struct ListenerConfig {
     pub closed: bool,
     /// Connections that the system holds ready.
     pub backlog: i32,
-    /// The transport of long-polling, and of what the others do not name.
+    /// The transport of what the others do not name.
     pub transport: TransportIndex,
     /// The transport of RawSocket; none: it is refused.
     pub rawsocket: Option<TransportIndex>,
-    /// Where WebSocket is served.
+    /// What is served by HTTP.
     pub paths: Vec<PathConfig>,
+    /// How that is served.
+    pub web: WebOptions,
     /// TLS, if connections are to be encrypted. Not for Unix sockets.
     pub tls: Option<TlsConfig>,
     /// Proxies that begin each connection with a PROXY protocol header (version 1 or 2), which tells the address of the
@@ -37,17 +40,6 @@ pub struct ListenerConfig {
     pub forwarded: Vec<IpNet>,
     /// In which header these proxies tell it.
     pub forwarded_header: ForwardedHeader,
-}
-
-/// A path where WebSocket is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathConfig {
-    /// The path, with the slash at its beginning.
-    pub path: String,
-    /// Everything below is served as well.
-    pub deep: bool,
-    /// The transport that is served there.
-    pub transport: TransportIndex,
 }
 
 /// A way into the router: who may come in by it, and how.
@@ -77,20 +69,27 @@ impl TransportConfig {
 }
 
 impl ListenerConfig {
+    /// True if it is more than a server of pages.
+    #[must_use]
+    pub fn leads_to_realms(&self) -> bool {
+        !self.closed && (self.rawsocket.is_some() || self.paths.iter().any(|path| path.service.transport().is_some()))
+    }
+
     /// The default number of connections that the system holds ready.
     pub const BACKLOG: i32 = 1024;
 
-    /// A listener of the first transport.
+    /// A listener of the first transport: WebSocket at `/` and `/ws`, long-polling below `/lp`, and RawSocket.
     #[must_use]
     pub fn plain(address: ListenAddress) -> ListenerConfig {
-        let at = |path: &str| PathConfig { path: path.into(), deep: false, transport: 0 };
+        let at = |path: &str| PathConfig::websocket(path, false, 0);
         ListenerConfig {
             address,
             closed: false,
             backlog: ListenerConfig::BACKLOG,
             transport: 0,
             rawsocket: Some(0),
-            paths: vec![at("/"), at("/ws")],
+            paths: vec![at("/"), at("/ws"), PathConfig::longpoll("/lp", 0)],
+            web: WebOptions::default(),
             tls: None,
             proxy_protocol: Vec::new(),
             forwarded: Vec::new(),

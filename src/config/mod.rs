@@ -9,6 +9,7 @@ pub mod log;
 pub mod node;
 pub mod reload;
 pub mod tls;
+pub mod web;
 
 pub use address::{AddressError, ListenAddress};
 pub use guest::GuestConfig;
@@ -29,7 +30,7 @@ pub struct RuntimeConfig {
     pub listeners: Vec<ListenerConfig>,
     /// The ways in that listeners offer.
     pub transports: Vec<TransportConfig>,
-    /// The realms that can be joined; at least one, unless there are guests.
+    /// The realms that can be joined; at least one, if anybody can come in.
     pub realms: Vec<RealmConfig>,
     /// What the node is called, and when it ends by itself.
     pub node: NodeConfig,
@@ -95,8 +96,6 @@ pub struct RuntimeConfig {
     pub overflow_high_bytes: usize,
     /// With no more octets than this waiting, it reads again.
     pub overflow_low_bytes: usize,
-    /// Where the long-poll transport is served: `open` below this path, such as `/lp/open`. None switches it off.
-    pub longpoll_path: Option<String>,
     /// How long a long-poll `receive` may wait for messages. Clients give up after times of their own, some after 12
     /// seconds; this has to be less.
     pub longpoll_receive_timeout: Duration,
@@ -105,6 +104,18 @@ pub struct RuntimeConfig {
     pub longpoll_idle_timeout: Duration,
     /// How long the body of a long-poll request may take to come, and a response to be read any further.
     pub longpoll_body_timeout: Duration,
+    /// How long a connection may be idle between two requests for pages.
+    pub web_keep_alive_timeout: Duration,
+    /// Threads that read files for requests.
+    pub web_read_threads: usize,
+    /// Octets of a file that are read at once: what a client that reads slowly holds in memory.
+    pub web_piece_bytes: usize,
+    /// Entries of a directory's listing; more are left out.
+    pub web_listing_entries_max: usize,
+    /// Octets of an archive that is downloaded.
+    pub web_download_bytes_max: usize,
+    /// How long such a download may take.
+    pub web_download_timeout: Duration,
     /// How long an event for a history on disk may wait in memory if its publisher does not wait for the disk.
     pub history_flush_interval: Duration,
     /// With more octets than this waiting to be written to histories on disk, shards stop reading from their clients;
@@ -160,10 +171,15 @@ impl Default for RuntimeConfig {
             ring_batches: 64,
             overflow_high_bytes: 64 * MIB,
             overflow_low_bytes: 16 * MIB,
-            longpoll_path: Some("/lp".into()),
             longpoll_receive_timeout: 10 * SECOND,
             longpoll_idle_timeout: 30 * SECOND,
             longpoll_body_timeout: 30 * SECOND,
+            web_keep_alive_timeout: 30 * SECOND,
+            web_read_threads: 4,
+            web_piece_bytes: MIB / 4,
+            web_listing_entries_max: 10_000,
+            web_download_bytes_max: 1024 * MIB,
+            web_download_timeout: 300 * SECOND,
             history_flush_interval: SECOND / 10,
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),
@@ -194,7 +210,7 @@ impl RuntimeConfig {
             return Err(ConfigError::NoListener);
         }
         let named = self.listeners.iter().flat_map(|listener| {
-            let paths = listener.paths.iter().map(|path| path.transport);
+            let paths = listener.paths.iter().filter_map(|path| path.service.transport());
             paths.chain(listener.rawsocket).chain([listener.transport])
         });
         if named.map(usize::from).any(|transport| transport >= self.transports.len()) {
@@ -204,7 +220,7 @@ impl RuntimeConfig {
         if u16::try_from(most).is_err() {
             return Err(ConfigError::TooMany);
         }
-        if self.realms.is_empty() && self.guests.is_empty() {
+        if self.realms.is_empty() && self.listeners.iter().any(ListenerConfig::leads_to_realms) {
             return Err(ConfigError::NoRealm);
         }
         for (index, realm) in self.realms.iter().enumerate() {
@@ -243,9 +259,7 @@ impl RuntimeConfig {
         if self.spin > Self::SPIN_MAX {
             return Err(ConfigError::Spin);
         }
-        if self.longpoll_path.as_deref().is_some_and(|path| !is_base_path(path)) {
-            return Err(ConfigError::LongPollPath);
-        }
+        self.check_paths()?;
         let times = [self.longpoll_receive_timeout, self.longpoll_idle_timeout, self.longpoll_body_timeout];
         if times.iter().any(Duration::is_zero) {
             return Err(ConfigError::LongPollTime);
@@ -265,7 +279,24 @@ impl RuntimeConfig {
         if self.limits.depth_max == 0 || self.limits.depth_max > DEPTH_MAX {
             return Err(ConfigError::Depth);
         }
+        if self.web_read_threads == 0 || self.web_piece_bytes == 0 {
+            return Err(ConfigError::WebReading);
+        }
         guest::levels(&self.guests)?;
+        Ok(())
+    }
+
+    fn check_paths(&self) -> Result<(), ConfigError> {
+        for listener in &self.listeners {
+            for (index, path) in listener.paths.iter().enumerate() {
+                if !web::is_plain(&path.path) {
+                    return Err(ConfigError::Path(path.path.clone()));
+                }
+                if listener.paths[..index].iter().any(|other| other.path == path.path) {
+                    return Err(ConfigError::PathTwice(path.path.clone()));
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -324,23 +355,21 @@ pub enum ConfigError {
     /// Longer than makes a difference.
     #[error("spin is more than {} milliseconds", RuntimeConfig::SPIN_MAX.as_millis())]
     Spin,
-    /// Not a path below which something can be served.
-    #[error(
-        "longpoll_path has to begin with a slash, not to end with one, and to be plain: letters, digits, and `/-._~`"
-    )]
-    LongPollPath,
+    /// Not a path at which something can be served.
+    #[error("the path {0:?} has to begin with a slash, not to end with one, and to be plain: letters, digits, `-._~`")]
+    Path(String),
+    /// Two services of one path.
+    #[error("there are two services at the path {0:?} of a listener")]
+    PathTwice(String),
+    /// Files could not be read.
+    #[error("web_read_threads and web_piece_bytes must not be zero")]
+    WebReading,
     /// Guests that cannot work.
     #[error(transparent)]
     Guest(#[from] guest::GuestError),
     /// No time at all.
     #[error("longpoll_receive_timeout, longpoll_idle_timeout and longpoll_body_timeout must not be zero")]
     LongPollTime,
-}
-
-/// True for paths that begin with a slash, do not end with one, and that no client writes in another way.
-fn is_base_path(path: &str) -> bool {
-    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"/-._~".contains(&octet);
-    path.starts_with('/') && !path.ends_with('/') && path.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -374,11 +403,15 @@ mod tests {
         assert_eq!(with(|config| config.longpoll_receive_timeout = Duration::ZERO), ConfigError::LongPollTime);
         assert_eq!(with(|config| config.longpoll_idle_timeout = Duration::ZERO), ConfigError::LongPollTime);
         assert_eq!(with(|config| config.longpoll_body_timeout = Duration::ZERO), ConfigError::LongPollTime);
-        for path in ["", "/", "lp", "/lp/", "/l p", "/lp?x", "/l%70"] {
-            let config = RuntimeConfig { longpoll_path: Some(path.into()), ..RuntimeConfig::default() };
-            assert_eq!(config.check(), Err(ConfigError::LongPollPath), "{path:?}");
+        let with = |path: &str| {
+            let mut config = RuntimeConfig::default();
+            config.listeners[0].paths.push(web::PathConfig::longpoll(path, 0));
+            config.check()
+        };
+        for path in ["", "lp", "/x/", "/l p", "/lp?x", "/l%70", "/a//b", "/.."] {
+            assert_eq!(with(path), Err(ConfigError::Path(path.into())), "{path:?}");
         }
-        let config = RuntimeConfig { longpoll_path: Some("/ws/poll.1".into()), ..RuntimeConfig::default() };
-        assert_eq!(config.check(), Ok(()));
+        assert_eq!(with("/lp"), Err(ConfigError::PathTwice("/lp".into())));
+        assert_eq!(with("/ws/poll.1"), Ok(()));
     }
 }

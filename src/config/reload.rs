@@ -149,7 +149,7 @@ enum Place<'a> {
 }
 
 fn transports(listener: &ListenerConfig) -> impl Iterator<Item = (Place<'_>, TransportIndex)> {
-    let paths = listener.paths.iter().map(|path| (Place::Path(&path.path), path.transport));
+    let paths = listener.paths.iter().filter_map(|path| Some((Place::Path(&path.path), path.service.transport()?)));
     let rawsocket = listener.rawsocket.map(|at| (Place::RawSocket, at));
     paths.chain(rawsocket).chain([(Place::Others, listener.transport)])
 }
@@ -193,8 +193,8 @@ impl Positions {
         let mut listener = now.clone();
         listener.transport = self.new[&now.transport];
         listener.rawsocket = now.rawsocket.map(|at| self.new[&at]);
-        for path in &mut listener.paths {
-            path.transport = self.new[&path.transport];
+        for transport in listener.paths.iter_mut().filter_map(|path| path.service.transport_mut()) {
+            *transport = self.new[transport];
         }
         listener
     }

@@ -6,6 +6,7 @@ mod watch;
 
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
+use crate::config::web::Service;
 use crate::config::{ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
@@ -20,6 +21,8 @@ use crate::transport::preamble::Entrance;
 use crate::transport::premises::{Board, Premises};
 use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::TlsError;
+use crate::web::archive::Download;
+use crate::web::{Content, Piece, Pool, Reader, WebError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -34,6 +37,8 @@ const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
 
 /// Who was accepted just before another process took over has so long to join, and is not turned away.
 const ARRIVAL: Duration = Duration::from_millis(500);
+/// How often a shard that takes no orders is offered a piece of a file.
+const TELL_ATTEMPTS: usize = 500;
 
 /// Why a router does not start.
 #[derive(Debug, Error)]
@@ -50,6 +55,9 @@ pub enum StartError {
     /// The file of a transport's cookies cannot be used.
     #[error(transparent)]
     Cookies(#[from] CookieError),
+    /// What is to be served at a path cannot be.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// A shard could not be started.
     #[error("cannot start a shard: {0}")]
     Shard(io::Error),
@@ -207,6 +215,13 @@ impl Node {
         for listener in &config.listeners {
             Entrance::new(listener)?;
         }
+        for path in config.listeners.iter().flat_map(|listener| &listener.paths) {
+            let will_be_got = matches!(&path.service, Service::Archive(archive)
+                if archive.origin.is_some() && !archive.file.exists());
+            if !will_be_got {
+                Content::open(&path.service, None)?;
+            }
+        }
         let missing = |guest: &GuestConfig| {
             process::find(guest).err().map(|error| GuestError::Executable(guest.id.clone(), error))
         };
@@ -330,6 +345,7 @@ impl Node {
         let Policy { realms, auth, limits } = self.policy(&config);
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
+        let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
             let shard = ShardConfig {
@@ -352,6 +368,7 @@ impl Node {
                 premises: self.premises.clone(),
                 board: self.board.clone(),
                 callouts: callouts.clone(),
+                files: files.clone(),
                 vitals: self.vitals.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
@@ -438,7 +455,40 @@ impl Premises {
                 None => Cookies::open(cookie)?,
             })));
         }
-        Ok(Premises { config, entrances, cookies: cookies.into() })
+        let download = before.is_none().then(|| Download {
+            octets_max: config.web_download_bytes_max as u64,
+            timeout: config.web_download_timeout,
+        });
+        let mut contents: Vec<Arc<[Arc<Content>]>> = Vec::with_capacity(config.listeners.len());
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let known = before.and_then(|before| before.contents.get(index)).filter(|_| listener.closed);
+            contents.push(match known {
+                Some(known) => known.clone(),
+                None => open_paths(listener, download)?,
+            });
+        }
+        Ok(Premises { config, entrances, contents: contents.into(), cookies: cookies.into() })
+    }
+}
+
+/// Opens what is served at the paths of a listener.
+fn open_paths(listener: &ListenerConfig, download: Option<Download>) -> Result<Arc<[Arc<Content>]>, WebError> {
+    listener.paths.iter().map(|path| Content::open(&path.service, download).map(Arc::new)).collect()
+}
+
+/// Gives pieces of files to the shards that wait for them, as soon as there is room.
+fn tell_pieces(doors: Arc<[Door]>) -> impl Fn(Reader, Option<Piece>) + Send + Sync {
+    move |reader, piece| {
+        let Some(door) = doors.get(usize::from(reader.shard)) else { return };
+        let mut command = Command::Read(reader, piece.map(Box::new));
+        for _ in 0..TELL_ATTEMPTS {
+            match door.send(command) {
+                Ok(()) => return,
+                Err(back) => command = back,
+            }
+            std::thread::sleep(SHUTDOWN_POLL);
+        }
+        // The shard has ended, or the connection is ended by it when nothing comes.
     }
 }
 

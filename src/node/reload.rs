@@ -33,7 +33,9 @@ impl Node {
         let probes = if config.health_listen == old.health_listen { None } else { Some(health::listen(&config)?) };
         // A shard may hear of what is new from another one that was faster: each knows of it before any lets it in.
         let known = Arc::new(announced(&old, &config));
-        self.board.write(Premises { config: known.clone(), ..premises.clone() });
+        let before = &self.premises.contents;
+        let contents = before.iter().chain(premises.contents.iter().skip(before.len())).cloned().collect();
+        self.board.write(Premises { config: known.clone(), contents, ..premises.clone() });
         self.tell(&self.policy(&known)).await;
         self.board.write(premises.clone());
         self.tell(&self.policy(&config)).await;

@@ -3,6 +3,7 @@
 use super::crowd::Ticket;
 use crate::auth::Peer;
 use crate::router::{ConnId, Drain, Policy, Verdict};
+use crate::web::{Piece, Reader};
 use rustls::ServerConnection;
 use std::io::Write;
 use std::net::TcpStream;
@@ -59,6 +60,8 @@ pub enum Command {
     Recorded(u64, Option<Arc<str>>),
     /// An application has been asked who the client of a connection is, in this round of its number.
     CalledOut(ConnId, u32, Verdict),
+    /// A piece of a file has been read for a connection. None: it could not be.
+    Read(Reader, Option<Box<Piece>>),
     /// Show that the shard turns.
     Beat,
     /// Go on with another configuration, and drop the second when that is done.

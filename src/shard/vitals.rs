@@ -21,6 +21,12 @@ impl Vitals {
         Vitals { start: Instant::now(), ready: AtomicBool::new(false), asked }
     }
 
+    /// For how long the router has run.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// Clients should come, or should not.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);

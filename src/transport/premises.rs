@@ -3,6 +3,7 @@
 use super::cookies::Cookies;
 use super::preamble::Entrance;
 use crate::config::RuntimeConfig;
+use crate::web::Content;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The ways in. Positions keep their meaning for as long as the router runs.
@@ -12,6 +13,8 @@ pub struct Premises {
     pub config: Arc<RuntimeConfig>,
     /// What is known of each listener.
     pub entrances: Arc<[Arc<Entrance>]>,
+    /// What is served at each path of each listener.
+    pub contents: Arc<[Arc<[Arc<Content>]>]>,
     /// The cookies of each transport that has them.
     pub cookies: Arc<[Option<Arc<Cookies>>]>,
 }

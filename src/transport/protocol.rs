@@ -1,27 +1,24 @@
 //! What the octets of a connection mean: first a handshake, told apart by its first octet, then frames.
 
 use super::cookies::{Cookies, Visit};
+use super::door::Door;
+use super::exchange::{Exchange, Forwarded, Options};
 use super::longpoll::ReplyTo;
-use super::longpoll::exchange::{Exchange, Forwarded, Options};
-use super::page;
 use super::premises::Premises;
-use super::probe;
 use super::reactor::Settings;
 use crate::auth::peer::Cookie;
-use crate::config::listener::{PathConfig, TransportIndex};
-use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::config::listener::TransportIndex;
 use crate::router::{Ending, Link};
-use crate::shard::Vitals;
 use crate::wamp::Serializer;
+use crate::web::Request;
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
-use crate::wire::handshake::{self, Accepted, HandshakeOptions, PathOptions, Step};
+use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
 use crate::wire::longpoll::Endpoint;
 use crate::wire::rawsocket::{self, RawReader};
 use crate::wire::websocket::{Accepts, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What octets from a peer come to.
 #[derive(Debug)]
@@ -36,14 +33,18 @@ pub(super) enum Signal<'a> {
     Close,
     /// The peer broke a rule: write this frame, if any, and close.
     Fault { reason: &'a str, close: Option<Frame> },
-    /// The handshake is none: requests of the long-poll transport follow.
+    /// The handshake is none: requests follow.
     Requests,
     /// What comes after requests is a handshake again.
     Handshake,
+    /// What is asked for, to be logged.
+    Asked(String),
     /// A request that is answered with this.
     Answer { response: Frame, close: bool },
-    /// A complete request.
-    Request { endpoint: Endpoint, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
+    /// A request for a file.
+    File(Box<Request>),
+    /// A complete request of the long-poll transport.
+    Request { endpoint: Endpoint, transport: TransportIndex, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
     /// A request for another shard, with all that has been read from its beginning.
     Move { shard: u16, octets: Vec<u8> },
 }
@@ -66,9 +67,6 @@ pub(super) struct Shared {
     doors: Vec<Door>,
     /// By transport.
     cookies: Arc<[Option<Arc<Cookies>>]>,
-    vitals: Arc<Vitals>,
-    /// For how long a shard may not answer.
-    stuck_after: Duration,
     requests: Options,
     message_bytes_max: usize,
     inbound: Inbound,
@@ -76,52 +74,24 @@ pub(super) struct Shared {
     out: Vec<u8>,
 }
 
-/// What is served by a listener.
-#[derive(Debug)]
-struct Door {
-    options: HandshakeOptions,
-    /// The transport of each path.
-    paths: Vec<TransportIndex>,
-    rawsocket: Option<TransportIndex>,
-}
-
-impl Door {
-    fn new(config: &RuntimeConfig, listener: &ListenerConfig) -> Door {
-        let path = |known: &PathConfig| PathOptions {
-            path: known.path.clone(),
-            deep: known.deep,
-            origins: config.transports[usize::from(known.transport)].origin_rule(),
-        };
-        let options = HandshakeOptions {
-            paths: listener.paths.iter().map(path).collect(),
-            forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
-            longpoll_path: config.longpoll_path.clone(),
-            echo_path: config.echo_path.clone(),
-            health_path: config.health_path.clone(),
-            ready_path: config.health_ready_path.clone(),
-            ..HandshakeOptions::default()
-        };
-        let paths = listener.paths.iter().map(|path| path.transport).collect();
-        Door { options, paths, rawsocket: listener.rawsocket }
-    }
-}
-
 impl Shared {
     pub(super) fn new(settings: &Settings) -> Shared {
-        let Settings { premises, shard, vitals, .. } = settings;
+        let Settings { premises, shard, vitals, loads, .. } = settings;
         let config = &premises.config;
         let requests = Options {
-            base: config.longpoll_path.clone().unwrap_or_default(),
             header_bytes_max: HandshakeOptions::default().header_bytes_max,
             message_bytes_max: config.message_bytes_max,
             shard: shard.index,
             shards: shard.shards,
-        };
-        Shared {
-            doors: config.listeners.iter().map(|listener| Door::new(config, listener)).collect(),
-            cookies: premises.cookies.clone(),
             vitals: vitals.clone(),
             stuck_after: config.health_stuck_after,
+            loads: loads.clone(),
+            piece_bytes: config.web_piece_bytes,
+            listing_entries_max: config.web_listing_entries_max,
+        };
+        Shared {
+            doors: Door::all(premises),
+            cookies: premises.cookies.clone(),
             requests,
             message_bytes_max: config.message_bytes_max,
             inbound: Inbound::default(),
@@ -133,10 +103,11 @@ impl Shared {
     /// Goes on with other ways in. What has been begun goes on as it was.
     pub(super) fn reform(&mut self, premises: &Premises) {
         let config = &premises.config;
-        self.doors = config.listeners.iter().map(|listener| Door::new(config, listener)).collect();
+        self.doors = Door::all(premises);
         self.cookies = premises.cookies.clone();
-        self.stuck_after = config.health_stuck_after;
-        self.requests.base = config.longpoll_path.clone().unwrap_or_default();
+        self.requests.stuck_after = config.health_stuck_after;
+        self.requests.piece_bytes = config.web_piece_bytes;
+        self.requests.listing_entries_max = config.web_listing_entries_max;
         self.requests.message_bytes_max = config.message_bytes_max;
         self.message_bytes_max = config.message_bytes_max;
     }
@@ -167,7 +138,7 @@ impl Shared {
 pub(super) enum Protocol {
     /// A handshake is coming; this much of it has come.
     Handshake(Vec<u8>),
-    /// Requests of the long-poll transport.
+    /// Requests.
     Requests(Box<Exchange>),
     /// Frames of messages.
     Frames(Reader),
@@ -204,7 +175,7 @@ impl Protocol {
         }
     }
 
-    /// Reads requests until there is one for something else.
+    /// Reads requests until there is one for WebSocket.
     fn requests(
         &mut self,
         input: &[u8],
@@ -213,7 +184,7 @@ impl Protocol {
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) {
         let Protocol::Requests(exchange) = self else { return };
-        if let Some(begun) = exchange.feed(input, &shared.requests, signal) {
+        if let Some(begun) = exchange.feed(input, &shared.doors[usize::from(listener)], &shared.requests, signal) {
             *self = Protocol::new();
             if signal(Signal::Handshake) {
                 self.handshake(begun, listener, shared, signal);
@@ -288,18 +259,9 @@ impl Protocol {
         match handshake::parse(begun, &door.options) {
             Step::NeedMore => None,
             Step::Upgrade { consumed, accepted } => self.upgrade(accepted, door, shared, signal).then_some(consumed),
-            Step::LongPoll => {
+            Step::Request => {
                 *self = Protocol::Requests(Box::default());
                 signal(Signal::Requests);
-                None
-            }
-            Step::Probe { probe, head_only } => {
-                let answer = probe::answer(probe, head_only, &shared.vitals, shared.stuck_after);
-                let _ = signal(Signal::Reply(plain(answer))) && signal(Signal::Close);
-                None
-            }
-            Step::Page { head_only } => {
-                let _ = signal(Signal::Reply(plain(page::welcome(head_only)))) && signal(Signal::Close);
                 None
             }
             Step::Refuse { response } => {
@@ -317,7 +279,7 @@ impl Protocol {
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) -> bool {
         let Accepted { mut response, path, cookies, forwarded, protocol, deflate } = accepted;
-        let transport = path.map_or(0, |path| door.paths[path]);
+        let transport = path.map_or(0, |path| door.places[path].transport);
         let cookie = match shared.visit(transport, &cookies, &mut response) {
             Ok(cookie) => cookie,
             Err(error) => {

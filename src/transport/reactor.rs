@@ -21,6 +21,7 @@ use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Visitor, Vitals};
 use crate::store::Journal;
+use crate::web::Pool;
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub board: Arc<Board>,
     /// Asks applications who clients are.
     pub callouts: Arc<Callouts>,
+    /// Reads files.
+    pub files: Arc<Pool>,
     /// Where shards show that they turn.
     pub vitals: Arc<Vitals>,
     /// Where connections are counted.
@@ -99,7 +102,7 @@ type Endings = VecDeque<(usize, u32, Option<io::Error>)>;
 #[derive(Debug)]
 pub(super) struct Reactor {
     pub(super) core: Shard,
-    port: Port<ShardMsg>,
+    pub(super) port: Port<ShardMsg>,
     pub(super) seat: Seat,
     pub(super) settings: Settings,
     pub(super) connections: Slab<Connection>,
@@ -110,8 +113,8 @@ pub(super) struct Reactor {
     /// Connections of which the end has been read.
     ending: Endings,
     /// Connections that were not read because too much waits for other shards.
-    held: Vec<usize>,
-    holding: bool,
+    pub(super) held: Vec<usize>,
+    pub(super) holding: bool,
     pub(super) read_buffer: Vec<u8>,
     /// How long this turn has worked on handshakes of TLS.
     pub(super) greeted_for: Duration,
@@ -214,6 +217,7 @@ impl Reactor {
                     self.core.called_out(self.clock, conn, round, verdict);
                     self.settle();
                 }
+                Ok(Command::Read(reader, piece)) => self.take_piece(reader, piece.map(|piece| *piece)),
                 Ok(Command::Beat) => self.settings.vitals.answer(self.seat.index),
                 Ok(Command::Reform(policy, done)) => {
                     self.reform(policy);
@@ -483,9 +487,11 @@ impl Reactor {
             Signal::Requests => self.begin_requests(key),
             Signal::Handshake => self.end_requests(key),
             Signal::Answer { response, close } => self.answer(key, response, close),
-            Signal::Request { endpoint, body, reply, forwarded } => {
-                self.request(key, endpoint, body, reply, &forwarded);
+            Signal::Request { endpoint, transport, body, reply, forwarded } => {
+                self.request(key, endpoint, body, reply, (transport, &forwarded));
             }
+            Signal::Asked(line) => self.note_request(key, line),
+            Signal::File(request) => self.serve_file(key, request),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
         matches!(self.connections[key].phase, Phase::Handshake | Phase::Requests | Phase::Open)
@@ -625,17 +631,6 @@ impl Reactor {
         }
     }
 
-    /// Stops reading from a connection, or goes on. A transport that is polled for has no socket of its own to stop.
-    fn hold_for_gate(&mut self, key: usize, held: bool) {
-        let Some(connection) = self.connections.get_mut(key).filter(|connection| connection.stream.is_some()) else {
-            return;
-        };
-        connection.pauses.gate = held;
-        if let (false, Some(task)) = (held, &connection.task) {
-            task.wake_by_ref();
-        }
-    }
-
     /// Closes a connection in order, with this frame if it is given and with the one that tells `ending` otherwise.
     fn close(&mut self, key: usize, ending: Ending, frame: Option<Option<Frame>>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -698,29 +693,6 @@ impl Reactor {
     fn forget(&mut self, key: usize) {
         if std::mem::take(&mut self.connections[key].known) {
             self.lost.push(conn_id(key));
-        }
-    }
-
-    /// Stops reading while too much waits for other shards or for the disk, and goes on when most of it is gone.
-    fn regulate(&mut self) {
-        let weight = self.port.overflow_weight();
-        let config = &self.settings.premises.config;
-        let unwritten = self.settings.journal.as_ref().map_or(0, |journal| journal.bytes());
-        if !self.holding && (weight > config.overflow_high_bytes || unwritten > config.history_queue_bytes_max) {
-            self.holding = true;
-            let shard = self.seat.index;
-            tracing::warn!(shard, bytes = weight, unwritten, "other shards or the disk fall behind; reading pauses");
-        } else if self.holding && weight <= config.overflow_low_bytes && unwritten <= config.history_queue_bytes_max / 2
-        {
-            self.holding = false;
-            tracing::info!(shard = self.seat.index, "the others have caught up; reading goes on");
-            for key in self.held.drain(..) {
-                let Some(connection) = self.connections.get_mut(key) else { continue };
-                connection.held = false;
-                if let Some(task) = &connection.task {
-                    task.wake_by_ref();
-                }
-            }
         }
     }
 

@@ -2,15 +2,17 @@
 
 use super::deflate;
 use super::forwarded::ForwardedHeader;
-use super::http::{below, path_of, refusal};
+use super::http::{path_of, refusal};
 use super::origin::Origins;
+use super::path;
 use crate::wamp::Serializer;
+use std::borrow::Cow;
 use tungstenite::handshake::derive_accept_key;
 
 /// What an endpoint offers.
 #[derive(Clone, Debug)]
 pub struct HandshakeOptions {
-    /// Where WebSocket and the page are served.
+    /// What is served where.
     pub paths: Vec<PathOptions>,
     /// The header in which proxies tell the client's address, if there are any.
     pub forwarded: Option<ForwardedHeader>,
@@ -18,45 +20,98 @@ pub struct HandshakeOptions {
     pub header_bytes_max: usize,
     /// permessage-deflate is accepted if it is offered.
     pub deflate: bool,
-    /// Requests below this path are for the long-poll transport. It begins with a slash and does not end with one.
-    pub longpoll_path: Option<String>,
     /// Here connections need no subprotocol, and get back what they send: for tests of WebSocket itself.
     pub echo_path: Option<String>,
-    /// Here it is said whether the router is well, unless WebSocket is served at exactly this path.
+    /// Here it is said whether the router is well, unless something else is served at exactly this path.
     pub health_path: Option<String>,
     /// Here it is said whether clients should come, likewise.
     pub ready_path: Option<String>,
 }
 
-/// A path where WebSocket is served.
+/// A path where something is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathOptions {
     /// The path, with the slash at its beginning.
     pub path: String,
     /// Everything below is served as well, unless it has options of its own.
     pub deep: bool,
-    /// Which pages may connect.
-    pub origins: Origins,
+    /// What is served.
+    pub serves: Serves,
+}
+
+/// What is served at a path, as far as it concerns handshakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// WebSocket, for these pages.
+    WebSocket(Origins),
+    /// The long-poll transport.
+    LongPoll,
+    /// Something else.
+    Pages,
 }
 
 impl PathOptions {
-    /// A path alone, for all pages.
+    /// A path alone, with WebSocket for all pages.
     #[must_use]
     pub fn at(path: &str) -> PathOptions {
-        PathOptions { path: path.into(), deep: false, origins: Origins::default() }
-    }
-
-    fn serves(&self, path: &str) -> bool {
-        self.path == path || (self.deep && (self.path == "/" || below(&self.path, path).is_some()))
+        PathOptions { path: path.into(), deep: false, serves: Serves::WebSocket(Origins::default()) }
     }
 }
 
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// To one of the paths that are served.
+    Served {
+        /// Which of them.
+        index: usize,
+        /// The names of the path, decoded.
+        names: Vec<Cow<'a, str>>,
+        /// How many of them the served path has itself.
+        own: usize,
+    },
+    /// To the test of WebSocket.
+    Echo,
+    /// To a question of a load balancer.
+    Probe(Probe),
+    /// Nowhere.
+    Nowhere,
+    /// It is none.
+    Malformed,
+}
+
 impl HandshakeOptions {
-    /// What is asked by a request for this path.
-    fn probe(&self, path: &str) -> Option<Probe> {
+    /// Where a path leads: of those served that it continues, name by name, to the longest.
+    #[must_use]
+    pub fn route<'a>(&self, path: &'a str) -> Route<'a> {
+        if self.echo_path.as_deref() == Some(path) {
+            return Route::Echo;
+        }
         let asked = [(&self.health_path, Probe::Health), (&self.ready_path, Probe::Ready)];
-        let (_, probe) = asked.into_iter().find(|(known, _)| known.as_deref() == Some(path))?;
-        (!self.paths.iter().any(|served| served.path == path)).then_some(probe)
+        if let Some((_, probe)) = asked.into_iter().find(|(known, _)| known.as_deref() == Some(path))
+            && !self.paths.iter().any(|served| served.path == path)
+        {
+            return Route::Probe(probe);
+        }
+        let Some(names) = path::names(path) else { return Route::Malformed };
+        let covering = self.paths.iter().enumerate();
+        let covering =
+            covering.filter_map(|(index, served)| Some((path::covers(&served.path, served.deep, &names)?, index)));
+        match covering.max_by_key(|(own, _)| *own) {
+            Some((own, index)) => Route::Served { index, names, own },
+            None => Route::Nowhere,
+        }
+    }
+
+    /// What to say about a path where there is nothing, or at least no WebSocket.
+    #[must_use]
+    pub fn nothing_at(&self, path: &str) -> String {
+        let websocket = |known: &&PathOptions| matches!(known.serves, Serves::WebSocket(_));
+        let all: Vec<&str> = self.paths.iter().filter(websocket).map(|known| &*known.path).collect();
+        match &*all {
+            [] => format!("nothing is served at {path:?}"),
+            all => format!("nothing is served at {path:?}; WebSocket is at {}", all.join(", ")),
+        }
     }
 }
 
@@ -67,7 +122,6 @@ impl Default for HandshakeOptions {
             forwarded: None,
             header_bytes_max: 16 * 1024,
             deflate: true,
-            longpoll_path: None,
             echo_path: None,
             health_path: None,
             ready_path: None,
@@ -139,20 +193,8 @@ pub enum Step {
         /// What was agreed.
         accepted: Accepted,
     },
-    /// A request for the long-poll transport, from the first octet on.
-    LongPoll,
-    /// A question of a load balancer.
-    Probe {
-        /// The question.
-        probe: Probe,
-        /// HEAD instead of GET.
-        head_only: bool,
-    },
-    /// An ordinary request for a page.
-    Page {
-        /// HEAD instead of GET.
-        head_only: bool,
-    },
+    /// An ordinary request, from the first octet on.
+    Request,
     /// Something else: answer and close.
     Refuse {
         /// What to answer.
@@ -194,39 +236,31 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     };
     let target = request.path.unwrap_or_default();
     let path = path_of(target);
-    if options.longpoll_path.as_deref().is_some_and(|base| below(base, path).is_some()) {
-        return Step::LongPoll;
-    }
     let read = read_headers(request.headers, options.forwarded);
-    let get = request.method == Some("GET");
-    if !get && request.method != Some("HEAD") {
+    if !read.upgrade {
+        return Step::Request;
+    }
+    let served = match options.route(path) {
+        Route::Echo => None,
+        Route::Served { index, .. } => match &options.paths[index].serves {
+            Serves::WebSocket(origins) => Some((index, origins)),
+            Serves::LongPoll => return Step::Request,
+            Serves::Pages => return refuse(404, &options.nothing_at(path)),
+        },
+        Route::Malformed => return refuse(400, "the path is malformed"),
+        Route::Probe(_) | Route::Nowhere => return refuse(404, &options.nothing_at(path)),
+    };
+    if request.method != Some("GET") && request.method != Some("HEAD") {
         let response = refusal(405, &[("Allow", "GET, HEAD")], "only GET and HEAD are served here");
         return Step::Refuse { response };
     }
-    if let Some(probe) = options.probe(path).filter(|_| !read.upgrade) {
-        return Step::Probe { probe, head_only: !get };
-    }
-    let echo = options.echo_path.as_deref() == Some(path);
-    let serving = options.paths.iter().enumerate().filter(|(_, known)| known.serves(path) && !echo);
-    let served = serving.max_by_key(|(_, known)| known.path.len());
-    if !echo && served.is_none() {
-        let all: Vec<&str> = options.paths.iter().map(|known| &*known.path).collect();
-        let text = match &*all {
-            [] => format!("nothing is served at {path:?}"),
-            all => format!("nothing is served at {path:?}; WebSocket is at {}", all.join(", ")),
-        };
-        return refuse(404, &text);
-    }
-    if !read.upgrade {
-        return Step::Page { head_only: !get };
-    }
-    if !get || request.version != Some(1) {
+    if request.method != Some("GET") || request.version != Some(1) {
         return refuse(400, "a WebSocket handshake is a GET of HTTP/1.1");
     }
-    if served.is_some_and(|(_, known)| !known.origins.allow(read.origin, read.host)) {
+    if served.is_some_and(|(_, origins)| !origins.allow(read.origin, read.host)) {
         return refuse(403, "pages of this origin may not connect");
     }
-    match agree(&read, options, served.map(|(at, _)| at)) {
+    match agree(&read, options, served.map(|(index, _)| index)) {
         Ok(accepted) => Step::Upgrade { consumed, accepted },
         Err(response) => Step::Refuse { response },
     }
@@ -313,8 +347,9 @@ mod tests {
 
     fn ask(line: &str, headers: &str) -> Step {
         let echo_path = Some("/echo".into());
-        let longpoll_path = Some("/lp".into());
-        let options = HandshakeOptions { echo_path, longpoll_path, ..HandshakeOptions::default() };
+        let mut options = HandshakeOptions { echo_path, ..HandshakeOptions::default() };
+        options.paths.push(PathOptions { path: "/lp".into(), deep: true, serves: Serves::LongPoll });
+        options.paths.push(PathOptions { path: "/pages".into(), deep: true, serves: Serves::Pages });
         parse(format!("{line} HTTP/1.1\r\n{headers}\r\n").as_bytes(), &options)
     }
 
@@ -322,8 +357,7 @@ mod tests {
         match step {
             Step::NeedMore => 0,
             Step::Upgrade { .. } => 101,
-            Step::LongPoll => 1,
-            Step::Page { .. } | Step::Probe { .. } => 200,
+            Step::Request => 1,
             Step::Refuse { response } => String::from_utf8_lossy(&response[9..12]).parse().unwrap(),
         }
     }
@@ -355,15 +389,17 @@ mod tests {
         assert_eq!(status(&ask("GET http://x/nowhere", &all(wamp))), 404);
         assert_eq!(status(&ask("GET /", &all(&format!("{wamp}{KEY}")))), 400);
         assert_eq!(status(&ask("POST /", &all(wamp))), 405);
-        for target in ["/lp/", "/lp/open?x=1", "http://x/lp/a/b"] {
-            assert_eq!(status(&ask(&format!("POST {target}"), "")), 1, "{target}");
+        for target in ["/lp", "/lp/open?x=1", "http://x/lp/a/b"] {
+            assert_eq!(status(&ask(&format!("POST {target}"), &all(wamp))), 1, "{target}");
         }
-        for target in ["/lp", "/lp?x=1", "/lpx/open", "/x/lp/open"] {
-            assert_eq!(status(&ask(&format!("GET {target}"), "")), 404, "{target}");
+        for target in ["/lpx", "/pages", "/pages/x", "/x/lp/open"] {
+            assert_eq!(status(&ask(&format!("GET {target}"), &all(wamp))), 404, "{target}");
+            assert_eq!(status(&ask(&format!("GET {target}"), "")), 1, "{target}");
         }
+        assert_eq!(status(&ask("GET /ws/../ws", &all(wamp))), 400);
         assert_eq!(status(&ask("GET /", &format!("{BASE}{KEY}{wamp}Sec-WebSocket-Version: 8\r\n"))), 426);
         assert_eq!(status(&ask("GET /", &format!("{BASE}{wamp}Sec-WebSocket-Version: 13\r\n"))), 400);
-        assert_eq!(status(&ask("GET /", "Host: x\r\n")), 200);
+        assert_eq!(status(&ask("GET /", "Host: x\r\n")), 1);
         assert_eq!(status(&parse(b"GET / HTTP/1.1\r\nHo", &HandshakeOptions::default())), 0);
         assert_eq!(status(&parse(b"\x16\x03\x01 garbage\r\n\r\n", &HandshakeOptions::default())), 400);
         let endless = [b"GET / HTTP/1.1\r\n".as_slice(), &b"x: y\r\n".repeat(5000)].concat();

@@ -60,6 +60,11 @@ pub(super) fn path_of(target: &str) -> &str {
     }
 }
 
+/// The query of a request's target, without the question mark.
+pub(super) fn query_of(target: &str) -> Option<&str> {
+    target.split('#').next()?.split_once('?').map(|(_, query)| query)
+}
+
 /// What follows `base` and a slash in `path`.
 #[must_use]
 pub fn below<'p>(base: &str, path: &'p str) -> Option<&'p str> {
@@ -70,16 +75,23 @@ const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         410 => "Gone",
         411 => "Length Required",
         413 => "Content Too Large",
+        416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",

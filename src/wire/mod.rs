@@ -10,6 +10,7 @@ pub mod http;
 pub mod longpoll;
 mod mask;
 pub mod origin;
+pub mod path;
 pub mod proxy;
 pub mod rawsocket;
 pub mod reader;

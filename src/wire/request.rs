@@ -1,7 +1,7 @@
 //! HTTP/1.1 requests with bodies (RFC 9112), one after the other on a connection.
 
 use super::forwarded::ForwardedHeader;
-use super::http::{Refusal, path_of};
+use super::http::{Refusal, path_of, query_of};
 
 /// Headers that a request may have.
 const HEADERS_MAX: usize = 64;
@@ -32,8 +32,14 @@ pub struct RequestHead<'a> {
     pub method: &'a str,
     /// The target without query.
     pub path: &'a str,
+    /// What stands behind the question mark.
+    pub query: Option<&'a str>,
     /// The body.
     pub body: BodyLength,
+    /// The connection is to become one of WebSocket.
+    pub upgrade: bool,
+    /// What the client would like to be sent.
+    pub wishes: Wishes<'a>,
     /// The connection must not be closed behind the response.
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
@@ -44,6 +50,40 @@ pub struct RequestHead<'a> {
     pub wanted_headers: Option<&'a str>,
     /// What may tell of the client's address, in order.
     pub forwarded: Vec<(ForwardedHeader, &'a str)>,
+}
+
+/// Headers that decide what is sent of a file. Of those that are there twice the last one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes<'a> {
+    /// Only if it is none of these.
+    pub if_none_match: Option<&'a str>,
+    /// Only if it is younger.
+    pub if_modified_since: Option<&'a str>,
+    /// Only a part of it.
+    pub range: Option<&'a str>,
+    /// Only a part of it, if it is still this one.
+    pub if_range: Option<&'a str>,
+    /// Which codings are understood.
+    pub accept_encoding: Option<&'a str>,
+}
+
+impl<'a> Wishes<'a> {
+    fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("if-none-match") {
+            Some(&mut self.if_none_match)
+        } else if is("if-modified-since") {
+            Some(&mut self.if_modified_since)
+        } else if is("range") {
+            Some(&mut self.range)
+        } else if is("if-range") {
+            Some(&mut self.if_range)
+        } else if is("accept-encoding") {
+            Some(&mut self.accept_encoding)
+        } else {
+            None
+        }
+    }
 }
 
 const fn bad(text: &'static str) -> Refusal {
@@ -72,7 +112,10 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         octets,
         method: request.method.unwrap_or_default(),
         path: path_of(request.path.unwrap_or_default()),
+        query: query_of(request.path.unwrap_or_default()),
         body: BodyLength::Absent,
+        upgrade: false,
+        wishes: Wishes::default(),
         keep_alive: modern,
         expects_continue: false,
         origin: None,
@@ -126,6 +169,10 @@ impl<'a> RequestHead<'a> {
                 self.origin = Some(value);
             } else if named("access-control-request-headers") {
                 self.wanted_headers = Some(value);
+            } else if named("upgrade") {
+                self.upgrade |= value.split(',').any(|part| part.trim().eq_ignore_ascii_case("websocket"));
+            } else if let Some(wish) = self.wishes.place(header.name) {
+                *wish = Some(value);
             } else if let Some(header) = ForwardedHeader::by_name(header.name) {
                 self.forwarded.push((header, value));
             }

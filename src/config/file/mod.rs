@@ -19,6 +19,7 @@ pub(super) mod settings;
 mod transport;
 mod transports;
 pub mod version;
+mod web;
 mod worker;
 
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
@@ -193,13 +194,8 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     if node.version != Some(2) {
         return Err(Fault::new("version", "is not understood; 1 and 2 are"));
     }
-    let mut config = RuntimeConfig {
-        listeners: Vec::new(),
-        transports: Vec::new(),
-        realms: Vec::new(),
-        longpoll_path: None,
-        ..RuntimeConfig::default()
-    };
+    let mut config =
+        RuntimeConfig { listeners: Vec::new(), transports: Vec::new(), realms: Vec::new(), ..RuntimeConfig::default() };
     if let Some(controller) = node.controller {
         controller::read_controller(&mut reader, controller, &mut config)?;
     }
@@ -207,11 +203,8 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
         reader.given = settings::read_settings(&settings, &mut config)?;
     }
     read_workers(&mut reader, node.workers, &mut config)?;
-    if config.realms.is_empty() && config.guests.is_empty() {
-        return Err(Fault::new("workers", "no router worker has a realm"));
-    }
     if config.listeners.is_empty() && config.guests.is_empty() {
-        return Err(Fault::new("workers", "no router worker has a transport"));
+        return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
     options::say_that_they_hold_for_all(&mut reader);
     roles_exist(&mut reader, &config);

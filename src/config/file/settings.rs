@@ -109,6 +109,12 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("longpoll", "receive_timeout", Time(|config| &mut config.longpoll_receive_timeout, TIME_MIN, TIME_MAX)),
     ("longpoll", "idle_timeout", Time(|config| &mut config.longpoll_idle_timeout, TIME_MIN, TIME_MAX)),
     ("longpoll", "body_timeout", Time(|config| &mut config.longpoll_body_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "keep_alive_timeout", Time(|config| &mut config.web_keep_alive_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "read_threads", Size(|config| &mut config.web_read_threads, 1, 256)),
+    ("web", "piece_bytes", Size(|config| &mut config.web_piece_bytes, 4096, GIB)),
+    ("web", "listing_entries_max", Size(|config| &mut config.web_listing_entries_max, 1, 1 << 20)),
+    ("web", "download_bytes_max", Size(|config| &mut config.web_download_bytes_max, 1024, 64 * GIB)),
+    ("web", "download_timeout", Time(|config| &mut config.web_download_timeout, TIME_MIN, TIME_MAX)),
     ("history", "flush_interval", Time(|config| &mut config.history_flush_interval, 0.001, 60.0)),
     ("history", "queue_bytes_max", Size(|config| &mut config.history_queue_bytes_max, 1024, 64 * GIB)),
     ("mesh", "ring_batches", Size(|config| &mut config.ring_batches, 1, 1 << 16)),
@@ -124,6 +130,7 @@ const AT_START: &[&str] = &[
     "log.json",
     "log.file",
     "callout_threads",
+    "web.read_threads",
     "history.flush_interval",
     "history.queue_bytes_max",
     "mesh.ring_batches",
@@ -430,7 +437,7 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "longpoll_path", "echo_path", "node"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "echo_path", "node"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));

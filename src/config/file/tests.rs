@@ -49,7 +49,8 @@ fn a_file_is_read() {
     assert_eq!((config.listeners[0].backlog, config.listeners[0].transport), (10, 0));
     assert_eq!(config.listeners[1].address, ListenAddress::Unix("socket".into()));
     assert_eq!(config.listeners[1].transport, 1);
-    assert_eq!(config.longpoll_path.as_deref(), Some("/lp"));
+    let paths: Vec<_> = config.listeners[0].paths.iter().map(|path| (&*path.path, path.service.transport())).collect();
+    assert_eq!(paths, [("/", None), ("/lp", Some(0)), ("/ws", Some(0))]);
     let realm = &config.realms[0];
     let Access::Rules(rules) = &realm.roles.as_ref().expect("roles")[0].access else { panic!("rules") };
     let patterns: Vec<_> = rules.iter().map(|rule| (&*rule.uri, rule.policy)).collect();
@@ -68,7 +69,6 @@ fn a_file_is_read() {
     assert_eq!(*dynamic, Dynamic::Procedure { procedure: "com.who".into(), realm: realm1 });
     assert_eq!(config.transports[1].auth, crate::auth::AuthConfig::default());
     let about = |text: &str| assert!(warnings.iter().any(|warning| warning.contains(text)), "{text}: {warnings:?}");
-    about("workers[0].transports[0].paths./: a path of the type \"static\" is not served");
     about("workers[0].transports[1].serializers: has no effect");
 }
 
@@ -305,9 +305,12 @@ fn doors_are_read() {
     assert!(tls.client_optional && tls.certificates.len() == 2);
     assert_eq!(listener.proxy_protocol.len(), 2);
     assert_eq!((listener.forwarded.len(), listener.forwarded_header.name()), (1, "forwarded"));
-    let paths: Vec<_> = listener.paths.iter().map(|path| (&*path.path, path.transport)).collect();
+    let paths: Vec<_> = listener.paths.iter().map(|path| (&*path.path, path.service.transport())).collect();
     // What is the same is one transport.
-    assert_eq!((paths, listener.rawsocket, listener.transport), (vec![("/app", 1), ("/ws", 0)], Some(0), 1));
+    assert_eq!(
+        (paths, listener.rawsocket, listener.transport),
+        (vec![("/app", Some(1)), ("/ws", Some(0))], Some(0), 1)
+    );
     let app = &config.transports[1];
     let cookie = app.cookie.as_ref().expect("a cookie");
     assert!(app.auth.cookie && app.auth.tls.is_some() && cookie.secure && cookie.http_only && cookie.purge);
@@ -339,7 +342,7 @@ fn tokens_are_configured() {
         let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1"}], "transports": [
             {"type": "websocket", "endpoint": {"type": "tcp", "port": 0}, "auth": {"jwt": {"type": "static", JWT}}}]}]}"#;
         let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/auth/jwt"));
-        let read = super::parse(&text.replace("JWT", jwt), false, directory);
+        let read = super::parse(&text.replace("JWT", jwt), Format::Json, directory);
         read.map(|(config, _)| config.transports[0].auth.jwt.clone().expect("a method")).map_err(|fault| {
             assert!(fault.at.starts_with("workers[0].transports[0].auth.jwt"), "{}", fault.at);
             fault.message

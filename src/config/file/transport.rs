@@ -4,8 +4,10 @@ use super::auth::read_auth;
 use super::cookie::read_cookie;
 use super::endpoint::{is_any_port, read_endpoint};
 use super::options::{read_longpoll, read_options};
+use super::web::{path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, read, type_of};
-use crate::config::listener::{PathConfig, TransportIndex};
+use crate::config::listener::TransportIndex;
+use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
 use serde::Deserialize;
 use serde_json::Value;
@@ -33,7 +35,7 @@ struct Transport {
 }
 
 /// A transport inside another, without an endpoint of its own.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inner {
     #[allow(dead_code, reason = "has been read already")]
@@ -53,9 +55,22 @@ struct Inner {
 struct LongPoll {
     #[allow(dead_code, reason = "has been read already")]
     r#type: String,
-    #[allow(dead_code, reason = "there is one")]
+    #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
     options: Option<Value>,
+    /// Of our own.
+    auth: Option<Value>,
+}
+
+/// Paths inside a path.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nested {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+    paths: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -102,31 +117,35 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
         return Err(Fault::new(&format!("{at}.endpoint"), format!("another transport listens on {address} already")));
     }
-    let mut parts = Parts { reader, config, listener, own: Vec::new() };
+    let mut parts = Parts { reader, config, listener, own: Vec::new(), without_auth: Vec::new() };
     parts.listener.paths.clear();
     parts.listener.rawsocket = None;
     match &*kind {
         "websocket" | "rawsocket" => {
             let inner = Inner { r#type: None, id: None, url, serializers, options, auth, cookie, debug };
-            if kind == "rawsocket" { parts.rawsocket(inner, at)? } else { parts.websocket("", inner, at)? }
+            if kind == "rawsocket" { parts.rawsocket(inner, at)? } else { parts.websocket("/".into(), inner, at)? }
         }
         _ => {
-            parts.reader.without_effect(
-                at,
-                &[("options", options.is_some()), ("debug", debug.is_some()), ("mqtt", mqtt.is_some())],
-            );
+            parts.reader.without_effect(at, &[("debug", debug.is_some()), ("mqtt", mqtt.is_some())]);
             if let Some(inner) = rawsocket {
                 parts.rawsocket(inner, &format!("{at}.rawsocket"))?;
             }
             for (path, inner) in websocket.unwrap_or_default() {
-                parts.websocket(&path, inner, &format!("{at}.websocket.{path}"))?;
+                let at = format!("{at}.websocket.{path}");
+                parts.websocket(path_of("/", &path, &at)?, inner, &at)?;
             }
             let (web_at, web) = match web {
-                Some(web) => (format!("{at}.web"), web),
-                None => (at.to_string(), Web { paths: paths.unwrap_or_default(), options: None }),
+                Some(web) => {
+                    parts.reader.without_effect(at, &[("options", options.is_some())]);
+                    (format!("{at}.web"), web)
+                }
+                None => (at.to_string(), Web { paths: paths.unwrap_or_default(), options }),
             };
-            parts.reader.without_effect(&web_at, &[("options", web.options.is_some())]);
-            parts.web(web.paths, &format!("{web_at}.paths"))?;
+            if let Some(options) = web.options {
+                let secure = parts.listener.tls.is_some();
+                parts.listener.web = read_web_options(parts.reader, options, secure, &format!("{web_at}.options"))?;
+            }
+            parts.web("/", web.paths, &format!("{web_at}.paths"))?;
         }
     }
     parts.finish(at)
@@ -139,6 +158,8 @@ struct Parts<'a> {
     listener: ListenerConfig,
     /// Its transports.
     own: Vec<TransportIndex>,
+    /// Paths of long-polling that have no `auth` of their own.
+    without_auth: Vec<usize>,
 }
 
 impl Parts<'_> {
@@ -148,14 +169,9 @@ impl Parts<'_> {
     }
 
     /// WebSocket at a path and everything below that has nothing of its own.
-    fn websocket(&mut self, path: &str, inner: Inner, at: &str) -> Read<()> {
+    fn websocket(&mut self, path: String, inner: Inner, at: &str) -> Read<()> {
         let transport = self.part(inner, true, at)?;
-        let path = format!("/{}", path.trim_matches('/'));
-        if self.listener.paths.iter().any(|known| known.path == path) {
-            return Err(Fault::new(at, format!("there is something at {path} already")));
-        }
-        self.listener.paths.push(PathConfig { path, deep: true, transport });
-        Ok(())
+        self.add(PathConfig::websocket(&path, true, transport), at)
     }
 
     /// Adds a transport, unless it is the same as another of this listener.
@@ -192,35 +208,67 @@ impl Parts<'_> {
         Ok(index)
     }
 
-    /// WebSocket and long-polling are served; what else stands there is not.
-    fn web(&mut self, paths: BTreeMap<String, Value>, at: &str) -> Read<()> {
-        for (path, value) in paths {
-            let at = format!("{at}.{path}");
+    /// What is served by HTTP at these paths below another one.
+    fn web(&mut self, base: &str, paths: BTreeMap<String, Value>, at: &str) -> Read<()> {
+        for (name, value) in paths {
+            let at = format!("{at}.{name}");
+            let path = path_of(base, &name, &at)?;
             match &*type_of(&value, &at)? {
-                "websocket" => self.websocket(&path, read(value, &at)?, &at)?,
-                "longpoll" => {
-                    let LongPoll { options, .. } = read(value, &at)?;
-                    if let Some(options) = options {
-                        read_longpoll(self.reader, options, &format!("{at}.options"), self.config)?;
-                    }
-                    let path = Some(format!("/{path}"));
-                    if self.config.longpoll_path.as_ref().is_some_and(|known| Some(known) != path.as_ref()) {
-                        return Err(Fault::new(&at, "long-polling on more than one path is not supported"));
-                    }
-                    self.config.longpoll_path = path;
+                "websocket" => self.websocket(path, read(value, &at)?, &at)?,
+                "longpoll" => self.longpoll(path, read(value, &at)?, &at)?,
+                "path" => {
+                    let Nested { paths, .. } = read(value, &at)?;
+                    self.web(&path, paths, &format!("{at}.paths"))?;
                 }
-                other => self.reader.warn(&at, &format!("a path of the type {other:?} is not served")),
+                kind => {
+                    let (deep, service) = read_service(self.reader, kind, value, &at)?;
+                    self.add(PathConfig { path, deep, service }, &at)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Long-polling has no `auth` of its own: it has that of the first WebSocket, or of RawSocket.
-    fn finish(mut self, at: &str) -> Read<()> {
-        let first = self.listener.paths.first().map(|path| path.transport).or(self.listener.rawsocket);
-        let Some(first) = first else {
-            return Err(Fault::new(at, "has neither a WebSocket nor a RawSocket transport"));
+    fn longpoll(&mut self, path: String, inner: LongPoll, at: &str) -> Read<()> {
+        let LongPoll { options, auth, .. } = inner;
+        if let Some(options) = options {
+            read_longpoll(self.reader, options, &format!("{at}.options"), self.config)?;
+        }
+        let transport = match auth {
+            Some(auth) => self.part(Inner { auth: Some(auth), ..Inner::default() }, false, at)?,
+            None => {
+                self.without_auth.push(self.listener.paths.len());
+                0
+            }
         };
+        self.add(PathConfig::longpoll(&path, transport), at)
+    }
+
+    fn add(&mut self, path: PathConfig, at: &str) -> Read<()> {
+        if self.listener.paths.iter().any(|known| known.path == path.path) {
+            return Err(Fault::new(at, format!("there is something at {} already", path.path)));
+        }
+        self.listener.paths.push(path);
+        Ok(())
+    }
+
+    /// Long-polling that has no `auth` of its own has that of the first WebSocket, or of RawSocket.
+    fn finish(mut self, at: &str) -> Read<()> {
+        if self.listener.paths.is_empty() && self.listener.rawsocket.is_none() {
+            return Err(Fault::new(at, "serves nothing: it has neither paths nor a transport"));
+        }
+        let websocket = self.listener.paths.iter().find_map(|path| match path.service {
+            Service::WebSocket(transport) => Some(transport),
+            _ => None,
+        });
+        let first = match websocket.or(self.listener.rawsocket) {
+            Some(first) => first,
+            None if self.without_auth.is_empty() && !self.own.is_empty() => self.own[0],
+            None => self.part(Inner::default(), false, at)?,
+        };
+        for index in &self.without_auth {
+            self.listener.paths[*index].service = Service::LongPoll(first);
+        }
         self.listener.transport = first;
         self.config.listeners.push(self.listener);
         Ok(())

@@ -30,7 +30,7 @@ impl ReplyTo {
     }
 
     /// The response to a request that nobody may have sent completely.
-    pub(super) fn to_nobody() -> ReplyTo {
+    pub(in crate::transport) fn to_nobody() -> ReplyTo {
         ReplyTo::new(true, None)
     }
 
@@ -70,7 +70,7 @@ impl ReplyTo {
     }
 
     /// What went wrong, in one line of text.
-    pub(super) fn error(&self, status: u16, text: &str) -> Frame {
+    pub(in crate::transport) fn error(&self, status: u16, text: &str) -> Frame {
         let more: &[(&str, &str)] = if status == 405 { &[("Allow", METHODS)] } else { &[] };
         let body = format!("{text}\n");
         self.whole(self.head(status, more, Some((TEXT, body.len()))), body.as_bytes())

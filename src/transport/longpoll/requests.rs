@@ -1,12 +1,13 @@
 //! Complete requests and what they do to transports.
 
-use super::exchange::Forwarded;
 use super::reply::ReplyTo;
 use super::side::{Receiver, Side, Transport};
 use crate::auth::Peer;
+use crate::config::listener::TransportIndex;
 use crate::router::Link;
 use crate::shard::{Crowded, Ticket};
 use crate::transport::connection::{Connection, Phase};
+use crate::transport::exchange::Forwarded;
 use crate::transport::reactor::{Reactor, conn_id};
 use crate::wire::batch::Messages;
 use crate::wire::longpoll::{self, Action, Endpoint, SECRET_BYTES, TransportId};
@@ -21,12 +22,15 @@ impl Reactor {
         endpoint: Endpoint,
         body: &[u8],
         mut reply: ReplyTo,
-        forwarded: &Forwarded,
+        (transport, forwarded): (TransportIndex, &Forwarded),
     ) {
         reply.close |= self.leaving();
+        if let Some(socket) = self.connections[key].longpoll.as_deref_mut().and_then(Side::socket) {
+            socket.polls = true;
+        }
         let (id, action) = match endpoint {
             Endpoint::Open => {
-                let response = self.open_transport(key, body, &reply, forwarded);
+                let response = self.open_transport(key, body, &reply, (transport, forwarded));
                 return self.respond(key, [response], reply.close);
             }
             Endpoint::Transport(id, action) => (id, action),
@@ -49,7 +53,13 @@ impl Reactor {
         }
     }
 
-    fn open_transport(&mut self, socket: usize, body: &[u8], reply: &ReplyTo, forwarded: &Forwarded) -> Frame {
+    fn open_transport(
+        &mut self,
+        socket: usize,
+        body: &[u8],
+        reply: &ReplyTo,
+        (transport, forwarded): (TransportIndex, &Forwarded),
+    ) -> Frame {
         let protocol = match longpoll::choose(body) {
             Ok(protocol) => protocol,
             Err(text) => return reply.error(400, &text),
@@ -62,13 +72,14 @@ impl Reactor {
             tracing::error!(%error, "cannot get random numbers for the id of a transport");
             return reply.error(503, "there is no randomness for the id of a transport");
         }
-        let (peer, ticket) = match self.opener(socket, forwarded) {
+        let (mut peer, ticket) = match self.opener(socket, forwarded) {
             Ok(opener) => opener,
             Err(crowded) => {
                 self.tally.crowded += 1;
                 return reply.error(503, &crowded.to_string());
             }
         };
+        peer.transport = transport;
         let id = TransportId { shard: self.seat.index, secret };
         let transport = Transport {
             alarm: None,

@@ -1,9 +1,10 @@
 //! What a shard keeps of the two kinds of connections that long-polling has.
 
 use super::alarms::{Alarms, Entry};
-use super::exchange::Wait;
 use super::reply::ReplyTo;
+use crate::transport::exchange::Wait;
 use crate::wamp::Serializer;
+use crate::web::Rest;
 use crate::wire::longpoll::TransportId;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -45,6 +46,16 @@ pub(in crate::transport) struct Socket {
     pub(super) serves: Option<Entry>,
     /// The response to the present request is in the out-queue, complete.
     pub(super) answered: bool,
+    /// Long-polling has been asked for.
+    pub(super) polls: bool,
+    /// A piece of a file is being read for the present request.
+    pub(in crate::transport) reading: bool,
+    /// What comes of the file when what is in the out-queue has been written.
+    pub(in crate::transport) rest: Option<Rest>,
+    /// The connection ends with the file.
+    pub(in crate::transport) close: bool,
+    /// The present request, if it is to be logged.
+    pub(in crate::transport) line: Option<String>,
 }
 
 /// A transport.
@@ -72,6 +83,14 @@ impl Side {
         match self {
             Side::Socket(socket) => &mut socket.alarm,
             Side::Transport(transport) => &mut transport.alarm,
+        }
+    }
+
+    /// The socket, if it is one.
+    pub(in crate::transport) fn socket(&mut self) -> Option<&mut Socket> {
+        match self {
+            Side::Socket(socket) => Some(socket),
+            Side::Transport(_) => None,
         }
     }
 

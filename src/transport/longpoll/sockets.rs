@@ -1,31 +1,32 @@
 //! Sockets that carry requests: their beginning and end, their time limits, and moving them between shards.
 
 use super::alarms::Entry;
-use super::exchange::{Exchange, Wait};
 use super::reply::ReplyTo;
 use super::side::{Side, Socket};
 use crate::shard::{self, Command, Visitor};
 use crate::transport::connection::{Connection, Phase};
+use crate::transport::exchange::{Exchange, Wait};
 use crate::transport::preamble::Preamble;
 use crate::transport::protocol::Protocol;
 use crate::transport::reactor::{READ_BYTES, Reactor};
 use crate::transport::stream::Stream;
 use crate::transport::tls::Tls;
 use crate::wire::Frame;
+use smallvec::SmallVec;
 use std::time::Duration;
 
 /// What a client is told whose request cannot be handed to the shard that it is for.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 impl Reactor {
-    /// The socket's first request is for long-polling.
+    /// The socket's first request is not for WebSocket.
     pub(in crate::transport) fn begin_requests(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         connection.phase = Phase::Requests;
         connection.longpoll = Some(Box::new(Side::Socket(Socket::default())));
     }
 
-    /// A later request of the socket is for something else.
+    /// A later request of the socket is for WebSocket.
     pub(in crate::transport) fn end_requests(&mut self, key: usize) {
         self.set_alarm(key, None);
         let now = self.now();
@@ -36,7 +37,9 @@ impl Reactor {
     }
 
     /// Queues the response to the present request, in parts.
-    pub(super) fn respond(&mut self, key: usize, parts: impl IntoIterator<Item = Frame>, close: bool) {
+    pub(in crate::transport) fn respond(&mut self, key: usize, parts: impl IntoIterator<Item = Frame>, close: bool) {
+        let parts: SmallVec<[Frame; 2]> = parts.into_iter().collect();
+        self.log_response(key, &parts);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         socket.answered = true;
@@ -47,6 +50,16 @@ impl Reactor {
             self.begin_closing(key);
         }
         self.mark_dirty(key);
+    }
+
+    /// Logs the present request, if it is to be logged and has not been.
+    fn log_response(&mut self, key: usize, parts: &[Frame]) {
+        let side = self.connections.get_mut(key).and_then(|connection| connection.longpoll.as_deref_mut());
+        if side.and_then(Side::socket).is_some_and(|socket| socket.line.is_some()) {
+            let octets: usize = parts.iter().map(Frame::len).sum();
+            let head = parts.first().map(|first| first.parts().concat()).unwrap_or_default();
+            self.log_access(key, &head, octets as u64);
+        }
     }
 
     /// Queues the response to a request that has waited.
@@ -63,6 +76,9 @@ impl Reactor {
 
     /// Everything queued for the socket has been written: the next request may be read.
     pub(in crate::transport) fn written(&mut self, key: usize) {
+        if self.read_on(key) {
+            return;
+        }
         let leaving = self.leaving();
         let connection = &mut self.connections[key];
         if let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut()
@@ -77,7 +93,7 @@ impl Reactor {
             self.input(key, 0);
         }
         let connection = &self.connections[key];
-        if connection.ended && connection.out.is_empty() && connection.phase == Phase::Requests {
+        if connection.ended && !self.owes_response(key) && connection.phase == Phase::Requests {
             // All that it had sent before it ended has been answered.
             self.drop_socket(key);
         }
@@ -90,7 +106,9 @@ impl Reactor {
         let (wait, ahead) = (exchange.wait(), exchange.octets_ahead());
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         let before = std::mem::replace(&mut socket.wait, wait);
-        let answered = socket.answered;
+        let answered = socket.answered || socket.reading || socket.rest.is_some();
+        let polls = socket.polls;
+        let own = self.settings.premises.config.listeners[usize::from(connection.peer.listener)].web.idle_timeout;
         let paused = std::mem::replace(&mut connection.pauses.response, ahead > READ_BYTES);
         if paused
             && !connection.pauses.response
@@ -104,14 +122,17 @@ impl Reactor {
             // The transport watches over the time.
             Wait::Response => self.set_alarm(key, None),
             wait if wait == before && connection_has_alarm(&self.connections[key]) => {}
-            Wait::Request => self.set_alarm(key, Some(config.longpoll_idle_timeout)),
+            Wait::Request => {
+                let usual = if polls { config.longpoll_idle_timeout } else { config.web_keep_alive_timeout };
+                self.set_alarm(key, Some(own.unwrap_or(usual)));
+            }
             Wait::Head => self.set_alarm(key, Some(config.handshake_timeout)),
             Wait::Body => self.set_alarm(key, Some(config.longpoll_body_timeout)),
         }
     }
 
     /// Sets or clears the one time limit of a socket or transport.
-    pub(super) fn set_alarm(&mut self, key: usize, after: Option<Duration>) {
+    pub(in crate::transport) fn set_alarm(&mut self, key: usize, after: Option<Duration>) {
         let due = after.map(|after| self.clock + after);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(side) = connection.longpoll.as_deref_mut() else { return };
@@ -158,7 +179,11 @@ impl Reactor {
     /// True if what the socket has sent before it ended still has to be answered.
     pub(in crate::transport) fn owes_response(&self, key: usize) -> bool {
         let connection = &self.connections[key];
-        connection.phase == Phase::Requests && !connection.out.is_empty()
+        let reading = || match connection.longpoll.as_deref() {
+            Some(Side::Socket(socket)) => socket.reading || socket.rest.is_some(),
+            _ => false,
+        };
+        connection.phase == Phase::Requests && (!connection.out.is_empty() || reading())
     }
 
     /// Hands a socket with what was read from it to the shard that its request is for.

@@ -1,8 +1,8 @@
 //! Transports: what waits for their clients, how it is given to requests, and how transports end.
 
-use super::exchange::Wait;
 use super::side::{Receiver, Side, Transport};
 use crate::transport::connection::Phase;
+use crate::transport::exchange::Wait;
 use crate::transport::protocol::Protocol;
 use crate::transport::reactor::Reactor;
 
@@ -131,7 +131,7 @@ impl Reactor {
     }
 
     /// True if the router shuts down and no session needs sockets for requests any more.
-    pub(super) fn leaving(&self) -> bool {
+    pub(in crate::transport) fn leaving(&self) -> bool {
         self.shutting_down && self.longpoll.transports.is_empty()
     }
 

@@ -1,18 +1,24 @@
 //! The requests of one socket, one after the other: the next one is read when the last one has been answered.
 
-use super::reply::ReplyTo;
-use crate::transport::protocol::Signal;
+use super::door::Door;
+use super::longpoll::{self, ReplyTo};
+use super::pages;
+use super::protocol::Signal;
+use crate::config::listener::TransportIndex;
+use crate::shard::{Loads, Vitals};
+use crate::web::Request;
 use crate::wire::Frame;
 use crate::wire::forwarded::ForwardedHeader;
-use crate::wire::http::{Refusal, below};
-use crate::wire::longpoll::{Action, Endpoint, TransportId};
-use crate::wire::request::{self, BodyLength, BodyReader, RequestHead};
+use crate::wire::handshake::Route;
+use crate::wire::http::Refusal;
+use crate::wire::longpoll::Endpoint;
+use crate::wire::request::{self, BodyReader, RequestHead};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What the exchanges of a shard have to know.
 #[derive(Clone, Debug)]
 pub(in crate::transport) struct Options {
-    /// Requests below this path are served.
-    pub(in crate::transport) base: String,
     /// Octets of a request's head, and of bodies that are no messages.
     pub(in crate::transport) header_bytes_max: usize,
     /// Octets of the body of `send`.
@@ -21,6 +27,16 @@ pub(in crate::transport) struct Options {
     pub(in crate::transport) shard: u16,
     /// How many there are.
     pub(in crate::transport) shards: u16,
+    /// How they are.
+    pub(in crate::transport) vitals: Arc<Vitals>,
+    /// For how long a shard may not answer.
+    pub(in crate::transport) stuck_after: Duration,
+    /// How many connections they have.
+    pub(in crate::transport) loads: Arc<Loads>,
+    /// Octets of a file that are read at once.
+    pub(in crate::transport) piece_bytes: usize,
+    /// Entries of a directory's listing.
+    pub(in crate::transport) listing_entries_max: usize,
 }
 
 /// What a socket waits for, which decides for how long it may.
@@ -58,24 +74,28 @@ enum State {
 
 /// A request whose body is coming.
 #[derive(Debug)]
-struct Coming {
-    endpoint: Endpoint,
-    reply: ReplyTo,
-    reader: BodyReader,
-    forwarded: Forwarded,
+pub(in crate::transport) struct Coming {
+    pub(in crate::transport) endpoint: Endpoint,
+    /// The way into the router that a new transport is.
+    pub(in crate::transport) transport: TransportIndex,
+    pub(in crate::transport) reply: ReplyTo,
+    pub(in crate::transport) reader: BodyReader,
+    pub(in crate::transport) forwarded: Forwarded,
 }
 
 /// What proxies say of the client's address, if a transport is to be opened.
 pub(in crate::transport) type Forwarded = Vec<(ForwardedHeader, String)>;
 
 /// What to do when the head of a request is known.
-enum Verdict {
-    /// The request is for something else.
+pub(in crate::transport) enum Verdict {
+    /// The request is for WebSocket.
     Elsewhere,
     /// Go on at another shard.
     Move(u16),
     /// Answer at once.
     Answer { response: Frame, close: bool },
+    /// Read a file.
+    File(Box<Request>),
     /// Read the body. The client may wait until it is told that it can go on.
     Read(Box<Coming>, bool),
 }
@@ -106,10 +126,11 @@ impl Exchange {
         self.state = State::Head;
     }
 
-    /// Reads on. Gives all that has come and not been taken if a request is for something else than long-polling.
+    /// Reads on. Gives all that has come and not been taken if a request is for WebSocket.
     pub(in crate::transport) fn feed(
         &mut self,
         input: &[u8],
+        door: &Door,
         options: &Options,
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) -> Option<Vec<u8>> {
@@ -117,7 +138,13 @@ impl Exchange {
         if matches!(self.state, State::Head) {
             let (octets, verdict) = match request::head(&self.input, options.header_bytes_max) {
                 Ok(None) => return None,
-                Ok(Some(head)) => (head.octets, judge(&head, options)),
+                Ok(Some(head)) => {
+                    let verdict = judge(&head, door, options);
+                    if door.access_log && !matches!(verdict, Verdict::Elsewhere | Verdict::Move(_)) {
+                        signal(Signal::Asked(format!("{} {}", head.method, head.path)));
+                    }
+                    (head.octets, verdict)
+                }
                 Err(refusal) => (0, refuse(refusal, ReplyTo::to_nobody())),
             };
             match verdict {
@@ -166,6 +193,10 @@ impl Exchange {
                 self.state = State::Response;
                 signal(Signal::Answer { response, close });
             }
+            Verdict::File(request) => {
+                self.state = State::Response;
+                signal(Signal::File(request));
+            }
             Verdict::Read(coming, expects_continue) => {
                 if expects_continue && !coming.reader.is_complete() && self.input.is_empty() {
                     signal(Signal::Reply(Frame::whole(b"HTTP/1.1 100 Continue\r\n\r\n")));
@@ -177,58 +208,27 @@ impl Exchange {
 
     fn complete(&mut self, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         if let State::Body(body) = std::mem::replace(&mut self.state, State::Response) {
-            let Coming { endpoint, reply, reader, forwarded } = *body;
-            signal(Signal::Request { endpoint, body: reader.data(), reply, forwarded });
+            let Coming { endpoint, transport, reply, reader, forwarded } = *body;
+            signal(Signal::Request { endpoint, transport, body: reader.data(), reply, forwarded });
         }
     }
 }
 
 /// Nothing behind what is refused can be read.
-fn refuse(refusal: Refusal, mut reply: ReplyTo) -> Verdict {
+pub(in crate::transport) fn refuse(refusal: Refusal, mut reply: ReplyTo) -> Verdict {
     reply.close = true;
     Verdict::Answer { response: reply.error(refusal.status, refusal.text), close: true }
 }
 
-fn judge(head: &RequestHead<'_>, options: &Options) -> Verdict {
-    let Some(path) = below(&options.base, head.path) else { return Verdict::Elsewhere };
-    let mut reply = ReplyTo::new(!head.keep_alive, head.origin);
-    reply.head_only = head.method == "HEAD";
-    // A body that nobody reads stands in front of the next request.
-    let bodyless = matches!(head.body, BodyLength::Absent | BodyLength::Octets(0));
-    let answer = |mut reply: ReplyTo, status: u16, text: &str| {
-        reply.close |= !bodyless;
-        Verdict::Answer { response: reply.error(status, text), close: reply.close }
-    };
-    let Some(endpoint) = Endpoint::from_path(path) else {
-        return answer(reply, 404, "long-polling has open, and receive, send and close of each transport");
-    };
-    if head.method == "OPTIONS" {
-        reply.close |= !bodyless;
-        return Verdict::Answer { response: reply.preflight(head.wanted_headers), close: reply.close };
+fn judge(head: &RequestHead<'_>, door: &Door, options: &Options) -> Verdict {
+    let route = door.options.route(head.path);
+    if let Route::Served { index, names, own } = &route
+        && door.polls(&route)
+    {
+        return longpoll::judge(head, &names[*own..].join("/"), door.places[*index].transport, options);
     }
-    if head.method != "POST" {
-        return answer(reply, 405, "only POST is served here");
+    if head.upgrade {
+        return Verdict::Elsewhere;
     }
-    let needs_body = matches!(endpoint, Endpoint::Open | Endpoint::Transport(_, Action::Send));
-    if needs_body && head.body == BodyLength::Absent {
-        return answer(reply, 411, "the length of the body is missing");
-    }
-    match endpoint {
-        Endpoint::Transport(Some(TransportId { shard, .. }), _) if shard != options.shard && shard < options.shards => {
-            return Verdict::Move(shard);
-        }
-        _ => {}
-    }
-    let octets_max = match endpoint {
-        Endpoint::Transport(_, Action::Send) => options.message_bytes_max,
-        _ => options.header_bytes_max,
-    };
-    match BodyReader::new(head.body, octets_max) {
-        Ok(reader) => {
-            let said = head.forwarded.iter().filter(|_| endpoint == Endpoint::Open);
-            let forwarded = said.map(|(header, value)| (*header, (*value).to_owned())).collect();
-            Verdict::Read(Box::new(Coming { endpoint, reply, reader, forwarded }), head.expects_continue)
-        }
-        Err(refusal) => refuse(refusal, reply),
-    }
+    pages::judge(head, route, door, options)
 }

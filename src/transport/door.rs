@@ -1,0 +1,84 @@
+//! What a listener serves, as its connections look it up.
+
+use super::premises::Premises;
+use crate::config::listener::TransportIndex;
+use crate::config::web::{PathConfig, Service};
+use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::web::Content;
+use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves};
+use std::sync::Arc;
+
+/// What is served by a listener.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// What decides about handshakes, and where paths lead.
+    pub(super) options: HandshakeOptions,
+    /// What stands at each path.
+    pub(super) places: Vec<Place>,
+    /// The transport of RawSocket.
+    pub(super) rawsocket: Option<TransportIndex>,
+    /// Requests are logged.
+    pub(super) access_log: bool,
+    /// `Strict-Transport-Security`, if it is to be said.
+    pub(super) hsts: Option<Arc<str>>,
+}
+
+/// What stands at a path.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The way into the router, if it is one.
+    pub(super) transport: TransportIndex,
+    /// What is served otherwise.
+    pub(super) content: Arc<Content>,
+}
+
+impl Door {
+    /// The doors of all listeners.
+    pub(super) fn all(premises: &Premises) -> Vec<Door> {
+        let config = &premises.config;
+        let contents = premises.contents.iter();
+        config
+            .listeners
+            .iter()
+            .zip(contents)
+            .map(|(listener, contents)| Door::new(config, listener, contents))
+            .collect()
+    }
+
+    fn new(config: &RuntimeConfig, listener: &ListenerConfig, contents: &[Arc<Content>]) -> Door {
+        let path = |known: &PathConfig| PathOptions {
+            path: known.path.clone(),
+            deep: known.deep,
+            serves: match known.service {
+                Service::WebSocket(at) => Serves::WebSocket(config.transports[usize::from(at)].origin_rule()),
+                Service::LongPoll(_) => Serves::LongPoll,
+                _ => Serves::Pages,
+            },
+        };
+        let place = |(known, content): (&PathConfig, &Arc<Content>)| Place {
+            transport: known.service.transport().unwrap_or(listener.transport),
+            content: content.clone(),
+        };
+        let options = HandshakeOptions {
+            paths: listener.paths.iter().map(path).collect(),
+            forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
+            echo_path: config.echo_path.clone(),
+            health_path: config.health_path.clone(),
+            ready_path: config.health_ready_path.clone(),
+            ..HandshakeOptions::default()
+        };
+        let hsts = listener.web.hsts.filter(|_| listener.tls.is_some());
+        Door {
+            options,
+            places: listener.paths.iter().zip(contents).map(place).collect(),
+            rawsocket: listener.rawsocket,
+            access_log: listener.web.access_log,
+            hsts: hsts.map(|seconds| format!("max-age={seconds}").into()),
+        }
+    }
+
+    /// True if a request that wants WebSocket is one of long-polling nevertheless.
+    pub(super) fn polls(&self, route: &Route<'_>) -> bool {
+        matches!(route, Route::Served { index, .. } if self.options.paths[*index].serves == Serves::LongPoll)
+    }
+}

@@ -1,0 +1,125 @@
+//! Responses to requests that are for no way into the router, as far as no file has to be read for them.
+
+use super::door::{Door, Place};
+use super::exchange::{Options, Verdict};
+use super::{page, probe};
+use crate::web::{Content, Request};
+use crate::wire::Frame;
+use crate::wire::handshake::{Route, Serves};
+use crate::wire::http::{TEXT, response_head};
+use crate::wire::request::{BodyLength, RequestHead};
+use std::borrow::Cow;
+
+/// The methods that are served.
+const METHODS: &str = "GET, HEAD";
+
+/// How long a browser may remember the answer to a preflight, in seconds.
+const PREFLIGHT_SECONDS: &str = "600";
+
+/// What responses have to know of their request.
+struct Page<'a> {
+    door: &'a Door,
+    head_only: bool,
+    close: bool,
+    cross_origin: bool,
+}
+
+impl Page<'_> {
+    fn head(&self, status: u16, more: &[(&str, &str)], content: Option<(&str, usize)>) -> Vec<u8> {
+        let mut headers = vec![("X-Content-Type-Options", "nosniff")];
+        headers.extend(self.door.hsts.as_deref().map(|hsts| ("Strict-Transport-Security", hsts)));
+        if self.cross_origin {
+            headers.push(("Access-Control-Allow-Origin", "*"));
+        }
+        headers.extend_from_slice(more);
+        response_head(status, &headers, content, self.close)
+    }
+
+    fn whole(&self, status: u16, more: &[(&str, &str)], kind: &str, body: &[u8]) -> Verdict {
+        let mut response = self.head(status, more, Some((kind, body.len())));
+        if !self.head_only {
+            response.extend_from_slice(body);
+        }
+        Verdict::Answer { response: Frame::new(response.into(), bytes::Bytes::new()), close: self.close }
+    }
+
+    fn line(&self, status: u16, more: &[(&str, &str)], text: &str) -> Verdict {
+        let headers = [&[("Cache-Control", "no-store")], more].concat();
+        self.whole(status, &headers, TEXT, format!("{text}\n").as_bytes())
+    }
+
+    fn welcome(&self) -> Verdict {
+        self.whole(200, &[("Cache-Control", "no-store")], "text/html; charset=utf-8", page::welcome().as_bytes())
+    }
+}
+
+/// Decides about a request that leads there.
+pub(super) fn judge(head: &RequestHead<'_>, route: Route<'_>, door: &Door, options: &Options) -> Verdict {
+    // A body that nobody reads stands in front of the next request.
+    let bodyless = matches!(head.body, BodyLength::Absent | BodyLength::Octets(0));
+    let close = !head.keep_alive || !bodyless;
+    let mut page = Page { door, head_only: head.method == "HEAD", close, cross_origin: false };
+    let place = match &route {
+        Route::Served { index, .. } => Some(&door.places[*index]),
+        _ => None,
+    };
+    page.cross_origin = place.is_some_and(|place| place.content.is_cross_origin());
+    if head.method == "OPTIONS" && page.cross_origin {
+        let list = |text: &&str| text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        let permission = [
+            ("Access-Control-Allow-Methods", METHODS),
+            ("Access-Control-Allow-Headers", head.wanted_headers.filter(list).unwrap_or("Content-Type")),
+            ("Access-Control-Max-Age", PREFLIGHT_SECONDS),
+        ];
+        return Verdict::Answer { response: Frame::whole(&page.head(204, &permission, None)), close };
+    }
+    if head.method != "GET" && head.method != "HEAD" {
+        return page.line(405, &[("Allow", METHODS)], "only GET and HEAD are served here");
+    }
+    match route {
+        Route::Malformed => page.line(400, &[], "the path is malformed"),
+        Route::Nowhere => page.line(404, &[], &door.options.nothing_at(head.path)),
+        Route::Echo => page.welcome(),
+        Route::Probe(probe) => {
+            let (status, text) = probe::state(probe, &options.vitals, options.stuck_after);
+            page.line(status, &[], text.trim_end())
+        }
+        Route::Served { index, names, own } => match door.options.paths[index].serves {
+            Serves::WebSocket(_) => page.welcome(),
+            Serves::LongPoll | Serves::Pages => served(head, &page, &door.places[index], &names[own..], options),
+        },
+    }
+}
+
+fn served(
+    head: &RequestHead<'_>,
+    page: &Page<'_>,
+    place: &Place,
+    names: &[Cow<'_, str>],
+    options: &Options,
+) -> Verdict {
+    match &*place.content {
+        Content::Nothing | Content::Transport => page.line(404, &[], &page.door.options.nothing_at(head.path)),
+        Content::Json(json) => {
+            let caching = if json.no_store { "no-store, no-cache, must-revalidate, max-age=0" } else { "no-cache" };
+            page.whole(200, &[("Cache-Control", caching)], "application/json", json.text.as_bytes())
+        }
+        Content::Redirect(url) => page.line(302, &[("Location", url)], &format!("this is at {url}")),
+        Content::NodeInfo => {
+            let info = page::node_info(&options.vitals, options.shards, options.loads.total());
+            page.whole(200, &[("Cache-Control", "no-store")], "text/html; charset=utf-8", info.as_bytes())
+        }
+        Content::Files(_) | Content::Archive(_) => Verdict::File(Box::new(Request {
+            content: place.content.clone(),
+            names: names.iter().map(|name| (&**name).into()).collect(),
+            path: head.path.into(),
+            query: head.query.map(Into::into),
+            head_only: page.head_only,
+            close: page.close,
+            wishes: head.wishes.into(),
+            hsts: page.door.hsts.clone(),
+            piece_bytes: options.piece_bytes,
+            listing_entries_max: options.listing_entries_max,
+        })),
+    }
+}

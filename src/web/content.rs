@@ -1,0 +1,88 @@
+//! What is served at a path that is no way into the router.
+
+use super::archive::{Archive, Download};
+use super::files::Files;
+use super::piece::Piece;
+use super::python;
+use super::request::Request;
+use crate::config::web::{JsonConfig, Root, Service};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why something cannot be served.
+#[derive(Debug, Error)]
+#[error("{what}: {reason}")]
+pub struct WebError {
+    what: String,
+    reason: String,
+}
+
+/// What is served at a path.
+#[derive(Debug)]
+pub enum Content {
+    /// The files of a directory.
+    Files(Files),
+    /// The files of an archive.
+    Archive(Archive),
+    /// A value.
+    Json(JsonConfig),
+    /// Another address.
+    Redirect(Box<str>),
+    /// A page about the router.
+    NodeInfo,
+    /// Nothing.
+    Nothing,
+    /// A way into the router.
+    Transport,
+}
+
+impl Content {
+    /// Opens what a service needs. Without `download` nothing is got from elsewhere.
+    ///
+    /// # Errors
+    /// A file cannot be used, or a package cannot be found.
+    pub fn open(service: &Service, download: Option<Download>) -> Result<Content, WebError> {
+        Ok(match service {
+            Service::WebSocket(_) | Service::LongPoll(_) => Content::Transport,
+            Service::Json(json) => Content::Json(json.clone()),
+            Service::Redirect(url) => Content::Redirect(url.clone()),
+            Service::NodeInfo => Content::NodeInfo,
+            Service::Nothing => Content::Nothing,
+            Service::Static(config) => {
+                let root = match &config.root {
+                    Root::Directory(directory) => directory.clone(),
+                    Root::Package { package, resource } => python::find(package, resource)
+                        .map_err(|reason| WebError { what: format!("the package {package}"), reason })?,
+                };
+                if !root.is_dir() {
+                    tracing::warn!(directory = %root.display(), "there is no such directory, whose files are to be served");
+                }
+                Content::Files(Files::new(root, config.clone()))
+            }
+            Service::Archive(config) => {
+                let archive = Archive::open(config, download)
+                    .map_err(|reason| WebError { what: config.file.display().to_string(), reason })?;
+                Content::Archive(archive)
+            }
+        })
+    }
+
+    /// Scripts of any page may read it.
+    #[must_use]
+    pub fn is_cross_origin(&self) -> bool {
+        match self {
+            Content::Files(files) => files.is_cross_origin(),
+            Content::Json(json) => json.cross_origin,
+            _ => false,
+        }
+    }
+
+    /// The response to a request for a file.
+    pub(super) fn serve(self: Arc<Content>, request: &Request) -> Piece {
+        match &*self {
+            Content::Files(files) => files.serve(request),
+            Content::Archive(archive) => archive.serve(request),
+            _ => request.nothing(),
+        }
+    }
+}
