@@ -37,7 +37,12 @@ impl Door {
     pub(super) fn all(premises: &Premises) -> Vec<Door> {
         let config = &premises.config;
         let contents = premises.contents.iter();
-        config.listeners.iter().zip(contents).map(|(listener, contents)| Door::new(config, listener, contents)).collect()
+        config
+            .listeners
+            .iter()
+            .zip(contents)
+            .map(|(listener, contents)| Door::new(config, listener, contents))
+            .collect()
     }
 
     fn new(config: &RuntimeConfig, listener: &ListenerConfig, contents: &[Arc<Content>]) -> Door {
@@ -69,6 +74,19 @@ impl Door {
             rawsocket: listener.rawsocket,
             access_log: listener.web.access_log,
             hsts: hsts.map(|seconds| format!("max-age={seconds}").into()),
+        }
+    }
+
+    /// A request as it may be logged: the ids of transports are secrets.
+    pub(super) fn shown(&self, method: &str, path: &str) -> String {
+        let route = self.options.route(path);
+        match &route {
+            Route::Served { index, names, own } if self.polls(&route) && names.len() > own + 1 => {
+                let base = self.options.paths[*index].path.trim_end_matches('/');
+                let last = names.last().map_or("", |name| &**name);
+                format!("{method} {base}/.../{last}")
+            }
+            _ => format!("{method} {path}"),
         }
     }
 

@@ -105,10 +105,9 @@ impl Files {
     fn failed(&self, request: &Request, error: &io::Error) -> Piece {
         match error.kind() {
             ErrorKind::PermissionDenied => request.failure(403, "this may not be read"),
-            ErrorKind::NotFound
-            | ErrorKind::NotADirectory
-            | ErrorKind::CrossesDevices
-            | ErrorKind::InvalidFilename => self.nothing(request),
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::CrossesDevices | ErrorKind::InvalidFilename => {
+                self.nothing(request)
+            }
             // Links in a circle, or a socket.
             _ if [Errno::LOOP, Errno::NXIO].map(|known| Some(known.raw_os_error())).contains(&error.raw_os_error()) => {
                 self.nothing(request)

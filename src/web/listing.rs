@@ -57,8 +57,10 @@ fn write(path: &str, entries: &[Entry], more: bool) -> String {
         let slash = if *directory { "/" } else { "" };
         let size = if *directory { String::new() } else { octets.to_string() };
         let (link, name) = (encode(name), escape(name));
-        let _ =
-            writeln!(page, "<tr><td><a href=\"./{link}{slash}\">{name}{slash}</a></td><td align=\"right\">{size}</td></tr>");
+        let _ = writeln!(
+            page,
+            "<tr><td><a href=\"./{link}{slash}\">{name}{slash}</a></td><td align=\"right\">{size}</td></tr>"
+        );
     }
     page.push_str("</table>\n");
     if more {

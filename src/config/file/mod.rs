@@ -171,12 +171,8 @@ fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<S
         None => return Err(Fault::new("version", "is missing; it has to be 2")),
     }
     reader.without_effect("", &[("controller", node.controller.is_some())]);
-    let mut config = RuntimeConfig {
-        listeners: Vec::new(),
-        transports: Vec::new(),
-        realms: Vec::new(),
-        ..RuntimeConfig::default()
-    };
+    let mut config =
+        RuntimeConfig { listeners: Vec::new(), transports: Vec::new(), realms: Vec::new(), ..RuntimeConfig::default() };
     if let Some(settings) = node.corebar {
         reader.given = settings::read_settings(&settings, &mut config)?;
     }

@@ -113,8 +113,15 @@ const SETTINGS: &[(&str, &str, Place)] = &[
 ];
 
 /// Settings that hold from the start of a router to its end.
-const AT_START: &[&str] =
-    &["shards", "pin", "callout_threads", "web.read_threads", "history.flush_interval", "history.queue_bytes_max", "mesh.ring_batches"];
+const AT_START: &[&str] = &[
+    "shards",
+    "pin",
+    "callout_threads",
+    "web.read_threads",
+    "history.flush_interval",
+    "history.queue_bytes_max",
+    "mesh.ring_batches",
+];
 
 /// A setting that is another one in another configuration.
 pub(in crate::config) struct Change {

@@ -316,7 +316,10 @@ fn doors_are_read() {
     assert_eq!((listener.forwarded.len(), listener.forwarded_header.name()), (1, "forwarded"));
     let paths: Vec<_> = listener.paths.iter().map(|path| (&*path.path, path.service.transport())).collect();
     // What is the same is one transport.
-    assert_eq!((paths, listener.rawsocket, listener.transport), (vec![("/app", Some(1)), ("/ws", Some(0))], Some(0), 1));
+    assert_eq!(
+        (paths, listener.rawsocket, listener.transport),
+        (vec![("/app", Some(1)), ("/ws", Some(0))], Some(0), 1)
+    );
     let app = &config.transports[1];
     let cookie = app.cookie.as_ref().expect("a cookie");
     assert!(app.auth.cookie && app.auth.tls.is_some() && cookie.secure && cookie.http_only && cookie.purge);

@@ -130,8 +130,7 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
             };
             if let Some(options) = web.options {
                 let secure = parts.listener.tls.is_some();
-                parts.listener.web =
-                    read_web_options(parts.reader, options, secure, &format!("{web_at}.options"))?;
+                parts.listener.web = read_web_options(parts.reader, options, secure, &format!("{web_at}.options"))?;
             }
             parts.web("/", web.paths, &format!("{web_at}.paths"))?;
         }

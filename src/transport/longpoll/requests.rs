@@ -3,9 +3,9 @@
 use super::reply::ReplyTo;
 use super::side::{Receiver, Side, Transport};
 use crate::auth::Peer;
+use crate::config::listener::TransportIndex;
 use crate::router::Link;
 use crate::shard::{Crowded, Ticket};
-use crate::config::listener::TransportIndex;
 use crate::transport::connection::{Connection, Phase};
 use crate::transport::exchange::Forwarded;
 use crate::transport::reactor::{Reactor, conn_id};
