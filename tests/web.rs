@@ -437,7 +437,7 @@ fn everything_goes_over_one_connection() {
             serve(config, vec![files("/", &folder.web(), |_| {})]);
         };
         node::with_router(change, |address| {
-            let mut poller = Poller::join(address);
+            let poller = Poller::join(address);
             let mut http = Http::connect(address);
             // All at once; the answers come in order.
             let receive = String::from_utf8(post(&poller.at("receive"), b"")).expect("text");
