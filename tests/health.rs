@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The status and the body of the response to a request.
 fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("the router listens");
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("room");
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("room");
     let text = String::from_utf8(read_to_end(&mut stream, PATIENCE)).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a response");
     (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.to_string())

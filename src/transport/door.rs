@@ -77,6 +77,19 @@ impl Door {
         }
     }
 
+    /// A request as it may be logged: the ids of transports are secrets.
+    pub(super) fn shown(&self, method: &str, path: &str) -> String {
+        let route = self.options.route(path);
+        match &route {
+            Route::Served { index, names, own } if self.polls(&route) && names.len() > own + 1 => {
+                let base = self.options.paths[*index].path.trim_end_matches('/');
+                let last = names.last().map_or("", |name| &**name);
+                format!("{method} {base}/.../{last}")
+            }
+            _ => format!("{method} {path}"),
+        }
+    }
+
     /// True if a request that wants WebSocket is one of long-polling nevertheless.
     pub(super) fn polls(&self, route: &Route<'_>) -> bool {
         matches!(route, Route::Served { index, .. } if self.options.paths[*index].serves == Serves::LongPoll)

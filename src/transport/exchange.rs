@@ -141,7 +141,7 @@ impl Exchange {
                 Ok(Some(head)) => {
                     let verdict = judge(&head, door, options);
                     if door.access_log && !matches!(verdict, Verdict::Elsewhere | Verdict::Move(_)) {
-                        signal(Signal::Asked(format!("{} {}", head.method, head.path)));
+                        signal(Signal::Asked(door.shown(head.method, head.path)));
                     }
                     (head.octets, verdict)
                 }

@@ -74,7 +74,8 @@ impl Reactor {
         else {
             return;
         };
-        let status = response.get(9..12).and_then(|status| std::str::from_utf8(status).ok()).unwrap_or("?");
+        let status = response.get(9..12).and_then(|status| std::str::from_utf8(status).ok()?.parse::<u16>().ok());
+        let status = status.unwrap_or_default();
         tracing::info!(target: "corebar::access", peer = &*connection.peer.label, request = line, status, octets);
     }
 

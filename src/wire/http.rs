@@ -65,12 +65,6 @@ pub(super) fn query_of(target: &str) -> Option<&str> {
     target.split('#').next()?.split_once('?').map(|(_, query)| query)
 }
 
-/// What follows `base` and a slash in `path`.
-#[must_use]
-pub fn below<'p>(base: &str, path: &'p str) -> Option<&'p str> {
-    path.strip_prefix(base)?.strip_prefix('/')
-}
-
 const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

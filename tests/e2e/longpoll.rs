@@ -345,6 +345,8 @@ fn other_transports_share_the_port_and_the_connection() {
         http.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         let page = http.response().expect(200);
         assert!(page.header("Content-Type").is_some_and(|kind| kind.starts_with("text/html")), "{}", page.head);
+        http.write("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        http.response().expect(200);
         http.expect_end();
 
         for poller in &mut pollers {

@@ -385,12 +385,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        fails(json!({"wokdir": "x"}), "workers[6]", "wokdir");
+        fails(json!({"wokdir": "x"}), "workers[6].options.wokdir", "workdir");
         fails(json!({"env": {"inherit": 7}}), "workers[6].options.env.inherit", "");
         fails(json!({"stdin": "open"}), "workers[6].options.stdin", "close");
         fails(json!({"stdin": {"type": "msgpack", "value": 1}}), "workers[6].options.stdin.type", "json");
         fails(json!({"stdout": "print"}), "workers[6].options.stdout", "log");
-        fails(json!({"stderr": {"path": "x"}}), "workers[6].options.stderr", "path");
+        fails(json!({"stderr": {"path": "x"}}), "workers[6].options.stderr.path", "only \"file\" is");
         fails(json!({"watch": {"action": "exec"}}), "workers[6].options.watch.action", "restart");
         fails(json!({"ready": {"type": "line"}}), "workers[6].options.ready", "text");
         fails(json!({"ready": {"type": "exit", "port": 1}}), "workers[6].options.ready.port", "exit");

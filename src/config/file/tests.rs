@@ -119,7 +119,7 @@ fn mistakes_are_told_with_their_place() {
         ("\"backlog\": 10", "\"tls\": {}", "endpoint.tls: missing field `certificate`"),
         ("\"backlog\": 10", "\"proxy_protocol\": [\"x\"]", "proxy_protocol: \"x\" is neither an address nor"),
         ("\"backlog\": 10", "\"forwarded\": {\"from\": [], \"header\": \"Via\"}", "forwarded.header: is \"via\", not"),
-        ("\"type\": \"rawsocket\"", "\"type\": \"mqtt\"", "transports[1].type: is \"mqtt\""),
+        ("\"type\": \"rawsocket\"", "\"type\": \"rwsocket\"", "transports[1].type: is \"rwsocket\""),
         ("\"ticket\": \"secret!\"", "\"ticket\": \"\"", "auth.ticket.principals.joe.ticket: is empty"),
         ("\"salt\": \"s\", ", "", "but no `salt`"),
         ("\"keylen\": 16", "\"keylen\": 0", "wampcra.principals.joe.keylen: is 0, not from 16 to 64"),

@@ -57,8 +57,9 @@ impl Reactor {
         let side = self.connections.get_mut(key).and_then(|connection| connection.longpoll.as_deref_mut());
         if side.and_then(Side::socket).is_some_and(|socket| socket.line.is_some()) {
             let octets: usize = parts.iter().map(Frame::len).sum();
-            let head = parts.first().map(|first| first.parts().concat()).unwrap_or_default();
-            self.log_access(key, &head, octets as u64);
+            let first = parts.first().map(|first| first.parts().concat()).unwrap_or_default();
+            let head = memchr::memmem::find(&first, b"\r\n\r\n").map_or(0, |end| end + 4);
+            self.log_access(key, &first, (octets - head) as u64);
         }
     }
 
