@@ -4,7 +4,8 @@ mod support;
 
 use serde_json::{Value as Json, json};
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 use support::client::payload;
 use support::directory::Directory;
@@ -151,4 +152,65 @@ fn workers_see_their_own_realms() {
     jane.send(json!([5, "x", {}]));
     jane.expect_abort("wamp.error.no_such_role");
     assert!(std::net::TcpStream::connect(at(other)).is_err(), "a worker that is switched off does not listen");
+}
+
+#[test]
+fn serializers_are_those_that_are_named() {
+    let [web, raw, testee] = ports();
+    let workers = [
+        json!({"type": "router",
+            "realms": [{"name": "realm1", "roles": [role("anonymous")]}],
+            "transports": [
+                {"type": "websocket", "endpoint": tcp(web), "serializers": ["cbor", "json.batched"]},
+                {"type": "rawsocket", "endpoint": tcp(raw), "serializers": ["msgpack"]}]}),
+        json!({"type": "websocket-testee", "transport": {"type": "websocket", "endpoint": tcp(testee)}}),
+    ];
+    let config = |workers: &[Json]| json!({"version": 2, "corebar": {"shards": 1, "pin": false}, "workers": workers});
+    let directory = Directory::new("files-serializers", &config(&workers).to_string());
+    let _router = directory.start();
+    let upgrade = |port: u16, protocol: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocol}\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut response = [0; 2048];
+        let octets = stream.read(&mut response).expect("it answers");
+        (stream, String::from_utf8_lossy(&response[..octets]).to_string())
+    };
+    let offer = |names: &str| upgrade(web, &format!("Sec-WebSocket-Protocol: {names}\r\n")).1;
+    assert!(offer("wamp.2.json, wamp.2.cbor").contains("Sec-WebSocket-Protocol: wamp.2.cbor\r\n"));
+    assert!(offer("wamp.2.cbor.batched").starts_with("HTTP/1.1 101"));
+    assert!(offer("wamp.2.json.batched").starts_with("HTTP/1.1 101"));
+    let refused = offer("wamp.2.json");
+    assert!(
+        refused.starts_with("HTTP/1.1 400") && refused.contains("one of wamp.2.cbor, wamp.2.cbor.batched, wamp.2.js")
+    );
+    let raw_offer = |serializer: u8| {
+        let mut stream = TcpStream::connect(("127.0.0.1", raw)).expect("it listens");
+        stream.write_all(&[0x7f, 0xf0 | serializer, 0, 0]).expect("it reads");
+        let mut response = [0; 4];
+        stream.read_exact(&mut response).expect("it answers");
+        response
+    };
+    assert_eq!((raw_offer(2)[1] & 15, raw_offer(1)), (2, [0x7f, 0x10, 0, 0]), "MessagePack, and no JSON");
+    // The testee gives back what it gets, without a subprotocol: a masked text, and an unmasked one.
+    let (mut stream, response) = upgrade(testee, "");
+    assert!(response.starts_with("HTTP/1.1 101"), "{response}");
+    stream.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).expect("it reads");
+    let mut echo = [0; 4];
+    stream.read_exact(&mut echo).expect("it answers");
+    assert_eq!(echo, [0x81, 2, b'h', b'i']);
+    for (place, value, says) in [
+        ("/workers/0/transports/1/serializers", json!(["msgpack.batched"]), "\"msgpack.batched\" is not json"),
+        ("/workers/0/transports/1/serializers", json!(["flatbuffers"]), "serializers: names none that is spoken here"),
+        ("/workers/1/transport/type", json!("rawsocket"), "workers[1].transport.type: is \"rawsocket\""),
+    ] {
+        let mut config = config(&workers);
+        *config.pointer_mut(place).expect("it is there") = value;
+        directory.write(&config.to_string());
+        let (code, _, error) = said(&directory.output("check", &[]));
+        assert!(code == Some(1) && error.contains(says), "{error}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::config::file::is_filter;
+use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
@@ -371,7 +372,10 @@ impl Args {
         config.pin = !self.no_pin;
         config.write_delay = Duration::from_millis(self.write_delay);
         config.spin = Duration::from_micros(self.spin);
-        config.echo_path = self.echo_path;
+        if let Some(path) = self.echo_path {
+            let echo = PathConfig { path, deep: false, service: Service::Echo };
+            config.listeners.iter_mut().for_each(|listener| listener.paths.push(echo.clone()));
+        }
         config
     }
 

@@ -129,8 +129,6 @@ pub struct RuntimeConfig {
     pub health_listen: Option<ListenAddress>,
     /// A shard that has not turned for so long is stuck, and the router not well.
     pub health_stuck_after: Duration,
-    /// WebSocket requests for this path get their messages back: for conformance tests of the WebSocket layer.
-    pub echo_path: Option<String>,
 }
 
 impl Default for RuntimeConfig {
@@ -186,7 +184,6 @@ impl Default for RuntimeConfig {
             health_ready_path: Some("/ready".into()),
             health_listen: None,
             health_stuck_after: 5 * SECOND,
-            echo_path: None,
         }
     }
 }

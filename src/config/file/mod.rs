@@ -16,6 +16,7 @@ mod proxy;
 mod realm;
 mod router;
 pub(super) mod settings;
+mod testee;
 mod transport;
 mod transports;
 pub mod version;
@@ -226,6 +227,7 @@ fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut Runti
             "router" => router::read_router(reader, worker, namespaces.name(index), &at, config)?,
             "proxy" => proxy::read_proxy(reader, worker, namespaces.name(index), &at, config)?,
             "guest" => config.guests.push(guest::read_guest(reader, worker, index + 1, &at)?),
+            "websocket-testee" => testee::read_worker(reader, worker, &at, config)?,
             "hostmonitor" => reader.warn(&at, "is not there: the router itself says how it is"),
             other => {
                 let text =

@@ -68,8 +68,9 @@ fn a_file_is_read() {
     let realm1 = Some("realm1".into());
     assert_eq!(*dynamic, Dynamic::Procedure { procedure: "com.who".into(), realm: realm1 });
     assert_eq!(config.transports[1].auth, crate::auth::AuthConfig::default());
-    let about = |text: &str| assert!(warnings.iter().any(|warning| warning.contains(text)), "{text}: {warnings:?}");
-    about("workers[0].transports[1].serializers: has no effect");
+    let cbor = config.transports[1].serializers.as_ref().expect("some serializers");
+    assert_eq!(cbor.iter().map(|known| known.name()).collect::<Vec<_>>(), ["wamp.2.cbor"]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::namespaces::Place;
 use super::transport::read_transport;
-use super::{Read, Reader, type_of};
+use super::{Read, Reader, testee, type_of};
 use crate::auth::reach::Reach;
 use crate::config::RuntimeConfig;
 use serde_json::Value;
@@ -25,24 +25,34 @@ pub(super) fn read_transports(
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    for (index, value) in transports.into_iter().enumerate() {
-        let at = format!("{at}[{index}]");
-        let kind = type_of(&value, &at)?;
-        if ABSENT.contains(&&*kind) {
-            reader.warn(&at, &format!("is not served: there is no {kind}"));
-            continue;
-        }
-        if is_for_proxies(&value) {
-            reader.warn(&at, "is not served: it is for proxies, and those of this file need no connection");
-            continue;
-        }
-        if is_shared_with(reader, &value, &reach) {
-            continue;
-        }
-        reader.reach = reach.clone();
-        read_transport(reader, value, &at, config)?;
+    let mut all = transports.into_iter().enumerate();
+    all.try_for_each(|(index, value)| read_one(reader, value, &reach, &format!("{at}[{index}]"), config))
+}
+
+pub(super) fn read_one(
+    reader: &mut Reader,
+    value: Value,
+    reach: &Reach,
+    at: &str,
+    config: &mut RuntimeConfig,
+) -> Read<()> {
+    let kind = type_of(&value, at)?;
+    if ABSENT.contains(&&*kind) {
+        reader.warn(at, &format!("is not served: there is no {kind}"));
+        return Ok(());
     }
-    Ok(())
+    if is_for_proxies(&value) {
+        reader.warn(at, "is not served: it is for proxies, and those of this file need no connection");
+        return Ok(());
+    }
+    if is_shared_with(reader, &value, reach) {
+        return Ok(());
+    }
+    if kind == testee::KIND {
+        return testee::read_testee(reader, value, at, config);
+    }
+    reader.reach = reach.clone();
+    read_transport(reader, value, at, config)
 }
 
 /// True if clients can only come in by a proxy that has asked them who they are.
