@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
@@ -143,6 +144,8 @@ pub enum Command {
     Start(Start),
     /// Say whether a configuration file is right, without serving.
     Check(Node),
+    /// Write a new node directory that can be started as it is.
+    Init(Init),
     /// Bring a configuration file of an earlier version of Crossbar.io to version 2, and say what that changes.
     Upgrade(Upgrade),
     /// Write a configuration file of JSON as YAML, or the other way round.
@@ -179,6 +182,18 @@ pub struct Directory {
     /// The node directory.
     #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
     pub(super) cbdir: PathBuf,
+}
+
+/// What to write, and where.
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// What it holds.
+    #[arg(value_enum, default_value = "web")]
+    pub(super) template: Template,
+
+    /// The directory of the application; the node directory will be `.crossbar` in it.
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub(super) appdir: PathBuf,
 }
 
 /// Which configuration file to bring to the present version.

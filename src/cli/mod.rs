@@ -6,6 +6,7 @@ mod directory;
 mod exit;
 mod files;
 mod handover;
+mod init;
 mod keys;
 mod log;
 mod manager;

@@ -7,7 +7,7 @@ use super::files::load;
 use super::handover::{Office, Predecessor};
 use super::log::Log;
 use super::service::Service;
-use super::{files, keys, remote};
+use super::{files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
 use crate::transport::listener::Listener;
@@ -26,6 +26,7 @@ pub fn main() -> ExitCode {
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
         Some(Command::Check(node)) => return done(files::check(&node)),
+        Some(Command::Init(wanted)) => return done(init::init(&wanted)),
         Some(Command::Upgrade(wanted)) => return done(files::upgrade(&wanted)),
         Some(Command::Convert(wanted)) => return done(files::convert(&wanted)),
         Some(Command::Stop(stop)) => return either(remote::stop(&stop)),
