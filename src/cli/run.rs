@@ -201,7 +201,7 @@ fn rehearse(node: &node::Node, source: &Source) -> Outcome {
     let config = source.read(|_| ());
     let found = config.and_then(|config| {
         node::Node::check(&config).map_err(|error| error.to_string())?;
-        node.config().reload(&config).map_err(|error| error.to_string())
+        node.rehearse(&config).map_err(|error| error.to_string())
     });
     outcome(found, true)
 }

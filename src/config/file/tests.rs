@@ -339,7 +339,7 @@ fn tokens_are_configured() {
         let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1"}], "transports": [
             {"type": "websocket", "endpoint": {"type": "tcp", "port": 0}, "auth": {"jwt": {"type": "static", JWT}}}]}]}"#;
         let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/auth/jwt"));
-        let read = super::parse(&text.replace("JWT", jwt), false, directory);
+        let read = super::parse(&text.replace("JWT", jwt), super::Format::Json, directory);
         read.map(|(config, _)| config.transports[0].auth.jwt.clone().expect("a method")).map_err(|fault| {
             assert!(fault.at.starts_with("workers[0].transports[0].auth.jwt"), "{}", fault.at);
             fault.message
