@@ -408,6 +408,15 @@ fn a_guest_that_is_not_there_is_its_own_trouble() {
 }
 
 #[test]
+fn no_signal_is_kept_from_a_guest() {
+    // Not by a shell, which may let them through by itself.
+    let arguments = ["SigBlk", "/proc/self/status"];
+    let guest = json!({"type": "guest", "id": "guest", "executable": "grep", "arguments": arguments});
+    let directory = Directory::new(&[guest]);
+    directory.start().expect_log("guest: SigBlk:\t0000000000000000");
+}
+
+#[test]
 fn wrong_guests_are_told_with_their_place() {
     let check = |guests: &[Value]| {
         let output = Directory::new(guests).command("check").output().expect("the program can be run");

@@ -291,6 +291,11 @@ pub struct Start {
     #[command(flatten)]
     pub(super) node: Node,
 
+    /// Serve in the place of the node that runs in the directory: on its listening sockets, so that nobody is turned
+    /// away, and it takes leave of its clients and ends.
+    #[arg(long)]
+    pub(super) take_over: bool,
+
     /// How many shards to run, each a thread of its own: a number, or `auto` for one per core. [default: as the file
     /// says, else auto]
     #[arg(long, value_name = "N|auto")]

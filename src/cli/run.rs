@@ -1,21 +1,18 @@
 //! From the arguments to the exit code.
 
 use super::args::{Args, Command, Start};
-use super::banner::banner;
-use super::directory::{Hold, Outcome};
+use super::directory::{self, Hold};
 use super::exit::{self, fail};
 use super::files::load;
+use super::handover::{Office, Predecessor};
 use super::log::Log;
-use super::signals::{Signals, Wish};
-use super::{files, keys, remote, service};
+use super::service::Service;
+use super::{files, keys, remote};
 use crate::config::RuntimeConfig;
-use crate::config::reload::Reload;
-use crate::node;
 use crate::process::host::{self, Host};
+use crate::transport::listener::Listener;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use sd_notify::NotifyState;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The program.
@@ -49,12 +46,17 @@ pub fn main() -> ExitCode {
     if let Err(error) = config.check() {
         return fail(&error, ExitCode::from(exit::USAGE));
     }
-    let mut log = match Log::begin(&flags, &config.node.log) {
+    let log = match Log::begin(&flags, &config.node.log) {
         Ok(log) => log,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
-    let mut hold = match source.hold() {
-        Ok(hold) => hold,
+    let begin = source.predecessor().and_then(|predecessor| {
+        // The directory is still held by the one whose place is taken.
+        let hold = if predecessor.is_some() { None } else { source.hold()? };
+        Ok((predecessor, hold))
+    });
+    let (predecessor, hold) = match begin {
+        Ok(begin) => begin,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     prepare_process();
@@ -62,7 +64,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
     };
-    match runtime.block_on(serve(config, &source, hold.as_mut(), &mut log)) {
+    match runtime.block_on(async { Service::start(config, source, predecessor, hold, log)?.run().await }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
@@ -78,7 +80,7 @@ fn done(done: Result<(), String>) -> ExitCode {
 }
 
 /// Where the configuration comes from.
-enum Source {
+pub(super) enum Source {
     /// Flags: always the same.
     Flags(Box<RuntimeConfig>),
     /// A file, which may say something else later.
@@ -87,15 +89,30 @@ enum Source {
 
 impl Source {
     /// Takes the node directory, if there is one.
-    fn hold(&self) -> Result<Option<Hold>, String> {
+    pub(super) fn hold(&self) -> Result<Option<Hold>, String> {
         match self {
             Source::Flags(_) => Ok(None),
             Source::File(start) => Hold::take(&start.node.cbdir),
         }
     }
 
+    /// Opens the office where others can ask for the sockets of a node that holds its directory.
+    pub(super) fn office(&self) -> Option<Office> {
+        let Source::File(start) = self else { return None };
+        let office = Office::open(&start.node.cbdir);
+        office.inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over")).ok()
+    }
+
+    /// The node whose place is to be taken, with its sockets, if there is one.
+    fn predecessor(&self) -> Result<Option<(Predecessor, Vec<Listener>)>, String> {
+        let Source::File(start) = self else { return Ok(None) };
+        let directory = &start.node.cbdir;
+        let there = start.take_over && directory::running(directory).map_err(|error| error.to_string())?.is_some();
+        there.then(|| Predecessor::ask(directory)).transpose()
+    }
+
     /// What it says now; `warn` is told what has no effect.
-    fn read(&self, warn: impl FnMut(&str)) -> Result<RuntimeConfig, String> {
+    pub(super) fn read(&self, warn: impl FnMut(&str)) -> Result<RuntimeConfig, String> {
         match self {
             Source::Flags(config) => Ok((**config).clone()),
             Source::File(start) => load(&start.node, warn).map(|file| start.change(file.config)),
@@ -117,98 +134,5 @@ fn prepare_process() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
         tracing::debug!(%error, "cannot do without transparent huge pages");
-    }
-}
-
-/// Runs a node until a signal comes.
-async fn serve(
-    config: RuntimeConfig,
-    source: &Source,
-    mut hold: Option<&mut Hold>,
-    log: &mut Log,
-) -> Result<(), Box<dyn std::error::Error>> {
-    // Before the banner: whoever has read it may send a signal.
-    let mut signals = Signals::new()?;
-    let mut node = node::Node::start_with(config.clone(), service::sockets())?;
-    let mut out = io::stdout().lock();
-    // Nobody may be reading any more; that is no reason not to serve.
-    let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
-    drop(out);
-    if let Some(hold) = &mut hold {
-        hold.listens(node.bound().iter().map(ToString::to_string).collect());
-    }
-    service::tell(&[NotifyState::Ready]);
-    loop {
-        let wish = tokio::select! {
-            wish = signals.next() => wish,
-            () = service::reassure(node.vitals(), node.config().health_stuck_after) => continue,
-        };
-        match wish {
-            Wish::End => break,
-            Wish::Reopen => {
-                log.reopen();
-                continue;
-            }
-            Wish::Reload | Wish::Rehearse => {}
-        }
-        let outcome = if wish == Wish::Rehearse {
-            rehearse(&node, source)
-        } else {
-            service::reloading();
-            // A shard that is stuck must not keep the router from ending.
-            let outcome = tokio::select! {
-                outcome = reload(&mut node, source) => outcome,
-                () = signals.end() => break,
-            };
-            log.change(&node.config().node.log);
-            service::tell(&[NotifyState::Ready]);
-            outcome
-        };
-        if let Some(hold) = &mut hold {
-            hold.listens(node.bound().iter().map(ToString::to_string).collect());
-            hold.reloaded(outcome);
-        }
-    }
-    tracing::info!("shutting down");
-    service::tell(&[NotifyState::Stopping]);
-    let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
-    tokio::select! {
-        () = node.shut_down() => Ok(()),
-        () = service::reassure(&vitals, stuck_after) => Ok(()),
-        () = signals.end() => std::process::exit(exit::INTERRUPTED),
-    }
-}
-
-/// Goes on with what the configuration says now.
-async fn reload(node: &mut node::Node, source: &Source) -> Outcome {
-    let done = match source.read(|warning| tracing::warn!("{warning}")) {
-        Ok(config) => node.reload(&config).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error),
-    };
-    match &done {
-        Ok(reload) => {
-            reload.changes.iter().for_each(|change| tracing::info!("reload: {change}"));
-            reload.at_start.iter().for_each(|change| tracing::warn!("only a new start can change: {change}"));
-            tracing::info!(changes = reload.changes.len(), "the configuration and its files have been read again");
-        }
-        Err(error) => tracing::error!(%error, "everything stays as it is"),
-    }
-    outcome(done, false)
-}
-
-/// Finds out what would change if the configuration was read again.
-fn rehearse(node: &node::Node, source: &Source) -> Outcome {
-    let config = source.read(|_| ());
-    let found = config.and_then(|config| {
-        node::Node::check(&config).map_err(|error| error.to_string())?;
-        node.rehearse(&config).map_err(|error| error.to_string())
-    });
-    outcome(found, true)
-}
-
-fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {
-    match done {
-        Ok(Reload { changes, at_start, .. }) => Outcome { dry_run, changes, at_start, ..Outcome::default() },
-        Err(error) => Outcome { dry_run, error: Some(error), ..Outcome::default() },
     }
 }

@@ -10,6 +10,7 @@ use crate::config::reload::Reload;
 use crate::config::{ConfigError, GuestConfig, ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::process::component::{self, Login};
 use crate::session::{Access, RoleConfig};
+use crate::transport::listener::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs::{self, DirBuilder};
@@ -69,8 +70,13 @@ impl Backstage {
     }
 
     /// True for the addresses of this node's own components.
-    pub(super) fn owns(&self, address: &ListenAddress) -> bool {
+    fn owns(&self, address: &ListenAddress) -> bool {
         matches!(address, ListenAddress::Unix(path) if path.starts_with(&self.directory))
+    }
+
+    /// True where this node's own components come in.
+    pub(super) fn holds(&self, bound: &Bound) -> bool {
+        matches!(bound, Bound::Unix(path) if path.starts_with(&self.directory))
     }
 
     /// The configuration with the way in for its components, and with the roles that they have and their realms have not.

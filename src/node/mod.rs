@@ -23,7 +23,8 @@ use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::TlsError;
 use backstage::Backstage;
 use std::io;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -32,6 +33,9 @@ use tokio::task::AbortHandle;
 
 /// While it shuts down, the node looks this often whether all clients have gone.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
+
+/// Who was accepted just before another process took over has so long to join, and is not turned away.
+const ARRIVAL: Duration = Duration::from_millis(500);
 
 /// Why a router does not start.
 #[derive(Debug, Error)]
@@ -79,6 +83,10 @@ pub struct Node {
     threads: Vec<JoinHandle<()>>,
     /// By listener; none of those that are closed.
     acceptors: Vec<Option<AbortHandle>>,
+    /// By listener, for as long as they are open.
+    listeners: Vec<Weak<Listener>>,
+    /// Another process serves on the same sockets.
+    handed_over: bool,
     /// Look after files.
     watchers: Vec<AbortHandle>,
     /// Run as long as the node does.
@@ -142,6 +150,8 @@ impl Node {
             loads: Arc::new(Loads::new(usize::from(shards))),
             threads: Vec::new(),
             acceptors: Vec::new(),
+            listeners: Vec::new(),
+            handed_over: false,
             watchers: Vec::new(),
             lifelong: Vec::new(),
             probes: None,
@@ -179,12 +189,16 @@ impl Node {
         let peer = Peer { listener: number, transport, ..Peer::default() };
         let bound = listener.bound().clone();
         let (doors, loads) = (self.doors.clone(), self.loads.clone());
+        let listener = Arc::new(listener);
+        let known = Arc::downgrade(&listener);
         let counted = (self.crowd.clone(), self.board.clone());
         let acceptor = Acceptor::new(listener, peer, doors, loads, counted, self.pace.clone());
         let acceptor = acceptor.map_err(StartError::Shard)?;
         if self.acceptors.len() <= index {
             self.acceptors.resize_with(index + 1, || None);
+            self.listeners.resize_with(index + 1, Weak::new);
         }
+        self.listeners[index] = known;
         self.acceptors[index] = Some(tokio::spawn(acceptor.run()).abort_handle());
         match self.bound.get_mut(index) {
             Some(known) => *known = bound,
@@ -223,9 +237,7 @@ impl Node {
     /// in for its own components.
     #[must_use]
     pub fn bound(&self) -> Vec<Bound> {
-        let listeners = self.bound.iter().zip(&self.premises.config.listeners);
-        let public = listeners.filter(|(_, listener)| !self.backstage.owns(&listener.address));
-        public.map(|(bound, _)| bound.clone()).collect()
+        self.bound.iter().filter(|bound| !self.backstage.holds(bound)).cloned().collect()
     }
 
     /// The core to which each shard is pinned, if it is.
@@ -240,6 +252,23 @@ impl Node {
         self.loads.total()
     }
 
+    /// The listening sockets, with their addresses, for a process that will serve in the place of this one. That will
+    /// have components of its own.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn sockets(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let open = self.listeners.iter().filter_map(Weak::upgrade);
+        let public = open.filter(|listener| !self.backstage.holds(listener.bound()));
+        public.map(|listener| Ok((listener.bound().to_string(), listener.duplicate()?))).collect()
+    }
+
+    /// Notes that another process serves on the same sockets now.
+    pub fn hand_over(&mut self) {
+        self.handed_over = true;
+        self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.leave_file());
+    }
+
     /// How the guests are, and the components.
     #[must_use]
     pub fn guests(&self) -> Vec<GuestStatus> {
@@ -252,11 +281,17 @@ impl Node {
     pub async fn shut_down(mut self) {
         let config = self.premises.config.clone();
         self.vitals.set_ready(false);
-        tokio::time::sleep(config.drain_delay).await;
+        // Those who come now can as well go to the other process.
+        if !self.handed_over {
+            tokio::time::sleep(config.drain_delay).await;
+        }
         self.guests.take_leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
+        if self.handed_over {
+            tokio::time::sleep(ARRIVAL).await;
+        }
         let drain = Drain {
             spread: config.drain_spread,
             calls_timeout: config.drain_calls_timeout,
