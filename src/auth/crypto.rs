@@ -21,7 +21,7 @@ pub(super) fn sha1(data: &[u8]) -> [u8; 20] {
     Sha1::digest(data).into()
 }
 
-pub(super) fn hmac_sha256(key: &[u8], data: &[u8]) -> Hash {
+pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Hash {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(data);
     mac.finalize().into_bytes().into()

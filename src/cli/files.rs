@@ -36,10 +36,13 @@ pub(super) fn check(node: &Node) -> Result<(), String> {
     if node.strict && !missing.is_empty() {
         return Err(format!("{}: programs are missing", file.file.display()));
     }
-    let RuntimeConfig { realms, listeners, guests, .. } = file.config;
+    let RuntimeConfig { realms, listeners, guests, components, .. } = file.config;
     let mut parts = vec![format!("{} realms", realms.len()), format!("{} transports", listeners.len())];
     if !guests.is_empty() {
         parts.push(format!("{} guests", guests.len()));
+    }
+    if !components.is_empty() {
+        parts.push(format!("{} components", components.len()));
     }
     println!("{}: ok, {}", file.file.display(), parts.join(", "));
     Ok(())

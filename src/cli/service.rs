@@ -68,6 +68,7 @@ impl Service {
             sockets.extend(given);
             // There is one of them each, and the process before still has it.
             first.guests.clear();
+            first.components.clear();
             first.health_listen = None;
             predecessor
         });
@@ -208,7 +209,7 @@ impl Service {
     fn rehearse(&self) -> Outcome {
         let found = self.source.read(|_| ()).and_then(|config| {
             Node::check(&config).map_err(|error| error.to_string())?;
-            self.node.config().reload(&config).map_err(|error| error.to_string())
+            self.node.rehearse(&config).map_err(|error| error.to_string())
         });
         outcome(found, true)
     }

@@ -1,6 +1,7 @@
 //! Everything that can be configured, as plain data with defaults.
 
 pub mod address;
+pub mod component;
 pub mod cookie;
 pub mod file;
 pub mod guest;
@@ -12,6 +13,7 @@ pub mod tls;
 pub mod web;
 
 pub use address::{AddressError, ListenAddress};
+pub use component::ComponentConfig;
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
 pub use node::NodeConfig;
@@ -20,6 +22,8 @@ use crate::router::Limits;
 use crate::session::{HistoryStore, RealmConfig};
 use crate::wamp::Uri;
 use crate::wamp::codec::DEPTH_MAX;
+use guest::GuestError;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -36,6 +40,8 @@ pub struct RuntimeConfig {
     pub node: NodeConfig,
     /// Programs that run beside the router.
     pub guests: Vec<GuestConfig>,
+    /// Application sessions and functions in Python.
+    pub components: Vec<ComponentConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -141,6 +147,7 @@ impl Default for RuntimeConfig {
             realms: vec![RealmConfig::new("realm1")],
             node: NodeConfig::default(),
             guests: Vec::new(),
+            components: Vec::new(),
             shards: None,
             pin: true,
             limits: Limits::default(),
@@ -203,7 +210,7 @@ impl RuntimeConfig {
     /// The first setting found that contradicts another or makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
         // A node may be there for its guests alone.
-        if self.listeners.is_empty() && self.guests.is_empty() {
+        if self.listeners.is_empty() && self.has_no_programs() {
             return Err(ConfigError::NoListener);
         }
         let named = self.listeners.iter().flat_map(|listener| {
@@ -280,6 +287,24 @@ impl RuntimeConfig {
             return Err(ConfigError::WebReading);
         }
         guest::levels(&self.guests)?;
+        self.check_components()?;
+        Ok(())
+    }
+
+    /// True if nothing runs beside the router.
+    #[must_use]
+    pub fn has_no_programs(&self) -> bool {
+        self.guests.is_empty() && self.components.is_empty()
+    }
+
+    fn check_components(&self) -> Result<(), GuestError> {
+        let mut ids: BTreeSet<&str> = self.guests.iter().map(|guest| &*guest.id).collect();
+        for component in &self.components {
+            component.check()?;
+            if !ids.insert(&component.id) {
+                return Err(GuestError::Twice(component.id.clone()));
+            }
+        }
         Ok(())
     }
 
@@ -363,7 +388,7 @@ pub enum ConfigError {
     WebReading,
     /// Guests that cannot work.
     #[error(transparent)]
-    Guest(#[from] guest::GuestError),
+    Guest(#[from] GuestError),
     /// No time at all.
     #[error("longpoll_receive_timeout, longpoll_idle_timeout and longpoll_body_timeout must not be zero")]
     LongPollTime,

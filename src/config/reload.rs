@@ -5,7 +5,7 @@
 
 use super::file::settings;
 use super::listener::{ListenerConfig, TransportIndex};
-use super::{ConfigError, GuestConfig, RuntimeConfig, TransportConfig};
+use super::{ComponentConfig, ConfigError, GuestConfig, RuntimeConfig, TransportConfig};
 use crate::auth::AuthConfig;
 use crate::auth::config::Source;
 use crate::session::{RealmConfig, RoleConfig};
@@ -37,6 +37,10 @@ impl RuntimeConfig {
         reload.realms(&self.realms, &new.realms);
         reload.listeners(self, new);
         compare(&by_id(&self.guests), &by_id(&new.guests), "guest", &mut reload.changes);
+        let components = |config: &RuntimeConfig| -> BTreeMap<Box<str>, ComponentConfig> {
+            config.components.iter().map(|component| (component.id.clone(), component.clone())).collect()
+        };
+        compare(&components(self), &components(new), "component", &mut reload.changes);
         reload.config.check()?;
         Ok(reload)
     }

@@ -1,5 +1,6 @@
 //! A running router: its shards, its listeners, and how it ends.
 
+mod backstage;
 mod health;
 mod reload;
 mod watch;
@@ -7,7 +8,7 @@ mod watch;
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::web::Service;
-use crate::config::{ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
+use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
@@ -23,6 +24,7 @@ use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::TlsError;
 use crate::web::archive::Download;
 use crate::web::{Content, Piece, Pool, Reader, WebError};
+use backstage::Backstage;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -67,6 +69,9 @@ pub enum StartError {
     /// Histories on disk cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The directory for components could not be made.
+    #[error("cannot make a directory for components: {0}")]
+    Backstage(io::Error),
     /// The operating system gave no randomness.
     #[error("cannot get random numbers: {0}")]
     Random(getrandom::Error),
@@ -102,6 +107,7 @@ pub struct Node {
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
     guests: Guests,
+    backstage: Backstage,
 }
 
 impl Node {
@@ -123,17 +129,21 @@ impl Node {
     /// See [`StartError`]; nothing is left running.
     pub fn start_with(config: RuntimeConfig, mut inherited: Vec<Listener>) -> Result<Node, StartError> {
         config.check()?;
+        let backstage = Backstage::new().map_err(StartError::Random)?;
+        let config = backstage.furnish(&config)?;
         let premises = Premises::open(Arc::new(config), None)?;
         let config = premises.config.clone();
         let mut take = |listener: &ListenerConfig| {
             let there = inherited.iter().position(|socket| socket.is_at(&listener.address));
             there.map_or_else(|| open(listener), |at| Ok(inherited.swap_remove(at)))
         };
-        let listeners = config.listeners.iter().map(&mut take).collect::<Result<Vec<_>, _>>()?;
+        backstage.open(&config).map_err(StartError::Backstage)?;
+        let listeners = config.listeners.iter().map(&mut take).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners.inspect_err(|_| backstage.close())?;
         for left in &inherited {
             tracing::warn!(address = %left.bound(), "a socket was handed over at an address where nothing is to be served");
         }
-        let probes = health::listen(&config)?;
+        let probes = health::listen(&config).inspect_err(|_| backstage.close())?;
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(StartError::Random)?;
 
@@ -158,12 +168,13 @@ impl Node {
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
             guests: Guests::start(&[])?,
+            backstage,
         };
         let started = node.start_shards(shards).and_then(|()| {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
         // Guests may connect at once.
-        let started = started.and_then(|()| Ok(node.guests.reload(&config.guests)?));
+        let started = started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config))?));
         node.watch();
         node.feel_pulse();
         node.answer_probes(probes);
@@ -225,7 +236,10 @@ impl Node {
         let missing = |guest: &GuestConfig| {
             process::find(guest).err().map(|error| GuestError::Executable(guest.id.clone(), error))
         };
-        Ok(config.guests.iter().filter_map(missing).collect())
+        let unfit = |component: &ComponentConfig| {
+            process::component::missing(component).map(|error| GuestError::Component(component.id.clone(), error))
+        };
+        Ok(config.guests.iter().filter_map(missing).chain(config.components.iter().filter_map(unfit)).collect())
     }
 
     /// The configuration, with what is closed.
@@ -234,10 +248,11 @@ impl Node {
         &self.premises.config
     }
 
-    /// Where it listens, in the order of the configuration; where it did, of listeners that are closed.
+    /// Where it listens, in the order of the configuration; where it did, of listeners that are closed. Without the way
+    /// in for its own components.
     #[must_use]
-    pub fn bound(&self) -> &[Bound] {
-        &self.bound
+    pub fn bound(&self) -> Vec<Bound> {
+        self.bound.iter().filter(|bound| !self.backstage.holds(bound)).cloned().collect()
     }
 
     /// The core to which each shard is pinned, if it is.
@@ -252,13 +267,15 @@ impl Node {
         self.loads.total()
     }
 
-    /// The listening sockets, with their addresses, for a process that will serve in the place of this one.
+    /// The listening sockets, with their addresses, for a process that will serve in the place of this one. That will
+    /// have components of its own.
     ///
     /// # Errors
     /// There are too many open files.
     pub fn sockets(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let open = self.listeners.iter().filter_map(Weak::upgrade);
-        open.map(|listener| Ok((listener.bound().to_string(), listener.duplicate()?))).collect()
+        let public = open.filter(|listener| !self.backstage.holds(listener.bound()));
+        public.map(|listener| Ok((listener.bound().to_string(), listener.duplicate()?))).collect()
     }
 
     /// Notes that another process serves on the same sockets now.
@@ -267,7 +284,7 @@ impl Node {
         self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.leave_file());
     }
 
-    /// How the guests are.
+    /// How the guests are, and the components.
     #[must_use]
     pub fn guests(&self) -> Vec<GuestStatus> {
         self.guests.states()
@@ -283,6 +300,7 @@ impl Node {
         if !self.handed_over {
             tokio::time::sleep(config.drain_delay).await;
         }
+        self.guests.take_leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
@@ -417,6 +435,7 @@ impl Node {
             }
         }
         self.writer = None;
+        self.backstage.close();
     }
 }
 

@@ -1,6 +1,8 @@
 //! The node configuration file: `config.json` or `config.yaml` in the format of Crossbar.io, version 2.
 
 mod auth;
+mod component;
+mod connecting;
 mod controller;
 mod cookie;
 mod endpoint;
@@ -204,7 +206,7 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
         reader.given = settings::read_settings(&settings, &mut config)?;
     }
     read_workers(&mut reader, node.workers, &mut config)?;
-    if config.listeners.is_empty() && config.guests.is_empty() {
+    if config.listeners.is_empty() && config.has_no_programs() {
         return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
     options::say_that_they_hold_for_all(&mut reader);
@@ -224,7 +226,11 @@ fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut Runti
     for (index, worker) in workers.into_iter().enumerate().filter(|(index, _)| on[*index]) {
         let at = format!("workers[{index}]");
         match &*type_of(&worker, &at)? {
-            "router" => router::read_router(reader, worker, namespaces.name(index), &at, config)?,
+            "router" => {
+                let names = (namespaces::id(&worker, index), namespaces.name(index));
+                router::read_router(reader, worker, names, &at, config)?;
+            }
+            "container" => component::read_container(reader, worker, index + 1, &at, config)?,
             "proxy" => proxy::read_proxy(reader, worker, namespaces.name(index), &at, config)?,
             "guest" => config.guests.push(guest::read_guest(reader, worker, index + 1, &at)?),
             "websocket-testee" => testee::read_worker(reader, worker, &at, config)?,

@@ -2,7 +2,7 @@
 
 use super::realm::read_realm;
 use super::transports::read_transports;
-use super::{Fault, Read, Reader, read, worker};
+use super::{Fault, Read, Reader, component, read, worker};
 use crate::auth::reach::Reach;
 use crate::config::RuntimeConfig;
 use crate::session::RealmConfig;
@@ -22,22 +22,20 @@ struct Router {
     realms: Vec<Value>,
     #[serde(default)]
     transports: Vec<Value>,
-    components: Option<Vec<Value>>,
+    #[serde(default)]
+    components: Vec<Value>,
     connections: Option<Value>,
 }
 
 pub(super) fn read_router(
     reader: &mut Reader,
     value: Value,
-    namespace: Box<str>,
+    (id, namespace): (Box<str>, Box<str>),
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
     let router: Router = read(value, at)?;
-    if router.components.is_some_and(|list| !list.is_empty()) {
-        return Err(Fault::new(&format!("{at}.components"), "is not supported"));
-    }
-    worker::read_options(reader, router.options, &format!("{at}.options"))?;
+    worker::read_options(reader, router.options.clone(), &format!("{at}.options"))?;
     reader.without_effect(at, &[("manhole", router.manhole.is_some()), ("connections", router.connections.is_some())]);
     for (index, value) in router.realms.into_iter().enumerate() {
         let at = format!("{at}.realms[{index}]");
@@ -52,6 +50,10 @@ pub(super) fn read_router(
                 return Err(Fault::new(&format!("{at}.name"), text));
             }
         }
+    }
+    if !router.components.is_empty() {
+        let names = (id, namespace.clone());
+        component::read_router_components(reader, names, (router.options, router.components), at, config)?;
     }
     let reach = Reach { namespace, routes: None };
     read_transports(reader, router.transports, reach, &format!("{at}.transports"), config)

@@ -22,6 +22,8 @@ struct Options {
     extra: Option<Value>,
     expose_controller: Option<Value>,
     expose_shared: Option<Value>,
+    #[allow(dead_code, reason = "is for components")]
+    restart: Option<Value>,
     #[allow(dead_code, reason = "has been read already")]
     disabled: Option<Value>,
 }
