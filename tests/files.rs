@@ -9,7 +9,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 use support::client::payload;
 use support::directory::Directory;
-use support::{Client, Wire};
+use support::raw::{connect, response_head, status, upgrade_request};
+use support::{Client, Router, Wire, router};
 
 fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_string();
@@ -213,4 +214,47 @@ fn serializers_are_those_that_are_named() {
         let (code, _, error) = said(&directory.output("check", &[]));
         assert!(code == Some(1) && error.contains(says), "{error}");
     }
+}
+
+#[test]
+fn a_new_directory_can_be_started_as_it_is() {
+    let directory = Directory::new("files-init", "");
+    let application = directory.path("app");
+    let init = |template: &str| {
+        let arguments = ["init", template, "--appdir", application.to_str().expect("a path of plain characters")];
+        said(&router::command(&arguments).output().expect("the program can be run"))
+    };
+    let (code, text, error) = init("web");
+    assert!(code == Some(0) && text.contains("Start it with: corebar start --cbdir "), "{text} {error}");
+    let (code, _, error) = init("bare");
+    assert!(code == Some(1) && error.contains("is there already; nothing has been written"), "{error}");
+    let node = application.join(".crossbar");
+    let node = node.to_str().expect("a path of plain characters");
+    let check = router::command(&["check", "--strict", "--cbdir", node]).output().expect("the program can be run");
+    assert_eq!(said(&check).0, Some(0), "{check:?}");
+    // Its port may be taken here.
+    let file = application.join(".crossbar/config.json");
+    let config = fs::read_to_string(&file).expect("it is there");
+    assert!(config.contains("8080"));
+    fs::write(&file, config.replace("8080", "0")).expect("a writable directory");
+    let router = Router::run(router::command(&["start", "--cbdir", node]));
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(router.address()).expect("it listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("it answers");
+        assert!(response.starts_with("HTTP/1.1 200"), "{path}: {response}");
+        response
+    };
+    assert!(get("/").contains("<title>Corebar demo"));
+    for name in ["demo.js", "wamp.js"] {
+        let response = get(&format!("/{name}"));
+        assert!(response.contains("javascript") && response.contains("export class Session") == (name == "wamp.js"));
+    }
+    assert!(get("/info").contains("Corebar"));
+    // Where the page connects to.
+    let mut stream = connect(router.address());
+    let request = upgrade_request("/ws", "Sec-WebSocket-Protocol: wamp.2.json\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    assert_eq!(status(&response_head(&mut stream)), 101);
 }

@@ -42,6 +42,10 @@ struct DynamicMethod {
     authenticator: String,
     #[serde(rename = "authenticator-realm")]
     realm: Option<String>,
+    /// The router itself asks, and is asked for no role.
+    #[serde(rename = "authenticator-role")]
+    #[allow(dead_code, reason = "the router may call what it is told to")]
+    role: Option<String>,
 }
 
 /// An application that is asked over HTTP; of our own.

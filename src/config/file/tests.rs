@@ -6,7 +6,7 @@ fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
 
 use crate::auth::config::Dynamic;
 use crate::config::ListenAddress;
-use crate::session::Access;
+use crate::session::{Access, HistoryStore};
 use crate::wamp::MatchPolicy;
 
 const WHOLE: &str = r#"{
@@ -126,7 +126,7 @@ fn mistakes_are_told_with_their_place() {
         ("\"keylen\": 16", "\"keylen\": 0", "wampcra.principals.joe.keylen: is 0, not from 16 to 64"),
         ("\"iterations\": 9", "\"iterations\": 0", "iterations: is 0, not from 1 to 1000000"),
         ("\"type\": \"dynamic\"", "\"type\": \"function\"", "auth.anonymous.type: is \"function\""),
-        ("\"type\": \"memory\"", "\"type\": \"cfxdb\"", "store.type: is \"cfxdb\""),
+        ("\"type\": \"memory\"", "\"type\": \"disk\"", "store.type: is \"disk\""),
     ] {
         let said = changed(from, to);
         assert!(said.contains(expected), "{from} -> {to}: {said}");
@@ -459,4 +459,18 @@ fn workers_are_namespaces() {
         let text = format!("{}: {}", fault.at, fault.message);
         assert!(text.starts_with(said), "{from}: {text}");
     }
+}
+
+#[test]
+fn histories_are_kept_on_disk() {
+    let with = |store: &str| {
+        let text = WHOLE.replace(r#"{"type": "memory", "#, store);
+        let read = super::parse(&text, Format::Json, Path::new("/node"));
+        read.map(|(config, _)| config.realms[0].history_store.clone()).map_err(|fault| fault.message)
+    };
+    let disk = HistoryStore::Disk { path: "/node/db.history".into(), sync: true };
+    assert_eq!(with(r#"{"type": "cfxdb", "path": "db", "sync": true, "#), Ok(disk));
+    assert_eq!(with(r#"{"type": "cfxdb", "#).expect_err("no path"), "the type \"cfxdb\" needs the key `path`");
+    assert_eq!(with(r#"{"type": "memory", "path": "db", "#).expect_err("a path"), "means nothing in memory");
+    assert_eq!(with(r#"{"type": "disk", "#).expect_err("no type"), "is \"disk\", not memory or cfxdb");
 }
