@@ -378,3 +378,91 @@ fn tokens_are_configured() {
         assert!(said.contains(expected), "{jwt}: {said}");
     }
 }
+
+/// A file with these paths of a web transport, and with more beside them.
+fn with_paths(paths: &str, more: &str) -> Read<(RuntimeConfig, Vec<String>)> {
+    let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}], "transports": [
+        {"type": "web", "endpoint": {"type": "tcp", "port": 0}, "paths": {PATHS} MORE}]}]}"#;
+    super::parse(&text.replace("PATHS", paths).replace("MORE", more), false, Path::new("/node/.crossbar"))
+}
+
+#[test]
+fn web_paths_are_read() {
+    use crate::config::web::{Root, Service};
+    let (config, warnings) = with_paths(
+        r#""/": {"type": "static", "directory": "../web", "options": {"default_file": "app.html", "cache_timeout": null,
+               "mime_types": {".X": "text/x"}}},
+           "py": {"type": "static", "package": "a.b", "resource": "web"},
+           "zip": {"type": "archive", "archive": "a.zip", "origin": "https://a.example/a.zip", "cache": true},
+           "lp": {"type": "longpoll", "options": {"session_timeout": 0}},
+           "own": {"type": "longpoll", "auth": {"anonymous": {"type": "static", "realm": "realm1"}}},
+           "a": {"type": "path", "paths": {"/": {"type": "nodeinfo"}, "b": {"type": "path", "paths": {
+               "c": {"type": "websocket"}, "/": {"type": "json", "value": null}}}}},
+           "app": {"type": "wsgi", "module": "x"}"#,
+        r#", "options": {"hsts": true, "client_timeout": null}"#,
+    )
+    .expect("a good file");
+    let paths = &config.listeners[0].paths;
+    let at = |path: &str| &paths.iter().find(|known| known.path == path).expect(path).service;
+    let Service::Static(files) = at("/") else { panic!("files") };
+    assert_eq!(files.root, Root::Directory("/node/.crossbar/../web".into()));
+    assert_eq!((files.cache, files.fallback.as_deref(), &*files.types[".x"]), (None, Some("app.html"), "text/x"));
+    let Service::Archive(archive) = at("/zip") else { panic!("an archive") };
+    assert_eq!(archive.origin, None, "without `download`");
+    assert!(matches!(at("/py"), Service::Static(files) if matches!(files.root, Root::Package { .. })));
+    assert!(matches!((at("/a"), at("/a/b")), (Service::NodeInfo, Service::Json(json)) if &*json.text == "null"));
+    assert_eq!(at("/app"), &Service::Nothing);
+    let websocket = at("/a/b/c").transport();
+    // Long-polling is the way in that WebSocket is, or its own.
+    assert_eq!(at("/lp").transport(), websocket);
+    assert_ne!(at("/own").transport(), websocket);
+    assert_eq!(config.listeners[0].web.hsts, None);
+    let told = [
+        "paths.app: a path of the type \"wsgi\" is not served",
+        "session_timeout: has no",
+        "hsts: has no effect without",
+    ];
+    assert_eq!(warnings.len(), told.len(), "{warnings:?}");
+    assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
+}
+
+#[test]
+fn mistakes_in_web_paths_are_told() {
+    for (paths, more, expected) in [
+        ("", "", "transports[0]: serves nothing"),
+        (r#""x": {"type": "stat"}"#, "", "paths.x.type: is \"stat\", which is no type of a path"),
+        (r#""x": {"type": "static"}"#, "", "paths.x: needs either a `directory` or"),
+        (r#""x": {"type": "static", "directory": "a", "package": "b"}"#, "", "paths.x: needs either"),
+        (r#""x": {"type": "static", "package": "-c", "resource": "x"}"#, "", "package: is \"-c\""),
+        (
+            r#""x": {"type": "static", "directory": "a", "options": {"fallback": "../x"}}"#,
+            "",
+            "options.fallback: has to",
+        ),
+        (
+            r#""x": {"type": "static", "directory": "a", "options": {"mime_types": {"x": "a/b"}}}"#,
+            "",
+            "is no extension",
+        ),
+        (
+            r#""x": {"type": "static", "directory": "a", "options": {"mime_types": {".x": "a/b\r\nc"}}}"#,
+            "",
+            "is no content",
+        ),
+        (r#""x": {"type": "static", "directory": "a", "options": {"cach": 1}}"#, "", "x.options.cach: unknown field"),
+        (r#""x": {"type": "redirect", "url": "a\r\nb"}"#, "", "x.url: is \"a\\r\\nb\""),
+        (r#""x": {"type": "json"}"#, "", "missing field `value`"),
+        (r#""x": {"type": "archive", "archive": "a", "download": true}"#, "", "x.download: needs an `origin`"),
+        (r#""x": {"type": "archive", "archive": "a", "origin": "file:///x"}"#, "", "is no URL of HTTP"),
+        (r#""x": {"type": "archive", "archive": "a", "hashes": ["12"]}"#, "", "hashes: \"12\" is no SHA-256"),
+        (r#""a b": {"type": "nodeinfo"}"#, "", "\"a b\" is no path"),
+        (r#""..": {"type": "nodeinfo"}"#, "", "\"..\" is no path"),
+        (r#""x": {"type": "nodeinfo"}, "x/": {"type": "nodeinfo"}"#, "", "there is something at /x already"),
+        (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client_timeout": 0}"#, "options.client_timeout: is not"),
+        (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client": 1}"#, "options.client: unknown field"),
+    ] {
+        let fault = with_paths(paths, more).expect_err("a mistake");
+        let said = format!("{}: {}", fault.at, fault.message);
+        assert!(said.contains(expected) && !said.contains('\n'), "{paths}: {said}");
+    }
+}
