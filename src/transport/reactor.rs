@@ -491,6 +491,7 @@ impl Reactor {
                 self.request(key, endpoint, body, reply, (transport, &forwarded));
             }
             Signal::Asked(line) => self.note_request(key, line),
+            Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
             Signal::File(request) => self.serve_file(key, request),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
