@@ -274,3 +274,25 @@ fn a_way_that_is_closed_answers() {
         }
     });
 }
+
+#[test]
+fn a_reload_ends_sessions_that_no_path_leads_to() {
+    let paths = vec![bridge("/publish", Action::Publish, |_| {})];
+    let config = node::config(|config| configure(config, paths));
+    node::with_reloader(config, |address, reloader| {
+        let mut http = Http::connect(address);
+        let mut client = Client::join(address, Wire::JSON);
+        let mut there = || client.told("wamp.session.count", &json!([[["web"]]])).uint();
+        let publish = json!({"topic": "com.x"});
+        assert_eq!((there(), ask(&mut http, "/publish", publish.clone()).0, there()), (0, 200, 1));
+        assert_eq!((ask(&mut http, "/publish", publish.clone()).0, there()), (200, 1));
+        reloader.reload(|config| drop(config.listeners[0].paths.pop())).expect("a good configuration");
+        assert_eq!(there(), 0);
+        http.write(post("/publish", b"{}"));
+        http.response().expect(405);
+        let again = bridge("/again", Action::Publish, |_| {});
+        reloader.reload(|config| config.listeners[0].paths.push(again)).expect("a good configuration");
+        let mut http = Http::connect(address);
+        assert_eq!((ask(&mut http, "/again", publish).0, there()), (200, 1));
+    });
+}

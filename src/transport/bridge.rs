@@ -235,6 +235,16 @@ impl Reactor {
         true
     }
 
+    /// Ends the sessions of ways in that no path leads to any longer.
+    pub(super) fn reform_bridges(&mut self) {
+        let listeners = self.settings.premises.config.listeners.iter().filter(|listener| !listener.closed);
+        let paths = listeners.flat_map(|listener| &listener.paths);
+        let used: Vec<TransportIndex> = paths.filter_map(|path| path.service.transport()).collect();
+        let unused = self.longpoll.bridges.iter().filter(|(transport, _)| !used.contains(transport));
+        let unused: Vec<usize> = unused.map(|(_, key)| *key).collect();
+        unused.into_iter().for_each(|key| self.lose(key, "no path leads to it any longer"));
+    }
+
     fn answer_bridged(&mut self, waiting: &Waiting, answer: Answer, right: bool) {
         let Waiting { socket, reply } = waiting;
         let Content::Bridge(config) = &*reply.content else { return };

@@ -252,6 +252,7 @@ impl Reactor {
         }
         self.core.reform(self.clock, *policy);
         self.settle();
+        self.reform_bridges();
     }
 
     /// True if there may be more.

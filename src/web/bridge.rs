@@ -44,6 +44,20 @@ pub struct Origin {
     pub now: Duration,
 }
 
+/// The options of publications that are passed on; others are of no use here.
+const OPTIONS: [&str; 10] = [
+    "disclose_me",
+    "eligible",
+    "eligible_authid",
+    "eligible_authrole",
+    "exclude",
+    "exclude_authid",
+    "exclude_authrole",
+    "exclude_me",
+    "retain",
+    "rkey",
+];
+
 fn deny(status: u16, text: &str) -> Answer {
     Answer { status, body: json!({"error": text, "args": [], "kwargs": {}}).to_string() }
 }
@@ -180,6 +194,7 @@ pub fn message(
             let body = read(body)?;
             let topic = body.topic.as_ref().ok_or_else(|| deny(400, "'topic' is missing"))?;
             let mut options = body.options.clone().unwrap_or_default();
+            options.retain(|name, value| OPTIONS.contains(&&**name) && !value.is_null());
             options.insert("acknowledge".into(), true.into());
             write(&json!([16, id, options, topic]), &body)?
         }
@@ -323,7 +338,10 @@ mod tests {
         ] {
             assert_eq!(call(body), Ok(format!("{head}{end}")), "{body}");
         }
-        let publish = built(Action::Publish, r#"{"topic": "a", "args": [1], "options": {"retain": true}}"#);
+        let publish = built(
+            Action::Publish,
+            r#"{"topic": "a", "args": [1], "options": {"retain": true, "ppt_scheme": "x", "rkey": null}}"#,
+        );
         assert_eq!(publish.as_deref(), Ok("[16,7,{\"acknowledge\":true,\"retain\":true},\"a\",[1]]"));
         let deep = format!("{{\"procedure\": \"a\", \"args\": {}{}}}", "[".repeat(50), "]".repeat(50));
         for body in ["", "[]", "{}", "{\"procedure\": 1}", "{\"procedure\": \"a\", \"args\": {\"a\": 1}}", &*deep] {

@@ -466,3 +466,40 @@ fn mistakes_in_web_paths_are_told() {
         assert!(said.contains(expected) && !said.contains('\n'), "{paths}: {said}");
     }
 }
+
+#[test]
+fn bridges_are_read() {
+    use crate::config::bridge::Action;
+    use crate::config::web::Service;
+    let bridge = |kind: &str, options: &str| {
+        let path =
+            format!(r#""x": {{"type": "{kind}", "realm": "realm1", "role": "anonymous", "options": {{{options}}}}}"#);
+        let (config, warnings) = with_paths(&path, "")?;
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let Service::Bridge(bridge) = &config.listeners[0].paths[0].service else { panic!("a bridge") };
+        let Some(Source::Static(own)) = &config.transports[usize::from(bridge.transport)].auth.anonymous else {
+            panic!("its own way in")
+        };
+        assert_eq!((own.grant.role.as_deref(), own.grant.realm.as_deref()), (Some("anonymous"), Some("realm1")));
+        assert_ne!(config.listeners[0].transport, bridge.transport, "nobody else comes by it");
+        Ok::<_, Fault>(*bridge.clone())
+    };
+    let signed = bridge("publisher", r#""key": "k", "secret": "s", "timestamp_delta_limit": 0, "debug": true"#);
+    let signed = signed.expect("good options");
+    assert!(signed.signed.is_some() && signed.timestamp_delta_max.is_none() && signed.action == Action::Publish);
+    assert!(matches!(bridge("webhook", r#""topic": "com.x""#).expect("good options").action, Action::Hook { .. }));
+    for (kind, options, expected) in [
+        ("publisher", r#""key": "k""#, "needs both `key` and `secret`"),
+        ("caller", r#""topic": "x""#, "options.topic: does not belong to a path of the type \"caller\""),
+        ("webhook", "", "needs a `topic`"),
+        ("webhook", r#""topic": "x", "key": "x""#, "options.key: does not belong"),
+        ("caller", r#""require_ip": ["x"]"#, "\"x\" is no network"),
+        ("caller", r#""post_body_limit": 1048577"#, "post_body_limit: is not a number of octets"),
+        ("caller", r#""timestamp_delta_limit": 86401"#, "timestamp_delta_limit: is not a number"),
+    ] {
+        let fault = bridge(kind, options).expect_err("a mistake");
+        assert!(format!("{}: {}", fault.at, fault.message).contains(expected), "{}: {}", fault.at, fault.message);
+    }
+    let role = with_paths(r#""x": {"type": "caller", "realm": "realm1", "role": "nobody"}"#, "").expect_err("no role");
+    assert!(role.message.contains("no realm has the role \"nobody\""), "{}", role.message);
+}
