@@ -119,7 +119,7 @@ fn requests_become_publications() {
                 let (status, answer) = ask(&mut http, "/publish", body);
                 assert!(status == 400 && answer["error"].is_string(), "{status} {answer}");
             }
-            let mut refused = |request: String, status: u16| http_answer(address, &request).expect(status);
+            let refused = |request: String, status: u16| http_answer(address, &request).expect(status);
             refused("GET /publish HTTP/1.1\r\nHost: x\r\n\r\n".into(), 405);
             refused(with("/publish", "Content-Type: text/plain\r\n", "{}"), 400);
             refused(with("/publish", "", &" ".repeat(1001)), 413);

@@ -15,5 +15,6 @@ mod validity;
 
 pub use config::{AuthConfig, AuthSettings};
 pub use crypto::Entropy;
+pub(crate) use crypto::hmac_sha256;
 pub use exchange::{Admitted, Context, Exchange, Step};
 pub use peer::{Known, Peer, TlsPeer};

@@ -1,15 +1,14 @@
 //! Requests that become publications and calls: who may ask, what is sent to the router, and what is answered.
 
+use crate::auth::hmac_sha256;
 use crate::config::bridge::{Action, BridgeConfig};
 use crate::session::options::PublishOptions;
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::{Message, Serializer};
 use data_encoding::{BASE64URL, HEXLOWER};
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -126,9 +125,7 @@ pub fn admit(config: &BridgeConfig, asked: &Asked, body: &[u8], origin: Origin) 
 
 /// HMAC with SHA-256.
 fn sign(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
+    hmac_sha256(secret, &parts.concat())
 }
 
 fn signed(
