@@ -5,6 +5,7 @@ mod support;
 use corebar::auth::config::{Cryptosign, Grant, KeyUser, Source};
 use corebar::config::RuntimeConfig;
 use corebar::config::tls::{CertificateConfig, TlsConfig};
+use corebar::config::web::{PathConfig, Root, Service, StaticConfig};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
 use rcgen::{CertificateParams, Issuer, KeyPair};
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::client::payload;
-use support::{Client, Tunnel, Wire, node};
+use support::{Client, Http, Tunnel, Wire, node};
 
 /// An authority, and files with what it has signed. They go with it.
 struct Authority {
@@ -347,4 +348,31 @@ fn others_tell_no_address() {
         let _ = stream.read_to_string(&mut answer);
         assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
     });
+}
+
+#[test]
+fn files_go_over_tls_and_browsers_are_told_to_stay_there() {
+    let authority = Authority::new("files");
+    let own = authority.sign("one", &["one.example"]);
+    let content: Vec<u8> = (0..3_000_000_u32).map(|number| number as u8).collect();
+    fs::write(authority.folder.join("big"), &content).expect("a file");
+    for hsts in [None, Some(77)] {
+        let change = |config: &mut RuntimeConfig| {
+            let listener = &mut config.listeners[0];
+            listener.tls = Some(serve(vec![own.clone()]));
+            listener.web.hsts = hsts;
+            let files = StaticConfig::new(Root::Directory(authority.folder.clone()));
+            listener.paths.push(PathConfig { path: "/f".into(), deep: true, service: Service::Static(files) });
+        };
+        node::with_router(change, |address| {
+            let mut http = Http::connect(tunnel(address, authority.client(&[&TLS13], None)));
+            let told = hsts.map(|_| "max-age=77");
+            for (path, status) in [("/f/big", 200), ("/ws", 200), ("/x", 404)] {
+                http.write(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+                let answer = http.response().expect(status);
+                assert_eq!(answer.header("strict-transport-security"), told, "{path}");
+                assert!(path != "/f/big" || answer.body == content);
+            }
+        });
+    }
 }

@@ -2,7 +2,9 @@
 
 mod support;
 
+use corebar::auth::config::{Grant, Secret, Source, TicketUser};
 use corebar::config::RuntimeConfig;
+use corebar::config::TransportConfig;
 use corebar::config::web::{ArchiveConfig, JsonConfig, PathConfig, Root, Service, StaticConfig, WebOptions};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -791,4 +793,27 @@ fn a_request_may_come_octet_by_octet() {
             assert_eq!(http.response().expect(200).text(), "small");
         },
     );
+}
+
+#[test]
+fn long_polling_has_the_login_of_its_own_place() {
+    let change = |config: &mut RuntimeConfig| {
+        let user = TicketUser { ticket: Secret(b"x".as_slice().into()), grant: Grant::default() };
+        let mut closed = TransportConfig::default();
+        closed.auth.ticket = Some(Source::Static([("joe".into(), user)].into()));
+        config.transports.push(closed);
+        config.listeners[0].paths.push(PathConfig::longpoll("/closed", 1));
+    };
+    node::with_router(change, |address| {
+        for (base, code) in [("/lp", 2), ("/closed", 3)] {
+            let mut http = Http::connect(address);
+            let open = http.post(&format!("{base}/open"), br#"{"protocols": ["wamp.2.json"]}"#).expect(200).text();
+            let open: serde_json::Value = serde_json::from_str(&open).expect("JSON");
+            let transport = open["transport"].as_str().expect("an id");
+            let hello = br#"[1,"realm1",{"roles":{"caller":{}},"authmethods":["anonymous"]}]"#;
+            http.post(&format!("{base}/{transport}/send"), hello).expect(204);
+            let answer = http.post(&format!("{base}/{transport}/receive"), b"").expect(200).text();
+            assert!(answer.starts_with(&format!("[{code},")), "{base}: {answer}");
+        }
+    });
 }

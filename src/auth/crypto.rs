@@ -8,9 +8,10 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 
 /// Octets of a SHA-256 hash.
-pub(super) const HASH_BYTES: usize = 32;
+pub(crate) const HASH_BYTES: usize = 32;
 
-pub(super) type Hash = [u8; HASH_BYTES];
+/// A SHA-256 hash.
+pub(crate) type Hash = [u8; HASH_BYTES];
 
 pub(super) fn sha256(data: &[u8]) -> Hash {
     Sha256::digest(data).into()
@@ -21,6 +22,7 @@ pub(super) fn sha1(data: &[u8]) -> [u8; 20] {
     Sha1::digest(data).into()
 }
 
+/// HMAC with SHA-256.
 pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Hash {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(data);

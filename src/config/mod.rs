@@ -1,6 +1,7 @@
 //! Everything that can be configured, as plain data with defaults.
 
 pub mod address;
+pub mod bridge;
 pub mod component;
 pub mod cookie;
 pub mod file;
@@ -112,6 +113,8 @@ pub struct RuntimeConfig {
     pub longpoll_body_timeout: Duration,
     /// How long a connection may be idle between two requests for pages.
     pub web_keep_alive_timeout: Duration,
+    /// How long a call may take that a request has become.
+    pub web_call_timeout: Duration,
     /// Threads that read files for requests.
     pub web_read_threads: usize,
     /// Octets of a file that are read at once: what a client that reads slowly holds in memory.
@@ -180,6 +183,7 @@ impl Default for RuntimeConfig {
             longpoll_idle_timeout: 30 * SECOND,
             longpoll_body_timeout: 30 * SECOND,
             web_keep_alive_timeout: 30 * SECOND,
+            web_call_timeout: 60 * SECOND,
             web_read_threads: 4,
             web_piece_bytes: MIB / 4,
             web_listing_entries_max: 10_000,

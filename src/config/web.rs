@@ -1,5 +1,6 @@
 //! What is served at the paths of a listener.
 
+use super::bridge::BridgeConfig;
 use super::listener::TransportIndex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub enum Service {
     Redirect(Box<str>),
     /// A page about the router.
     NodeInfo,
+    /// Publications or calls for who speaks HTTP alone.
+    Bridge(Box<BridgeConfig>),
     /// Nothing: 404, whatever is served above.
     Nothing,
 }
@@ -59,6 +62,7 @@ impl Service {
     pub fn transport(&self) -> Option<TransportIndex> {
         match self {
             Service::WebSocket(transport) | Service::LongPoll(transport) => Some(*transport),
+            Service::Bridge(bridge) => Some(bridge.transport),
             _ => None,
         }
     }
@@ -67,6 +71,7 @@ impl Service {
     pub(super) fn transport_mut(&mut self) -> Option<&mut TransportIndex> {
         match self {
             Service::WebSocket(transport) | Service::LongPoll(transport) => Some(transport),
+            Service::Bridge(bridge) => Some(&mut bridge.transport),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The requests of one socket, one after the other: the next one is read when the last one has been answered.
 
+use super::bridge::Bridged;
 use super::door::Door;
 use super::longpoll::{self, ReplyTo};
 use super::pages;
@@ -75,12 +76,23 @@ enum State {
 /// A request whose body is coming.
 #[derive(Debug)]
 pub(in crate::transport) struct Coming {
-    pub(in crate::transport) endpoint: Endpoint,
-    /// The way into the router that a new transport is.
-    pub(in crate::transport) transport: TransportIndex,
+    pub(in crate::transport) target: Target,
     pub(in crate::transport) reply: ReplyTo,
     pub(in crate::transport) reader: BodyReader,
-    pub(in crate::transport) forwarded: Forwarded,
+}
+
+/// What a request with a body is for.
+#[derive(Debug)]
+pub(in crate::transport) enum Target {
+    /// The long-poll transport.
+    LongPoll {
+        endpoint: Endpoint,
+        /// The way into the router that a new transport is.
+        transport: TransportIndex,
+        forwarded: Forwarded,
+    },
+    /// A publication or a call.
+    Bridge(Box<Bridged>),
 }
 
 /// What proxies say of the client's address, if a transport is to be opened.
@@ -139,7 +151,7 @@ impl Exchange {
             let (octets, verdict) = match request::head(&self.input, options.header_bytes_max) {
                 Ok(None) => return None,
                 Ok(Some(head)) => {
-                    let verdict = judge(&head, door, options);
+                    let verdict = judge(&head, &self.input[..head.octets], door, options);
                     if door.access_log && !matches!(verdict, Verdict::Elsewhere | Verdict::Move(_)) {
                         signal(Signal::Asked(door.shown(head.method, head.path)));
                     }
@@ -208,8 +220,16 @@ impl Exchange {
 
     fn complete(&mut self, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         if let State::Body(body) = std::mem::replace(&mut self.state, State::Response) {
-            let Coming { endpoint, transport, reply, reader, forwarded } = *body;
-            signal(Signal::Request { endpoint, transport, body: reader.data(), reply, forwarded });
+            let Coming { target, reply, reader } = *body;
+            let body = reader.data();
+            match target {
+                Target::LongPoll { endpoint, transport, forwarded } => {
+                    signal(Signal::Request { endpoint, transport, body, reply, forwarded });
+                }
+                Target::Bridge(bridged) => {
+                    signal(Signal::Bridge(bridged, body));
+                }
+            }
         }
     }
 }
@@ -220,7 +240,7 @@ pub(in crate::transport) fn refuse(refusal: Refusal, mut reply: ReplyTo) -> Verd
     Verdict::Answer { response: reply.error(refusal.status, refusal.text), close: true }
 }
 
-fn judge(head: &RequestHead<'_>, door: &Door, options: &Options) -> Verdict {
+fn judge(head: &RequestHead<'_>, octets: &[u8], door: &Door, options: &Options) -> Verdict {
     let route = door.options.route(head.path);
     if let Route::Served { index, names, own } = &route
         && door.polls(&route)
@@ -230,5 +250,5 @@ fn judge(head: &RequestHead<'_>, door: &Door, options: &Options) -> Verdict {
     if head.upgrade {
         return Verdict::Elsewhere;
     }
-    pages::judge(head, route, door, options)
+    pages::judge((head, octets), route, door, options)
 }

@@ -1,5 +1,6 @@
 //! Sockets: accepting them, reading and writing them, and closing them.
 
+mod bridge;
 pub mod callout;
 mod connection;
 pub mod cookies;

@@ -2,7 +2,7 @@
 
 use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
-use super::{page, probe};
+use super::{bridge, page, probe};
 use crate::web::{Content, Request};
 use crate::wire::Frame;
 use crate::wire::handshake::{Route, Serves};
@@ -54,7 +54,12 @@ impl Page<'_> {
 }
 
 /// Decides about a request that leads there.
-pub(super) fn judge(head: &RequestHead<'_>, route: Route<'_>, door: &Door, options: &Options) -> Verdict {
+pub(super) fn judge(
+    (head, octets): (&RequestHead<'_>, &[u8]),
+    route: Route<'_>,
+    door: &Door,
+    options: &Options,
+) -> Verdict {
     // A body that nobody reads stands in front of the next request.
     let bodyless = matches!(head.body, BodyLength::Absent | BodyLength::Octets(0));
     let close = !head.keep_alive || !bodyless;
@@ -63,6 +68,12 @@ pub(super) fn judge(head: &RequestHead<'_>, route: Route<'_>, door: &Door, optio
         Route::Served { index, .. } => Some(&door.places[*index]),
         _ => None,
     };
+    if let Some((content, config)) = place.and_then(|place| match &*place.content {
+        Content::Bridge(config) => Some((&place.content, &**config)),
+        _ => None,
+    }) {
+        return bridge::judge((head, octets), (content, config), (close, door.hsts.clone()), options);
+    }
     page.cross_origin = place.is_some_and(|place| place.content.is_cross_origin());
     if head.method == "OPTIONS" && page.cross_origin {
         let list = |text: &&str| text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
@@ -98,7 +109,9 @@ fn served(
     options: &Options,
 ) -> Verdict {
     match &*place.content {
-        Content::Nothing | Content::Transport => page.line(404, &[], &page.door.options.nothing_at(head.path)),
+        Content::Nothing | Content::Transport | Content::Bridge(_) => {
+            page.line(404, &[], &page.door.options.nothing_at(head.path))
+        }
         Content::Json(json) => {
             let caching = if json.no_store { "no-store, no-cache, must-revalidate, max-age=0" } else { "no-cache" };
             page.whole(200, &[("Cache-Control", caching)], "application/json", json.text.as_bytes())

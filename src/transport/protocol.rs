@@ -1,5 +1,6 @@
 //! What the octets of a connection mean: first a handshake, told apart by its first octet, then frames.
 
+use super::bridge::Bridged;
 use super::cookies::{Cookies, Visit};
 use super::door::Door;
 use super::exchange::{Exchange, Forwarded, Options};
@@ -43,6 +44,8 @@ pub(super) enum Signal<'a> {
     Answer { response: Frame, close: bool },
     /// A request for a file.
     File(Box<Request>),
+    /// A complete request that becomes a publication or a call.
+    Bridge(Box<Bridged>, &'a [u8]),
     /// A complete request of the long-poll transport.
     Request { endpoint: Endpoint, transport: TransportIndex, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
     /// A request for another shard, with all that has been read from its beginning.

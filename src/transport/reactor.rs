@@ -252,6 +252,7 @@ impl Reactor {
         }
         self.core.reform(self.clock, *policy);
         self.settle();
+        self.reform_bridges();
     }
 
     /// True if there may be more.
@@ -491,6 +492,7 @@ impl Reactor {
                 self.request(key, endpoint, body, reply, (transport, &forwarded));
             }
             Signal::Asked(line) => self.note_request(key, line),
+            Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
             Signal::File(request) => self.serve_file(key, request),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }

@@ -5,6 +5,7 @@ use super::files::Files;
 use super::piece::Piece;
 use super::python;
 use super::request::Request;
+use crate::config::bridge::BridgeConfig;
 use crate::config::web::{JsonConfig, Root, Service};
 use std::sync::Arc;
 use thiserror::Error;
@@ -32,6 +33,8 @@ pub enum Content {
     NodeInfo,
     /// Nothing.
     Nothing,
+    /// Publications or calls.
+    Bridge(Box<BridgeConfig>),
     /// A way into the router.
     Transport,
 }
@@ -45,6 +48,7 @@ impl Content {
         Ok(match service {
             Service::WebSocket(_) | Service::LongPoll(_) | Service::Echo => Content::Transport,
             Service::Json(json) => Content::Json(json.clone()),
+            Service::Bridge(bridge) => Content::Bridge(bridge.clone()),
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::NodeInfo => Content::NodeInfo,
             Service::Nothing => Content::Nothing,
@@ -73,6 +77,7 @@ impl Content {
         match self {
             Content::Files(files) => files.is_cross_origin(),
             Content::Json(json) => json.cross_origin,
+            Content::Bridge(bridge) => bridge.cross_origin,
             _ => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Files for browsers: which one a request means, what of it is sent, and reading it on threads of their own.
 
 pub mod archive;
+pub mod bridge;
 pub mod conditions;
 pub mod content;
 pub mod date;

@@ -16,7 +16,9 @@ fn name(raw: &str) -> Option<Cow<'_, str>> {
     (plain && name != "." && name != "..").then_some(name)
 }
 
-fn decode(raw: &str) -> Option<String> {
+/// Replaces codes by what they stand for. None: there is a code that is none, or what comes of it is no text.
+#[must_use]
+pub fn decode(raw: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((first, behind)) = rest.split_first() {

@@ -136,6 +136,20 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
     Ok(Some(head))
 }
 
+/// All headers of a head that has been read, as far as they are text.
+#[must_use]
+pub fn headers(head: &[u8]) -> Vec<(Box<str>, Box<str>)> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    // It has been read once.
+    let _ = request.parse(head);
+    let text = |header: &httparse::Header<'_>| {
+        let value = std::str::from_utf8(header.value).ok()?;
+        Some((header.name.into(), value.trim().into()))
+    };
+    request.headers.iter().filter_map(text).collect()
+}
+
 impl<'a> RequestHead<'a> {
     fn take(&mut self, header: &httparse::Header<'a>, modern: bool) -> Result<(), Refusal> {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);

@@ -1,6 +1,7 @@
 //! The node configuration file: `config.json` or `config.yaml` in the format of Crossbar.io, version 2.
 
 mod auth;
+mod bridge;
 mod component;
 mod connecting;
 mod controller;

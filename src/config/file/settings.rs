@@ -110,6 +110,7 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("longpoll", "idle_timeout", Time(|config| &mut config.longpoll_idle_timeout, TIME_MIN, TIME_MAX)),
     ("longpoll", "body_timeout", Time(|config| &mut config.longpoll_body_timeout, TIME_MIN, TIME_MAX)),
     ("web", "keep_alive_timeout", Time(|config| &mut config.web_keep_alive_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "call_timeout", Time(|config| &mut config.web_call_timeout, TIME_MIN, TIME_MAX)),
     ("web", "read_threads", Size(|config| &mut config.web_read_threads, 1, 256)),
     ("web", "piece_bytes", Size(|config| &mut config.web_piece_bytes, 4096, GIB)),
     ("web", "listing_entries_max", Size(|config| &mut config.web_listing_entries_max, 1, 1 << 20)),

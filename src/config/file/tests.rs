@@ -474,3 +474,125 @@ fn histories_are_kept_on_disk() {
     assert_eq!(with(r#"{"type": "memory", "path": "db", "#).expect_err("a path"), "means nothing in memory");
     assert_eq!(with(r#"{"type": "disk", "#).expect_err("no type"), "is \"disk\", not memory or cfxdb");
 }
+
+/// A file with these paths of a web transport, and with more beside them.
+fn with_paths(paths: &str, more: &str) -> Read<(RuntimeConfig, Vec<String>)> {
+    let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}], "transports": [
+        {"type": "web", "endpoint": {"type": "tcp", "port": 0}, "paths": {PATHS} MORE}]}]}"#;
+    super::parse(&text.replace("PATHS", paths).replace("MORE", more), Format::Json, Path::new("/node/.crossbar"))
+}
+
+#[test]
+fn web_paths_are_read() {
+    use crate::config::web::{Root, Service};
+    let (config, warnings) = with_paths(
+        r#""/": {"type": "static", "directory": "../web", "options": {"default_file": "app.html", "cache_timeout": null,
+               "mime_types": {".X": "text/x"}}},
+           "py": {"type": "static", "package": "a.b", "resource": "web"},
+           "zip": {"type": "archive", "archive": "a.zip", "origin": "https://a.example/a.zip", "cache": true},
+           "lp": {"type": "longpoll", "options": {"session_timeout": 0}},
+           "own": {"type": "longpoll", "auth": {"anonymous": {"type": "static", "realm": "realm1"}}},
+           "a": {"type": "path", "paths": {"/": {"type": "nodeinfo"}, "b": {"type": "path", "paths": {
+               "c": {"type": "websocket"}, "/": {"type": "json", "value": null}}}}},
+           "app": {"type": "wsgi", "module": "x"}"#,
+        r#", "options": {"hsts": true, "client_timeout": null}"#,
+    )
+    .expect("a good file");
+    let paths = &config.listeners[0].paths;
+    let at = |path: &str| &paths.iter().find(|known| known.path == path).expect(path).service;
+    let Service::Static(files) = at("/") else { panic!("files") };
+    assert_eq!(files.root, Root::Directory("/node/.crossbar/../web".into()));
+    assert_eq!((files.cache, files.fallback.as_deref(), &*files.types[".x"]), (None, Some("app.html"), "text/x"));
+    let Service::Archive(archive) = at("/zip") else { panic!("an archive") };
+    assert_eq!(archive.origin, None, "without `download`");
+    assert!(matches!(at("/py"), Service::Static(files) if matches!(files.root, Root::Package { .. })));
+    assert!(matches!((at("/a"), at("/a/b")), (Service::NodeInfo, Service::Json(json)) if &*json.text == "null"));
+    assert_eq!(at("/app"), &Service::Nothing);
+    let websocket = at("/a/b/c").transport();
+    // Long-polling is the way in that WebSocket is, or its own.
+    assert_eq!(at("/lp").transport(), websocket);
+    assert_ne!(at("/own").transport(), websocket);
+    assert_eq!(config.listeners[0].web.hsts, None);
+    let told = ["paths.app: a path of the type \"wsgi\" is not served", "hsts: has no effect without"];
+    assert_eq!(warnings.len(), told.len(), "{warnings:?}");
+    assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
+}
+
+#[test]
+fn mistakes_in_web_paths_are_told() {
+    for (paths, more, expected) in [
+        ("", "", "transports[0]: serves nothing"),
+        (r#""x": {"type": "stat"}"#, "", "paths.x.type: is \"stat\", which is no type of a path"),
+        (r#""x": {"type": "static"}"#, "", "paths.x: needs either a `directory` or"),
+        (r#""x": {"type": "static", "directory": "a", "package": "b"}"#, "", "paths.x: needs either"),
+        (r#""x": {"type": "static", "package": "-c", "resource": "x"}"#, "", "package: is \"-c\""),
+        (
+            r#""x": {"type": "static", "directory": "a", "options": {"fallback": "../x"}}"#,
+            "",
+            "options.fallback: has to",
+        ),
+        (
+            r#""x": {"type": "static", "directory": "a", "options": {"mime_types": {"x": "a/b"}}}"#,
+            "",
+            "is no extension",
+        ),
+        (
+            r#""x": {"type": "static", "directory": "a", "options": {"mime_types": {".x": "a/b\r\nc"}}}"#,
+            "",
+            "is no content",
+        ),
+        (r#""x": {"type": "static", "directory": "a", "options": {"cach": 1}}"#, "", "x.options.cach: is not known"),
+        (r#""x": {"type": "redirect", "url": "a\r\nb"}"#, "", "x.url: is \"a\\r\\nb\""),
+        (r#""x": {"type": "json"}"#, "", "missing field `value`"),
+        (r#""x": {"type": "archive", "archive": "a", "download": true}"#, "", "x.download: needs an `origin`"),
+        (r#""x": {"type": "archive", "archive": "a", "origin": "file:///x"}"#, "", "is no URL of HTTP"),
+        (r#""x": {"type": "archive", "archive": "a", "hashes": ["12"]}"#, "", "hashes: \"12\" is no SHA-256"),
+        (r#""a b": {"type": "nodeinfo"}"#, "", "\"a b\" is no path"),
+        (r#""..": {"type": "nodeinfo"}"#, "", "\"..\" is no path"),
+        (r#""x": {"type": "nodeinfo"}, "x/": {"type": "nodeinfo"}"#, "", "there is something at /x already"),
+        (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client_timeout": 0}"#, "options.client_timeout: is not"),
+        (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client": 1}"#, "options.client: is not known"),
+    ] {
+        let fault = with_paths(paths, more).expect_err("a mistake");
+        let said = format!("{}: {}", fault.at, fault.message);
+        assert!(said.contains(expected) && !said.contains('\n'), "{paths}: {said}");
+    }
+}
+
+#[test]
+fn bridges_are_read() {
+    use crate::config::bridge::Action;
+    use crate::config::web::Service;
+    let bridge = |kind: &str, options: &str| {
+        let path =
+            format!(r#""x": {{"type": "{kind}", "realm": "realm1", "role": "anonymous", "options": {{{options}}}}}"#);
+        let (config, warnings) = with_paths(&path, "")?;
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let Service::Bridge(bridge) = &config.listeners[0].paths[0].service else { panic!("a bridge") };
+        let Some(Source::Static(own)) = &config.transports[usize::from(bridge.transport)].auth.anonymous else {
+            panic!("its own way in")
+        };
+        assert_eq!((own.grant.role.as_deref(), own.grant.realm.as_deref()), (Some("anonymous"), Some("realm1")));
+        assert_ne!(config.listeners[0].transport, bridge.transport, "nobody else comes by it");
+        Ok::<_, Fault>(*bridge.clone())
+    };
+    let signed = bridge("publisher", r#""key": "k", "secret": "s", "timestamp_delta_limit": 0, "debug": true"#);
+    let signed = signed.expect("good options");
+    assert!(signed.signed.is_some() && signed.timestamp_delta_max.is_none() && signed.action == Action::Publish);
+    assert!(matches!(bridge("webhook", r#""topic": "com.x""#).expect("good options").action, Action::Hook { .. }));
+    for (kind, options, expected) in [
+        ("publisher", r#""key": "k""#, "needs both `key` and `secret`"),
+        ("caller", r#""topic": "x""#, "options.topic: does not belong to a path of the type \"caller\""),
+        ("webhook", "", "needs a `topic`"),
+        ("webhook", r#""topic": "x", "key": "x""#, "options.key: does not belong"),
+        ("caller", r#""require_ip": ["x"]"#, "\"x\" is no network"),
+        ("caller", r#""post_body_limit": 1048577"#, "post_body_limit: is not a number of octets"),
+        ("caller", r#""timestamp_delta_limit": 86401"#, "timestamp_delta_limit: is not a number"),
+    ] {
+        let fault = bridge(kind, options).expect_err("a mistake");
+        assert!(format!("{}: {}", fault.at, fault.message).contains(expected), "{}: {}", fault.at, fault.message);
+    }
+    let (_, warnings) =
+        with_paths(r#""x": {"type": "caller", "realm": "realm1", "role": "nobody"}"#, "").expect("a good file");
+    assert!(warnings.iter().any(|warning| warning.contains("the role \"nobody\", which no realm has")), "{warnings:?}");
+}

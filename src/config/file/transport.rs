@@ -1,6 +1,7 @@
 //! Transports and where they listen.
 
 use super::auth::read_auth;
+use super::bridge::read_bridge;
 use super::cookie::read_cookie;
 use super::endpoint::{is_any_port, read_endpoint};
 use super::options::{read_longpoll, read_options};
@@ -244,6 +245,11 @@ impl Parts<'_> {
                     let Nested { paths, .. } = read(value, &at)?;
                     self.web(&path, paths, &format!("{at}.paths"))?;
                 }
+                "publisher" | "caller" | "webhook" => {
+                    let (mut bridge, auth) = read_bridge(value, &at)?;
+                    bridge.transport = self.part(Inner { auth: Some(auth), ..Inner::default() }, false, &at)?;
+                    self.add(PathConfig { path, deep: true, service: Service::Bridge(Box::new(bridge)) }, &at)?;
+                }
                 kind => {
                     let (deep, service) = read_service(self.reader, kind, value, &at)?;
                     self.add(PathConfig { path, deep, service }, &at)?;
@@ -287,7 +293,6 @@ impl Parts<'_> {
         });
         let first = match websocket.or(self.listener.rawsocket) {
             Some(first) => first,
-            None if self.without_auth.is_empty() && !self.own.is_empty() => self.own[0],
             None => self.part(Inner::default(), false, at)?,
         };
         for index in &self.without_auth {

@@ -10,17 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What Crossbar.io serves besides.
-const ELSEWHERE: [&str; 13] = [
-    "caller",
+const ELSEWHERE: [&str; 10] = [
     "catalog",
     "cgi",
     "pairme",
-    "publisher",
     "resource",
     "reverseproxy",
     "upload",
     "wap",
-    "webhook",
     "websocket-proxy",
     "websocket-reverseproxy",
     "wsgi",

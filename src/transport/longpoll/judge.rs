@@ -2,7 +2,7 @@
 
 use super::reply::ReplyTo;
 use crate::config::listener::TransportIndex;
-use crate::transport::exchange::{Coming, Options, Verdict, refuse};
+use crate::transport::exchange::{Coming, Options, Target, Verdict, refuse};
 use crate::wire::longpoll::{Action, Endpoint, TransportId};
 use crate::wire::request::{BodyLength, BodyReader, RequestHead};
 
@@ -49,7 +49,8 @@ pub(in crate::transport) fn judge(
         Ok(reader) => {
             let said = head.forwarded.iter().filter(|_| endpoint == Endpoint::Open);
             let forwarded = said.map(|(header, value)| (*header, (*value).to_owned())).collect();
-            let coming = Coming { endpoint, transport, reply, reader, forwarded };
+            let target = Target::LongPoll { endpoint, transport, forwarded };
+            let coming = Coming { target, reply, reader };
             Verdict::Read(Box::new(coming), head.expects_continue)
         }
         Err(refusal) => refuse(refusal, reply),

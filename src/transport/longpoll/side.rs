@@ -2,6 +2,8 @@
 
 use super::alarms::{Alarms, Entry};
 use super::reply::ReplyTo;
+use crate::config::listener::TransportIndex;
+use crate::transport::bridge::Bridge;
 use crate::transport::exchange::Wait;
 use crate::wamp::Serializer;
 use crate::web::Rest;
@@ -14,6 +16,8 @@ use std::time::Duration;
 pub(in crate::transport) struct LongPoll {
     /// The transports that requests can find, by id.
     pub(super) transports: HashMap<TransportId, usize>,
+    /// The sessions for requests that become publications and calls, by their ways in.
+    pub(in crate::transport) bridges: HashMap<TransportIndex, usize>,
     /// Transports that are gone. Their keys are free at the end of the turn, when the core knows.
     pub(super) retired: Vec<usize>,
     /// When a socket or transport has waited long enough.
@@ -34,6 +38,8 @@ pub(in crate::transport) enum Side {
     Socket(Socket),
     /// It is what requests act on.
     Transport(Transport),
+    /// It is the session of requests that become publications and calls.
+    Bridge(Box<Bridge>),
 }
 
 /// A socket that carries requests.
@@ -83,6 +89,7 @@ impl Side {
         match self {
             Side::Socket(socket) => &mut socket.alarm,
             Side::Transport(transport) => &mut transport.alarm,
+            Side::Bridge(bridge) => &mut bridge.alarm,
         }
     }
 
@@ -90,14 +97,14 @@ impl Side {
     pub(in crate::transport) fn socket(&mut self) -> Option<&mut Socket> {
         match self {
             Side::Socket(socket) => Some(socket),
-            Side::Transport(_) => None,
+            Side::Transport(_) | Side::Bridge(_) => None,
         }
     }
 
     /// Has a `receive` that waits, or says that none can: it is a socket.
     pub(in crate::transport) fn transport(&mut self) -> Option<&mut Transport> {
         match self {
-            Side::Socket(_) => None,
+            Side::Socket(_) | Side::Bridge(_) => None,
             Side::Transport(transport) => Some(transport),
         }
     }

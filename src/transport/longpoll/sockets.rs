@@ -64,7 +64,12 @@ impl Reactor {
     }
 
     /// Queues the response to a request that has waited.
-    pub(super) fn respond_late(&mut self, socket: Entry, parts: impl IntoIterator<Item = Frame>, close: bool) {
+    pub(in crate::transport) fn respond_late(
+        &mut self,
+        socket: Entry,
+        parts: impl IntoIterator<Item = Frame>,
+        close: bool,
+    ) {
         if self.current(socket).is_some() {
             self.respond(socket.0, parts, close);
         }
@@ -154,6 +159,7 @@ impl Reactor {
             match side {
                 Side::Socket(_) => self.overdue(key),
                 Side::Transport(_) => self.unpolled(key),
+                Side::Bridge(_) => {}
             }
         }
     }

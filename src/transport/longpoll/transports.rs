@@ -47,6 +47,9 @@ impl Reactor {
 
     /// Something waits for the client of a transport, or its session has ended.
     pub(in crate::transport) fn write_transport(&mut self, key: usize) {
+        if self.hear(key) {
+            return;
+        }
         if self.connections[key].longpoll.as_deref_mut().is_some_and(|side| side.transport().is_some())
             && let Some(socket) = self.deliver(key)
         {
@@ -100,6 +103,11 @@ impl Reactor {
                 }
                 self.arm();
             }
+            Side::Bridge(bridge) => {
+                self.longpoll.retired.push(key);
+                self.abandon_bridge(key, *bridge);
+                self.arm();
+            }
         }
     }
 
@@ -141,6 +149,8 @@ impl Reactor {
         let done = |key: &usize| self.connections[*key].out.is_empty();
         let done: Vec<usize> = self.longpoll.transports.values().copied().filter(done).collect();
         done.into_iter().for_each(|key| self.lose(key, "shutdown"));
+        let bridges: Vec<usize> = self.longpoll.bridges.values().copied().collect();
+        bridges.into_iter().for_each(|key| self.lose(key, "shutdown"));
         if self.leaving() {
             self.dismiss_sockets();
         }
