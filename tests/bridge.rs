@@ -296,3 +296,31 @@ fn a_reload_ends_sessions_that_no_path_leads_to() {
         assert_eq!((ask(&mut http, "/again", publish).0, there()), (200, 1));
     });
 }
+
+#[test]
+fn who_waits_is_told_when_the_session_ends() {
+    let change = |config: &mut RuntimeConfig| {
+        configure(config, vec![bridge("/call", Action::Call, |_| {})]);
+        config.shards = Some(4);
+    };
+    node::with_router(change, |address| {
+        let (mut callee, mut admin) = (Client::join(address, Wire::JSON), Client::join(address, Wire::JSON));
+        let silent = callee.register("com.silent");
+        let mut waiting: Vec<Http> = (0..8).map(|_| Http::connect(address)).collect();
+        for http in &mut waiting {
+            http.write(post("/call", br#"{"procedure": "com.silent"}"#));
+        }
+        let mut calls: Vec<_> = waiting.iter().map(|_| callee.expect_invocation(silent).0).collect();
+        admin.ask("wamp.session.kill_by_authrole", &json!([["web"]])).expect("a right");
+        for http in &mut waiting {
+            http.response().expect(503);
+        }
+        // The callee may still answer; and a client that has gone away meanwhile costs nothing.
+        calls.drain(..).for_each(|call| callee.send(json!([70, call, {}, [1]])));
+        let mut gone = Http::connect(address);
+        gone.write(post("/call", br#"{"procedure": "com.silent"}"#));
+        callee.expect_invocation(silent);
+        drop(gone);
+        assert_eq!(ask(&mut waiting[0], "/call", json!({"procedure": "com.nobody"})).0, 200);
+    });
+}
