@@ -231,30 +231,7 @@ impl RuntimeConfig {
         if self.realms.is_empty() && self.listeners.iter().any(ListenerConfig::leads_to_realms) {
             return Err(ConfigError::NoRealm);
         }
-        for (index, realm) in self.realms.iter().enumerate() {
-            if !realm.uri_rules.allow(&realm.name) {
-                return Err(ConfigError::RealmName(realm.name.clone()));
-            }
-            if self.realms[..index]
-                .iter()
-                .any(|other| (&other.name, &other.namespace) == (&realm.name, &realm.namespace))
-            {
-                return Err(ConfigError::RealmTwice(realm.name.clone()));
-            }
-        }
-        for realm in &self.realms {
-            if let Some(rule) = realm.history.iter().find(|rule| !realm.uri_rules.allow_pattern(&rule.uri, rule.policy))
-            {
-                return Err(ConfigError::HistoryUri(rule.uri.clone()));
-            }
-        }
-        if self
-            .realms
-            .iter()
-            .any(|realm| matches!(&realm.history_store, HistoryStore::Disk { path, .. } if path.as_os_str().is_empty()))
-        {
-            return Err(ConfigError::HistoryPath);
-        }
+        self.check_realms()?;
         if self.shards.is_some_and(|shards| shards == 0 || shards > Self::SHARDS_MAX) {
             return Err(ConfigError::Shards);
         }
@@ -308,6 +285,34 @@ impl RuntimeConfig {
             if !ids.insert(&component.id) {
                 return Err(GuestError::Twice(component.id.clone()));
             }
+        }
+        Ok(())
+    }
+
+    fn check_realms(&self) -> Result<(), ConfigError> {
+        for (index, realm) in self.realms.iter().enumerate() {
+            if !realm.uri_rules.allow(&realm.name) {
+                return Err(ConfigError::RealmName(realm.name.clone()));
+            }
+            if self.realms[..index]
+                .iter()
+                .any(|other| (&other.name, &other.namespace) == (&realm.name, &realm.namespace))
+            {
+                return Err(ConfigError::RealmTwice(realm.name.clone()));
+            }
+        }
+        for realm in &self.realms {
+            if let Some(rule) = realm.history.iter().find(|rule| !realm.uri_rules.allow_pattern(&rule.uri, rule.policy))
+            {
+                return Err(ConfigError::HistoryUri(rule.uri.clone()));
+            }
+        }
+        if self
+            .realms
+            .iter()
+            .any(|realm| matches!(&realm.history_store, HistoryStore::Disk { path, .. } if path.as_os_str().is_empty()))
+        {
+            return Err(ConfigError::HistoryPath);
         }
         Ok(())
     }

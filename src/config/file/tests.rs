@@ -513,7 +513,11 @@ fn web_paths_are_read() {
     assert_eq!(at("/lp").transport(), websocket);
     assert_ne!(at("/own").transport(), websocket);
     assert_eq!(config.listeners[0].web.hsts, None);
-    let told = ["paths.app: a path of the type \"wsgi\" is not served", "hsts: has no effect without"];
+    let told = [
+        "paths.app: a path of the type \"wsgi\" is not served",
+        "hsts: has no effect without",
+        "session_timeout: holds for all transports",
+    ];
     assert_eq!(warnings.len(), told.len(), "{warnings:?}");
     assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
 }
