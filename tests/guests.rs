@@ -408,6 +408,30 @@ fn a_guest_that_is_not_there_is_its_own_trouble() {
 }
 
 #[test]
+fn a_node_ends_with_its_guests_if_it_is_to() {
+    let ends = |mode: Value, guests: &[Value], code: i32, says: &str| {
+        let directory = Directory::new(guests);
+        let file = directory.path("config.json");
+        let mut config: Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).expect("it is there")).expect("JSON");
+        config["controller"] = json!({"options": {"shutdown": mode}});
+        std::fs::write(&file, config.to_string()).expect("a writable directory");
+        let router = directory.start();
+        let status = router.wait(PATIENCE);
+        assert_eq!(status.code(), Some(code), "{}", router.log());
+        router.expect_log(says);
+    };
+    let stays = shell("stays", "sleep 1000", json!({}));
+    let once = shell("once", "true", json!({"ready": {"type": "exit"}}));
+    let done = shell("done", "sleep 0.3", json!({}));
+    let fails = shell("fails", "sleep 0.3; exit 3", json!({}));
+    ends(json!("shutdown_on_worker_exit"), &[stays.clone(), once.clone(), done.clone()], 0, "guest=done");
+    let modes = json!(["shutdown_on_shutdown_requested", "shutdown_on_worker_exit_with_error"]);
+    ends(modes, &[stays, done.clone(), fails.clone()], 1, "fails has failed, and the node ends with it");
+    ends(json!("shutdown_on_last_worker_exit"), &[done, fails], 1, "exit code 3");
+}
+
+#[test]
 fn no_signal_is_kept_from_a_guest() {
     // Not by a shell, which may let them through by itself.
     let arguments = ["SigBlk", "/proc/self/status"];

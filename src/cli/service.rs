@@ -46,6 +46,8 @@ enum Event {
     Served(io::Result<Successor>),
     /// The process before has ended.
     Alone,
+    /// A guest has ended with which the node ends, perhaps by a failure.
+    Ended(Box<str>, bool),
 }
 
 impl Service {
@@ -89,6 +91,7 @@ impl Service {
 
     /// Serves until the end is asked for.
     pub(super) async fn run(mut self) -> Result<(), Box<dyn Error>> {
+        let mut failure = None;
         // As long as this one lives the next one knows that it has to wait.
         let _successor = loop {
             match self.event().await {
@@ -102,6 +105,11 @@ impl Service {
                     if !self.reload(Duration::ZERO).await {
                         break None;
                     }
+                }
+                Event::Ended(id, failed) => {
+                    tracing::info!(guest = %id, "has ended, and the node with it");
+                    failure = failed.then(|| format!("{id} has failed, and the node ends with it"));
+                    break None;
                 }
                 Event::Asked(successor) => self.hand(successor),
                 Event::Served(Ok(successor)) => {
@@ -127,7 +135,7 @@ impl Service {
         drop(office);
         let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
         tokio::select! {
-            () = node.shut_down() => Ok(()),
+            () = node.shut_down() => failure.map_or(Ok(()), |failure| Err(failure.into())),
             () = manager::reassure(&vitals, stuck_after) => Ok(()),
             () = signals.end() => std::process::exit(exit::INTERRUPTED),
         }
@@ -151,6 +159,7 @@ impl Service {
             successor = visitor => Event::Asked(successor),
             Some(served) = self.served.1.recv() => Event::Served(served),
             () = alone => Event::Alone,
+            (id, failed) = self.node.program_ended() => Event::Ended(id, failed),
             () = manager::reassure(self.node.vitals(), self.node.config().health_stuck_after) => pending().await,
         }
     }

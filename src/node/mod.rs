@@ -284,6 +284,12 @@ impl Node {
         self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.leave_file());
     }
 
+    /// Waits until a guest or component has ended with which the node ends, as its configuration says; tells which, and
+    /// whether it has failed.
+    pub async fn program_ended(&self) -> (Box<str>, bool) {
+        self.guests.ended(self.premises.config.node.shutdown_on).await
+    }
+
     /// How the guests are, and the components.
     #[must_use]
     pub fn guests(&self) -> Vec<GuestStatus> {

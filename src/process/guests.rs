@@ -7,6 +7,7 @@ use super::runner::{Runner, Wanted};
 use super::status::{Board, GuestStatus};
 use crate::config::GuestConfig;
 use crate::config::guest::{GuestError, levels};
+use crate::config::node::ShutdownOn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -106,6 +107,11 @@ impl Guests {
             self.board.gone(&ids).await;
         }
         self.board.gone(&former).await;
+    }
+
+    /// Waits until a guest has ended that ends the node; tells which, and whether it has failed.
+    pub async fn ended(&self, on: ShutdownOn) -> (Box<str>, bool) {
+        self.board.ended(on).await
     }
 
     /// How the guests are, by their ids. Those that are stopping for ever are among them until they have ended.

@@ -1,5 +1,6 @@
 //! How guests are.
 
+use crate::config::node::ShutdownOn;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,6 +137,18 @@ impl Board {
         self.until(|guests| ids.iter().all(|id| !guests.contains_key(id))).await;
     }
 
+    /// Waits until a guest has ended that ends the node; tells which, and whether it has failed.
+    pub(super) async fn ended(&self, on: ShutdownOn) -> (Box<str>, bool) {
+        let mut changes = self.changed.subscribe();
+        loop {
+            if let Some(decisive) = decisive(&self.lock(), on) {
+                return decisive;
+            }
+            // The sender lives as long as this.
+            let _ = changes.changed().await;
+        }
+    }
+
     async fn until(&self, is: impl Fn(&BTreeMap<Box<str>, GuestStatus>) -> bool) {
         let mut changes = self.changed.subscribe();
         while !is(&self.lock()) {
@@ -143,4 +156,18 @@ impl Board {
             let _ = changes.changed().await;
         }
     }
+}
+
+/// The guest whose end ends the node, and whether it has failed. Work that was to be done once has not ended by being
+/// done.
+fn decisive(guests: &BTreeMap<Box<str>, GuestStatus>, on: ShutdownOn) -> Option<(Box<str>, bool)> {
+    let failed = |guest: &&GuestStatus| guest.state == GuestState::Failed;
+    let ended = |guest: &&GuestStatus| failed(guest) || (guest.state == GuestState::Stopped && !guest.ready);
+    let all = guests.values().all(|guest| ended(&guest));
+    let first = guests.values().find(|guest| on.failure && failed(guest));
+    let first = first.or_else(|| guests.values().find(|guest| on.exit && ended(guest)));
+    // Of those that are all at their end one that has failed says more.
+    let last = || guests.values().max_by_key(|guest| failed(guest)).filter(|_| on.last_exit && all);
+    let first = first.or_else(last);
+    first.map(|guest| (guest.id.clone(), failed(&guest)))
 }
