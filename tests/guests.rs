@@ -432,6 +432,38 @@ fn a_node_ends_with_its_guests_if_it_is_to() {
 }
 
 #[test]
+fn the_status_tells_of_guests() {
+    let restart = json!({"restart": {"policy": "always", "backoff": 0.05, "crashes_max": 0}});
+    let directory = Directory::new(&[
+        shell("fails", "exit 3", restart),
+        shell("stays", "exec sleep 1000", json!({})),
+        shell("done", "true", json!({})),
+    ]);
+    let _router = directory.start();
+    let start = Instant::now();
+    loop {
+        let output = directory.command("status").arg("--json").output().expect("the program can be run");
+        let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let of = |id: &str| {
+            let all = status["details"]["processes"].as_array().into_iter().flatten();
+            all.into_iter().find(|one| one["id"] == id).cloned().unwrap_or_default()
+        };
+        let (fails, stays, done) = (of("fails"), of("stays"), of("done"));
+        let restarted = fails["restarts"].as_u64() > Some(1) && fails["last_end"] == "exit code 3";
+        let runs = stays["state"] == "ready" && stays["pid"].is_u64() && stays["resident_bytes"].as_u64() > Some(0);
+        if restarted && runs && done["state"] == "stopped" && done["last_end"] == "exit code 0" {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "{status}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = directory.command("status").output().expect("the program can be run");
+    let text = String::from_utf8_lossy(&output.stdout).to_string();
+    assert!(text.contains("\nfails: ") && text.contains("last end: exit code 3"), "{text}");
+    assert!(text.contains("\nstays: ready, process ") && text.contains(" MiB, 0.0 s of"), "{text}");
+}
+
+#[test]
 fn no_signal_is_kept_from_a_guest() {
     // Not by a shell, which may let them through by itself.
     let arguments = ["SigBlk", "/proc/self/status"];

@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value as Json, json};
 use std::fs;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,7 +116,13 @@ fn who_gives_up_changes_nothing() {
     let directory = Directory::new("handover-not", &config(port, free_port(), &[]));
     let router = directory.start();
     // It asks, and goes without a word.
-    drop(UnixStream::connect(directory.path("node.sock")).expect("it can be asked"));
+    let mut asking = UnixStream::connect(directory.path("node.sock")).expect("it can be asked");
+    asking.write_all(b"take over\n").expect("it listens");
+    drop(asking);
+    // So does one that wants nothing that there is.
+    UnixStream::connect(directory.path("node.sock"))
+        .and_then(|mut one| one.write_all(b"everything"))
+        .expect("it listens");
     router.expect_log("the process that wanted to take over has not");
     // One whose configuration cannot work asks, and fails.
     let held = TcpListener::bind("127.0.0.1:0").expect("a free port");

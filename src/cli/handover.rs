@@ -1,27 +1,23 @@
 //! One router in the place of another, without a moment in which nobody listens: the new process asks the old one for its
 //! listening sockets, and when it serves on them the old one takes leave.
 //!
-//! They meet at a Unix socket in the node directory. The old one sends one message, a list of addresses as JSON with the
+//! They meet at the old one's office in the node directory. The old one sends one message, a list of addresses as JSON with the
 //! sockets attached; the new one answers with a line when it serves. That the old one has ended is told by the end of
 //! the connection.
 
+use super::office;
 use crate::transport::listener::Listener;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
-use std::fs::{self, File};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
-use tokio::net::UnixListener;
-
-/// Where they meet, in the node directory.
-const NAME: &str = "node.sock";
 
 /// The most sockets that the system sends in one message.
 const SOCKETS_MAX: usize = 253;
@@ -35,70 +31,8 @@ const READY: &[u8] = b"ready\n";
 /// How long a process may take that has been asked for its sockets.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The place, by a path that is short enough however long that of the directory is.
-struct Place {
-    /// Keeps the path valid.
-    _directory: File,
-    path: PathBuf,
-}
-
-impl Place {
-    fn of(directory: &Path) -> io::Result<Place> {
-        let open = File::open(directory)?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd())).join(NAME);
-        Ok(Place { _directory: open, path })
-    }
-}
-
-/// Where a running node waits for the one that will come after it.
-pub(super) struct Office {
-    listener: UnixListener,
-    /// The socket's file, which goes with the office.
-    path: PathBuf,
-}
-
-impl Office {
-    /// Opens it in a directory that this process holds. Has to be called on a tokio runtime.
-    pub(super) fn open(directory: &Path) -> io::Result<Office> {
-        let place = Place::of(directory)?;
-        let path = directory.join(NAME);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&place.path)?;
-        Ok(Office { listener, path })
-    }
-
-    /// Waits for somebody of the same user, or root.
-    pub(super) async fn visitor(&self) -> Successor {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) if is_trusted(&stream) => return Successor(stream),
-                Ok(_) => tracing::warn!("somebody else wanted to take over"),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot hear who wants to take over");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        // The next one may have put its own there.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-fn is_trusted(stream: &tokio::net::UnixStream) -> bool {
-    let own = nix::unistd::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|other| other.uid() == own || other.uid() == 0)
-}
-
 /// The process that wants to take over. Dropped, it takes that for the end of this one.
-pub(super) struct Successor(tokio::net::UnixStream);
+pub(super) struct Successor(pub(super) tokio::net::UnixStream);
 
 impl Successor {
     /// Hands sockets over and waits until it serves on them.
@@ -145,8 +79,7 @@ impl Predecessor {
     /// It does not give them.
     pub(super) fn ask(directory: &Path) -> Result<(Predecessor, Vec<Listener>), String> {
         let failed = |error: io::Error| format!("the node that runs here does not hand over its sockets: {error}");
-        let place = Place::of(directory).map_err(failed)?;
-        let stream = UnixStream::connect(&place.path).map_err(failed)?;
+        let stream = office::enter(directory, office::TAKE_OVER).map_err(failed)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
         let sockets = receive(&stream).map_err(failed)?;
         let sockets = sockets.into_iter().map(|socket| Listener::inherited(socket.into()));

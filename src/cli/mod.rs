@@ -10,6 +10,7 @@ mod init;
 mod keys;
 mod log;
 mod manager;
+mod office;
 mod remote;
 mod run;
 mod service;

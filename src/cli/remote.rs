@@ -3,8 +3,10 @@
 use super::args::{Reload, Status, Stop};
 use super::directory::{Outcome, Word, running, wait_for_end, wait_for_reload};
 use super::exit::{UNAVAILABLE, fail};
+use super::office;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,10 +49,13 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
     let directory = &status.directory.cbdir;
     let word = running(directory).map_err(|error| fail(&error, ExitCode::FAILURE))?;
     let now = if word.is_some() { "running" } else { "stopped" };
+    // A node that is just beginning or ending has nothing to say.
+    let details = word.as_ref().and_then(|_| office::ask(directory).ok()).unwrap_or_default();
     if status.json {
-        println!("{}", serde_json::json!({"status": now, "node": word}));
+        println!("{}", json!({"status": now, "node": word, "details": details}));
     } else if let Some(word) = &word {
         println!("running: process {}, corebar {}, at {}", word.pid, word.version, word.listening.join(", "));
+        show(&details);
     } else {
         println!("stopped");
     }
@@ -59,6 +64,31 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
             Err(fail(&format!("the node is {now}, not {wanted}"), ExitCode::from(UNAVAILABLE)))
         }
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Shows how a node is, to people.
+fn show(details: &Value) {
+    if let Some(connections) = details["connections"].as_u64() {
+        println!("{connections} connections");
+    }
+    for process in details["processes"].as_array().into_iter().flatten() {
+        let text = |key: &str| match &process[key] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let mut line = format!("{}: {}", text("id").unwrap_or_default(), text("state").unwrap_or_default());
+        let mib = process["resident_bytes"].as_u64().map(|octets| format!("{} MiB", octets >> 20));
+        let cpu = process["cpu_seconds"].as_f64().map(|seconds| format!("{seconds:.1} s of processor time"));
+        let pid = text("pid").map(|pid| format!("process {pid}"));
+        let restarts = text("restarts").filter(|restarts| restarts != "0").map(|count| format!("{count} restarts"));
+        let end = text("last_end").map(|end| format!("last end: {end}"));
+        for part in [pid, mib, cpu, restarts, end].into_iter().flatten() {
+            line.push_str(", ");
+            line.push_str(&part);
+        }
+        println!("{line}");
     }
 }
 
@@ -74,7 +104,7 @@ pub(super) fn reload(reload: &Reload) -> Result<ExitCode, ExitCode> {
         Err(error) => return Err(fail(&error, ExitCode::FAILURE)),
     };
     if reload.json {
-        println!("{}", serde_json::json!(outcome));
+        println!("{}", json!(outcome));
     } else {
         print(&outcome);
     }

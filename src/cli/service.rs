@@ -3,20 +3,23 @@
 use super::banner::banner;
 use super::directory::{Hold, Outcome};
 use super::exit;
-use super::handover::{Office, Predecessor, Successor, patiently};
+use super::handover::{Predecessor, Successor, patiently};
 use super::log::Log;
 use super::manager;
+use super::office::{Curious, Office, Visitor};
 use super::run::Source;
 use super::signals::{Signals, Wish};
 use crate::config::RuntimeConfig;
 use crate::config::reload::Reload;
 use crate::node::Node;
+use crate::process::GuestStatus;
 use crate::transport::listener::Listener;
 use sd_notify::NotifyState;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::future::pending;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 /// The system may close the last files of a process, such as a port for probes, so much after the others.
@@ -42,6 +45,8 @@ enum Event {
     Wish(Wish),
     /// A process wants to take over.
     Asked(Successor),
+    /// One wants to know how the node is.
+    Curious(Curious),
     /// It has, or not.
     Served(io::Result<Successor>),
     /// The process before has ended.
@@ -112,6 +117,7 @@ impl Service {
                     break None;
                 }
                 Event::Asked(successor) => self.hand(successor),
+                Event::Curious(curious) => drop(tokio::spawn(curious.tell(self.status()))),
                 Event::Served(Ok(successor)) => {
                     tracing::info!("another process has taken over");
                     self.node.hand_over();
@@ -156,12 +162,22 @@ impl Service {
         };
         tokio::select! {
             wish = self.signals.next() => Event::Wish(wish),
-            successor = visitor => Event::Asked(successor),
+            visitor = visitor => match visitor {
+                Visitor::Successor(successor) => Event::Asked(successor),
+                Visitor::Curious(curious) => Event::Curious(curious),
+            },
             Some(served) = self.served.1.recv() => Event::Served(served),
             () = alone => Event::Alone,
             (id, failed) = self.node.program_ended() => Event::Ended(id, failed),
             () = manager::reassure(self.node.vitals(), self.node.config().health_stuck_after) => pending().await,
         }
+    }
+
+    /// How the node is.
+    fn status(&self) -> Value {
+        let processes = self.node.guests();
+        let processes: Vec<Value> = processes.iter().map(process).collect();
+        json!({"connections": self.node.connections(), "processes": processes})
     }
 
     /// Gives the sockets to another process.
@@ -235,6 +251,21 @@ impl Service {
             hold.listens(self.node.bound().iter().map(ToString::to_string).collect());
         }
     }
+}
+
+/// How a guest or component is.
+fn process(guest: &GuestStatus) -> Value {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    json!({
+        "id": guest.id,
+        "state": guest.state.name(),
+        "pid": guest.pid,
+        "restarts": guest.restarts,
+        "last_end": guest.last_end.as_ref().map(ToString::to_string),
+        "started": guest.started.map(seconds),
+        "resident_bytes": guest.resident_bytes,
+        "cpu_seconds": guest.cpu_time.map(|time| time.as_secs_f64()),
+    })
 }
 
 fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {

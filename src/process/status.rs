@@ -28,6 +28,22 @@ pub enum GuestState {
     Failed,
 }
 
+impl GuestState {
+    /// Its name, in one word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            GuestState::Waiting => "waiting",
+            GuestState::Starting => "starting",
+            GuestState::Running => "running",
+            GuestState::Ready => "ready",
+            GuestState::BackingOff => "backing-off",
+            GuestState::Stopped => "stopped",
+            GuestState::Failed => "failed",
+        }
+    }
+}
+
 /// How a run of a guest has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
