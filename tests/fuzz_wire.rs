@@ -101,7 +101,7 @@ fn damaged_streams_do_not_panic() {
         let deflate = random.bool().then(|| random.u8(9..=15));
         let (framing, mut reader) = if random.u8(0..4) == 0 {
             let request = [0x7f, 0xf0 | serializer.rawsocket_code(), 0, 0];
-            let accepted = rawsocket::handshake(request, MAX).expect("a good handshake");
+            let accepted = rawsocket::handshake(request, MAX, None).expect("a good handshake");
             (Framing::RawSocket, Reader::RawSocket(RawReader::new(&accepted)))
         } else {
             let accepts = match random.bool() {
@@ -151,7 +151,7 @@ fn damaged_handshakes_do_not_panic() {
         }
         let [a, b, c, d] = random.u32(..).to_be_bytes();
         for request in [[a, b, c, d], [0x7f, b, 0, 0]] {
-            if let Ok(accepted) = rawsocket::handshake(request, random.usize(..)) {
+            if let Ok(accepted) = rawsocket::handshake(request, random.usize(..), None) {
                 assert!((512..=1 << 24).contains(&accepted.own_max));
             }
         }

@@ -398,7 +398,22 @@ fn a_guest_that_is_not_there_is_its_own_trouble() {
     serves(&router);
     let output = directory.command("check").output().expect("the program can be run");
     let text = String::from_utf8_lossy(&output.stderr).to_string();
-    assert!(!output.status.success() && text.contains("the guest \"gone\": cannot find no-such-program"), "{text}");
+    assert!(
+        output.status.success()
+            && text.contains("warning: ")
+            && text.contains("the guest \"gone\": cannot find no-such-program"),
+        "{text}"
+    );
+    assert!(!directory.command("check").arg("--strict").output().expect("the program can be run").status.success());
+}
+
+#[test]
+fn no_signal_is_kept_from_a_guest() {
+    // Not by a shell, which may let them through by itself.
+    let arguments = ["SigBlk", "/proc/self/status"];
+    let guest = json!({"type": "guest", "id": "guest", "executable": "grep", "arguments": arguments});
+    let directory = Directory::new(&[guest]);
+    directory.start().expect_log("guest: SigBlk:\t0000000000000000");
 }
 
 #[test]
@@ -409,13 +424,19 @@ fn wrong_guests_are_told_with_their_place() {
     };
     assert!(check(&[shell("a", "", json!({"depends_on": ["b"]})), shell("b", "", json!({}))]).0);
     for (guests, says) in [
-        (vec![shell("a", "", json!({"wokdir": "x"}))], "workers[1].options.wokdir: unknown field"),
+        (
+            vec![shell("a", "", json!({"wokdir": "x"}))],
+            "workers[1].options.wokdir: is not known; did you mean \"workdir\"?",
+        ),
         (vec![shell("a", "", json!({"depends_on": ["c"]}))], "\"c\", which is no guest"),
         (vec![shell("a", "", json!({"depends_on": ["b"]})), shell("b", "", json!({"depends_on": ["a"]}))], "a, b, a"),
-        (vec![json!({"type": "container"})], "workers[1]: workers of the type \"container\" are not supported"),
+        (vec![json!({"type": "contaner"})], "workers[1].type: is \"contaner\", not router, proxy, container, guest"),
         (
-            vec![json!({"type": "guest", "executable": "sh"}), json!({"type": "guest", "executable": "no-such"})],
-            "\"worker003\": cannot find no-such",
+            vec![
+                json!({"type": "guest", "executable": "sh"}),
+                json!({"type": "guest", "id": "worker002", "executable": "sh"}),
+            ],
+            "\"worker002\" is there twice",
         ),
     ] {
         let (success, text) = check(&guests);

@@ -725,7 +725,7 @@ fn a_node_directory_with_a_site_is_served_and_logged() {
     let mut http = Http::connect(router.address());
     assert_eq!(http.get("/", "").expect(200).text(), "the site");
     assert!(http.get("/py/decoder.py", "").expect(200).text().contains("JSONDecoder"));
-    assert_eq!(http.get("/cfg", "").expect(200).text(), "{\n  \"a\": [\n    1\n  ],\n  \"b\": null\n}\n");
+    assert_eq!(http.get("/cfg", "").expect(200).text(), "{\n  \"b\": null,\n  \"a\": [\n    1\n  ]\n}\n");
     http.get("/none", "").expect(404);
     assert_eq!(http.get("/deep", "").expect(200).text(), "null");
     assert!(http.get("/deep/er/info", "").expect(200).text().contains("Corebar"));

@@ -402,18 +402,18 @@ fn batched_frames_read_as_they_were_built() {
 
 #[test]
 fn rawsocket_handshakes() {
-    let accepted = rawsocket::handshake([0x7f, 0xf1, 0, 0], 1 << 20).expect("JSON");
+    let accepted = rawsocket::handshake([0x7f, 0xf1, 0, 0], 1 << 20, None).expect("JSON");
     assert_eq!((accepted.peer_max, accepted.own_max, accepted.reply), (1 << 24, 1 << 20, [0x7f, 0xb1, 0, 0]));
-    assert_eq!(rawsocket::handshake([0x7f, 0x03, 0, 0], 600).map(|a| (a.peer_max, a.own_max)), Ok((512, 512)));
-    assert_eq!(rawsocket::handshake([0x7f, 0xf5, 0, 0], 1 << 24), Err(Some([0x7f, 0x10, 0, 0])));
-    assert_eq!(rawsocket::handshake([0x7f, 0xf1, 0, 1], 1 << 24), Err(Some([0x7f, 0x30, 0, 0])));
-    assert_eq!(rawsocket::handshake([0x7f, 0xf0, 0, 0], 1 << 24), Err(None));
-    assert_eq!(rawsocket::handshake([0x47, 0xf1, 0, 0], 1 << 24), Err(None));
+    assert_eq!(rawsocket::handshake([0x7f, 0x03, 0, 0], 600, None).map(|a| (a.peer_max, a.own_max)), Ok((512, 512)));
+    assert_eq!(rawsocket::handshake([0x7f, 0xf5, 0, 0], 1 << 24, None), Err(Some([0x7f, 0x10, 0, 0])));
+    assert_eq!(rawsocket::handshake([0x7f, 0xf1, 0, 1], 1 << 24, None), Err(Some([0x7f, 0x30, 0, 0])));
+    assert_eq!(rawsocket::handshake([0x7f, 0xf0, 0, 0], 1 << 24, None), Err(None));
+    assert_eq!(rawsocket::handshake([0x47, 0xf1, 0, 0], 1 << 24, None), Err(None));
 }
 
 #[test]
 fn rawsocket_frames() {
-    let accepted = rawsocket::handshake([0x7f, 0xf1, 0, 0], 512).expect("JSON");
+    let accepted = rawsocket::handshake([0x7f, 0xf1, 0, 0], 512, None).expect("JSON");
     let raw = || Reader::RawSocket(RawReader::new(&accepted));
     let octets = b"\0\0\0\x03[1]\x01\0\0\x02hi\x02\0\0\0\0\0\0\0\0\0\0\x01x";
     let whole = read_pieces(&mut raw(), [&octets[..]]);

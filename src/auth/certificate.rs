@@ -1,7 +1,7 @@
 //! `tls`: the client certificate says who the client is.
 
 use super::config::{Grant, TlsUsers};
-use super::crypto::sha256;
+use super::crypto::{sha1, sha256};
 use super::peer::TlsPeer;
 use data_encoding::HEXLOWER;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -10,6 +10,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// name.
 pub(super) fn user(tls: Option<&TlsPeer>, users: &TlsUsers) -> Option<(Box<str>, Grant)> {
     let certificate = tls?.certificate.as_deref()?;
+    if let Some(user) = users.by_sha1.get(&sha1(certificate)) {
+        return Some(user.clone());
+    }
     let fingerprint = HEXLOWER.encode(&sha256(certificate));
     let name = common_name(certificate);
     let known = users.users.get(&*fingerprint).or_else(|| users.users.get(name.as_deref()?));
@@ -39,6 +42,7 @@ mod tests {
         let users = |list: &[(&str, &str)], default| TlsUsers {
             users: list.iter().map(|(name, of)| ((*name).into(), role(of))).collect(),
             default,
+            ..TlsUsers::default()
         };
         assert_eq!(user(Some(&tls), &users(&[("joe", "a")], None)), Some(("joe".into(), role("a"))));
         assert_eq!(
@@ -47,6 +51,9 @@ mod tests {
         );
         assert_eq!(user(Some(&tls), &users(&[("jane", "a")], None)), None);
         assert_eq!(user(Some(&tls), &users(&[], Some(role("c")))), Some(("joe".into(), role("c"))));
+        let by_sha1 = [(sha1(tls.certificate.as_ref().expect("a certificate")), ("jill".into(), role("d")))].into();
+        let users_by_sha1 = TlsUsers { by_sha1, ..users(&[("joe", "a")], None) };
+        assert_eq!(user(Some(&tls), &users_by_sha1), Some(("jill".into(), role("d"))));
         assert_eq!(user(None, &users(&[], Some(role("c")))), None, "no TLS");
         assert_eq!(user(Some(&TlsPeer::default()), &users(&[], Some(role("c")))), None, "no certificate");
     }

@@ -3,6 +3,7 @@
 //! Secrets stand here as they were read. They are never printed: their types show nothing in `Debug`.
 
 use super::jwt::JwtConfig;
+use super::reach::Reach;
 use crate::wamp::{Dict, Uri};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +53,8 @@ pub struct AuthConfig {
     pub jwt: Option<JwtConfig>,
     /// `cookie`: who has logged in with the same cookie by another method.
     pub cookie: bool,
+    /// Where those may go who are let in.
+    pub reach: Reach,
 }
 
 /// Who decides.
@@ -227,6 +230,8 @@ pub struct KeyUser {
 pub struct TlsUsers {
     /// By the certificate's common name, or by its SHA-256 fingerprint in lower-case hexadecimal digits.
     pub users: BTreeMap<Box<str>, Grant>,
+    /// By the certificate's SHA-1 fingerprint, as Crossbar.io has them: the authid, and what the user becomes.
+    pub by_sha1: BTreeMap<[u8; 20], (Box<str>, Grant)>,
     /// What all others become whose certificate was verified; none: they are refused.
     pub default: Option<Grant>,
 }

@@ -2,6 +2,7 @@
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -14,6 +15,11 @@ pub(crate) type Hash = [u8; HASH_BYTES];
 
 pub(super) fn sha256(data: &[u8]) -> Hash {
     Sha256::digest(data).into()
+}
+
+/// For fingerprints that others have chosen; not for anything new.
+pub(super) fn sha1(data: &[u8]) -> [u8; 20] {
+    Sha1::digest(data).into()
 }
 
 /// HMAC with SHA-256.

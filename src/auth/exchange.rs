@@ -479,7 +479,9 @@ impl AuthConfig {
     /// True if no method is named: then nobody is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == AuthConfig::default()
+        let AuthConfig { anonymous, ticket, wampcra, scram, cryptosign, tls, jwt, cookie, reach: _ } = self;
+        let one = anonymous.is_some() || ticket.is_some() || wampcra.is_some() || scram.is_some();
+        !(one || cryptosign.is_some() || tls.is_some() || jwt.is_some() || *cookie)
     }
 }
 

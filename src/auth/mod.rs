@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod jwt;
 pub mod peer;
 mod principal;
+pub mod reach;
 mod scram;
 mod validity;
 

@@ -15,6 +15,9 @@ impl AuthConfig {
         };
         let user = |grant: Option<&Grant>| grant.is_some_and(|grant| becomes(grant, None));
         let authid = &*known.authid;
+        if !self.reach.admits(&known.realm, &known.authrole) {
+            return false;
+        }
         match &*known.authmethod {
             "ticket" => holds(self.ticket.as_ref(), |users| user(users.get(authid).map(|user| &user.grant))),
             "wampcra" => holds(self.wampcra.as_ref(), |users| user(users.get(authid).map(|user| &user.grant))),

@@ -1,5 +1,8 @@
 //! The command line.
 
+use super::init::Template;
+use crate::config::file::is_filter;
+use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
@@ -7,7 +10,6 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// How many shards to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,14 +105,36 @@ pub struct Args {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     spin: u64,
 
-    /// What to log to standard error: error, warn, info, debug, trace or off, also by module
-    /// (`warn,corebar::transport=debug`).
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = filter)]
-    log: String,
+    #[command(flatten)]
+    pub(super) logging: Logging,
 
     /// Send messages back on WebSocket connections for this path. For conformance tests.
     #[arg(long, value_name = "PATH", hide = true)]
     echo_path: Option<String>,
+}
+
+/// What is logged, and where it goes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Logging {
+    /// What to log: error, warn, info, debug, trace or off, also by module (`warn,corebar::transport=debug`). [default:
+    /// as the configuration file says, else info]
+    #[arg(long, visible_alias = "loglevel", value_name = "LEVEL", value_parser = filter)]
+    log: Option<String>,
+
+    /// Log lines of JSON.
+    #[arg(long)]
+    pub(super) log_json: bool,
+
+    /// Log into this file, not to standard error. It is opened again at SIGUSR1.
+    #[arg(long, value_name = "FILE")]
+    pub(super) log_file: Option<PathBuf>,
+}
+
+impl Logging {
+    /// Which levels.
+    pub(super) fn level(&self) -> Option<String> {
+        self.log.clone()
+    }
 }
 
 /// What can be done with a configuration file.
@@ -120,6 +144,12 @@ pub enum Command {
     Start(Start),
     /// Say whether a configuration file is right, without serving.
     Check(Node),
+    /// Write a new node directory that can be started as it is.
+    Init(Init),
+    /// Bring a configuration file of an earlier version of Crossbar.io to version 2, and say what that changes.
+    Upgrade(Upgrade),
+    /// Write a configuration file of JSON as YAML, or the other way round.
+    Convert(Convert),
     /// End the node that runs in a directory, as SIGTERM does, and wait for that.
     #[command(visible_alias = "drain")]
     Stop(Stop),
@@ -152,6 +182,48 @@ pub struct Directory {
     /// The node directory.
     #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
     pub(super) cbdir: PathBuf,
+}
+
+/// What to write, and where.
+#[derive(Debug, clap::Args)]
+pub struct Init {
+    /// What it holds.
+    #[arg(value_enum, default_value = "web")]
+    pub(super) template: Template,
+
+    /// The directory of the application; the node directory will be `.crossbar` in it.
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub(super) appdir: PathBuf,
+}
+
+/// Which configuration file to bring to the present version.
+#[derive(Debug, clap::Args)]
+pub struct Upgrade {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// The configuration file. [default: config.yaml, then config.json]
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Say what would change, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// Which configuration file to write in the other format.
+#[derive(Debug, clap::Args)]
+pub struct Convert {
+    #[command(flatten)]
+    pub(super) directory: Directory,
+
+    /// The configuration file. [default: config.yaml, then config.json]
+    #[arg(long, value_name = "FILE", env = "CROSSBAR_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Overwrite a file that is there.
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// How to end a node.
@@ -235,6 +307,11 @@ pub struct Start {
     #[command(flatten)]
     pub(super) node: Node,
 
+    /// Serve in the place of the node that runs in the directory: on its listening sockets, so that nobody is turned
+    /// away, and it takes leave of its clients and ends.
+    #[arg(long)]
+    pub(super) take_over: bool,
+
     /// How many shards to run, each a thread of its own: a number, or `auto` for one per core. [default: as the file
     /// says, else auto]
     #[arg(long, value_name = "N|auto")]
@@ -244,9 +321,8 @@ pub struct Start {
     #[arg(long)]
     no_pin: bool,
 
-    /// What to log to standard error, as for the plain start.
-    #[arg(long, visible_alias = "loglevel", value_name = "LEVEL", default_value = "info", value_parser = filter)]
-    pub(super) log: String,
+    #[command(flatten)]
+    pub(super) logging: Logging,
 }
 
 impl Start {
@@ -283,12 +359,11 @@ impl FromStr for Topics {
 }
 
 impl Args {
-    /// The filter of the log.
-    #[must_use]
-    pub fn log(&self) -> &str {
+    /// What the flags say of the log.
+    pub(super) fn logging(&self) -> &Logging {
         match &self.command {
-            Some(Command::Start(start)) => &start.log,
-            Some(_) | None => &self.log,
+            Some(Command::Start(start)) => &start.logging,
+            Some(_) | None => &self.logging,
         }
     }
 
@@ -312,7 +387,10 @@ impl Args {
         config.pin = !self.no_pin;
         config.write_delay = Duration::from_millis(self.write_delay);
         config.spin = Duration::from_micros(self.spin);
-        config.echo_path = self.echo_path;
+        if let Some(path) = self.echo_path {
+            let echo = PathConfig { path, deep: false, service: Service::Echo };
+            config.listeners.iter_mut().for_each(|listener| listener.paths.push(echo.clone()));
+        }
         config
     }
 
@@ -327,8 +405,10 @@ impl Args {
     }
 }
 
+/// Crossbar.io's `none` is `off`.
 fn filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_string()).map_err(|error| error.to_string())
+    let text = if text == "none" { "off" } else { text };
+    if is_filter(text) { Ok(text.into()) } else { Err("expected a level, or levels by module".into()) }
 }
 
 #[cfg(test)]
@@ -367,7 +447,10 @@ mod tests {
         assert_eq!(config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>(), ["a.b", "c"]);
         assert_eq!(config.shards, Some(3));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);
-        assert_eq!(parse(&["--log", "warn,corebar=debug"]).expect("a good argument").log(), "warn,corebar=debug");
+        assert_eq!(
+            parse(&["--log", "warn,corebar=debug"]).expect("a good argument").logging().level().as_deref(),
+            Some("warn,corebar=debug")
+        );
     }
 
     #[test]

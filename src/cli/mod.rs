@@ -4,9 +4,15 @@ pub mod args;
 mod banner;
 mod directory;
 mod exit;
+mod files;
+mod handover;
+mod init;
 mod keys;
+mod log;
+mod manager;
 mod remote;
 mod run;
 mod service;
+mod signals;
 
 pub use run::main;

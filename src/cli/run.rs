@@ -1,22 +1,19 @@
 //! From the arguments to the exit code.
 
-use super::args::{Args, Command, Node, Start};
-use super::banner::banner;
-use super::directory::{Hold, Outcome};
+use super::args::{Args, Command, Start};
+use super::directory::{self, Hold};
 use super::exit::{self, fail};
-use super::{keys, remote, service};
+use super::files::load;
+use super::handover::{Office, Predecessor};
+use super::log::Log;
+use super::service::Service;
+use super::{files, init, keys, remote};
 use crate::config::RuntimeConfig;
-use crate::config::file::{self, NodeFile};
-use crate::config::reload::Reload;
-use crate::node;
 use crate::process::host::{self, Host};
+use crate::transport::listener::Listener;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use sd_notify::NotifyState;
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// The program.
 #[must_use]
@@ -25,17 +22,13 @@ pub fn main() -> ExitCode {
         return code;
     }
     let args = Args::parse();
-    // The filter was checked with the arguments.
-    let filter = EnvFilter::new(args.log());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let flags = args.logging().clone();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
-        Some(Command::Check(node)) => return check(&node),
+        Some(Command::Check(node)) => return done(files::check(&node)),
+        Some(Command::Init(wanted)) => return done(init::init(&wanted)),
+        Some(Command::Upgrade(wanted)) => return done(files::upgrade(&wanted)),
+        Some(Command::Convert(wanted)) => return done(files::convert(&wanted)),
         Some(Command::Stop(stop)) => return either(remote::stop(&stop)),
         Some(Command::Status(status)) => return either(remote::status(&status)),
         Some(Command::Reload(reload)) => return either(remote::reload(&reload)),
@@ -54,8 +47,17 @@ pub fn main() -> ExitCode {
     if let Err(error) = config.check() {
         return fail(&error, ExitCode::from(exit::USAGE));
     }
-    let mut hold = match source.hold() {
-        Ok(hold) => hold,
+    let log = match Log::begin(&flags, &config.node.log) {
+        Ok(log) => log,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
+    let begin = source.predecessor().and_then(|predecessor| {
+        // The directory is still held by the one whose place is taken.
+        let hold = if predecessor.is_some() { None } else { source.hold()? };
+        Ok((predecessor, hold))
+    });
+    let (predecessor, hold) = match begin {
+        Ok(begin) => begin,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     prepare_process();
@@ -63,7 +65,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
     };
-    match runtime.block_on(serve(config, &source, hold.as_mut())) {
+    match runtime.block_on(async { Service::start(config, source, predecessor, hold, log)?.run().await }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
@@ -73,22 +75,13 @@ fn either(code: Result<ExitCode, ExitCode>) -> ExitCode {
     code.unwrap_or_else(|code| code)
 }
 
-/// Looks whether a configuration file is right.
-fn check(node: &Node) -> ExitCode {
-    let file = match load(node, |warning| eprintln!("corebar: {warning}")) {
-        Ok(file) => file,
-        Err(error) => return fail(&error, ExitCode::FAILURE),
-    };
-    if let Err(error) = node::Node::check(&file.config) {
-        return fail(&error, ExitCode::FAILURE);
-    }
-    let RuntimeConfig { realms, listeners, .. } = file.config;
-    println!("{}: ok, {} realms, {} transports", file.file.display(), realms.len(), listeners.len());
-    ExitCode::SUCCESS
+/// The exit code of what was done, or not.
+fn done(done: Result<(), String>) -> ExitCode {
+    done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }
 
 /// Where the configuration comes from.
-enum Source {
+pub(super) enum Source {
     /// Flags: always the same.
     Flags(Box<RuntimeConfig>),
     /// A file, which may say something else later.
@@ -97,33 +90,35 @@ enum Source {
 
 impl Source {
     /// Takes the node directory, if there is one.
-    fn hold(&self) -> Result<Option<Hold>, String> {
+    pub(super) fn hold(&self) -> Result<Option<Hold>, String> {
         match self {
             Source::Flags(_) => Ok(None),
             Source::File(start) => Hold::take(&start.node.cbdir),
         }
     }
 
+    /// Opens the office where others can ask for the sockets of a node that holds its directory.
+    pub(super) fn office(&self) -> Option<Office> {
+        let Source::File(start) = self else { return None };
+        let office = Office::open(&start.node.cbdir);
+        office.inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over")).ok()
+    }
+
+    /// The node whose place is to be taken, with its sockets, if there is one.
+    fn predecessor(&self) -> Result<Option<(Predecessor, Vec<Listener>)>, String> {
+        let Source::File(start) = self else { return Ok(None) };
+        let directory = &start.node.cbdir;
+        let there = start.take_over && directory::running(directory).map_err(|error| error.to_string())?.is_some();
+        there.then(|| Predecessor::ask(directory)).transpose()
+    }
+
     /// What it says now; `warn` is told what has no effect.
-    fn read(&self, warn: impl FnMut(&str)) -> Result<RuntimeConfig, String> {
+    pub(super) fn read(&self, warn: impl FnMut(&str)) -> Result<RuntimeConfig, String> {
         match self {
             Source::Flags(config) => Ok((**config).clone()),
             Source::File(start) => load(&start.node, warn).map(|file| start.change(file.config)),
         }
     }
-}
-
-/// Reads a configuration file. What stands in it and has no effect is said, and is an error if that is wanted.
-fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, String> {
-    let file = file::load(&node.cbdir, node.config.as_deref()).map_err(|error| error.to_string())?;
-    let severity = if node.strict { "error" } else { "warning" };
-    for warning in &file.warnings {
-        warn(&format!("{severity}: {}: {warning}", file.file.display()));
-    }
-    if node.strict && !file.warnings.is_empty() {
-        return Err(format!("{}: something stands in it that has no effect", file.file.display()));
-    }
-    Ok(file)
 }
 
 /// Asks the operating system for what a router needs of it. Without, it still works.
@@ -140,132 +135,5 @@ fn prepare_process() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
         tracing::debug!(%error, "cannot do without transparent huge pages");
-    }
-}
-
-/// Runs a node until a signal comes.
-async fn serve(
-    config: RuntimeConfig,
-    source: &Source,
-    mut hold: Option<&mut Hold>,
-) -> Result<(), Box<dyn std::error::Error>> {
-    // Before the banner: whoever has read it may send a signal.
-    let mut signals = Signals::new()?;
-    let mut node = node::Node::start_with(config.clone(), service::sockets())?;
-    let mut out = io::stdout().lock();
-    // Nobody may be reading any more; that is no reason not to serve.
-    let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
-    drop(out);
-    if let Some(hold) = &mut hold {
-        hold.listens(node.bound().iter().map(ToString::to_string).collect());
-    }
-    service::tell(&[NotifyState::Ready]);
-    loop {
-        let wish = tokio::select! {
-            wish = signals.next() => wish,
-            () = service::reassure(node.vitals(), node.config().health_stuck_after) => continue,
-        };
-        if wish == Wish::End {
-            break;
-        }
-        let outcome = if wish == Wish::Rehearse {
-            rehearse(&node, source)
-        } else {
-            service::reloading();
-            // A shard that is stuck must not keep the router from ending.
-            let outcome = tokio::select! {
-                outcome = reload(&mut node, source) => outcome,
-                () = signals.end() => break,
-            };
-            service::tell(&[NotifyState::Ready]);
-            outcome
-        };
-        if let Some(hold) = &mut hold {
-            hold.listens(node.bound().iter().map(ToString::to_string).collect());
-            hold.reloaded(outcome);
-        }
-    }
-    tracing::info!("shutting down");
-    service::tell(&[NotifyState::Stopping]);
-    let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
-    tokio::select! {
-        () = node.shut_down() => Ok(()),
-        () = service::reassure(&vitals, stuck_after) => Ok(()),
-        () = signals.end() => std::process::exit(exit::INTERRUPTED),
-    }
-}
-
-/// Goes on with what the configuration says now.
-async fn reload(node: &mut node::Node, source: &Source) -> Outcome {
-    let done = match source.read(|warning| tracing::warn!("{warning}")) {
-        Ok(config) => node.reload(&config).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error),
-    };
-    match &done {
-        Ok(reload) => {
-            reload.changes.iter().for_each(|change| tracing::info!("reload: {change}"));
-            reload.at_start.iter().for_each(|change| tracing::warn!("only a new start can change: {change}"));
-            tracing::info!(changes = reload.changes.len(), "the configuration and its files have been read again");
-        }
-        Err(error) => tracing::error!(%error, "everything stays as it is"),
-    }
-    outcome(done, false)
-}
-
-/// Finds out what would change if the configuration was read again.
-fn rehearse(node: &node::Node, source: &Source) -> Outcome {
-    let config = source.read(|_| ());
-    let found = config.and_then(|config| {
-        node::Node::check(&config).map_err(|error| error.to_string())?;
-        node.config().reload(&config).map_err(|error| error.to_string())
-    });
-    outcome(found, true)
-}
-
-fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {
-    match done {
-        Ok(Reload { changes, at_start, .. }) => Outcome { dry_run, changes, at_start, ..Outcome::default() },
-        Err(error) => Outcome { dry_run, error: Some(error), ..Outcome::default() },
-    }
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    /// To read the configuration again, and its files: SIGHUP.
-    Reload,
-    /// To say what that would change: SIGUSR2.
-    Rehearse,
-    /// To end: SIGINT, SIGTERM.
-    End,
-}
-
-/// The signals that the program knows.
-struct Signals {
-    hangup: Signal,
-    second: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        let kinds =
-            [SignalKind::hangup(), SignalKind::user_defined2(), SignalKind::interrupt(), SignalKind::terminate()];
-        let [hangup, second, interrupt, terminate] = kinds.map(signal);
-        Ok(Signals { hangup: hangup?, second: second?, interrupt: interrupt?, terminate: terminate? })
-    }
-
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.hangup.recv() => Wish::Reload,
-            _ = self.second.recv() => Wish::Rehearse,
-            _ = self.interrupt.recv() => Wish::End,
-            _ = self.terminate.recv() => Wish::End,
-        }
-    }
-
-    async fn end(&mut self) {
-        while self.next().await != Wish::End {}
     }
 }

@@ -1,58 +1,236 @@
-//! The service manager, if there is one: it is told how the router is (`sd_notify(3)`), and hands over sockets
-//! (`sd_listen_fds(3)`).
+//! A router that runs, and what is asked of it.
 
-use crate::shard::Vitals;
+use super::banner::banner;
+use super::directory::{Hold, Outcome};
+use super::exit;
+use super::handover::{Office, Predecessor, Successor, patiently};
+use super::log::Log;
+use super::manager;
+use super::run::Source;
+use super::signals::{Signals, Wish};
+use crate::config::RuntimeConfig;
+use crate::config::reload::Reload;
+use crate::node::Node;
 use crate::transport::listener::Listener;
-use listenfd::ListenFd;
 use sd_notify::NotifyState;
-use std::time::Duration;
+use std::error::Error;
+use std::future::pending;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
-/// Tells the service manager. Without one nothing happens.
-pub(super) fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager cannot be told");
-    }
+/// The system may close the last files of a process, such as a port for probes, so much after the others.
+const LAST_THINGS: Duration = Duration::from_secs(2);
+
+/// A router with everything around it.
+pub(super) struct Service {
+    node: Node,
+    source: Source,
+    signals: Signals,
+    log: Log,
+    /// The node directory, if there is one that can be held, and the one before has left it.
+    hold: Option<Hold>,
+    office: Option<Office>,
+    /// The process whose place is taken, until it has ended.
+    predecessor: Option<Predecessor>,
+    /// Processes that were given the sockets, and serve on them or have given up.
+    served: (mpsc::Sender<io::Result<Successor>>, mpsc::Receiver<io::Result<Successor>>),
 }
 
-/// The configuration is read again.
-pub(super) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::debug!(%error, "the time is not known"),
-    }
+/// What happens to a router.
+enum Event {
+    Wish(Wish),
+    /// A process wants to take over.
+    Asked(Successor),
+    /// It has, or not.
+    Served(io::Result<Successor>),
+    /// The process before has ended.
+    Alone,
 }
 
-/// Keeps the service manager's watchdog quiet as long as no shard is stuck. Never returns; without a watchdog it does
-/// nothing.
-pub(super) async fn reassure(vitals: &Vitals, stuck_after: Duration) {
-    let Some(interval) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
-    loop {
-        if vitals.stuck(stuck_after).is_none() {
-            tell(&[NotifyState::Watchdog]);
+impl Service {
+    /// Starts a router, and says so. Has to be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// It cannot be started; for people.
+    pub(super) fn start(
+        config: RuntimeConfig,
+        source: Source,
+        predecessor: Option<(Predecessor, Vec<Listener>)>,
+        hold: Option<Hold>,
+        log: Log,
+    ) -> Result<Service, Box<dyn Error>> {
+        // Before the banner: whoever has read it may send a signal.
+        let signals = Signals::new()?;
+        let mut sockets = manager::sockets();
+        let mut first = config.clone();
+        let mut predecessor = predecessor.map(|(predecessor, given)| {
+            sockets.extend(given);
+            // There is one of them each, and the process before still has it.
+            first.guests.clear();
+            first.components.clear();
+            first.health_listen = None;
+            predecessor
+        });
+        let node = Node::start_with(first, sockets)?;
+        if let Some(predecessor) = &mut predecessor {
+            predecessor.dismiss()?;
         }
-        tokio::time::sleep((interval / 3).max(Duration::from_millis(1))).await;
+        let office = hold.as_ref().and_then(|_| source.office());
+        let mut out = io::stdout().lock();
+        // Nobody may be reading any more; that is no reason not to serve.
+        let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
+        drop(out);
+        let mut service = Service { node, source, signals, log, hold, office, predecessor, served: mpsc::channel(1) };
+        service.tell_where();
+        manager::tell(&[NotifyState::Ready]);
+        Ok(service)
     }
-}
 
-/// The sockets that were handed over.
-pub(super) fn sockets() -> Vec<Listener> {
-    let mut given = ListenFd::from_env();
-    let mut sockets = Vec::new();
-    for index in 0..given.len() {
-        let socket = match given.take_tcp_listener(index) {
-            Ok(Some(socket)) => socket.into(),
-            _ => match given.take_unix_listener(index) {
-                Ok(Some(socket)) => socket.into(),
-                _ => {
-                    tracing::warn!(index, "what was handed over is no listening socket");
-                    continue;
+    /// Serves until the end is asked for.
+    pub(super) async fn run(mut self) -> Result<(), Box<dyn Error>> {
+        // As long as this one lives the next one knows that it has to wait.
+        let _successor = loop {
+            match self.event().await {
+                Event::Wish(Wish::End) => break None,
+                Event::Wish(Wish::Reopen) => self.log.reopen(),
+                Event::Wish(Wish::Rehearse) => {
+                    let outcome = self.rehearse();
+                    self.report(outcome);
                 }
-            },
+                Event::Wish(Wish::Reload) => {
+                    if !self.reload(Duration::ZERO).await {
+                        break None;
+                    }
+                }
+                Event::Asked(successor) => self.hand(successor),
+                Event::Served(Ok(successor)) => {
+                    tracing::info!("another process has taken over");
+                    self.node.hand_over();
+                    break Some(successor);
+                }
+                Event::Served(Err(error)) => tracing::warn!(%error, "the process that wanted to take over has not"),
+                Event::Alone => {
+                    tracing::info!("the process before has ended");
+                    self.predecessor = None;
+                    self.hold = patiently(|| self.source.hold()).await?;
+                    self.office = self.hold.as_ref().and_then(|_| self.source.office());
+                    if !self.reload(LAST_THINGS).await {
+                        break None;
+                    }
+                }
+            }
         };
-        match Listener::inherited(socket) {
-            Ok(listener) => sockets.push(listener),
-            Err(error) => tracing::warn!(index, %error, "a socket that was handed over is of no use"),
+        tracing::info!("shutting down");
+        manager::tell(&[NotifyState::Stopping]);
+        let Service { node, mut signals, hold: _hold, office, .. } = self;
+        drop(office);
+        let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
+        tokio::select! {
+            () = node.shut_down() => Ok(()),
+            () = manager::reassure(&vitals, stuck_after) => Ok(()),
+            () = signals.end() => std::process::exit(exit::INTERRUPTED),
         }
     }
-    sockets
+
+    async fn event(&mut self) -> Event {
+        let visitor = async {
+            match &self.office {
+                Some(office) => office.visitor().await,
+                None => pending().await,
+            }
+        };
+        let alone = async {
+            match &mut self.predecessor {
+                Some(predecessor) => predecessor.gone().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            wish = self.signals.next() => Event::Wish(wish),
+            successor = visitor => Event::Asked(successor),
+            Some(served) = self.served.1.recv() => Event::Served(served),
+            () = alone => Event::Alone,
+            () = manager::reassure(self.node.vitals(), self.node.config().health_stuck_after) => pending().await,
+        }
+    }
+
+    /// Gives the sockets to another process.
+    fn hand(&self, successor: Successor) {
+        match self.node.sockets() {
+            Ok(sockets) => {
+                tracing::info!(sockets = sockets.len(), "another process wants to take over");
+                let done = self.served.0.clone();
+                tokio::spawn(async move {
+                    let served = successor.hand(sockets).await;
+                    // This process is ending anyway if nobody wants to know.
+                    let _ = done.send(served).await;
+                });
+            }
+            Err(error) => tracing::warn!(%error, "the sockets cannot be handed over"),
+        }
+    }
+
+    /// Goes on with what the configuration says now; what does not work may do so later, within the time. False if the
+    /// end is asked for meanwhile.
+    async fn reload(&mut self, patience: Duration) -> bool {
+        manager::reloading();
+        let Service { node, source, .. } = self;
+        let again = async {
+            let config = source.read(|warning| tracing::warn!("{warning}"))?;
+            let begun = Instant::now();
+            loop {
+                match node.reload(&config).await {
+                    Err(_) if begun.elapsed() < patience => tokio::time::sleep(patience / 50).await,
+                    done => return done.map_err(|error| error.to_string()),
+                }
+            }
+        };
+        // A shard that is stuck must not keep the router from ending.
+        let done = tokio::select! {
+            done = again => done,
+            () = self.signals.end() => return false,
+        };
+        match &done {
+            Ok(reload) => {
+                reload.changes.iter().for_each(|change| tracing::info!("reload: {change}"));
+                reload.at_start.iter().for_each(|change| tracing::warn!("only a new start can change: {change}"));
+                tracing::info!(changes = reload.changes.len(), "the configuration and its files have been read again");
+            }
+            Err(error) => tracing::error!(%error, "everything stays as it is"),
+        }
+        self.log.change(&self.node.config().node.log);
+        manager::tell(&[NotifyState::Ready]);
+        self.report(outcome(done, false));
+        true
+    }
+
+    /// Finds out what would change if the configuration was read again.
+    fn rehearse(&self) -> Outcome {
+        let found = self.source.read(|_| ()).and_then(|config| {
+            Node::check(&config).map_err(|error| error.to_string())?;
+            self.node.rehearse(&config).map_err(|error| error.to_string())
+        });
+        outcome(found, true)
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        self.tell_where();
+        if let Some(hold) = &mut self.hold {
+            hold.reloaded(outcome);
+        }
+    }
+
+    fn tell_where(&mut self) {
+        if let Some(hold) = &mut self.hold {
+            hold.listens(self.node.bound().iter().map(ToString::to_string).collect());
+        }
+    }
+}
+
+fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {
+    match done {
+        Ok(Reload { changes, at_start, .. }) => Outcome { dry_run, changes, at_start, ..Outcome::default() },
+        Err(error) => Outcome { dry_run, error: Some(error), ..Outcome::default() },
+    }
 }

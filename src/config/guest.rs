@@ -1,5 +1,6 @@
 //! Guests: programs of any kind that run beside the router and are looked after by it.
 
+use super::component::Bond;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,8 @@ pub struct GuestConfig {
     pub cpu_affinity: Vec<usize>,
     /// Directories in which a change restarts it.
     pub watch: Vec<PathBuf>,
+    /// Others whose end is its own.
+    pub bond: Option<Bond>,
 }
 
 /// Which variables of the router's environment a guest gets.
@@ -141,6 +144,8 @@ pub struct RestartConfig {
     pub crashes_max: u32,
     /// See `crashes_max`.
     pub crashes_within: Duration,
+    /// The exit code by which a program says that another start would be no use.
+    pub useless: Option<i32>,
 }
 
 /// What a guest may use. None: what the router may.
@@ -163,6 +168,7 @@ impl Default for RestartConfig {
             reset_after: Duration::from_secs(60),
             crashes_max: 10,
             crashes_within: Duration::from_secs(600),
+            useless: None,
         }
     }
 }
@@ -193,6 +199,7 @@ impl GuestConfig {
             nice: None,
             cpu_affinity: Vec::new(),
             watch: Vec::new(),
+            bond: None,
         }
     }
 
@@ -245,6 +252,9 @@ pub enum GuestError {
     /// Nothing to run.
     #[error("the guest {0:?}: {1}")]
     Executable(Box<str>, String),
+    /// Nothing to run a component with.
+    #[error("the component {0:?}: {1}")]
+    Component(Box<str>, String),
 }
 
 /// How far each guest is from those that depend on nobody, in their order: a guest comes after all with less.

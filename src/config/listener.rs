@@ -6,6 +6,7 @@ use super::tls::TlsConfig;
 use super::web::{PathConfig, WebOptions};
 use crate::auth::AuthConfig;
 use crate::wire::forwarded::ForwardedHeader;
+use crate::wire::handshake::Subprotocol;
 use crate::wire::origin::Origins;
 use ipnet::IpNet;
 
@@ -52,6 +53,8 @@ pub struct TransportConfig {
     pub origins: Option<Vec<Box<str>>>,
     /// Pages without an origin (files, for example) may connect. None: yes, but not where cookies show who a client is.
     pub null_origin: Option<bool>,
+    /// What clients may speak: how messages are serialized and, over WebSocket, whether several come in one. None: all.
+    pub serializers: Option<Vec<Subprotocol>>,
     /// The cookie by which browsers are known again.
     pub cookie: Option<CookieConfig>,
 }
@@ -69,6 +72,12 @@ impl TransportConfig {
 }
 
 impl ListenerConfig {
+    /// True if it is more than a server of pages.
+    #[must_use]
+    pub fn leads_to_realms(&self) -> bool {
+        !self.closed && (self.rawsocket.is_some() || self.paths.iter().any(|path| path.service.transport().is_some()))
+    }
+
     /// The default number of connections that the system holds ready.
     pub const BACKLOG: i32 = 1024;
 

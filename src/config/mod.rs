@@ -2,36 +2,47 @@
 
 pub mod address;
 pub mod bridge;
+pub mod component;
 pub mod cookie;
 pub mod file;
 pub mod guest;
 pub mod listener;
+pub mod log;
+pub mod node;
 pub mod reload;
 pub mod tls;
 pub mod web;
 
 pub use address::{AddressError, ListenAddress};
+pub use component::ComponentConfig;
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
+pub use node::NodeConfig;
 
 use crate::router::Limits;
 use crate::session::{HistoryStore, RealmConfig};
 use crate::wamp::Uri;
 use crate::wamp::codec::DEPTH_MAX;
+use guest::GuestError;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use thiserror::Error;
 
 /// The configuration of a running router. Names carry their units.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// Where to listen; at least one.
+    /// Where to listen; at least one, unless there are guests.
     pub listeners: Vec<ListenerConfig>,
     /// The ways in that listeners offer.
     pub transports: Vec<TransportConfig>,
-    /// The realms that can be joined; at least one.
+    /// The realms that can be joined; at least one, if anybody can come in.
     pub realms: Vec<RealmConfig>,
+    /// What the node is called, and when it ends by itself.
+    pub node: NodeConfig,
     /// Programs that run beside the router.
     pub guests: Vec<GuestConfig>,
+    /// Application sessions and functions in Python.
+    pub components: Vec<ComponentConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -127,8 +138,6 @@ pub struct RuntimeConfig {
     pub health_listen: Option<ListenAddress>,
     /// A shard that has not turned for so long is stuck, and the router not well.
     pub health_stuck_after: Duration,
-    /// WebSocket requests for this path get their messages back: for conformance tests of the WebSocket layer.
-    pub echo_path: Option<String>,
 }
 
 impl Default for RuntimeConfig {
@@ -139,7 +148,9 @@ impl Default for RuntimeConfig {
             listeners: vec![ListenerConfig::plain(ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 })],
             transports: vec![TransportConfig::default()],
             realms: vec![RealmConfig::new("realm1")],
+            node: NodeConfig::default(),
             guests: Vec::new(),
+            components: Vec::new(),
             shards: None,
             pin: true,
             limits: Limits::default(),
@@ -184,7 +195,6 @@ impl Default for RuntimeConfig {
             health_ready_path: Some("/ready".into()),
             health_listen: None,
             health_stuck_after: 5 * SECOND,
-            echo_path: None,
         }
     }
 }
@@ -203,7 +213,8 @@ impl RuntimeConfig {
     ///
     /// The first setting found that contradicts another or makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.listeners.is_empty() {
+        // A node may be there for its guests alone.
+        if self.listeners.is_empty() && self.has_no_programs() {
             return Err(ConfigError::NoListener);
         }
         let named = self.listeners.iter().flat_map(|listener| {
@@ -217,30 +228,10 @@ impl RuntimeConfig {
         if u16::try_from(most).is_err() {
             return Err(ConfigError::TooMany);
         }
-        if self.realms.is_empty() {
+        if self.realms.is_empty() && self.listeners.iter().any(ListenerConfig::leads_to_realms) {
             return Err(ConfigError::NoRealm);
         }
-        for (index, realm) in self.realms.iter().enumerate() {
-            if !realm.uri_rules.allow(&realm.name) {
-                return Err(ConfigError::RealmName(realm.name.clone()));
-            }
-            if self.realms[..index].iter().any(|other| other.name == realm.name) {
-                return Err(ConfigError::RealmTwice(realm.name.clone()));
-            }
-        }
-        for realm in &self.realms {
-            if let Some(rule) = realm.history.iter().find(|rule| !realm.uri_rules.allow_pattern(&rule.uri, rule.policy))
-            {
-                return Err(ConfigError::HistoryUri(rule.uri.clone()));
-            }
-        }
-        if self
-            .realms
-            .iter()
-            .any(|realm| matches!(&realm.history_store, HistoryStore::Disk { path, .. } if path.as_os_str().is_empty()))
-        {
-            return Err(ConfigError::HistoryPath);
-        }
+        self.check_realms()?;
         if self.shards.is_some_and(|shards| shards == 0 || shards > Self::SHARDS_MAX) {
             return Err(ConfigError::Shards);
         }
@@ -277,6 +268,52 @@ impl RuntimeConfig {
             return Err(ConfigError::WebReading);
         }
         guest::levels(&self.guests)?;
+        self.check_components()?;
+        Ok(())
+    }
+
+    /// True if nothing runs beside the router.
+    #[must_use]
+    pub fn has_no_programs(&self) -> bool {
+        self.guests.is_empty() && self.components.is_empty()
+    }
+
+    fn check_components(&self) -> Result<(), GuestError> {
+        let mut ids: BTreeSet<&str> = self.guests.iter().map(|guest| &*guest.id).collect();
+        for component in &self.components {
+            component.check()?;
+            if !ids.insert(&component.id) {
+                return Err(GuestError::Twice(component.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_realms(&self) -> Result<(), ConfigError> {
+        for (index, realm) in self.realms.iter().enumerate() {
+            if !realm.uri_rules.allow(&realm.name) {
+                return Err(ConfigError::RealmName(realm.name.clone()));
+            }
+            if self.realms[..index]
+                .iter()
+                .any(|other| (&other.name, &other.namespace) == (&realm.name, &realm.namespace))
+            {
+                return Err(ConfigError::RealmTwice(realm.name.clone()));
+            }
+        }
+        for realm in &self.realms {
+            if let Some(rule) = realm.history.iter().find(|rule| !realm.uri_rules.allow_pattern(&rule.uri, rule.policy))
+            {
+                return Err(ConfigError::HistoryUri(rule.uri.clone()));
+            }
+        }
+        if self
+            .realms
+            .iter()
+            .any(|realm| matches!(&realm.history_store, HistoryStore::Disk { path, .. } if path.as_os_str().is_empty()))
+        {
+            return Err(ConfigError::HistoryPath);
+        }
         Ok(())
     }
 
@@ -360,7 +397,7 @@ pub enum ConfigError {
     WebReading,
     /// Guests that cannot work.
     #[error(transparent)]
-    Guest(#[from] guest::GuestError),
+    Guest(#[from] GuestError),
     /// No time at all.
     #[error("longpoll_receive_timeout, longpoll_idle_timeout and longpoll_body_timeout must not be zero")]
     LongPollTime,

@@ -5,7 +5,7 @@
 
 use super::file::settings;
 use super::listener::{ListenerConfig, TransportIndex};
-use super::{ConfigError, GuestConfig, RuntimeConfig, TransportConfig};
+use super::{ComponentConfig, ConfigError, GuestConfig, RuntimeConfig, TransportConfig};
 use crate::auth::AuthConfig;
 use crate::auth::config::Source;
 use crate::session::{RealmConfig, RoleConfig};
@@ -37,6 +37,10 @@ impl RuntimeConfig {
         reload.realms(&self.realms, &new.realms);
         reload.listeners(self, new);
         compare(&by_id(&self.guests), &by_id(&new.guests), "guest", &mut reload.changes);
+        let components = |config: &RuntimeConfig| -> BTreeMap<Box<str>, ComponentConfig> {
+            config.components.iter().map(|component| (component.id.clone(), component.clone())).collect()
+        };
+        compare(&components(self), &components(new), "component", &mut reload.changes);
         reload.config.check()?;
         Ok(reload)
     }
@@ -53,7 +57,7 @@ impl Reload {
         let mut realms = Vec::with_capacity(old.len());
         for before in old {
             let name = &before.name;
-            let Some(now) = new.iter().find(|realm| realm.name == *name) else {
+            let Some(now) = new.iter().find(|realm| is_same(realm, before)) else {
                 if !before.closed {
                     self.changes.push(format!("realm {name}: is closed"));
                 }
@@ -76,7 +80,7 @@ impl Reload {
             }
             realms.push(now);
         }
-        for added in new.iter().filter(|realm| old.iter().all(|known| known.name != realm.name)) {
+        for added in new.iter().filter(|realm| !old.iter().any(|known| is_same(known, realm))) {
             self.changes.push(format!("realm {}: is new", added.name));
             let mut added = added.clone();
             if !added.history.is_empty() {
@@ -129,6 +133,11 @@ impl Reload {
         }
         (self.config.listeners, self.config.transports) = (listeners, positions.transports);
     }
+}
+
+/// True if a realm takes the place of another one.
+fn is_same(one: &RealmConfig, other: &RealmConfig) -> bool {
+    (&one.name, &one.namespace) == (&other.name, &other.namespace)
 }
 
 fn by_id(guests: &[GuestConfig]) -> BTreeMap<Box<str>, &GuestConfig> {

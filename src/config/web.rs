@@ -38,6 +38,8 @@ pub enum Service {
     WebSocket(TransportIndex),
     /// Long-polling, by this transport.
     LongPoll(TransportIndex),
+    /// WebSocket that gives back what it gets: for tests of WebSocket itself.
+    Echo,
     /// The files of a directory.
     Static(StaticConfig),
     /// The files of an archive.

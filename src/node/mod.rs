@@ -1,5 +1,6 @@
 //! A running router: its shards, its listeners, and how it ends.
 
+mod backstage;
 mod health;
 mod reload;
 mod watch;
@@ -7,7 +8,7 @@ mod watch;
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::web::Service;
-use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
+use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
@@ -23,8 +24,10 @@ use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::TlsError;
 use crate::web::archive::Download;
 use crate::web::{Content, Piece, Pool, Reader, WebError};
+use backstage::Backstage;
 use std::io;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -34,6 +37,8 @@ use tokio::task::AbortHandle;
 /// While it shuts down, the node looks this often whether all clients have gone.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
 
+/// Who was accepted just before another process took over has so long to join, and is not turned away.
+const ARRIVAL: Duration = Duration::from_millis(500);
 /// How often a shard that takes no orders is offered a piece of a file.
 const TELL_ATTEMPTS: usize = 500;
 
@@ -64,6 +69,9 @@ pub enum StartError {
     /// Histories on disk cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The directory for components could not be made.
+    #[error("cannot make a directory for components: {0}")]
+    Backstage(io::Error),
     /// The operating system gave no randomness.
     #[error("cannot get random numbers: {0}")]
     Random(getrandom::Error),
@@ -83,6 +91,10 @@ pub struct Node {
     threads: Vec<JoinHandle<()>>,
     /// By listener; none of those that are closed.
     acceptors: Vec<Option<AbortHandle>>,
+    /// By listener, for as long as they are open.
+    listeners: Vec<Weak<Listener>>,
+    /// Another process serves on the same sockets.
+    handed_over: bool,
     /// Look after files.
     watchers: Vec<AbortHandle>,
     /// Run as long as the node does.
@@ -95,6 +107,7 @@ pub struct Node {
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
     guests: Guests,
+    backstage: Backstage,
 }
 
 impl Node {
@@ -116,17 +129,21 @@ impl Node {
     /// See [`StartError`]; nothing is left running.
     pub fn start_with(config: RuntimeConfig, mut inherited: Vec<Listener>) -> Result<Node, StartError> {
         config.check()?;
+        let backstage = Backstage::new().map_err(StartError::Random)?;
+        let config = backstage.furnish(&config)?;
         let premises = Premises::open(Arc::new(config), None)?;
         let config = premises.config.clone();
         let mut take = |listener: &ListenerConfig| {
             let there = inherited.iter().position(|socket| socket.is_at(&listener.address));
             there.map_or_else(|| open(listener), |at| Ok(inherited.swap_remove(at)))
         };
-        let listeners = config.listeners.iter().map(&mut take).collect::<Result<Vec<_>, _>>()?;
+        backstage.open(&config).map_err(StartError::Backstage)?;
+        let listeners = config.listeners.iter().map(&mut take).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners.inspect_err(|_| backstage.close())?;
         for left in &inherited {
             tracing::warn!(address = %left.bound(), "a socket was handed over at an address where nothing is to be served");
         }
-        let probes = health::listen(&config)?;
+        let probes = health::listen(&config).inspect_err(|_| backstage.close())?;
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(StartError::Random)?;
 
@@ -141,6 +158,8 @@ impl Node {
             loads: Arc::new(Loads::new(usize::from(shards))),
             threads: Vec::new(),
             acceptors: Vec::new(),
+            listeners: Vec::new(),
+            handed_over: false,
             watchers: Vec::new(),
             lifelong: Vec::new(),
             probes: None,
@@ -149,12 +168,13 @@ impl Node {
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
             guests: Guests::start(&[])?,
+            backstage,
         };
         let started = node.start_shards(shards).and_then(|()| {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
         // Guests may connect at once.
-        let started = started.and_then(|()| Ok(node.guests.reload(&config.guests)?));
+        let started = started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config))?));
         node.watch();
         node.feel_pulse();
         node.answer_probes(probes);
@@ -177,12 +197,16 @@ impl Node {
         let peer = Peer { listener: number, transport, ..Peer::default() };
         let bound = listener.bound().clone();
         let (doors, loads) = (self.doors.clone(), self.loads.clone());
+        let listener = Arc::new(listener);
+        let known = Arc::downgrade(&listener);
         let counted = (self.crowd.clone(), self.board.clone());
         let acceptor = Acceptor::new(listener, peer, doors, loads, counted, self.pace.clone());
         let acceptor = acceptor.map_err(StartError::Shard)?;
         if self.acceptors.len() <= index {
             self.acceptors.resize_with(index + 1, || None);
+            self.listeners.resize_with(index + 1, Weak::new);
         }
+        self.listeners[index] = known;
         self.acceptors[index] = Some(tokio::spawn(acceptor.run()).abort_handle());
         match self.bound.get_mut(index) {
             Some(known) => *known = bound,
@@ -191,12 +215,13 @@ impl Node {
         Ok(())
     }
 
-    /// Looks, without starting anything, whether the files that a configuration names can be used.
+    /// Looks, without starting anything, whether the files that a configuration names can be used. Gives what would not
+    /// keep the router from serving: programs that are missing.
     ///
     /// # Errors
     ///
     /// See [`StartError`].
-    pub fn check(config: &RuntimeConfig) -> Result<(), StartError> {
+    pub fn check(config: &RuntimeConfig) -> Result<Vec<GuestError>, StartError> {
         config.check()?;
         for listener in &config.listeners {
             Entrance::new(listener)?;
@@ -208,10 +233,13 @@ impl Node {
                 Content::open(&path.service, None)?;
             }
         }
-        for guest in &config.guests {
-            process::find(guest).map_err(|error| GuestError::Executable(guest.id.clone(), error))?;
-        }
-        Ok(())
+        let missing = |guest: &GuestConfig| {
+            process::find(guest).err().map(|error| GuestError::Executable(guest.id.clone(), error))
+        };
+        let unfit = |component: &ComponentConfig| {
+            process::component::missing(component).map(|error| GuestError::Component(component.id.clone(), error))
+        };
+        Ok(config.guests.iter().filter_map(missing).chain(config.components.iter().filter_map(unfit)).collect())
     }
 
     /// The configuration, with what is closed.
@@ -220,10 +248,11 @@ impl Node {
         &self.premises.config
     }
 
-    /// Where it listens, in the order of the configuration; where it did, of listeners that are closed.
+    /// Where it listens, in the order of the configuration; where it did, of listeners that are closed. Without the way
+    /// in for its own components.
     #[must_use]
-    pub fn bound(&self) -> &[Bound] {
-        &self.bound
+    pub fn bound(&self) -> Vec<Bound> {
+        self.bound.iter().filter(|bound| !self.backstage.holds(bound)).cloned().collect()
     }
 
     /// The core to which each shard is pinned, if it is.
@@ -238,7 +267,24 @@ impl Node {
         self.loads.total()
     }
 
-    /// How the guests are.
+    /// The listening sockets, with their addresses, for a process that will serve in the place of this one. That will
+    /// have components of its own.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn sockets(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let open = self.listeners.iter().filter_map(Weak::upgrade);
+        let public = open.filter(|listener| !self.backstage.holds(listener.bound()));
+        public.map(|listener| Ok((listener.bound().to_string(), listener.duplicate()?))).collect()
+    }
+
+    /// Notes that another process serves on the same sockets now.
+    pub fn hand_over(&mut self) {
+        self.handed_over = true;
+        self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.leave_file());
+    }
+
+    /// How the guests are, and the components.
     #[must_use]
     pub fn guests(&self) -> Vec<GuestStatus> {
         self.guests.states()
@@ -250,10 +296,17 @@ impl Node {
     pub async fn shut_down(mut self) {
         let config = self.premises.config.clone();
         self.vitals.set_ready(false);
-        tokio::time::sleep(config.drain_delay).await;
+        // Those who come now can as well go to the other process.
+        if !self.handed_over {
+            tokio::time::sleep(config.drain_delay).await;
+        }
+        self.guests.take_leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
+        if self.handed_over {
+            tokio::time::sleep(ARRIVAL).await;
+        }
         let drain = Drain {
             spread: config.drain_spread,
             calls_timeout: config.drain_calls_timeout,
@@ -382,6 +435,7 @@ impl Node {
             }
         }
         self.writer = None;
+        self.backstage.close();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Node, StartError, health, open, order};
 use crate::config::reload::Reload;
-use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::Policy;
 use crate::session::RealmConfig;
 use crate::shard::Command;
@@ -20,8 +20,9 @@ impl Node {
     /// See [`StartError`]; then nothing has changed.
     pub async fn reload(&mut self, new: &RuntimeConfig) -> Result<Reload, StartError> {
         let old = self.premises.config.clone();
-        let reload = old.reload(new)?;
+        let reload = self.rehearse(new)?;
         let config = Arc::new(reload.config.clone());
+        self.backstage.open(&config).map_err(StartError::Backstage)?;
         let premises = Premises::open(config.clone(), Some(&self.premises))?;
         let mut listeners = Vec::new();
         for (index, listener) in config.listeners.iter().enumerate() {
@@ -50,11 +51,23 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
-        self.guests.reload(&config.guests)?;
+        self.guests.reload(&self.backstage.programs(&config))?;
         self.watch();
         if let Some(listener) = probes {
             self.answer_probes(listener);
         }
+        Ok(reload)
+    }
+
+    /// What a reload would change.
+    ///
+    /// # Errors
+    ///
+    /// The configuration, or the two together, cannot work.
+    pub fn rehearse(&self, new: &RuntimeConfig) -> Result<Reload, ConfigError> {
+        new.check()?;
+        let mut reload = self.premises.config.reload(&self.backstage.furnish(new)?)?;
+        self.backstage.hide(&mut reload);
         Ok(reload)
     }
 

@@ -5,6 +5,7 @@
 use super::order::Setup;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::SigSet;
 use nix::unistd::{Gid, Group, Uid, User, close, getppid, initgroups, setgid, setgroups, setuid};
 use std::env;
 use std::ffi::{CString, OsString};
@@ -58,6 +59,8 @@ fn enter(
     let mut command = Command::new(&setup.program);
     command.args(arguments).env_remove(SETUP);
     close_others(trouble.as_raw_fd())?;
+    // The guardian waits for some, and a mask goes on from program to program.
+    SigSet::empty().thread_set_mask().map_err(cannot("let signals through"))?;
     let account = Account::of(setup)?;
     #[cfg(target_os = "linux")]
     {

@@ -63,8 +63,7 @@ fn guard(mut reader: BufReader<UnixStream>, writer: &mut UnixStream) -> io::Resu
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let order: Order = serde_json::from_str(&line)?;
-    // Whoever ends guardians ends guests; those are not to be left behind either. Programs that are started begin
-    // without blocked signals.
+    // Whoever ends guardians ends guests; those are not to be left behind either.
     let mut signals = SigSet::empty();
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT]
         .into_iter()

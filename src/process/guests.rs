@@ -87,6 +87,11 @@ impl Guests {
         self.wanted.insert(guest.id.clone(), sender);
     }
 
+    /// The router begins to take leave of its clients, and guests may be among them: those that end are not started again.
+    pub fn take_leave(&self) {
+        self.board.close();
+    }
+
     /// Stops all guests, each when those that depend on it have ended. Those that do not end in time are killed.
     pub async fn stop(&self) {
         let highest = self.levels.values().max().copied().unwrap_or_default();

@@ -7,6 +7,7 @@
 //! router that is killed, and nothing here needs unsafe code: what has to happen between the birth of a process and
 //! the guest's own program happens in a program, too (`entry`).
 
+pub mod component;
 mod descent;
 mod entry;
 mod guardian;

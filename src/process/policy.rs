@@ -75,6 +75,7 @@ mod tests {
 
     fn policy(policy: RestartPolicy) -> Policy {
         Policy::new(RestartConfig {
+            useless: None,
             policy,
             backoff: SECOND,
             backoff_max: 5 * SECOND,

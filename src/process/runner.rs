@@ -9,7 +9,8 @@ use super::run::Run;
 use super::status::{Board, End, GuestState, GuestStatus};
 use super::watch::Watcher;
 use crate::config::GuestConfig;
-use crate::config::guest::{ReadyConfig, RestartPolicy};
+use crate::config::component::{Bond, Breaks};
+use crate::config::guest::ReadyConfig;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ enum Cause {
     Wanted,
     /// A file that is watched has changed.
     Change,
+    /// Another has ended without which it is not to be.
+    Bond,
 }
 
 /// How a run has ended.
@@ -92,7 +95,7 @@ impl Runner {
         let watcher = Watcher::new(&self.id, &config.watch);
         let mut policy = Policy::new(config.restart.clone());
         let epoch = Instant::now();
-        self.set(GuestState::Waiting, |status| status.ready = false);
+        self.set(GuestState::Waiting, |status| (status.ready, status.broken) = (false, None));
         if !config.depends_on.is_empty() {
             tracing::info!(guest = %self.id, "waits for {}", config.depends_on.join(", "));
         }
@@ -117,6 +120,16 @@ impl Runner {
                     policy.forgive();
                     Some(Duration::ZERO)
                 }
+                Cause::Bond => {
+                    tracing::info!(guest = %self.id, "stopped, as another of its worker has ended: {end}");
+                    self.set(GuestState::Stopped, |_| {});
+                    None
+                }
+                Cause::Itself if self.board.is_closing() => {
+                    tracing::info!(guest = %self.id, "ended: {end}");
+                    self.set(GuestState::Stopped, |_| {});
+                    None
+                }
                 Cause::Itself => self.judge(policy.ended(epoch.elapsed(), ran, success), &end, config),
             };
             let again = async {
@@ -129,6 +142,13 @@ impl Runner {
                 () = again => {}
                 () = changed(&mut self.wanted) => return,
                 () = watcher.changed() => policy.forgive(),
+                () = broken(&self.board, config), if wait.is_some() => {
+                    self.set(GuestState::Stopped, |_| {});
+                    if self.wanted.changed().await.is_err() {
+                        pending::<()>().await;
+                    }
+                    return;
+                }
             }
             self.board.set(&self.id, |status| status.restarts += 1);
         }
@@ -138,18 +158,24 @@ impl Runner {
     fn judge(&self, verdict: Verdict, end: &End, config: &GuestConfig) -> Option<Duration> {
         let id = &self.id;
         let restart = &config.restart;
+        let success = *end == End::Exited(0);
+        let breaks = |bond: &&Bond| bond.breaks == Breaks::End || !success;
+        let broken = config.bond.as_ref().filter(breaks).map(|bond| bond.name.clone());
+        let useless = restart.useless.is_some_and(|code| *end == End::Exited(code));
+        // Nobody is started again whose end ends others as well.
+        let verdict = if broken.is_some() || useless { Verdict::Rest } else { verdict };
+        self.board.set(id, |status| status.broken = broken);
         match verdict {
             Verdict::Restart(wait) => {
                 tracing::warn!(guest = %id, "ended: {end}; is started again in {} seconds", wait.as_secs_f64());
                 self.set(GuestState::BackingOff, |_| {});
                 return Some(wait);
             }
-            Verdict::Rest if *end == End::Exited(0) => {
+            Verdict::Rest if success => {
                 tracing::info!(guest = %id, "ended: {end}");
                 self.set(GuestState::Stopped, |_| {});
             }
             Verdict::Rest => {
-                debug_assert_eq!(restart.policy, RestartPolicy::Never);
                 tracing::error!(guest = %id, "failed: {end}; it is not started again");
                 self.set(GuestState::Failed, |_| {});
             }
@@ -231,6 +257,10 @@ impl Runner {
                     course.cause = Cause::Wanted;
                     self.stop(config, &mut run, course).await;
                 }
+                () = broken(&self.board, config), if course.deadline.is_none() => {
+                    course.cause = Cause::Bond;
+                    self.stop(config, &mut run, course).await;
+                }
                 () = watcher.changed(), if course.deadline.is_none() => {
                     tracing::info!(guest = %self.id, "is started again: a file that is watched has changed");
                     course.cause = Cause::Change;
@@ -284,6 +314,14 @@ impl Runner {
             (status.pid, status.last_end) = (None, Some(settled));
             status.ready = done;
         });
+    }
+}
+
+/// Waits until the bond of a guest is broken; for ever if it has none.
+async fn broken(board: &Board, config: &GuestConfig) {
+    match &config.bond {
+        Some(bond) => board.broken(&bond.name).await,
+        None => pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -71,6 +72,8 @@ pub struct GuestStatus {
     pub cpu_time: Option<Duration>,
     /// Those that depend on it may start.
     pub(super) ready: bool,
+    /// The bond that its end has broken.
+    pub(super) broken: Option<Box<str>>,
 }
 
 /// How all guests are.
@@ -78,11 +81,13 @@ pub struct GuestStatus {
 pub(super) struct Board {
     guests: Mutex<BTreeMap<Box<str>, GuestStatus>>,
     changed: watch::Sender<()>,
+    /// Nobody is started again any more.
+    closing: AtomicBool,
 }
 
 impl Board {
     pub(super) fn new() -> Board {
-        Board { guests: Mutex::default(), changed: watch::Sender::new(()) }
+        Board { guests: Mutex::default(), changed: watch::Sender::new(()), closing: AtomicBool::new(false) }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Box<str>, GuestStatus>> {
@@ -103,6 +108,15 @@ impl Board {
         self.changed.send_replace(());
     }
 
+    /// The router takes leave: who ends from now on has ended as it should.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     pub(super) fn all(&self) -> Vec<GuestStatus> {
         self.lock().values().cloned().collect()
     }
@@ -110,6 +124,11 @@ impl Board {
     /// Waits until all of these are ready.
     pub(super) async fn ready(&self, ids: &[Box<str>]) {
         self.until(|guests| ids.iter().all(|id| guests.get(id).is_some_and(|guest| guest.ready))).await;
+    }
+
+    /// Waits until somebody's end has broken this bond.
+    pub(super) async fn broken(&self, bond: &str) {
+        self.until(|guests| guests.values().any(|guest| guest.broken.as_deref() == Some(bond))).await;
     }
 
     /// Waits until none of these is there any more.

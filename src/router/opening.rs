@@ -8,13 +8,14 @@ use super::session::Session;
 use super::shard::Shard;
 use crate::auth::config::{Callout, Dynamic, Secret};
 use crate::auth::peer::Known;
+use crate::auth::reach::Reach;
 use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
 use crate::session::{Admission, Identity, RealmIndex, features};
 use crate::wamp::codec::{self, DecodeLimits};
 use crate::wamp::message::{Authenticate, Challenge, Hello, Welcome};
 use crate::wamp::{Dict, Message, Serializer, SessionId, Value, error};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// A session that is about to be opened.
@@ -46,7 +47,7 @@ impl Shard {
         if self.refuses_for_draining(conn) {
             return;
         }
-        let admission = match Admission::decide(hello, &self.config.realms) {
+        let admission = match Admission::decide(hello, &self.config.realms, self.reach(conn)) {
             Ok(admission) => admission,
             Err(refusal) if refusal.reason == error::PROTOCOL_VIOLATION => {
                 return self.violation(conn, &refusal.message);
@@ -211,7 +212,8 @@ impl Shard {
                 };
                 let realm = match &realm {
                     None => Some(opening.realm),
-                    Some(name) => self.realm_named(name),
+                    // An authenticator may be where clients may not go.
+                    Some(name) => self.realm_named(name, &Reach { routes: None, ..self.reach(conn).clone() }),
                 };
                 let Some(realm) = realm else {
                     let text = "it could not be found out who the client is";
@@ -305,8 +307,16 @@ impl Shard {
         entry.round
     }
 
-    fn realm_named(&self, name: &str) -> Option<RealmIndex> {
-        let at = self.config.realms.iter().position(|realm| *realm.name == *name && !realm.closed)?;
+    /// Where a client may go.
+    fn reach(&self, conn: ConnId) -> &Reach {
+        static ALL: LazyLock<Reach> = LazyLock::new(Reach::default);
+        let peer = self.conns[conn.0 as usize].peer.as_deref();
+        let transport = usize::from(peer.map_or(0, |peer| peer.transport));
+        self.config.auth.transports.get(transport).map_or(&ALL, |auth| &auth.reach)
+    }
+
+    fn realm_named(&self, name: &str, reach: &Reach) -> Option<RealmIndex> {
+        let at = self.config.realms.iter().position(|realm| *realm.name == *name && realm.is_reached(reach))?;
         RealmIndex::try_from(at).ok()
     }
 
@@ -317,11 +327,12 @@ impl Shard {
 
     /// Opens the session of a client of which it is known who it is.
     fn admit(&mut self, conn: ConnId, class: Class, opening: &Opening, admitted: Admitted) {
-        let Some(realm) = self.realm_named(&admitted.realm) else {
+        let Some(realm) = self.realm_named(&admitted.realm, self.reach(conn)) else {
             let text = format!("no realm {:?} here", admitted.realm);
             return self.refuse_opening(conn, class, error::NO_SUCH_REALM, &text);
         };
-        if !self.config.realms[usize::from(realm)].has_role(&admitted.authrole) {
+        let routed = self.reach(conn).admits(&admitted.realm, &admitted.authrole);
+        if !routed || !self.config.realms[usize::from(realm)].has_role(&admitted.authrole) {
             let text = format!("the realm has no role {:?}", admitted.authrole);
             return self.refuse_opening(conn, class, error::NO_SUCH_ROLE, &text);
         }

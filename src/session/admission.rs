@@ -2,6 +2,7 @@
 
 use super::features::ClientFeatures;
 use super::realm::{RealmConfig, RealmIndex};
+use crate::auth::reach::Reach;
 use crate::wamp::UriRules;
 use crate::wamp::error;
 use crate::wamp::message::Hello;
@@ -36,7 +37,7 @@ impl Admission {
     ///
     /// # Errors
     /// The ABORT to send.
-    pub fn decide(hello: &Hello, realms: &[RealmConfig]) -> Result<Admission, Refusal> {
+    pub fn decide(hello: &Hello, realms: &[RealmConfig], reach: &Reach) -> Result<Admission, Refusal> {
         let features = ClientFeatures::from_hello(&hello.details)?;
         if !features.any_role {
             return Err(Refusal {
@@ -47,7 +48,7 @@ impl Admission {
         if !UriRules::Loose.allow(&hello.realm) {
             return Err(Refusal { reason: error::INVALID_URI, message: format!("{:?} is not a URI", hello.realm) });
         }
-        let Some(realm) = realms.iter().position(|realm| realm.name == hello.realm && !realm.closed) else {
+        let Some(realm) = realms.iter().position(|realm| realm.name == hello.realm && realm.is_reached(reach)) else {
             return Err(Refusal { reason: error::NO_SUCH_REALM, message: format!("no realm {:?} here", hello.realm) });
         };
         let realm = RealmIndex::try_from(realm).expect("the number of realms was checked at start");
@@ -70,7 +71,7 @@ mod tests {
 
     fn decide(hello: &Hello) -> Result<RealmIndex, &'static str> {
         let realms = [RealmConfig::new("realm1"), RealmConfig::new("realm2")];
-        Admission::decide(hello, &realms).map(|a| a.realm).map_err(|r| r.reason)
+        Admission::decide(hello, &realms, &Reach::default()).map(|a| a.realm).map_err(|r| r.reason)
     }
 
     #[test]

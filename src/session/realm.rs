@@ -2,6 +2,7 @@
 
 use super::role::RoleConfig;
 use super::storage::{HistoryRule, HistoryStore, RetainedLimits};
+use crate::auth::reach::Reach;
 use crate::wamp::{MatchPolicy, Uri, UriRules};
 
 /// The position of a realm in the list that every shard has.
@@ -12,6 +13,8 @@ pub type RealmIndex = u16;
 pub struct RealmConfig {
     /// The realm's URI, as in HELLO.
     pub name: Uri,
+    /// The namespace in which it has this name: only transports that lead there can reach it.
+    pub namespace: Box<str>,
     /// Nobody may join, and who is there is sent away: what becomes of a realm that is taken out of the configuration
     /// of a router that runs.
     pub closed: bool,
@@ -75,6 +78,7 @@ impl RealmConfig {
     pub fn new(name: &str) -> RealmConfig {
         RealmConfig {
             name: name.into(),
+            namespace: Box::default(),
             closed: false,
             uri_rules: UriRules::Loose,
             strict: false,
@@ -89,6 +93,12 @@ impl RealmConfig {
             trust_levels: Vec::new(),
             roles: None,
         }
+    }
+
+    /// True if it is open to clients of such a transport.
+    #[must_use]
+    pub fn is_reached(&self, reach: &Reach) -> bool {
+        !self.closed && reach.leads_to(&self.namespace, &self.name)
     }
 
     /// True if sessions of this role may join.

@@ -4,6 +4,7 @@ use super::premises::Premises;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::wamp::Serializer;
 use crate::web::Content;
 use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves};
 use std::sync::Arc;
@@ -15,8 +16,8 @@ pub(super) struct Door {
     pub(super) options: HandshakeOptions,
     /// What stands at each path.
     pub(super) places: Vec<Place>,
-    /// The transport of RawSocket.
-    pub(super) rawsocket: Option<TransportIndex>,
+    /// The transport of RawSocket, and how messages may be serialized; none: in all ways.
+    pub(super) rawsocket: Option<(TransportIndex, Option<Vec<Serializer>>)>,
     /// Requests are logged.
     pub(super) access_log: bool,
     /// `Strict-Transport-Security`, if it is to be said.
@@ -50,7 +51,11 @@ impl Door {
             path: known.path.clone(),
             deep: known.deep,
             serves: match known.service {
-                Service::WebSocket(at) => Serves::WebSocket(config.transports[usize::from(at)].origin_rule()),
+                Service::WebSocket(at) => {
+                    let transport = &config.transports[usize::from(at)];
+                    Serves::WebSocket(transport.origin_rule(), transport.serializers.clone())
+                }
+                Service::Echo => Serves::Echo,
                 Service::LongPoll(_) => Serves::LongPoll,
                 _ => Serves::Pages,
             },
@@ -62,7 +67,6 @@ impl Door {
         let options = HandshakeOptions {
             paths: listener.paths.iter().map(path).collect(),
             forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
-            echo_path: config.echo_path.clone(),
             health_path: config.health_path.clone(),
             ready_path: config.health_ready_path.clone(),
             ..HandshakeOptions::default()
@@ -71,7 +75,10 @@ impl Door {
         Door {
             options,
             places: listener.paths.iter().enumerate().map(place).collect(),
-            rawsocket: listener.rawsocket,
+            rawsocket: listener.rawsocket.map(|at| {
+                let some = config.transports[usize::from(at)].serializers.as_ref();
+                (at, some.map(|some| some.iter().map(|known| known.serializer).collect()))
+            }),
             access_log: listener.web.access_log,
             hsts: hsts.map(|seconds| format!("max-age={seconds}").into()),
         }

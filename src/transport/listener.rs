@@ -9,11 +9,12 @@ use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
@@ -78,8 +79,8 @@ impl fmt::Display for Bound {
 pub struct Listener {
     socket: socket2::Socket,
     bound: Bound,
-    /// Another process has opened it, and removes its file.
-    inherited: bool,
+    /// The file is not to be removed: another process has opened the socket, or has it now.
+    file_stays: AtomicBool,
 }
 
 impl Listener {
@@ -110,7 +111,7 @@ impl Listener {
             (None, Some(path)) => Bound::Unix(path.into()),
             (None, None) => return Err(ErrorKind::Unsupported.into()),
         };
-        Ok(Listener { socket, bound, inherited: true })
+        Ok(Listener { socket, bound, file_stays: AtomicBool::new(true) })
     }
 
     /// True if this is where a configuration wants to listen.
@@ -144,6 +145,19 @@ impl Listener {
         TcpListener::from_std(socket.into()).map_err(wrong)
     }
 
+    /// The same socket, for another process.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.try_clone().map(OwnedFd::from)
+    }
+
+    /// Leaves the file of a Unix socket where it is, for the process that has the socket now.
+    pub fn leave_file(&self) {
+        self.file_stays.store(true, Ordering::Relaxed);
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn bound(&self) -> &Bound {
@@ -154,7 +168,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Bound::Unix(path) = &self.bound
-            && !self.inherited
+            && !self.file_stays.load(Ordering::Relaxed)
         {
             // Somebody may have removed the file already.
             let _ = fs::remove_file(path);
@@ -187,7 +201,7 @@ fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let bound = socket.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
-    Ok(Listener { socket, bound: Bound::Tcp(bound), inherited: false })
+    Ok(Listener { socket, bound: Bound::Tcp(bound), file_stays: AtomicBool::new(false) })
 }
 
 fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
@@ -195,7 +209,7 @@ fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
     remove_stale(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(&address)?;
-    let listener = Listener { socket, bound: Bound::Unix(path.into()), inherited: false };
+    let listener = Listener { socket, bound: Bound::Unix(path.into()), file_stays: AtomicBool::new(false) };
     listener.socket.listen(backlog)?;
     Ok(listener)
 }
@@ -225,7 +239,7 @@ enum Watched {
 #[derive(Debug)]
 pub struct Acceptor {
     watched: Watched,
-    listener: Listener,
+    listener: Arc<Listener>,
     peer: Peer,
     doors: Arc<[Door]>,
     loads: Arc<Loads>,
@@ -243,7 +257,7 @@ impl Acceptor {
     ///
     /// The operating system refuses to watch the socket.
     pub fn new(
-        listener: Listener,
+        listener: Arc<Listener>,
         peer: Peer,
         doors: Arc<[Door]>,
         loads: Arc<Loads>,

@@ -90,13 +90,12 @@ pub(super) fn judge(
     match route {
         Route::Malformed => page.line(400, &[], "the path is malformed"),
         Route::Nowhere => page.line(404, &[], &door.options.nothing_at(head.path)),
-        Route::Echo => page.welcome(),
         Route::Probe(probe) => {
             let (status, text) = probe::state(probe, &options.vitals, options.stuck_after);
             page.line(status, &[], text.trim_end())
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
-            Serves::WebSocket(_) => page.welcome(),
+            Serves::WebSocket(..) | Serves::Echo => page.welcome(),
             Serves::LongPoll | Serves::Pages => served(head, &page, &door.places[index], &names[own..], options),
         },
     }

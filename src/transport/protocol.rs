@@ -228,16 +228,16 @@ impl Protocol {
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) -> Option<usize> {
         let request = begun.first_chunk::<4>()?;
-        let Some(transport) = shared.doors[usize::from(listener)].rawsocket else {
+        let Some((transport, serializers)) = &shared.doors[usize::from(listener)].rawsocket else {
             signal(Signal::Fault { reason: "RawSocket is not served here", close: None });
             return None;
         };
-        match rawsocket::handshake(*request, shared.message_bytes_max) {
+        match rawsocket::handshake(*request, shared.message_bytes_max, serializers.as_deref()) {
             Ok(accepted) => {
                 *self = Protocol::Frames(Reader::RawSocket(RawReader::new(&accepted)));
                 let serializer = accepted.serializer;
                 let link = Link { serializer, framing: Framing::RawSocket, message_max: accepted.peer_max };
-                let arrival = Arrival { transport, cookie: None, forwarded: Vec::new() };
+                let arrival = Arrival { transport: *transport, cookie: None, forwarded: Vec::new() };
                 let reply = Signal::Reply(plain(accepted.reply.to_vec()));
                 let goes_on = signal(reply) && signal(Signal::Opened(link, arrival));
                 goes_on.then_some(4)
@@ -282,7 +282,7 @@ impl Protocol {
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) -> bool {
         let Accepted { mut response, path, cookies, forwarded, protocol, deflate } = accepted;
-        let transport = path.map_or(0, |path| door.places[path].transport);
+        let transport = door.places[path].transport;
         let cookie = match shared.visit(transport, &cookies, &mut response) {
             Ok(cookie) => cookie,
             Err(error) => {

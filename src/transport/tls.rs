@@ -104,8 +104,13 @@ fn read_certificate(config: &CertificateConfig, provider: &CryptoProvider) -> Re
     }
     let names = chain.first().map_or_else(Vec::new, |own| names(own));
     let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| wrong(&config.key, error))?;
-    let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| wrong(&config.key, error))?;
-    Ok(Named { names, key: Arc::new(key) })
+    let key = provider.key_provider.load_private_key(key).map_err(|error| wrong(&config.key, error))?;
+    // Not by rustls, which looks into certificates of version 3 only. Others are not rare where people make their own.
+    let (_, own) = X509Certificate::from_der(&chain[0]).map_err(|error| wrong(&config.certificate, error))?;
+    if key.public_key().is_some_and(|key| *key != *own.public_key().raw) {
+        return Err(wrong(&config.key, "is not the key of the certificate"));
+    }
+    Ok(Named { names, key: Arc::new(CertifiedKey::new(chain, key)) })
 }
 
 /// The names in a certificate, in lower case.

@@ -339,7 +339,7 @@ mod tests {
             Action::Publish,
             r#"{"topic": "a", "args": [1], "options": {"retain": true, "ppt_scheme": "x", "rkey": null}}"#,
         );
-        assert_eq!(publish.as_deref(), Ok("[16,7,{\"acknowledge\":true,\"retain\":true},\"a\",[1]]"));
+        assert_eq!(publish.as_deref(), Ok("[16,7,{\"retain\":true,\"acknowledge\":true},\"a\",[1]]"));
         let deep = format!("{{\"procedure\": \"a\", \"args\": {}{}}}", "[".repeat(50), "]".repeat(50));
         for body in ["", "[]", "{}", "{\"procedure\": 1}", "{\"procedure\": \"a\", \"args\": {\"a\": 1}}", &*deep] {
             assert_eq!(call(body), Err(400), "{body}");

@@ -46,7 +46,7 @@ impl Content {
     /// A file cannot be used, or a package cannot be found.
     pub fn open(service: &Service, download: Option<Download>) -> Result<Content, WebError> {
         Ok(match service {
-            Service::WebSocket(_) | Service::LongPoll(_) => Content::Transport,
+            Service::WebSocket(_) | Service::LongPoll(_) | Service::Echo => Content::Transport,
             Service::Json(json) => Content::Json(json.clone()),
             Service::Bridge(bridge) => Content::Bridge(bridge.clone()),
             Service::Redirect(url) => Content::Redirect(url.clone()),

@@ -20,8 +20,6 @@ pub struct HandshakeOptions {
     pub header_bytes_max: usize,
     /// permessage-deflate is accepted if it is offered.
     pub deflate: bool,
-    /// Here connections need no subprotocol, and get back what they send: for tests of WebSocket itself.
-    pub echo_path: Option<String>,
     /// Here it is said whether the router is well, unless something else is served at exactly this path.
     pub health_path: Option<String>,
     /// Here it is said whether clients should come, likewise.
@@ -42,8 +40,10 @@ pub struct PathOptions {
 /// What is served at a path, as far as it concerns handshakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Serves {
-    /// WebSocket, for these pages.
-    WebSocket(Origins),
+    /// WebSocket, for these pages, by these subprotocols; none: by all.
+    WebSocket(Origins, Option<Vec<Subprotocol>>),
+    /// WebSocket for tests of WebSocket itself: connections need no subprotocol, and get back what they send.
+    Echo,
     /// The long-poll transport.
     LongPoll,
     /// Something else.
@@ -54,7 +54,7 @@ impl PathOptions {
     /// A path alone, with WebSocket for all pages.
     #[must_use]
     pub fn at(path: &str) -> PathOptions {
-        PathOptions { path: path.into(), deep: false, serves: Serves::WebSocket(Origins::default()) }
+        PathOptions { path: path.into(), deep: false, serves: Serves::WebSocket(Origins::default(), None) }
     }
 }
 
@@ -70,8 +70,6 @@ pub enum Route<'a> {
         /// How many of them the served path has itself.
         own: usize,
     },
-    /// To the test of WebSocket.
-    Echo,
     /// To a question of a load balancer.
     Probe(Probe),
     /// Nowhere.
@@ -84,9 +82,6 @@ impl HandshakeOptions {
     /// Where a path leads: of those served that it continues, name by name, to the longest.
     #[must_use]
     pub fn route<'a>(&self, path: &'a str) -> Route<'a> {
-        if self.echo_path.as_deref() == Some(path) {
-            return Route::Echo;
-        }
         let asked = [(&self.health_path, Probe::Health), (&self.ready_path, Probe::Ready)];
         if let Some((_, probe)) = asked.into_iter().find(|(known, _)| known.as_deref() == Some(path))
             && !self.paths.iter().any(|served| served.path == path)
@@ -106,7 +101,7 @@ impl HandshakeOptions {
     /// What to say about a path where there is nothing, or at least no WebSocket.
     #[must_use]
     pub fn nothing_at(&self, path: &str) -> String {
-        let websocket = |known: &&PathOptions| matches!(known.serves, Serves::WebSocket(_));
+        let websocket = |known: &&PathOptions| matches!(known.serves, Serves::WebSocket(..));
         let all: Vec<&str> = self.paths.iter().filter(websocket).map(|known| &*known.path).collect();
         match &*all {
             [] => format!("nothing is served at {path:?}"),
@@ -122,7 +117,6 @@ impl Default for HandshakeOptions {
             forwarded: None,
             header_bytes_max: 16 * 1024,
             deflate: true,
-            echo_path: None,
             health_path: None,
             ready_path: None,
         }
@@ -160,13 +154,13 @@ impl Subprotocol {
 pub struct Accepted {
     /// What to answer. The empty line behind the headers is missing: there may be more.
     pub response: Vec<u8>,
-    /// Which of the paths it was; none for the echo path.
-    pub path: Option<usize>,
+    /// Which of the paths it was.
+    pub path: usize,
     /// The `Cookie` headers.
     pub cookies: Vec<String>,
     /// The headers in which proxies tell the client's address.
     pub forwarded: Vec<String>,
-    /// The subprotocol; none on the echo path.
+    /// The subprotocol; none where connections get back what they send.
     pub protocol: Option<Subprotocol>,
     /// permessage-deflate is in use, with this window for what the server sends.
     pub deflate: Option<u8>,
@@ -240,10 +234,10 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     if !read.upgrade {
         return Step::Request;
     }
-    let served = match options.route(path) {
-        Route::Echo => None,
+    let (index, websocket) = match options.route(path) {
         Route::Served { index, .. } => match &options.paths[index].serves {
-            Serves::WebSocket(origins) => Some((index, origins)),
+            Serves::WebSocket(origins, subprotocols) => (index, Some((origins, subprotocols.as_deref()))),
+            Serves::Echo => (index, None),
             Serves::LongPoll => return Step::Request,
             Serves::Pages => return refuse(404, &options.nothing_at(path)),
         },
@@ -257,10 +251,10 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     if request.method != Some("GET") || request.version != Some(1) {
         return refuse(400, "a WebSocket handshake is a GET of HTTP/1.1");
     }
-    if served.is_some_and(|(_, origins)| !origins.allow(read.origin, read.host)) {
+    if websocket.is_some_and(|(origins, _)| !origins.allow(read.origin, read.host)) {
         return refuse(403, "pages of this origin may not connect");
     }
-    match agree(&read, options, served.map(|(index, _)| index)) {
+    match agree(&read, options, index, websocket.map(|(_, subprotocols)| subprotocols)) {
         Ok(accepted) => Step::Upgrade { consumed, accepted },
         Err(response) => Step::Refuse { response },
     }
@@ -289,7 +283,13 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>], forwarded: Option<Forwarde
     request
 }
 
-fn agree(request: &Request<'_>, options: &HandshakeOptions, path: Option<usize>) -> Result<Accepted, Vec<u8>> {
+/// Finds what both sides speak; `subprotocols` is none where none is needed.
+fn agree(
+    request: &Request<'_>,
+    options: &HandshakeOptions,
+    path: usize,
+    subprotocols: Option<Option<&[Subprotocol]>>,
+) -> Result<Accepted, Vec<u8>> {
     let refuse = |text: &str| Err(refusal(400, &[], text));
     if request.version != Some("13") {
         let wanted = [("Sec-WebSocket-Version", "13")];
@@ -307,12 +307,13 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, path: Option<usize>)
     let Some(key) = key else {
         return refuse("the header 'Sec-WebSocket-Key' must stand there once: 16 octets in base64");
     };
-    let chosen = request.protocols.iter().find_map(|name| Some((*name, Subprotocol::from_name(name)?)));
-    if chosen.is_none() && path.is_some() {
-        return refuse(
-            "a subprotocol is needed: one of wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of \
-             these with .batched",
-        );
+    let offered = |known: &Subprotocol| subprotocols.flatten().is_none_or(|offered| offered.contains(known));
+    let known = request.protocols.iter().filter_map(|name| Some((*name, Subprotocol::from_name(name)?)));
+    let chosen = known.into_iter().find(|(_, known)| offered(known));
+    if let (None, Some(offered)) = (chosen, subprotocols) {
+        let names = offered.map(|offered| offered.iter().map(|known| known.name()).collect::<Vec<_>>().join(", "));
+        let all = "wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of these with .batched";
+        return refuse(&format!("a subprotocol is needed: one of {}", names.as_deref().unwrap_or(all)));
     }
     let extension = deflate::negotiate(&request.extensions.join(",")).filter(|_| options.deflate);
     let mut response = format!(
@@ -326,7 +327,7 @@ fn agree(request: &Request<'_>, options: &HandshakeOptions, path: Option<usize>)
     if let Some((answer, _)) = &extension {
         response.push_str(&format!("Sec-WebSocket-Extensions: {answer}\r\n"));
     }
-    let protocol = chosen.filter(|_| path.is_some()).map(|(_, protocol)| protocol);
+    let protocol = chosen.filter(|_| subprotocols.is_some()).map(|(_, protocol)| protocol);
     let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
     Ok(Accepted {
         response: response.into_bytes(),
@@ -346,8 +347,11 @@ mod tests {
     const BASE: &str = "Host: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n";
 
     fn ask(line: &str, headers: &str) -> Step {
-        let echo_path = Some("/echo".into());
-        let mut options = HandshakeOptions { echo_path, ..HandshakeOptions::default() };
+        let mut options = HandshakeOptions::default();
+        options.paths.push(PathOptions { path: "/echo".into(), deep: false, serves: Serves::Echo });
+        let cbor = Subprotocol { serializer: Serializer::Cbor, batched: false };
+        let serves = Serves::WebSocket(Origins::default(), Some(vec![cbor]));
+        options.paths.push(PathOptions { path: "/cbor".into(), deep: false, serves });
         options.paths.push(PathOptions { path: "/lp".into(), deep: true, serves: Serves::LongPoll });
         options.paths.push(PathOptions { path: "/pages".into(), deep: true, serves: Serves::Pages });
         parse(format!("{line} HTTP/1.1\r\n{headers}\r\n").as_bytes(), &options)
@@ -381,6 +385,10 @@ mod tests {
         assert_eq!(status(&ask("GET /", &all(wamp))), 101);
         assert_eq!(status(&ask("GET /", &all(""))), 400);
         assert_eq!(status(&ask("GET /echo", &all(""))), 101);
+        assert_eq!(status(&ask("GET /cbor", &all(wamp))), 400);
+        let both = "Sec-WebSocket-Protocol: wamp.2.json, wamp.2.cbor.batched, wamp.2.cbor\r\n";
+        let Step::Upgrade { accepted, .. } = ask("GET /cbor", &all(both)) else { panic!() };
+        assert_eq!(accepted.protocol.map(Subprotocol::name).as_deref(), Some("wamp.2.cbor"));
         assert_eq!(status(&ask("GET /", &all("Sec-WebSocket-Protocol: wamp.3.json\r\n"))), 400);
         assert_eq!(status(&ask("GET /nowhere", &all(wamp))), 404);
         for uri in ["http://x", "HTTP://x/", "https://x/ws?y", "http://x?y"] {

@@ -23,11 +23,15 @@ pub struct RawAccepted {
 }
 
 /// Answers a handshake; messages of up to `message_bytes_max` octets are taken (rounded down to a power of two from
-/// 512 to 2^24).
+/// 512 to 2^24), serialized in these ways; none: in all.
 ///
 /// # Errors
 /// What to answer before closing; nothing if this is no handshake at all.
-pub fn handshake(request: [u8; 4], message_bytes_max: usize) -> Result<RawAccepted, Option<[u8; 4]>> {
+pub fn handshake(
+    request: [u8; 4],
+    message_bytes_max: usize,
+    serializers: Option<&[Serializer]>,
+) -> Result<RawAccepted, Option<[u8; 4]>> {
     let [magic, second, third, fourth] = request;
     let (length, serializer) = (second >> 4, second & 0x0f);
     if magic != MAGIC || serializer == 0 {
@@ -37,7 +41,8 @@ pub fn handshake(request: [u8; 4], message_bytes_max: usize) -> Result<RawAccept
     if third != 0 || fourth != 0 {
         return refuse(3);
     }
-    let Some(known) = Serializer::from_rawsocket(serializer) else { return refuse(1) };
+    let offered = |known: &Serializer| serializers.is_none_or(|offered| offered.contains(known));
+    let Some(known) = Serializer::from_rawsocket(serializer).filter(offered) else { return refuse(1) };
     let exponent = message_bytes_max.clamp(1 << 9, MESSAGE_BYTES_MAX).ilog2();
     let own = u8::try_from(exponent - 9).unwrap_or_default();
     let reply = [MAGIC, own << 4 | serializer, 0, 0];

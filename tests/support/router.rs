@@ -63,6 +63,11 @@ impl Router {
         router
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,12 +1,13 @@
 //! How the clients of a transport say who they are.
 
 use super::jwt::read_jwt;
-use super::{Fault, Read, from_environment, read};
+use super::{Fault, Read, read};
 use crate::auth::AuthConfig;
 use crate::auth::config::{
     Anonymous, Callout, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source,
     TicketUser, TlsUsers,
 };
+use crate::auth::reach::Reach;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,12 @@ struct Methods {
     tls: Option<Value>,
     jwt: Option<Value>,
     cookie: Option<Value>,
+    #[serde(rename = "anonymous-proxy")]
+    #[allow(dead_code, reason = "proxies are in the same process")]
+    anonymous_proxy: Option<Value>,
+    #[serde(rename = "cryptosign-proxy")]
+    #[allow(dead_code, reason = "proxies are in the same process")]
+    cryptosign_proxy: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +42,10 @@ struct DynamicMethod {
     authenticator: String,
     #[serde(rename = "authenticator-realm")]
     realm: Option<String>,
+    /// The router itself asks, and is asked for no role.
+    #[serde(rename = "authenticator-role")]
+    #[allow(dead_code, reason = "the router may call what it is told to")]
+    role: Option<String>,
 }
 
 /// An application that is asked over HTTP; of our own.
@@ -124,6 +135,9 @@ struct Certificates {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Owner {
+    /// Of Crossbar.io; without it the name of the owner is that in the certificate.
+    #[serde(rename = "certificate-sha1")]
+    certificate_sha1: Option<String>,
     role: Option<String>,
     realm: Option<String>,
 }
@@ -142,6 +156,7 @@ pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Rea
         tls: method(methods.tls, &format!("{at}.tls"), read_certificates)?,
         jwt: methods.jwt.map(|value| read_jwt(value, &format!("{at}.jwt"), directory)).transpose()?,
         cookie: methods.cookie.is_some(),
+        reach: Reach::default(),
     };
     if auth.is_empty() {
         return Err(Fault::new(at, "names no method"));
@@ -149,18 +164,29 @@ pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Rea
     Ok(auth)
 }
 
-/// Crossbar.io lets in everybody with a certificate that was verified; principals by fingerprint or common name are our
-/// own.
+/// Crossbar.io knows principals by `certificate-sha1`; those by the SHA-256 fingerprint or common name as their key, and
+/// a role for all others, are our own.
 fn read_certificates(value: Value, at: &str) -> Read<TlsUsers> {
     let Certificates { principals, default_role, role, .. } = read(value, at)?;
-    let grant = |role: Option<String>, realm: Option<String>| grant(role, realm);
-    let user = |(name, owner): (Box<str>, Owner)| (name, grant(owner.role, owner.realm));
-    let default = default_role.or(role).map(|role| grant(Some(role), None));
-    let users: BTreeMap<_, _> = principals.into_iter().map(user).collect();
-    if users.is_empty() && default.is_none() {
+    let mut users =
+        TlsUsers { default: default_role.or(role).map(|role| grant(Some(role), None)), ..TlsUsers::default() };
+    for (name, owner) in principals {
+        let grant = grant(owner.role, owner.realm);
+        let Some(text) = owner.certificate_sha1 else {
+            users.users.insert(name, grant);
+            continue;
+        };
+        let octets = HEXLOWER_PERMISSIVE.decode(text.replace(':', "").as_bytes()).ok();
+        let fingerprint = octets.and_then(|octets| octets.try_into().ok()).ok_or_else(|| {
+            let at = format!("{at}.principals.{name}.certificate-sha1");
+            Fault::new(&at, format!("is {text:?}, not a fingerprint of 20 octets in hexadecimal digits"))
+        })?;
+        users.by_sha1.insert(fingerprint, (name, grant));
+    }
+    if users.users.is_empty() && users.by_sha1.is_empty() && users.default.is_none() {
         return Err(Fault::new(at, "needs principals, or a default-role for everybody with a certificate"));
     }
-    Ok(TlsUsers { users, default })
+    Ok(users)
 }
 
 fn method<T>(
@@ -264,11 +290,10 @@ fn read_keys(user: Keys, at: &str) -> Read<KeyUser> {
 }
 
 fn secret(text: &str, at: &str) -> Read<Secret> {
-    let text = from_environment(text, at)?;
     if text.is_empty() {
         return Err(Fault::new(at, "is empty"));
     }
-    Ok(Secret(text.into_bytes().into()))
+    Ok(Secret(text.as_bytes().into()))
 }
 
 fn grant(role: Option<String>, realm: Option<String>) -> Grant {

@@ -1,6 +1,6 @@
 //! Paths of the types `publisher`, `caller` and `webhook`.
 
-use super::{Fault, Read, from_environment, read};
+use super::{Fault, Read, read};
 use crate::auth::config::Secret;
 use crate::config::bridge::{Action, BridgeConfig};
 use ipnet::IpNet;
@@ -48,6 +48,10 @@ struct Options {
     allow_cross_origin: bool,
 }
 
+fn secret(text: Box<str>) -> Secret {
+    Secret(text.into_boxed_bytes())
+}
+
 /// Reads a path; gives also the `auth` of the way in that its sessions come by.
 pub(super) fn read_bridge(value: Value, at: &str) -> Read<(BridgeConfig, Value)> {
     let Bridge { r#type, realm, role, options, .. } = read(value, at)?;
@@ -64,10 +68,6 @@ pub(super) fn read_bridge(value: Value, at: &str) -> Read<(BridgeConfig, Value)>
         let text = format!("does not belong to a path of the type {type:?}");
         return Err(Fault::new(&format!("{at}.options.{key}"), text));
     }
-    let secret = |key: &str, text: Box<str>| -> Read<Secret> {
-        let text = from_environment(&text, &format!("{at}.options.{key}"))?;
-        Ok(Secret(text.into_bytes().into()))
-    };
     let action = match &*r#type {
         "publisher" => Action::Publish,
         "caller" => Action::Call,
@@ -75,12 +75,12 @@ pub(super) fn read_bridge(value: Value, at: &str) -> Read<(BridgeConfig, Value)>
             topic: options.topic.ok_or_else(|| Fault::new(&format!("{at}.options"), "needs a `topic`"))?,
             success: options.success_response.unwrap_or_else(|| "OK".into()),
             failure: options.error_response.unwrap_or_else(|| "NOT OK".into()),
-            github_secret: options.github_secret.map(|text| secret("github_secret", text)).transpose()?,
+            github_secret: options.github_secret.map(secret),
         },
     };
     let signed = match (options.key, options.secret) {
         (None, None) => None,
-        (Some(key), Some(text)) if !text.is_empty() => Some((key, secret("secret", text)?)),
+        (Some(key), Some(text)) if !text.is_empty() => Some((key, secret(text))),
         _ => return Err(Fault::new(&format!("{at}.options"), "needs both `key` and `secret`, or neither")),
     };
     let delta = options.timestamp_delta_limit.map_or(BridgeConfig::TIMESTAMP_DELTA, Duration::from_secs);

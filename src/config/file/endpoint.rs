@@ -1,6 +1,6 @@
 //! Where a transport listens.
 
-use super::{Fault, Read, Reader, from_environment, read, type_of};
+use super::{Fault, Read, Reader, environment, read, type_of};
 use crate::config::tls::{CertificateConfig, TlsConfig};
 use crate::config::{ListenAddress, ListenerConfig};
 use crate::wire::forwarded::ForwardedHeader;
@@ -20,6 +20,7 @@ struct Tcp {
     backlog: Option<i32>,
     tls: Option<Value>,
     version: Option<u8>,
+    #[allow(dead_code, reason = "one process accepts for all workers, and on all cores")]
     shared: Option<Value>,
     user_timeout: Option<Value>,
     #[serde(default)]
@@ -80,11 +81,7 @@ pub(super) fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read
         "tcp" => {
             let tcp: Tcp = read(value, at)?;
             let tls = tcp.tls.map(|tls| read_tls(reader, tls, &format!("{at}.tls"))).transpose()?;
-            let given = [
-                ("version", tcp.version.is_some()),
-                ("shared", tcp.shared.is_some()),
-                ("user_timeout", tcp.user_timeout.is_some()),
-            ];
+            let given = [("version", tcp.version.is_some()), ("user_timeout", tcp.user_timeout.is_some())];
             reader.without_effect(at, &given);
             let address = ListenAddress::Tcp { host: tcp.interface.unwrap_or_default(), port: port(&tcp.port, at)? };
             let proxies = networks(tcp.proxy_protocol, &format!("{at}.proxy_protocol"))?;
@@ -160,7 +157,7 @@ fn port(value: &Value, at: &str) -> Read<u16> {
     let at = format!("{at}.port");
     let wrong = || Fault::new(&at, format!("is {value}, not a number from 0 to 65535"));
     match value {
-        Value::String(text) => from_environment(text, &at)?.parse().map_err(|_| wrong()),
+        Value::String(text) => environment::plain(text, &at)?.parse().map_err(|_| wrong()),
         value => value.as_u64().and_then(|port| u16::try_from(port).ok()).ok_or_else(wrong),
     }
 }

@@ -49,7 +49,7 @@ struct Options {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Env {
+pub(super) struct Env {
     inherit: Option<InheritValue>,
     #[serde(default)]
     vars: BTreeMap<String, String>,
@@ -98,7 +98,7 @@ struct Ready {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Restart {
+pub(super) struct Restart {
     policy: Option<String>,
     backoff: Option<f64>,
     backoff_max: Option<f64>,
@@ -133,6 +133,18 @@ fn yes() -> bool {
     true
 }
 
+impl Env {
+    /// What is inherited, and what is set.
+    pub(super) fn read(self) -> (Inherit, BTreeMap<String, String>) {
+        let inherit = match self.inherit {
+            None | Some(InheritValue::Flag(true)) => Inherit::All,
+            Some(InheritValue::Flag(false)) => Inherit::None,
+            Some(InheritValue::These(names)) => Inherit::These(names),
+        };
+        (inherit, self.vars)
+    }
+}
+
 impl Account {
     fn text(self) -> Box<str> {
         match self {
@@ -159,12 +171,7 @@ fn read_options(reader: &Reader, options: Options, at: &str, config: &mut GuestC
         config.workdir = reader.directory.join(workdir);
     }
     if let Some(env) = options.env {
-        config.inherit = match env.inherit {
-            None | Some(InheritValue::Flag(true)) => Inherit::All,
-            Some(InheritValue::Flag(false)) => Inherit::None,
-            Some(InheritValue::These(names)) => Inherit::These(names),
-        };
-        config.vars = env.vars;
+        (config.inherit, config.vars) = env.read();
     }
     if let Some(stdin) = options.stdin {
         config.stdin = read_stdin(stdin, &format!("{at}.stdin"))?;
@@ -187,7 +194,7 @@ fn read_options(reader: &Reader, options: Options, at: &str, config: &mut GuestC
         read_ready(ready, &format!("{at}.ready"), config)?;
     }
     if let Some(restart) = options.restart {
-        config.restart = read_restart(restart, &format!("{at}.restart"))?;
+        config.restart = read_restart(restart, RestartConfig::default(), &format!("{at}.restart"))?;
     }
     if let Some(stop) = options.stop {
         if let Some(name) = stop.signal {
@@ -264,8 +271,8 @@ fn read_ready(value: Value, at: &str, config: &mut GuestConfig) -> Read<()> {
     replace(&mut config.ready_timeout, ready.timeout, &format!("{at}.timeout"))
 }
 
-fn read_restart(restart: Restart, at: &str) -> Read<RestartConfig> {
-    let mut config = RestartConfig::default();
+/// Replaces what is given.
+pub(super) fn read_restart(restart: Restart, mut config: RestartConfig, at: &str) -> Read<RestartConfig> {
     config.policy = match restart.policy.as_deref() {
         None => config.policy,
         Some("always") => RestartPolicy::Always,
@@ -370,6 +377,7 @@ mod tests {
                 reset_after: seconds(9),
                 crashes_max: 3,
                 crashes_within: seconds(11),
+                useless: None,
             },
             stop_signal: Signal::SIGINT,
             stop_grace: Duration::from_millis(250),
@@ -379,18 +387,19 @@ mod tests {
             nice: Some(5),
             cpu_affinity: vec![0, 1],
             watch: vec![Path::new("/node/src").into()],
+            bond: None,
         };
         assert_eq!(read.expect("a guest"), expected);
     }
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        fails(json!({"wokdir": "x"}), "workers[6]", "wokdir");
+        fails(json!({"wokdir": "x"}), "workers[6].options.wokdir", "workdir");
         fails(json!({"env": {"inherit": 7}}), "workers[6].options.env.inherit", "");
         fails(json!({"stdin": "open"}), "workers[6].options.stdin", "close");
         fails(json!({"stdin": {"type": "msgpack", "value": 1}}), "workers[6].options.stdin.type", "json");
         fails(json!({"stdout": "print"}), "workers[6].options.stdout", "log");
-        fails(json!({"stderr": {"path": "x"}}), "workers[6].options.stderr", "path");
+        fails(json!({"stderr": {"path": "x"}}), "workers[6].options.stderr.path", "only \"file\" is");
         fails(json!({"watch": {"action": "exec"}}), "workers[6].options.watch.action", "restart");
         fails(json!({"ready": {"type": "line"}}), "workers[6].options.ready", "text");
         fails(json!({"ready": {"type": "exit", "port": 1}}), "workers[6].options.ready.port", "exit");

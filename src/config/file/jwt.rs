@@ -1,6 +1,6 @@
 //! Tokens that say who a client is; of our own.
 
-use super::{Fault, Read, from_environment, read, type_of};
+use super::{Fault, Read, read, type_of};
 use crate::auth::jwt::{ALGORITHMS, JwtConfig, JwtKey, KeyRing, SECRET_BYTES_MIN};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::Algorithm;
@@ -84,12 +84,10 @@ fn read_keys(jwt: &Jwt, algorithms: &[Algorithm], at: &str, directory: &Path) ->
         Ok((text?, path))
     };
     if let Some(secret) = &jwt.secret {
-        let secret = from_environment(secret, &format!("{at}.secret"))?;
         return Ok((vec![secret_key(secret.as_bytes(), &format!("{at}.secret"))?], None));
     }
     if let Some(secret) = &jwt.secret_base64 {
         let at = format!("{at}.secret_base64");
-        let secret = from_environment(secret, &at)?;
         let octets = BASE64.decode(secret.as_bytes()).or_else(|_| BASE64URL_NOPAD.decode(secret.as_bytes()));
         let octets = octets.map_err(|_| Fault::new(&at, "is not written in base64"))?;
         return Ok((vec![secret_key(&octets, &at)?], None));

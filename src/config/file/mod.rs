@@ -2,28 +2,45 @@
 
 mod auth;
 mod bridge;
+mod component;
+mod connecting;
+mod controller;
 mod cookie;
 mod endpoint;
+mod environment;
+pub mod format;
 mod guest;
 mod jwt;
+mod keys;
+mod namespaces;
 mod options;
 mod permissions;
+mod proxy;
 mod realm;
+mod router;
 pub(super) mod settings;
+mod testee;
 mod transport;
+mod transports;
+pub mod version;
 mod web;
+mod worker;
 
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
-use crate::session::RealmConfig;
+use crate::auth::reach::Reach;
+use format::Format;
+use namespaces::Namespaces;
 use options::Taken;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub use settings::is_filter;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+use transports::Seen;
 
 /// Names of the file in a node directory, in the order in which they are looked for.
 const NAMES: [&str; 2] = ["config.yaml", "config.json"];
@@ -79,23 +96,6 @@ struct Node {
     workers: Vec<Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouterWorker {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
-    #[allow(dead_code, reason = "all workers are one process")]
-    id: Option<String>,
-    options: Option<Value>,
-    manhole: Option<Value>,
-    #[serde(default)]
-    realms: Vec<Value>,
-    #[serde(default)]
-    transports: Vec<Value>,
-    components: Option<Vec<Value>>,
-    connections: Option<Vec<Value>>,
-}
-
 /// What reading collects.
 #[derive(Debug, Default)]
 struct Reader {
@@ -108,6 +108,10 @@ struct Reader {
     taken: Vec<Taken>,
     /// How many WebSocket and RawSocket transports there are, counting those inside others.
     parts: usize,
+    /// Where the transports lead to that are being read.
+    reach: Reach,
+    /// Those that have been.
+    seen: Vec<Seen>,
 }
 
 impl Reader {
@@ -123,26 +127,47 @@ impl Reader {
     }
 }
 
+/// The file of a node directory, or the one that is named; a relative one is looked for in the directory.
+///
+/// # Errors
+/// There is none.
+pub fn find(directory: &Path, file: Option<&Path>) -> Result<PathBuf, FileError> {
+    if let Some(file) = file {
+        return Ok(directory.join(file));
+    }
+    let there = NAMES.iter().map(|name| directory.join(name)).find(|file| file.exists());
+    let missing = || {
+        let message = "there is neither config.yaml nor config.json in this directory".into();
+        FileError { file: directory.into(), at: String::new(), message }
+    };
+    there.ok_or_else(missing)
+}
+
+/// The text of a file, and how it is written.
+fn open(file: &Path) -> Result<(String, Format), FileError> {
+    let fault = |message: String| FileError { file: file.into(), at: String::new(), message };
+    let text = fs::read_to_string(file).map_err(|error| fault(error.to_string()))?;
+    Ok((text, Format::of(file)))
+}
+
+/// What stands in a file, without a look at what it means.
+///
+/// # Errors
+/// It cannot be read.
+pub fn value(file: &Path) -> Result<Value, FileError> {
+    let (text, format) = open(file)?;
+    format.parse(&text).map_err(|message| FileError { file: file.into(), at: String::new(), message })
+}
+
 /// Reads the file of a node directory, or the one that is named; a relative one is looked for in the directory.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError> {
-    let file = match file {
-        Some(file) => directory.join(file),
-        None => {
-            let there = NAMES.iter().map(|name| directory.join(name)).find(|file| file.exists());
-            let missing = || {
-                let message = "there is neither config.yaml nor config.json in this directory".into();
-                FileError { file: directory.into(), at: String::new(), message }
-            };
-            there.ok_or_else(missing)?
-        }
-    };
+    let file = find(directory, file)?;
     let fault = |fault: Fault| FileError { file: file.clone(), at: fault.at, message: fault.message };
-    let text = fs::read_to_string(&file).map_err(|error| fault(Fault::new("", error.to_string())))?;
-    let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    let (mut config, warnings) = parse(&text, yaml, directory).map_err(fault)?;
+    let (text, format) = open(&file)?;
+    let (mut config, warnings) = parse(&text, format, directory).map_err(fault)?;
     for listener in &mut config.listeners {
         if let ListenAddress::Unix(path) = &mut listener.address {
             *path = directory.join(&*path);
@@ -151,6 +176,9 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
             tls.relative_to(directory);
         }
     }
+    if let Some(path) = &mut config.node.log.file {
+        *path = directory.join(&*path);
+    }
     for path in config.transports.iter_mut().filter_map(|transport| transport.cookie.as_mut()?.store.path_mut()) {
         *path = directory.join(&*path);
     }
@@ -158,78 +186,94 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
 }
 
 /// Reads the text of a file.
-fn parse(text: &str, yaml: bool, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
-    let value: Value = if yaml {
-        serde_saphyr::from_str(text).map_err(|error| Fault::new("", one_line(&error.to_string())))?
-    } else {
-        serde_json::from_str(text).map_err(|error| Fault::new("", error.to_string()))?
-    };
+fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
+    let mut value = format.parse(text).map_err(|message| Fault::new("", message))?;
     let mut reader = Reader { directory: directory.into(), ..Reader::default() };
-    let node: Node = read(value, "")?;
-    match node.version {
-        Some(2) => {}
-        Some(version) => return Err(Fault::new("version", format!("is {version}, and only 2 is understood"))),
-        None => return Err(Fault::new("version", "is missing; it has to be 2")),
+    let upgraded = version::upgrade(&mut value);
+    if !upgraded.changes.is_empty() {
+        reader.warn("version", "is older than 2; the command `upgrade` says what that changes, and writes it");
     }
-    reader.without_effect("", &[("controller", node.controller.is_some())]);
+    environment::substitute(&mut value, "")?;
+    let node: Node = read(value, "")?;
+    if node.version != Some(2) {
+        return Err(Fault::new("version", "is not understood; 1 and 2 are"));
+    }
     let mut config =
         RuntimeConfig { listeners: Vec::new(), transports: Vec::new(), realms: Vec::new(), ..RuntimeConfig::default() };
+    if let Some(controller) = node.controller {
+        controller::read_controller(&mut reader, controller, &mut config)?;
+    }
     if let Some(settings) = node.corebar {
         reader.given = settings::read_settings(&settings, &mut config)?;
     }
-    for (index, worker) in node.workers.into_iter().enumerate() {
-        let at = format!("workers[{index}]");
-        match &*type_of(&worker, &at)? {
-            "router" => router(&mut reader, worker, &at, &mut config)?,
-            "guest" => config.guests.push(guest::read_guest(&reader, worker, index + 1, &at)?),
-            other => return Err(Fault::new(&at, format!("workers of the type {other:?} are not supported"))),
-        }
-    }
-    if config.realms.is_empty() {
-        return Err(Fault::new("workers", "no router worker has a realm"));
-    }
-    if config.listeners.is_empty() {
-        return Err(Fault::new("workers", "no router worker has a transport"));
+    read_workers(&mut reader, node.workers, &mut config)?;
+    if config.listeners.is_empty() && config.has_no_programs() {
+        return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
     options::say_that_they_hold_for_all(&mut reader);
-    roles_exist(&config)?;
+    roles_exist(&mut reader, &config);
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
-    Ok((config, reader.warnings))
+    Ok((config, grouped(reader.warnings)))
 }
 
-fn router(reader: &mut Reader, worker: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
-    let worker: RouterWorker = read(worker, at)?;
-    for (key, list) in [("components", worker.components), ("connections", worker.connections)] {
-        if list.is_some_and(|list| !list.is_empty()) {
-            return Err(Fault::new(&format!("{at}.{key}"), "is not supported"));
-        }
+fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut RuntimeConfig) -> Read<()> {
+    let mut on = Vec::new();
+    for (index, worker) in workers.iter().enumerate() {
+        on.push(!worker::is_off(worker, &format!("workers[{index}]"))?);
     }
-    reader.without_effect(at, &[("options", worker.options.is_some()), ("manhole", worker.manhole.is_some())]);
-    for (index, value) in worker.realms.into_iter().enumerate() {
-        let at = format!("{at}.realms[{index}]");
-        let realm = realm::read_realm(reader, value, &at)?;
-        if config.realms.iter().any(|known: &RealmConfig| known.name == realm.name) {
-            let text = format!("{:?} is there twice; all router workers are one process here", realm.name);
-            return Err(Fault::new(&format!("{at}.name"), text));
+    // What is switched off is not there, but the others keep their numbers.
+    workers.iter_mut().zip(&on).filter(|(_, on)| !**on).for_each(|(worker, _)| *worker = Value::Null);
+    let namespaces = Namespaces::of(&workers)?;
+    for (index, worker) in workers.into_iter().enumerate().filter(|(index, _)| on[*index]) {
+        let at = format!("workers[{index}]");
+        match &*type_of(&worker, &at)? {
+            "router" => {
+                let names = (namespaces::id(&worker, index), namespaces.name(index));
+                router::read_router(reader, worker, names, &at, config)?;
+            }
+            "container" => component::read_container(reader, worker, index + 1, &at, config)?,
+            "proxy" => proxy::read_proxy(reader, worker, namespaces.name(index), &at, config)?,
+            "guest" => config.guests.push(guest::read_guest(reader, worker, index + 1, &at)?),
+            "websocket-testee" => testee::read_worker(reader, worker, &at, config)?,
+            "hostmonitor" => reader.warn(&at, "is not there: the router itself says how it is"),
+            other => {
+                let text =
+                    format!("is {other:?}, not router, proxy, container, guest, websocket-testee or hostmonitor");
+                return Err(Fault::new(&format!("{at}.type"), text));
+            }
         }
-        config.realms.push(realm);
-    }
-    for (index, value) in worker.transports.into_iter().enumerate() {
-        transport::read_transport(reader, value, &format!("{at}.transports[{index}]"), config)?;
     }
     Ok(())
 }
 
-/// Roles that users are given and no realm has would only be noticed by the users.
-fn roles_exist(config: &RuntimeConfig) -> Read<()> {
+/// The same said of many workers is said once.
+fn grouped(warnings: Vec<String>) -> Vec<String> {
+    let mut groups: Vec<(String, String, usize)> = Vec::new();
+    for warning in warnings {
+        let of = |text: &str| {
+            text.split_inclusive('[').map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect()
+        };
+        let kind: String = of(&warning);
+        match groups.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((.., count)) => *count += 1,
+            None => groups.push((kind, warning, 1)),
+        }
+    }
+    let text = |(_, first, count): (String, String, usize)| match count {
+        1 => first,
+        count => format!("{first} (there, and at {} more places)", count - 1),
+    };
+    groups.into_iter().map(text).collect()
+}
+
+/// Roles that users are given and no realm has: the users would be refused.
+fn roles_exist(reader: &mut Reader, config: &RuntimeConfig) {
     let roles = config.realms.iter().flat_map(|realm| realm.roles.iter().flatten());
     let known: BTreeSet<&str> = roles.map(|role| &*role.name).collect();
-    for (index, transport) in config.transports.iter().enumerate() {
-        if let Some(role) = granted(transport).into_iter().find(|role| !known.contains(&**role)) {
-            return Err(Fault::new(&format!("transport {}", index + 1), format!("no realm has the role {role:?}")));
-        }
+    let granted: BTreeSet<Box<str>> = config.transports.iter().flat_map(granted).collect();
+    for role in granted.into_iter().filter(|role| !known.contains(&**role)) {
+        reader.warn("workers", &format!("users are given the role {role:?}, which no realm has: they will be refused"));
     }
-    Ok(())
 }
 
 /// The roles that the users of a transport are given.
@@ -252,7 +296,14 @@ fn granted(transport: &TransportConfig) -> Vec<Box<str>> {
         roles.extend(users.users.values().filter_map(|user| user.grant.role.clone()));
     }
     if let Some(Source::Static(users)) = &auth.tls {
-        roles.extend(users.users.values().chain(&users.default).filter_map(|grant| grant.role.clone()));
+        roles.extend(
+            users
+                .users
+                .values()
+                .chain(users.by_sha1.values().map(|(_, grant)| grant))
+                .chain(&users.default)
+                .filter_map(|grant| grant.role.clone()),
+        );
     }
     roles
 }
@@ -266,7 +317,8 @@ fn read<T: DeserializeOwned>(value: Value, at: &str) -> Read<T> {
             ("", path) => path.to_string(),
             (at, path) => format!("{at}.{path}"),
         };
-        Fault { at, message: one_line(&error.inner().to_string()) }
+        let message = keys::explain(&one_line(&error.inner().to_string()), &at);
+        Fault { at, message }
     })
 }
 
@@ -276,17 +328,15 @@ fn type_of(value: &Value, at: &str) -> Read<String> {
     kind.ok_or_else(|| Fault::new(at, "has to be an object with a `type`"))
 }
 
-/// Replaces a text that is `${NAME}` or `$NAME` as a whole by that variable of the environment.
-fn from_environment(text: &str, at: &str) -> Read<String> {
-    let name = match text.strip_prefix('$') {
-        Some(rest) => rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(rest),
-        None => return Ok(text.into()),
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(plain) {
-        return Ok(text.into());
+/// The id of something that other things can name.
+fn read_id(id: &str, at: &str) -> Read<Box<str>> {
+    let begins = id.starts_with(|c: char| c.is_ascii_lowercase());
+    let plain = id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if begins && plain && (3..=64).contains(&id.len()) {
+        return Ok(id.into());
     }
-    std::env::var(name).map_err(|_| Fault::new(at, format!("the variable {name:?} is not set in the environment")))
+    let text = format!("{id:?} is no id: those are 3 to 64 lower case letters, digits and `_`, a letter first");
+    Err(Fault::new(at, text))
 }
 
 fn one_line(text: &str) -> String {

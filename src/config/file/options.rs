@@ -143,11 +143,9 @@ pub(super) fn read_longpoll(reader: &mut Reader, options: Value, at: &str, confi
     for (key, setting, seconds) in times {
         let Some(seconds) = seconds else { continue };
         let at = format!("{at}.{key}");
-        if seconds == 0 {
-            reader.warn(&at, "has no effect: there is no waiting without an end");
-            continue;
-        }
-        let seconds = number(&seconds.into(), 1, TIME_MAX as u64, "seconds", &at)?;
+        // 0 is as long as anybody may want there.
+        let seconds =
+            if seconds == 0 { TIME_MAX as u64 } else { number(&seconds.into(), 1, TIME_MAX as u64, "seconds", &at)? };
         take(reader, config, setting, &at, seconds * 1000);
     }
     let given = [

@@ -1,12 +1,14 @@
 //! Realms, their roles and what these may do.
 
 use super::permissions::warn_of_permissions;
+use super::version::from_stars;
 use super::{Fault, Read, Reader, read};
 use crate::session::role::{Actions, Disclose};
-use crate::session::{Access, HistoryRule, Permission, RealmConfig, RoleConfig};
+use crate::session::{Access, HistoryRule, HistoryStore, Permission, RealmConfig, RoleConfig};
 use crate::wamp::{MatchPolicy, UriRules};
 use serde::Deserialize;
 use serde_json::Value;
+use std::path::PathBuf;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,15 @@ struct Store {
     event_history: Vec<History>,
     #[serde(rename = "call-queue")]
     call_queue: Option<Value>,
+    path: Option<PathBuf>,
+    #[serde(default)]
+    sync: bool,
+    maxsize: Option<Value>,
+    readonly: Option<Value>,
+    #[serde(rename = "max-buffer")]
+    max_buffer: Option<Value>,
+    #[serde(rename = "buffer-flush")]
+    buffer_flush: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -101,11 +112,12 @@ const HISTORY_LIMIT: u32 = 100;
 
 pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<RealmConfig> {
     let realm: Realm = read(value, at)?;
-    if realm.rlinks.is_some_and(|links| !links.is_empty()) {
-        return Err(Fault::new(&format!("{at}.rlinks"), "is not supported"));
-    }
-    let given =
-        [("stats", realm.stats.is_some()), ("inventory", realm.inventory.is_some()), ("trace", realm.trace.is_some())];
+    let given = [
+        ("rlinks", realm.rlinks.is_some_and(|links| !links.is_empty())),
+        ("stats", realm.stats.is_some()),
+        ("inventory", realm.inventory.is_some()),
+        ("trace", realm.trace.is_some()),
+    ];
     reader.without_effect(at, &given);
     let mut config = RealmConfig::new(&realm.name);
     if let Some(options) = realm.options {
@@ -129,7 +141,7 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
     config.sessions_max = realm.sessions_max;
     config.sessions_per_authid_max = realm.sessions_per_authid_max;
     if let Some(store) = realm.store {
-        config.history = read_store(reader, store, &format!("{at}.store"))?;
+        (config.history, config.history_store) = read_store(reader, store, &format!("{at}.store"))?;
     }
     let mut roles = Vec::new();
     for (index, value) in realm.roles.into_iter().enumerate() {
@@ -144,11 +156,28 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
     Ok(config)
 }
 
-fn read_store(reader: &mut Reader, store: Store, at: &str) -> Read<Vec<HistoryRule>> {
-    if store.r#type != "memory" {
-        return Err(Fault::new(&format!("{at}.type"), format!("is {:?}; only memory is supported", store.r#type)));
-    }
-    reader.without_effect(at, &[("call-queue", store.call_queue.is_some())]);
+/// Crossbar.io's database is a directory, and this one a file beside it.
+fn read_store(reader: &mut Reader, store: Store, at: &str) -> Read<(Vec<HistoryRule>, HistoryStore)> {
+    let given = [
+        ("call-queue", store.call_queue.is_some()),
+        ("maxsize", store.maxsize.is_some()),
+        ("readonly", store.readonly.is_some()),
+        ("max-buffer", store.max_buffer.is_some()),
+        ("buffer-flush", store.buffer_flush.is_some()),
+    ];
+    reader.without_effect(at, &given);
+    let kept = match (&*store.r#type, store.path) {
+        ("memory", None) => HistoryStore::Memory,
+        ("memory", Some(_)) => return Err(Fault::new(&format!("{at}.path"), "means nothing in memory")),
+        ("cfxdb", Some(path)) => {
+            let path = reader.directory.join(path).with_extension("history");
+            HistoryStore::Disk { path, sync: store.sync }
+        }
+        ("cfxdb", None) => return Err(Fault::new(at, "the type \"cfxdb\" needs the key `path`")),
+        (other, _) => {
+            return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, not memory or cfxdb")));
+        }
+    };
     let mut rules = Vec::new();
     for (index, history) in store.event_history.into_iter().enumerate() {
         let at = format!("{at}.event-history[{index}]");
@@ -156,7 +185,9 @@ fn read_store(reader: &mut Reader, store: Store, at: &str) -> Read<Vec<HistoryRu
         let events_max = history.limit.or(store.limit).unwrap_or(HISTORY_LIMIT);
         rules.push(HistoryRule { events_max, ..HistoryRule::new(&history.uri, policy) });
     }
-    Ok(rules)
+    // Without a topic to keep there is nothing to write.
+    let kept = if rules.is_empty() { HistoryStore::Memory } else { kept };
+    Ok((rules, kept))
 }
 
 fn read_role(reader: &mut Reader, value: Value, at: &str) -> Read<RoleConfig> {
@@ -212,19 +243,12 @@ fn read_rule(reader: &mut Reader, rule: Rule, at: &str) -> Read<Permission> {
 
 /// Before there was `match`, stars said it: one at the end made a URI a prefix, others stood for any component.
 fn starred(reader: &mut Reader, uri: String, at: &str) -> (String, MatchPolicy) {
-    match (uri.matches('*').count(), uri.strip_suffix('*')) {
-        (0, _) => (uri, MatchPolicy::Exact),
-        (1, Some(prefix)) => (prefix.into(), MatchPolicy::Prefix),
-        _ => {
-            let plain = uri.replace('*', "");
-            if uri.split('.').any(|component| component.contains('*') && component != "*") {
-                let text =
-                    format!("a star that is not a component of its own is left out: this is the wildcard {plain:?}");
-                reader.warn(&format!("{at}.uri"), &text);
-            }
-            (plain, MatchPolicy::Wildcard)
-        }
+    let (plain, name) = from_stars(&uri);
+    if name == "wildcard" && uri.split('.').any(|component| component.contains('*') && component != "*") {
+        let text = format!("a star that is not a component of its own is left out: this is the wildcard {plain:?}");
+        reader.warn(&format!("{at}.uri"), &text);
     }
+    (plain, MatchPolicy::from_name(name).unwrap_or(MatchPolicy::Exact))
 }
 
 fn policy(name: Option<&str>, at: &str) -> Read<MatchPolicy> {

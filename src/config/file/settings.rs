@@ -1,11 +1,15 @@
 //! The key `corebar` of the file: what Crossbar.io has no place for.
 
+use super::keys::distance;
 use super::{Fault, Read};
 use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
 use serde_json::{Map, Value};
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// The key at the top of the file.
 pub(super) const KEY: &str = "corebar";
@@ -35,13 +39,17 @@ enum Place {
     Limit(fn(&mut RuntimeConfig) -> &mut Option<u32>),
     /// The path of requests, or null.
     Path(fn(&mut RuntimeConfig) -> &mut Option<String>),
+    /// A text that means something, or null.
+    Text(fn(&mut RuntimeConfig) -> &mut Option<String>, fn(&str) -> bool, &'static str),
+    /// A file, or null; a relative path begins in the node directory.
+    File(fn(&mut RuntimeConfig) -> &mut Option<PathBuf>),
     /// An address to listen on, or null.
     Address(fn(&mut RuntimeConfig) -> &mut Option<ListenAddress>),
     /// A number of octets or of something else that fills memory.
     Size(fn(&mut RuntimeConfig) -> &mut usize, u64, u64),
 }
 
-use Place::{Address, Depth, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Time};
+use Place::{Address, Depth, File, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Text, Time};
 
 /// Every setting: its group (none: at the top), its name, and its place.
 #[rustfmt::skip]
@@ -49,6 +57,9 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("", "shards", Shards),
     ("", "pin", Flag(|config| &mut config.pin)),
     ("", "shutdown_timeout", Time(|config| &mut config.shutdown_timeout, 0.0, TIME_MAX)),
+    ("log", "level", Text(|config| &mut config.node.log.level, is_filter, "levels such as \"info\" or \"warn,corebar::transport=debug\"")),
+    ("log", "json", Flag(|config| &mut config.node.log.json)),
+    ("log", "file", File(|config| &mut config.node.log.file)),
     ("drain", "delay", Time(|config| &mut config.drain_delay, 0.0, TIME_MAX)),
     ("drain", "spread", Time(|config| &mut config.drain_spread, 0.0, TIME_MAX)),
     ("drain", "calls_timeout", Time(|config| &mut config.drain_calls_timeout, 0.0, TIME_MAX)),
@@ -117,6 +128,8 @@ const SETTINGS: &[(&str, &str, Place)] = &[
 const AT_START: &[&str] = &[
     "shards",
     "pin",
+    "log.json",
+    "log.file",
     "callout_threads",
     "web.read_threads",
     "history.flush_interval",
@@ -160,7 +173,8 @@ impl Place {
             Depth(field, ..) => (*field(config)).into(),
             Number(field, ..) => (*field(config)).into(),
             Limit(field) => (*field(config)).into(),
-            Path(field) => field(config).clone().into(),
+            Path(field) | Text(field, ..) => field(config).clone().into(),
+            File(field) => field(config).as_ref().map(|path| path.to_string_lossy().into_owned()).into(),
             Address(field) => field(config).as_ref().map(ToString::to_string).into(),
             Size(field, ..) => (*field(config)).into(),
         }
@@ -174,7 +188,8 @@ impl Place {
             Depth(field, ..) => *field(to) = *field(from),
             Number(field, ..) => *field(to) = *field(from),
             Limit(field) => *field(to) = *field(from),
-            Path(field) => field(to).clone_from(field(from)),
+            Path(field) | Text(field, ..) => field(to).clone_from(field(from)),
+            File(field) => field(to).clone_from(field(from)),
             Address(field) => field(to).clone_from(field(from)),
             Size(field, ..) => *field(to) = *field(from),
         }
@@ -244,6 +259,13 @@ fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConf
                 value => Some(number(value, 1, u32::MAX as u64, &at)? as u32),
             };
         }
+        Text(field, is_good, what) => {
+            *field(config) = optional(value, &at, what, |text| is_good(text).then(|| text.into()))?;
+        }
+        File(field) => {
+            *field(config) =
+                optional(value, &at, "the path of a file", |text| (!text.is_empty()).then(|| text.into()))?;
+        }
         Path(field) => *field(config) = optional(value, &at, "a path such as \"/health\"", path_of_requests)?,
         Address(field) => {
             *field(config) = optional(value, &at, "an address such as \"127.0.0.1:8081\"", |text| text.parse().ok())?;
@@ -263,6 +285,13 @@ fn optional<T>(value: &Value, at: &str, what: &str, read: impl Fn(&str) -> Optio
     }
     let meant = value.as_str().and_then(read);
     meant.map(Some).ok_or_else(|| Fault::new(at, format!("is {value}, not {what}, or null")))
+}
+
+/// True for what says which levels are logged.
+pub fn is_filter(text: &str) -> bool {
+    // A word alone would be taken for a module, and a misspelt level with it.
+    let known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    text.split(',').all(|part| known(part.trim())) && EnvFilter::try_new(text).is_ok()
 }
 
 fn path_of_requests(text: &str) -> Option<String> {
@@ -302,21 +331,6 @@ fn nearest(group: &str, name: &str) -> String {
     let groups = SETTINGS.iter().filter(|(its_group, ..)| group.is_empty() && !its_group.is_empty());
     let groups = groups.map(|(its_group, ..)| ((distance(name, its_group), false), its_group.to_string()));
     settings.chain(groups).min_by_key(|(likeness, _)| *likeness).map(|(_, path)| path).unwrap_or_default()
-}
-
-/// How many characters have to be put in, taken out or replaced to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, character) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (at, wanted) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(character != *wanted);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -396,7 +410,8 @@ mod tests {
             let ends = match place {
                 Flag(_) | Shards => continue,
                 Limit(_) => [json!(1), Value::Null],
-                Path(_) => [json!("/x"), Value::Null],
+                Path(_) | File(_) => [json!("/x"), Value::Null],
+                Text(..) => [json!("debug"), Value::Null],
                 Address(_) => [json!("127.0.0.1:1"), Value::Null],
                 Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
                 Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
@@ -423,10 +438,11 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "echo_path"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
+        all.extend(fields(include_str!("../log.rs"), "LogConfig"));
         assert_eq!(all.len(), SETTINGS.len());
         for field in all {
             let is = |(group, name, _): &(&str, &str, Place)| *name == field || format!("{group}_{name}") == field;
@@ -461,14 +477,5 @@ mod tests {
         assert_eq!(texts, expected);
         assert_eq!((new.shards, new.spin), (None, Duration::from_millis(1)));
         assert!(differences(&new, &mut new.clone()).is_empty());
-    }
-
-    #[test]
-    fn distances() {
-        for (one, other, expected) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("ab", "ba", 2)]
-        {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
-        }
     }
 }

@@ -1,12 +1,12 @@
 use super::*;
 
 fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
-    super::parse(text, yaml, Path::new(""))
+    super::parse(text, if yaml { Format::Yaml } else { Format::Json }, Path::new(""))
 }
 
 use crate::auth::config::Dynamic;
 use crate::config::ListenAddress;
-use crate::session::Access;
+use crate::session::{Access, HistoryStore};
 use crate::wamp::MatchPolicy;
 
 const WHOLE: &str = r#"{
@@ -68,8 +68,9 @@ fn a_file_is_read() {
     let realm1 = Some("realm1".into());
     assert_eq!(*dynamic, Dynamic::Procedure { procedure: "com.who".into(), realm: realm1 });
     assert_eq!(config.transports[1].auth, crate::auth::AuthConfig::default());
-    let about = |text: &str| assert!(warnings.iter().any(|warning| warning.contains(text)), "{text}: {warnings:?}");
-    about("workers[0].transports[1].serializers: has no effect");
+    let cbor = config.transports[1].serializers.as_ref().expect("some serializers");
+    assert_eq!(cbor.iter().map(|known| known.name()).collect::<Vec<_>>(), ["wamp.2.cbor"]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
 }
 
 #[test]
@@ -94,10 +95,14 @@ fn changed(from: &str, to: &str) -> String {
 #[test]
 fn mistakes_are_told_with_their_place() {
     for (from, to, expected) in [
-        ("\"version\": 2", "\"version\": 1", "version: is 1, and only 2 is understood"),
-        ("\"version\": 2,", "", "version: is missing; it has to be 2"),
-        ("\"type\": \"router\"", "\"type\": \"proxy\"", "workers[0]: workers of the type \"proxy\" are not supported"),
-        ("\"name\": \"realm1\"", "\"nam\": \"realm1\"", "workers[0].realms[0].nam: unknown field `nam`"),
+        ("\"version\": 2", "\"version\": 3", "version: is not understood; 1 and 2 are"),
+        ("\"type\": \"router\"", "\"type\": \"ruter\"", "workers[0].type: is \"ruter\", not router, proxy, "),
+        ("\"realms\":", "\"relms\":", "workers[0].relms: is not known; did you mean \"realms\"?"),
+        (
+            "\"name\": \"realm1\"",
+            "\"nam\": \"realm1\"",
+            "workers[0].realms[0].nam: is not known; did you mean \"name\"?",
+        ),
         ("\"name\": \"realm1\"", "\"name\": \"a..b\"", ": the realm name \"a..b\""),
         ("\"match\": \"prefix\"", "\"match\": \"pre\"", "permissions[0].match: is \"pre\""),
         ("\"call\": true", "\"call\": 1", "permissions[0].allow.call: invalid type"),
@@ -108,7 +113,6 @@ fn mistakes_are_told_with_their_place() {
         ),
         ("\"permissions\": []", "\"authorizer\": \"a..b\"", "roles[1].authorizer: \"a..b\" is not the URI"),
         ("\"name\": \"user\"", "\"name\": \"anonymous\"", "roles[1].name: \"anonymous\" is there twice"),
-        ("\"name\": \"user\"", "\"name\": \"users\"", "no realm has the role \"user\""),
         ("\"type\": \"web\",", "\"type\": \"web\", \"auth\": {},", "transports[0].auth: does not belong to"),
         ("\"type\": \"rawsocket\",", "\"type\": \"rawsocket\", \"paths\": {},", "transports[1].paths: does not"),
         ("\"port\": 8080", "\"port\": 70000", "endpoint.port: is 70000"),
@@ -116,13 +120,13 @@ fn mistakes_are_told_with_their_place() {
         ("\"backlog\": 10", "\"tls\": {}", "endpoint.tls: missing field `certificate`"),
         ("\"backlog\": 10", "\"proxy_protocol\": [\"x\"]", "proxy_protocol: \"x\" is neither an address nor"),
         ("\"backlog\": 10", "\"forwarded\": {\"from\": [], \"header\": \"Via\"}", "forwarded.header: is \"via\", not"),
-        ("\"type\": \"rawsocket\"", "\"type\": \"mqtt\"", "transports[1].type: is \"mqtt\""),
+        ("\"type\": \"rawsocket\"", "\"type\": \"rwsocket\"", "transports[1].type: is \"rwsocket\""),
         ("\"ticket\": \"secret!\"", "\"ticket\": \"\"", "auth.ticket.principals.joe.ticket: is empty"),
         ("\"salt\": \"s\", ", "", "but no `salt`"),
         ("\"keylen\": 16", "\"keylen\": 0", "wampcra.principals.joe.keylen: is 0, not from 16 to 64"),
         ("\"iterations\": 9", "\"iterations\": 0", "iterations: is 0, not from 1 to 1000000"),
         ("\"type\": \"dynamic\"", "\"type\": \"function\"", "auth.anonymous.type: is \"function\""),
-        ("\"type\": \"memory\"", "\"type\": \"cfxdb\"", "store.type: is \"cfxdb\""),
+        ("\"type\": \"memory\"", "\"type\": \"disk\"", "store.type: is \"disk\""),
     ] {
         let said = changed(from, to);
         assert!(said.contains(expected), "{from} -> {to}: {said}");
@@ -275,18 +279,6 @@ fn mistakes_in_settings_are_told() {
 }
 
 #[test]
-fn variables_are_whole_values() {
-    let value = |text: &str| from_environment(text, "x").map_err(|fault| fault.message);
-    let path = std::env::var("PATH").expect("there is a path");
-    assert_eq!(value("${PATH}"), Ok(path.clone()));
-    assert_eq!(value("$PATH"), Ok(path));
-    for plain in ["secret", "pa$$word", "$", "${", "$a-b", "x${PATH}"] {
-        assert_eq!(value(plain).as_deref(), Ok(plain));
-    }
-    assert!(value("${NO_SUCH_VARIABLE_1}").is_err());
-}
-
-#[test]
 fn doors_are_read() {
     let text = r#"{"version": 2, "workers": [{"type": "router",
         "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user", "authorizer": "com.may"}]}],
@@ -337,7 +329,6 @@ fn doors_are_read() {
         ("\"strict\"", "\"odd\"", "same_site: is \"odd\", not Strict, Lax or None"),
         (r#", "filename": "cookies""#, "", "cookie.store: needs a filename"),
         (r#""type": "file""#, r#""type": "tin""#, "cookie.store.type: is \"tin\""),
-        (r#""role": "user""#, r#""role": "users""#, "no realm has the role \"users\""),
     ] {
         assert!(text.contains(from), "{from}");
         let fault = parse(&text.replacen(from, to, 1), false).expect_err("a mistake");
@@ -352,7 +343,7 @@ fn tokens_are_configured() {
         let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1"}], "transports": [
             {"type": "websocket", "endpoint": {"type": "tcp", "port": 0}, "auth": {"jwt": {"type": "static", JWT}}}]}]}"#;
         let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/auth/jwt"));
-        let read = super::parse(&text.replace("JWT", jwt), false, directory);
+        let read = super::parse(&text.replace("JWT", jwt), Format::Json, directory);
         read.map(|(config, _)| config.transports[0].auth.jwt.clone().expect("a method")).map_err(|fault| {
             assert!(fault.at.starts_with("workers[0].transports[0].auth.jwt"), "{}", fault.at);
             fault.message
@@ -379,11 +370,116 @@ fn tokens_are_configured() {
     }
 }
 
+fn warnings(text: &str) -> Vec<String> {
+    parse(text, false).expect("a good file").1
+}
+
+#[test]
+fn roles_that_no_realm_has_are_told() {
+    let text = WHOLE.replace("\"name\": \"user\"", "\"name\": \"users\"");
+    let text_of = "workers: users are given the role \"user\", which no realm has: they will be refused";
+    assert!(warnings(&text).iter().any(|warning| warning == text_of));
+    assert!(!warnings(WHOLE).iter().any(|warning| warning.contains("no realm has")));
+}
+
+#[test]
+fn older_files_are_read_and_told_of() {
+    for text in [WHOLE.replace("\"version\": 2", "\"version\": 1"), WHOLE.replace("\"version\": 2,", "")] {
+        assert!(warnings(&text).iter().any(|warning| warning.starts_with("version: is older than 2; the command")));
+    }
+    assert!(!warnings(WHOLE).iter().any(|warning| warning.starts_with("version")));
+}
+
+const WORKERS: &str = r#"{"version": 2, "controller": {"id": "node1", "options": {"shutdown": ["shutdown_on_worker_exit_with_error"]}},
+    "workers": [
+    {"type": "router", "options": {"cpu_affinity": [0], "pythonpath": [".."]},
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user"}]}],
+        "transports": [
+            {"type": "websocket", "endpoint": {"type": "tcp", "port": 8080, "shared": true}},
+            {"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}, "auth": {"anonymous-proxy": {"type": "static"}}},
+            {"type": "mqtt", "endpoint": {"type": "tcp", "port": 1883}, "options": {"realm": "realm1"}}]},
+    {"type": "router", "id": "second", "options": {"cpu_affinity": [1]},
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8081}}]},
+    {"type": "router",
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user"}]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8080, "shared": true}}]},
+    {"type": "proxy",
+        "connections": {"conn1": {"transport": {"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}}}},
+        "routes": {"realm1": {"anonymous": "conn1"}},
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8082}}]},
+    {"type": "router", "options": {"disabled": true}, "realms": 1}
+]}"#;
+
+#[test]
+fn workers_are_namespaces() {
+    let (config, warnings) = parse(WORKERS, false).expect("a good file");
+    let realms: Vec<_> = config.realms.iter().map(|realm| (&*realm.name, &*realm.namespace)).collect();
+    assert_eq!(realms, [("realm1", ""), ("realm1", "second")]);
+    let reached: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|listener| {
+            let reach = &config.transports[usize::from(listener.transport)].auth.reach;
+            (listener.address.to_string(), &*reach.namespace, reach.admits("realm1", "user"))
+        })
+        .collect();
+    let expected = [(":8080", "", true), (":8081", "second", true), (":8082", "", false)];
+    assert_eq!(reached, expected.map(|(address, namespace, user)| (address.into(), namespace, user)));
+    assert_eq!(config.node.id.as_deref(), Some("node1"));
+    assert!(config.node.shutdown_on.failure && !config.node.shutdown_on.exit);
+    let starts = [
+        "workers[0].options.cpu_affinity: has no effect (there, and at 1 more places)",
+        "workers[0].transports[1]: is not served: it is for proxies",
+        "workers[0].transports[2]: is not served: there is no mqtt",
+    ];
+    for start in starts {
+        assert!(warnings.iter().any(|warning| warning.starts_with(start)), "{start}: {warnings:?}");
+    }
+    for (from, to, said) in [
+        ("\"conn1\"}}", "\"conn2\"}}", "workers[3].routes.realm1.anonymous: leads to \"conn2\""),
+        ("\"node1\"", "\"Node 1\"", "controller.id: \"Node 1\" is no id"),
+        ("with_error", "with_pride", "controller.options.shutdown"),
+        (
+            "\"path\": \"sock\"}}}",
+            "\"path\": \"away\"}}}",
+            "workers[3].connections.conn1.transport.endpoint: leads to away",
+        ),
+        ("8082", "8080", "workers[3].transports[0].endpoint: another transport listens on :8080"),
+        ("\"disabled\": true", "\"disabled\": 1", "workers[4].options.disabled: is 1"),
+        (
+            "{\"name\": \"user\"}]}],\n        \"transports\": [{",
+            "{\"name\": \"users\"}]}],\n        \"transports\": [{",
+            "workers[2].realms[0].name: \"realm1\" is there twice",
+        ),
+    ] {
+        let text = WORKERS.replace(from, to);
+        assert_ne!(text, WORKERS, "{from}");
+        let fault = parse(&text, false).expect_err("a mistake");
+        let text = format!("{}: {}", fault.at, fault.message);
+        assert!(text.starts_with(said), "{from}: {text}");
+    }
+}
+
+#[test]
+fn histories_are_kept_on_disk() {
+    let with = |store: &str| {
+        let text = WHOLE.replace(r#"{"type": "memory", "#, store);
+        let read = super::parse(&text, Format::Json, Path::new("/node"));
+        read.map(|(config, _)| config.realms[0].history_store.clone()).map_err(|fault| fault.message)
+    };
+    let disk = HistoryStore::Disk { path: "/node/db.history".into(), sync: true };
+    assert_eq!(with(r#"{"type": "cfxdb", "path": "db", "sync": true, "#), Ok(disk));
+    assert_eq!(with(r#"{"type": "cfxdb", "#).expect_err("no path"), "the type \"cfxdb\" needs the key `path`");
+    assert_eq!(with(r#"{"type": "memory", "path": "db", "#).expect_err("a path"), "means nothing in memory");
+    assert_eq!(with(r#"{"type": "disk", "#).expect_err("no type"), "is \"disk\", not memory or cfxdb");
+}
+
 /// A file with these paths of a web transport, and with more beside them.
 fn with_paths(paths: &str, more: &str) -> Read<(RuntimeConfig, Vec<String>)> {
     let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}], "transports": [
         {"type": "web", "endpoint": {"type": "tcp", "port": 0}, "paths": {PATHS} MORE}]}]}"#;
-    super::parse(&text.replace("PATHS", paths).replace("MORE", more), false, Path::new("/node/.crossbar"))
+    super::parse(&text.replace("PATHS", paths).replace("MORE", more), Format::Json, Path::new("/node/.crossbar"))
 }
 
 #[test]
@@ -419,8 +515,8 @@ fn web_paths_are_read() {
     assert_eq!(config.listeners[0].web.hsts, None);
     let told = [
         "paths.app: a path of the type \"wsgi\" is not served",
-        "session_timeout: has no",
         "hsts: has no effect without",
+        "session_timeout: holds for all transports",
     ];
     assert_eq!(warnings.len(), told.len(), "{warnings:?}");
     assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
@@ -449,7 +545,7 @@ fn mistakes_in_web_paths_are_told() {
             "",
             "is no content",
         ),
-        (r#""x": {"type": "static", "directory": "a", "options": {"cach": 1}}"#, "", "x.options.cach: unknown field"),
+        (r#""x": {"type": "static", "directory": "a", "options": {"cach": 1}}"#, "", "x.options.cach: is not known"),
         (r#""x": {"type": "redirect", "url": "a\r\nb"}"#, "", "x.url: is \"a\\r\\nb\""),
         (r#""x": {"type": "json"}"#, "", "missing field `value`"),
         (r#""x": {"type": "archive", "archive": "a", "download": true}"#, "", "x.download: needs an `origin`"),
@@ -459,7 +555,7 @@ fn mistakes_in_web_paths_are_told() {
         (r#""..": {"type": "nodeinfo"}"#, "", "\"..\" is no path"),
         (r#""x": {"type": "nodeinfo"}, "x/": {"type": "nodeinfo"}"#, "", "there is something at /x already"),
         (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client_timeout": 0}"#, "options.client_timeout: is not"),
-        (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client": 1}"#, "options.client: unknown field"),
+        (r#""x": {"type": "nodeinfo"}"#, r#", "options": {"client": 1}"#, "options.client: is not known"),
     ] {
         let fault = with_paths(paths, more).expect_err("a mistake");
         let said = format!("{}: {}", fault.at, fault.message);
@@ -500,8 +596,9 @@ fn bridges_are_read() {
         let fault = bridge(kind, options).expect_err("a mistake");
         assert!(format!("{}: {}", fault.at, fault.message).contains(expected), "{}: {}", fault.at, fault.message);
     }
-    let role = with_paths(r#""x": {"type": "caller", "realm": "realm1", "role": "nobody"}"#, "").expect_err("no role");
-    assert!(role.message.contains("no realm has the role \"nobody\""), "{}", role.message);
+    let (_, warnings) =
+        with_paths(r#""x": {"type": "caller", "realm": "realm1", "role": "nobody"}"#, "").expect("a good file");
+    assert!(warnings.iter().any(|warning| warning.contains("the role \"nobody\", which no realm has")), "{warnings:?}");
 }
 
 #[test]

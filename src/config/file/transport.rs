@@ -10,6 +10,7 @@ use super::{Fault, Read, Reader, read, type_of};
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
+use crate::wire::handshake::Subprotocol;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ struct Transport {
     id: Option<String>,
     endpoint: Value,
     url: Option<Value>,
-    serializers: Option<Value>,
+    serializers: Option<Vec<String>>,
     options: Option<Value>,
     auth: Option<Value>,
     cookie: Option<Value>,
@@ -32,6 +33,7 @@ struct Transport {
     rawsocket: Option<Inner>,
     websocket: Option<BTreeMap<String, Inner>>,
     web: Option<Web>,
+    mqtt: Option<Value>,
 }
 
 /// A transport inside another, without an endpoint of its own.
@@ -42,8 +44,11 @@ struct Inner {
     r#type: Option<String>,
     #[allow(dead_code, reason = "transports go by their addresses")]
     id: Option<String>,
+    #[allow(dead_code, reason = "clients may come by any")]
     url: Option<Value>,
-    serializers: Option<Value>,
+    #[allow(dead_code, reason = "where it leads to has been found out already")]
+    backends: Option<Value>,
+    serializers: Option<Vec<String>>,
     options: Option<Value>,
     auth: Option<Value>,
     cookie: Option<Value>,
@@ -87,7 +92,7 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
     let own: &[&str] = match &*kind {
         "websocket" | "rawsocket" => &["url", "serializers", "options", "auth", "cookie", "debug"],
-        "universal" => &["rawsocket", "websocket", "web", "options", "debug"],
+        "universal" => &["rawsocket", "websocket", "web", "mqtt", "options", "debug"],
         _ => &["paths", "options", "debug"],
     };
     // An `auth` that stands where nobody looks for it would leave the door open.
@@ -98,7 +103,19 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
     let transport: Transport = read(value, at)?;
     let Transport {
-        endpoint, url, serializers, options, auth, cookie, debug, paths, rawsocket, websocket, web, ..
+        endpoint,
+        url,
+        serializers,
+        options,
+        auth,
+        cookie,
+        debug,
+        paths,
+        rawsocket,
+        websocket,
+        web,
+        mqtt,
+        ..
     } = transport;
     let listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
     let address = &listener.address;
@@ -110,11 +127,11 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     parts.listener.rawsocket = None;
     match &*kind {
         "websocket" | "rawsocket" => {
-            let inner = Inner { r#type: None, id: None, url, serializers, options, auth, cookie, debug };
+            let inner = Inner { url, serializers, options, auth, cookie, debug, ..Inner::default() };
             if kind == "rawsocket" { parts.rawsocket(inner, at)? } else { parts.websocket("/".into(), inner, at)? }
         }
         _ => {
-            parts.reader.without_effect(at, &[("debug", debug.is_some())]);
+            parts.reader.without_effect(at, &[("debug", debug.is_some()), ("mqtt", mqtt.is_some())]);
             if let Some(inner) = rawsocket {
                 parts.rawsocket(inner, &format!("{at}.rawsocket"))?;
             }
@@ -138,6 +155,27 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
         }
     }
     parts.finish(at)
+}
+
+/// The names of serializers, with `.batched` for several messages in one of WebSocket.
+fn read_serializers(reader: &mut Reader, names: Vec<String>, websocket: bool, at: &str) -> Read<Vec<Subprotocol>> {
+    let at = format!("{at}.serializers");
+    let mut known = Vec::new();
+    for name in &names {
+        if name.starts_with("flatbuffers") {
+            reader.warn(&at, "flatbuffers are not spoken");
+            continue;
+        }
+        let found = Subprotocol::from_name(&format!("wamp.2.{name}")).filter(|found| websocket || !found.batched);
+        let wrong = || Fault::new(&at, format!("{name:?} is not json, msgpack, cbor or ubjson, perhaps with .batched"));
+        let found = found.ok_or_else(wrong)?;
+        known.push(found);
+        // As in Crossbar.io a plain name brings the batched one with it.
+        if websocket && !found.batched {
+            known.push(Subprotocol { batched: true, ..found });
+        }
+    }
+    if known.is_empty() { Err(Fault::new(&at, "names none that is spoken here")) } else { Ok(known) }
 }
 
 /// A listener whose parts are read one after the other.
@@ -165,15 +203,13 @@ impl Parts<'_> {
 
     /// Adds a transport, unless it is the same as another of this listener.
     fn part(&mut self, inner: Inner, websocket: bool, at: &str) -> Read<TransportIndex> {
-        let given = [
-            ("url", inner.url.is_some()),
-            ("serializers", inner.serializers.is_some()),
-            ("debug", inner.debug.is_some()),
-        ];
-        self.reader.without_effect(at, &given);
+        self.reader.without_effect(at, &[("debug", inner.debug.is_some())]);
+        let serializers =
+            inner.serializers.map(|names| read_serializers(self.reader, names, websocket, at)).transpose()?;
         self.reader.parts += 1;
         let options = read_options(self.reader, inner.options, websocket, &format!("{at}.options"), self.config)?;
-        let auth = read_auth(inner.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        let mut auth = read_auth(inner.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        auth.reach = self.reader.reach.clone();
         let secure = self.listener.tls.is_some();
         let cookie = inner.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));
         let cookie = cookie.transpose()?;
@@ -184,7 +220,8 @@ impl Parts<'_> {
         if auth.tls.is_some() && self.listener.tls.as_ref().is_none_or(|tls| tls.client_authorities.is_empty()) {
             return Err(Fault::new(&format!("{at}.auth.tls"), "needs `ca_certificates` in the `tls` of the endpoint"));
         }
-        let transport = TransportConfig { auth, origins: options.origins, null_origin: options.null_origin, cookie };
+        let (origins, null_origin) = (options.origins, options.null_origin);
+        let transport = TransportConfig { auth, origins, null_origin, serializers, cookie };
         let known = self.own.iter().find(|index| self.config.transports[usize::from(**index)] == transport);
         if let Some(index) = known {
             return Ok(*index);
@@ -202,7 +239,8 @@ impl Parts<'_> {
             let at = format!("{at}.{name}");
             let path = path_of(base, &name, &at)?;
             match &*type_of(&value, &at)? {
-                "websocket" => self.websocket(path, read(value, &at)?, &at)?,
+                // A proxy of the older form; its back ends are in this process.
+                "websocket" | "websocket-proxy" => self.websocket(path, read(value, &at)?, &at)?,
                 "longpoll" => self.longpoll(path, read(value, &at)?, &at)?,
                 "path" => {
                     let Nested { paths, .. } = read(value, &at)?;

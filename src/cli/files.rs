@@ -1,0 +1,96 @@
+//! What can be done with a configuration file without a router.
+
+use super::args::{Convert, Node, Upgrade};
+use crate::config::RuntimeConfig;
+use crate::config::file::format::Format;
+use crate::config::file::{self, NodeFile, version};
+use crate::node;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// Reads a configuration file; `warn` is told what has no effect.
+///
+/// # Errors
+/// It is wrong, or not as strictly right as is wanted; for people.
+pub(super) fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, String> {
+    let file = file::load(&node.cbdir, node.config.as_deref()).map_err(|error| error.to_string())?;
+    let severity = if node.strict { "error" } else { "warning" };
+    for warning in &file.warnings {
+        warn(&format!("{severity}: {}: {warning}", file.file.display()));
+    }
+    if node.strict && !file.warnings.is_empty() {
+        return Err(format!("{}: something stands in it that has no effect", file.file.display()));
+    }
+    Ok(file)
+}
+
+/// Looks whether a configuration file is right.
+pub(super) fn check(node: &Node) -> Result<(), String> {
+    let file = load(node, |warning| eprintln!("corebar: {warning}"))?;
+    let missing = node::Node::check(&file.config).map_err(|error| error.to_string())?;
+    let severity = if node.strict { "error" } else { "warning" };
+    for missing in &missing {
+        eprintln!("corebar: {severity}: {}: {missing}", file.file.display());
+    }
+    if node.strict && !missing.is_empty() {
+        return Err(format!("{}: programs are missing", file.file.display()));
+    }
+    let RuntimeConfig { realms, listeners, guests, components, .. } = file.config;
+    let mut parts = vec![format!("{} realms", realms.len()), format!("{} transports", listeners.len())];
+    if !guests.is_empty() {
+        parts.push(format!("{} guests", guests.len()));
+    }
+    if !components.is_empty() {
+        parts.push(format!("{} components", components.len()));
+    }
+    println!("{}: ok, {}", file.file.display(), parts.join(", "));
+    Ok(())
+}
+
+/// Brings a file to the present version, in its place.
+pub(super) fn upgrade(wanted: &Upgrade) -> Result<(), String> {
+    let path = file::find(&wanted.directory.cbdir, wanted.config.as_deref()).map_err(|error| error.to_string())?;
+    let mut value = file::value(&path).map_err(|error| error.to_string())?;
+    let version::Upgrade { changes } = version::upgrade(&mut value);
+    if changes.is_empty() {
+        println!("{}: nothing to upgrade", path.display());
+        return Ok(());
+    }
+    changes.iter().for_each(|change| println!("{}: {change}", path.display()));
+    if wanted.dry_run {
+        return Ok(());
+    }
+    let old = path.with_added_extension("old");
+    fs::copy(&path, &old).map_err(|error| format!("cannot write {}: {error}", old.display()))?;
+    write(&path, Format::of(&path), &value)?;
+    println!("{}: written; as it was: {}", path.display(), old.display());
+    Ok(())
+}
+
+/// Writes a file in the other format, beside itself.
+pub(super) fn convert(wanted: &Convert) -> Result<(), String> {
+    let path = file::find(&wanted.directory.cbdir, wanted.config.as_deref()).map_err(|error| error.to_string())?;
+    let value = file::value(&path).map_err(|error| error.to_string())?;
+    let format = Format::of(&path).other();
+    let target = path.with_extension(format.extension());
+    if target.exists() && !wanted.force {
+        return Err(format!("{} is there already; --force overwrites it", target.display()));
+    }
+    write(&target, format, &value)?;
+    println!("{}: written. Where both are there, config.yaml is read", target.display());
+    Ok(())
+}
+
+/// Puts a text into the place of a file, all at once.
+fn write(path: &Path, format: Format, value: &Value) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("cannot write {}: {error}", path.display());
+    let text = format.print(value).map_err(|error| failed(&error))?;
+    let new = path.with_added_extension("new");
+    let keep = fs::metadata(path).map(|there| there.permissions());
+    fs::write(&new, text).map_err(|error| failed(&error))?;
+    if let Ok(permissions) = keep {
+        fs::set_permissions(&new, permissions).map_err(|error| failed(&error))?;
+    }
+    fs::rename(&new, path).map_err(|error| failed(&error))
+}

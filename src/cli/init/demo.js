@@ -1,0 +1,77 @@
+import { Session } from "./wamp.js";
+
+const find = (id) => document.getElementById(id);
+const session = new Session(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, "realm1");
+const name = `guest ${Math.floor(Math.random() * 900) + 100}`;
+find("name").textContent = name;
+
+session.onchange = (there) => {
+  find("state").textContent = there ? "connected" : "connecting …";
+  find("state").className = there ? "on" : "off";
+};
+
+// A chat: what one says goes to all, and back to this page too.
+session.subscribe("com.example.chat", ([who, text]) => {
+  const line = document.createElement("li");
+  const author = document.createElement("b");
+  author.textContent = who;
+  line.append(author, ` ${text}`);
+  find("chat").append(line);
+  line.scrollIntoView({ block: "nearest" });
+});
+find("say").onsubmit = async (event) => {
+  event.preventDefault();
+  const text = find("text").value.trim();
+  if (!text) return;
+  await report(session.publish("com.example.chat", [name, text], { exclude_me: false }));
+  find("text").value = "";
+};
+
+// A chart: the value is retained, so that whoever comes later has it at once.
+const values = [];
+session.subscribe("com.example.value", ([value]) => {
+  values.push(Number(value));
+  values.splice(0, values.length - 120);
+  find("value").textContent = value;
+  draw();
+}, { get_retained: true });
+find("slider").oninput = () => send(Number(find("slider").value));
+let timer = null;
+find("run").onclick = () => {
+  if (timer) clearInterval(timer);
+  timer = timer ? null : setInterval(() => {
+    const last = values.at(-1) ?? 50;
+    send(Math.max(0, Math.min(100, Math.round(last + (Math.random() - 0.5) * 16))));
+  }, 200);
+  find("run").textContent = timer ? "Stop" : "Feed it";
+};
+const send = (value) => report(session.publish("com.example.value", [value], { exclude_me: false, retain: true }));
+
+function draw() {
+  const canvas = find("chart");
+  const [width, height] = [canvas.clientWidth * devicePixelRatio, canvas.clientHeight * devicePixelRatio];
+  [canvas.width, canvas.height] = [width, height];
+  const pen = canvas.getContext("2d");
+  pen.strokeStyle = getComputedStyle(canvas).color;
+  pen.lineWidth = 2 * devicePixelRatio;
+  pen.beginPath();
+  values.forEach((value, index) => pen.lineTo(width - (values.length - 1 - index) * (width / 119), height * (1 - (value * 0.92 + 4) / 100)));
+  pen.stroke();
+}
+onresize = draw;
+
+// A procedure that every open page offers: calls go to one after the other.
+session.register("com.example.who", () => name, { invoke: "roundrobin" });
+find("ask").onclick = async () => {
+  find("answer").textContent = (await report(session.call("com.example.who"))) ?? "";
+};
+
+async function report(promise) {
+  try {
+    const done = await promise;
+    find("trouble").textContent = "";
+    return done;
+  } catch (error) {
+    find("trouble").textContent = String(error.message ?? error);
+  }
+}

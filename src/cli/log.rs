@@ -1,0 +1,106 @@
+//! The log of the program.
+
+use super::args::Logging;
+use crate::config::log::LogConfig;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+/// What is logged if nobody says otherwise.
+const LEVEL: &str = "info";
+
+/// The log, for as long as the program runs.
+#[derive(Debug)]
+pub(super) struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    target: Target,
+    /// The level of the flags, which is stronger than that of a file.
+    fixed: Option<String>,
+    level: String,
+}
+
+impl Log {
+    /// Begins to log as the flags say, and what they leave open as the configuration does.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(super) fn begin(flags: &Logging, config: &LogConfig) -> Result<Log, String> {
+        let level = flags.level().or_else(|| config.level.clone()).unwrap_or_else(|| LEVEL.into());
+        let path = flags.log_file.as_deref().or(config.file.as_deref());
+        let target = path.map_or_else(|| Ok(Target::StandardError), Target::open)?;
+        let (layer, filter) = reload::Layer::new(EnvFilter::new(&level));
+        let coloured = matches!(target, Target::StandardError) && io::stderr().is_terminal();
+        let writer = target.clone();
+        let format = fmt::layer().with_writer(move || writer.clone()).with_ansi(coloured).with_target(false);
+        let registry = tracing_subscriber::registry().with(layer);
+        if flags.log_json || config.json {
+            registry.with(format.json().flatten_event(true)).init();
+        } else {
+            registry.with(format).init();
+        }
+        Ok(Log { filter, target, fixed: flags.level(), level })
+    }
+
+    /// Goes on with another configuration.
+    pub(super) fn change(&mut self, config: &LogConfig) {
+        let level = self.fixed.clone().or_else(|| config.level.clone()).unwrap_or_else(|| LEVEL.into());
+        if level == self.level {
+            return;
+        }
+        match self.filter.reload(EnvFilter::new(&level)) {
+            Ok(()) => self.level = level,
+            Err(error) => tracing::error!(%error, "the level of the log stays as it is"),
+        }
+    }
+
+    /// Opens the file again, which somebody may have moved away.
+    pub(super) fn reopen(&self) {
+        match self.target.reopen() {
+            Ok(()) => tracing::info!("the log goes on here"),
+            Err(error) => tracing::error!(%error, "the log goes on where it was"),
+        }
+    }
+}
+
+/// Where lines go.
+#[derive(Clone, Debug)]
+enum Target {
+    StandardError,
+    /// Whole lines each in one write, at its end: other processes may write there too.
+    File(Arc<(PathBuf, Mutex<File>)>),
+}
+
+impl Target {
+    fn open(path: &Path) -> Result<Target, String> {
+        let file = append(path).map_err(|error| format!("cannot write the log {}: {error}", path.display()))?;
+        Ok(Target::File(Arc::new((path.into(), Mutex::new(file)))))
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let Target::File(target) = self else { return Ok(()) };
+        let file = append(&target.0)?;
+        *target.1.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Target::StandardError => io::stderr().write(octets),
+            Target::File(target) => target.1.lock().unwrap_or_else(PoisonError::into_inner).write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}

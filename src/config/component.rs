@@ -1,0 +1,128 @@
+//! Components: application sessions and functions in Python, which run in processes of their own beside the router.
+
+use super::guest::{GuestError, Inherit, RestartConfig};
+use crate::wamp::Uri;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The role of a router component that may do everything, in realms that do not define it.
+pub const TRUSTED: &str = "trusted";
+
+/// A component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentConfig {
+    /// The id of its worker, a dot, and its own. No guest has the same.
+    pub id: Box<str>,
+    /// What is run.
+    pub program: Program,
+    /// The realm that it joins.
+    pub realm: Uri,
+    /// How it gets there.
+    pub way: Way,
+    /// `config.extra` of the session.
+    pub extra: Map<String, Value>,
+    /// The interpreter, found as the program of a guest is.
+    pub python: PathBuf,
+    /// Where modules are looked for first; absolute.
+    pub pythonpath: Vec<PathBuf>,
+    /// The node directory, in which it runs.
+    pub directory: PathBuf,
+    /// Variables that it gets from the router's own environment.
+    pub inherit: Inherit,
+    /// Variables of its own; they win.
+    pub vars: BTreeMap<String, String>,
+    /// The cores on which it may run; none: all that the router may.
+    pub cpu_affinity: Vec<usize>,
+    /// What happens when it has ended.
+    pub restart: RestartConfig,
+    /// What it has in common with others of its worker.
+    pub bond: Option<Bond>,
+}
+
+/// What a component runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A class derived from autobahn's `ApplicationSession`, as `module.Class`.
+    Class(Box<str>),
+    /// Functions by the event of the session at which they are called: `connect`, `join`, `leave`, `disconnect`.
+    Functions(BTreeMap<Box<str>, Box<str>>),
+}
+
+/// How a component reaches its realm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Way {
+    /// Beside the router, with a role of the configuration.
+    Router {
+        /// The namespace of the realm.
+        namespace: Box<str>,
+        /// The role.
+        role: Box<str>,
+    },
+    /// By a transport, as any client.
+    Transport {
+        /// The transport, checked, with absolute paths, in the words of the configuration file.
+        transport: Value,
+        /// How functions log in: methods with their arguments, as autobahn has them. Classes do so themselves.
+        auth: Map<String, Value>,
+    },
+}
+
+/// Programs that end together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bond {
+    /// What they have in common.
+    pub name: Box<str>,
+    /// Whose end ends the others.
+    pub breaks: Breaks,
+}
+
+/// Whose end ends the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breaks {
+    /// That of one that has failed.
+    Failure,
+    /// That of any.
+    End,
+}
+
+impl ComponentConfig {
+    /// A component that runs a program with the defaults.
+    #[must_use]
+    pub fn new(id: &str, program: Program, realm: &str, way: Way) -> ComponentConfig {
+        ComponentConfig {
+            id: id.into(),
+            program,
+            realm: realm.into(),
+            way,
+            extra: Map::new(),
+            python: "python3".into(),
+            pythonpath: Vec::new(),
+            directory: ".".into(),
+            inherit: Inherit::default(),
+            vars: BTreeMap::new(),
+            cpu_affinity: Vec::new(),
+            restart: RestartConfig { crashes_max: 0, ..RestartConfig::default() },
+            bond: None,
+        }
+    }
+
+    /// Says what cannot work.
+    ///
+    /// # Errors
+    /// The first thing found.
+    pub fn check(&self) -> Result<(), GuestError> {
+        let fault = |text: &str| Err(GuestError::Contradiction(self.id.clone(), text.into()));
+        if self.id.is_empty() || self.id.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return fault("an id must not be empty, and hold no blanks and no control characters");
+        }
+        if self.python.as_os_str().is_empty() {
+            return fault("its interpreter has no name");
+        }
+        let nul = |text: &String| text.contains('\0');
+        if self.vars.iter().any(|(name, value)| name.is_empty() || name.contains('=') || nul(name) || nul(value)) {
+            return fault("a variable has an empty name, one with `=`, or the character NUL");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Components in Python: each is a guest, whose program is the interpreter with a host of our own.
+
+mod probe;
+
+pub use probe::missing;
+
+use crate::config::GuestConfig;
+use crate::config::component::{ComponentConfig, Program, Way};
+use crate::config::guest::{InputConfig, ReadyConfig};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+
+/// The program that runs a component. It is read from standard input with all that it has to know: arguments can be seen by
+/// everybody on the machine.
+const HOST: &str = include_str!("host.py");
+
+/// What the interpreter is started with: it reads the description, and runs the program in it.
+const BEGIN: &str = "import sys, json; description = json.loads(sys.stdin.buffer.readline()); \
+    exec(compile(description['host'], '<component host>', 'exec'), {'__name__': 'corebar_host', 'description': description})";
+
+/// The line by which a component is known to be ready.
+const READY: &str = "component ready";
+
+/// It is ready when its `onJoin` has ended, whenever that is.
+const READY_TIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// What the host ends with if the component cannot be loaded.
+const EXIT_USELESS: i32 = 78;
+
+/// How a router component gets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The Unix socket, where RawSocket is spoken.
+    pub path: Box<Path>,
+    /// Its authid.
+    pub authid: Box<str>,
+    /// Its ticket.
+    pub ticket: Box<str>,
+}
+
+/// The guest that is a component; `login` is for those beside the router.
+#[must_use]
+pub fn guest(config: &ComponentConfig, login: Option<&Login>) -> GuestConfig {
+    let mut guest = GuestConfig::new(&config.id, &*config.python);
+    guest.arguments = ["-u", "-c", BEGIN, &config.id].map(Into::into).into();
+    guest.workdir.clone_from(&config.directory);
+    (guest.inherit, guest.vars) = (config.inherit.clone(), config.vars.clone());
+    guest.cpu_affinity.clone_from(&config.cpu_affinity);
+    guest.restart = config.restart.clone();
+    guest.restart.useless = Some(EXIT_USELESS);
+    guest.bond.clone_from(&config.bond);
+    guest.ready = ReadyConfig::Line(READY.into());
+    guest.ready_timeout = READY_TIME_MAX;
+    guest.stdin = InputConfig::Json { value: description(config, login), close: true };
+    guest
+}
+
+fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
+    let (class, functions) = match &config.program {
+        Program::Class(name) => (Some(name), None),
+        Program::Functions(functions) => (None, Some(functions)),
+    };
+    let (transport, auth, role) = match &config.way {
+        Way::Transport { transport, auth } => (transport.clone(), Some(auth), None),
+        Way::Router { role, .. } => {
+            let path = login.map(|login| &login.path);
+            (json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": path}}), None, Some(role))
+        }
+    };
+    let role = role.map_or("anonymous", |role| role);
+    let login = login.map(|login| json!({"authid": login.authid, "ticket": login.ticket}));
+    json!({
+        "host": HOST,
+        "class": class,
+        "functions": functions,
+        "realm": config.realm.as_str(),
+        "extra": config.extra,
+        "directory": config.directory,
+        "pythonpath": config.pythonpath,
+        "transport": transport,
+        "auth": auth,
+        "role": role,
+        "login": login,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_is_an_argument() {
+        let way = Way::Router { namespace: "".into(), role: "backend".into() };
+        let config = ComponentConfig::new("worker001.one", Program::Class("app.Session".into()), "realm1", way);
+        let login = Login { path: Path::new("/x/socket").into(), authid: "worker001.one".into(), ticket: "t0p".into() };
+        let guest = guest(&config, Some(&login));
+        assert!(guest.check().is_ok());
+        assert!(!guest.arguments.iter().chain(guest.vars.values()).any(|text| text.contains("t0p")));
+        let InputConfig::Json { value, .. } = guest.stdin else { panic!("there is a description") };
+        assert_eq!(value["login"]["ticket"], "t0p");
+        assert_eq!(value["transport"]["endpoint"]["path"], "/x/socket");
+        assert_eq!(value["class"], "app.Session");
+    }
+}
