@@ -25,7 +25,13 @@ pub(super) fn banner(node: &Node, config: &RuntimeConfig) -> String {
     let open = config.realms.iter().any(|realm| realm.roles.is_none());
     if !open {
         line(format!("{word} {}, for the roles of the configuration", realms.join(", ")));
-        if config.transports.iter().any(|transport| transport.auth.is_empty()) {
+        let listeners = config.listeners.iter().filter(|listener| !listener.closed);
+        let mut ways = listeners.flat_map(|listener| {
+            let paths = listener.paths.iter().filter_map(|path| path.service.transport());
+            paths.chain(listener.rawsocket)
+        });
+        // What serves pages alone lets nobody in.
+        if ways.any(|at| config.transports[usize::from(at)].auth.is_empty()) {
             line(
                 "a transport has no `auth`: its clients are not asked who they are and have the role `anonymous`"
                     .into(),

@@ -60,9 +60,9 @@ impl Door {
                 _ => Serves::Pages,
             },
         };
-        let place = |(known, content): (&PathConfig, &Arc<Content>)| Place {
+        let place = |(index, known): (usize, &PathConfig)| Place {
             transport: known.service.transport().unwrap_or(listener.transport),
-            content: content.clone(),
+            content: contents.get(index).cloned().unwrap_or_else(|| Arc::new(Content::Nothing)),
         };
         let options = HandshakeOptions {
             paths: listener.paths.iter().map(path).collect(),
@@ -74,7 +74,7 @@ impl Door {
         let hsts = listener.web.hsts.filter(|_| listener.tls.is_some());
         Door {
             options,
-            places: listener.paths.iter().zip(contents).map(place).collect(),
+            places: listener.paths.iter().enumerate().map(place).collect(),
             rawsocket: listener.rawsocket.map(|at| {
                 let some = config.transports[usize::from(at)].serializers.as_ref();
                 (at, some.map(|some| some.iter().map(|known| known.serializer).collect()))

@@ -600,3 +600,16 @@ fn bridges_are_read() {
         with_paths(r#""x": {"type": "caller", "realm": "realm1", "role": "nobody"}"#, "").expect("a good file");
     assert!(warnings.iter().any(|warning| warning.contains("the role \"nobody\", which no realm has")), "{warnings:?}");
 }
+
+#[test]
+fn options_stand_where_the_web_is() {
+    let universal = |part: &str| {
+        let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
+            "transports": [{"type": "universal", "endpoint": {"type": "tcp", "port": 0}, PART}]}]}"#;
+        let (config, warnings) = parse(&text.replace("PART", part), false).expect("a good file");
+        (config.listeners[0].web.access_log, config.listeners[0].paths.len(), warnings.len())
+    };
+    let web = r#""web": {"paths": {"/": {"type": "nodeinfo"}}, "options": {"access_log": true}}"#;
+    assert_eq!(universal(web), (true, 1, 0));
+    assert_eq!(universal(r#""websocket": {"ws": {}}, "options": {"access_log": true}"#), (false, 1, 1));
+}

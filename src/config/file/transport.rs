@@ -140,11 +140,12 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
                 parts.websocket(path_of("/", &path, &at)?, inner, &at)?;
             }
             let (web_at, web) = match web {
-                Some(web) => {
+                web if kind == "universal" => {
                     parts.reader.without_effect(at, &[("options", options.is_some())]);
+                    let web = web.unwrap_or(Web { paths: BTreeMap::new(), options: None });
                     (format!("{at}.web"), web)
                 }
-                None => (at.to_string(), Web { paths: paths.unwrap_or_default(), options }),
+                _ => (at.to_string(), Web { paths: paths.unwrap_or_default(), options }),
             };
             if let Some(options) = web.options {
                 let secure = parts.listener.tls.is_some();
