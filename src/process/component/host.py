@@ -16,13 +16,19 @@ STOPPED, FAILED, USELESS = 0, 1, 78
 RETRY_DELAYS = (0.5, 1, 2, 4, 8)
 # Seconds for the last words of a session that has lost its connection, or has to stop.
 LAST_WORDS = 3
+SHUTDOWN = "wamp.close.system_shutdown"
 CLEAN_REASONS = ("wamp.close.normal", "wamp.close.goodbye_and_out")
 
 
 def say(text):
     """A line for the log of the router, as a warning."""
-    sys.stderr.write(" ".join(str(text).split()) + "\n")
-    sys.stderr.flush()
+    show(" ".join(str(text).split()) + "\n")
+
+
+def show(text):
+    """Lines of the same kind. Twisted takes `sys.stderr` for itself."""
+    sys.__stderr__.write(text)
+    sys.__stderr__.flush()
 
 
 class Useless(Exception):
@@ -64,7 +70,7 @@ def attribute(name):
             raise Useless("cannot load {}: there is no module {} (pythonpath: {})".format(name, error.name, path))
         raise Useless("cannot load {}: {}".format(name, error))
     except BaseException as error:
-        traceback.print_exc()
+        show(traceback.format_exc())
         raise Useless("cannot load {}: {}: {}".format(name, type(error).__name__, error))
     try:
         return getattr(found, last)
@@ -138,11 +144,12 @@ def load():
 class Component:
     """The one component of this process, and how it is doing."""
 
-    def __init__(self, make):
+    def __init__(self, framework, make):
+        self.framework = framework
         self.make = make
         self.code = None
         self.session = None
-        self.connected = self.joined = self.asked = self.over = False
+        self.connected = self.joined = self.asked = self.over = self.joining = False
 
     # What the session tells.
 
@@ -178,12 +185,41 @@ class Component:
 
         session.onLeave, session.disconnect = on_leave, disconnecting
         session._swallow_error = self.panic
+        if self.framework == "asyncio":
+            self.await_join(session)
         if not hasattr(session, "stop"):
             session.stop = self.stop
         session.on("connect", lambda *_: setattr(self, "connected", True))
         session.on("join", self.has_joined)
-        session.on("ready", lambda *_: print("component ready", flush=True))
+        session.on("ready", lambda *_: self.joining or self.ready())
         session.on("disconnect", lambda *_, **__: self.finish())
+
+    def await_join(self, session):
+        """With asyncio, autobahn neither waits for onJoin nor looks how it ends."""
+        import asyncio
+
+        on_join = session.onJoin
+
+        def joining(details):
+            result = on_join(details)
+            if not (asyncio.iscoroutine(result) or asyncio.isfuture(result)):
+                return result
+            self.joining = True
+            task = asyncio.ensure_future(result)
+            task.add_done_callback(done)
+            return task
+
+        def done(task):
+            if task.cancelled():
+                return
+            error = task.exception()
+            if error is None:
+                self.ready()
+            else:
+                lines = traceback.format_exception(type(error), error, error.__traceback__)
+                self.fail("While firing onJoin", "{}: {}".format(type(error).__name__, error), "".join(lines))
+
+        session.onJoin = joining
 
     def let_in(self, session):
         """The way in beside the router: who joins is known, whatever the class would say about itself."""
@@ -199,13 +235,20 @@ class Component:
         who = (details.realm, details.authid, details.authrole, details.session)
         print('joined the realm "{}" as {}, role {}, session {}'.format(*who), flush=True)
 
+    def ready(self):
+        if self.code is None:
+            print("component ready", flush=True)
+
     def left(self, details):
         """A session may have been left, or never joined."""
         if self.joined and (self.asked or details.reason in CLEAN_REASONS):
             self.settle(STOPPED)
             return
         text = "{}: {}".format(details.reason, details.message) if details.message else details.reason
-        if self.joined:
+        if self.joined and details.reason == SHUTDOWN:
+            # That is the order of the day where it comes from.
+            self.settle(FAILED)
+        elif self.joined:
             self.settle(FAILED, "the session has ended: " + text)
         else:
             self.settle(FAILED, 'cannot join the realm "{}": {}'.format(description["realm"], text))
@@ -216,8 +259,13 @@ class Component:
         """An exception in a callback of the session's life is the end of it."""
         import txaio
 
-        sys.stderr.write(txaio.failure_format_traceback(failure))
-        self.settle(FAILED, "fatal error: {}: {}".format(text, txaio.failure_message(failure)))
+        self.fail(text, txaio.failure_message(failure), txaio.failure_format_traceback(failure))
+
+    def fail(self, text, message, lines):
+        if self.code is not None:
+            return
+        show(lines)
+        self.settle(FAILED, "fatal error: {}: {}".format(text, message))
         self.session.disconnect()
         self.later(LAST_WORDS, self.finish)
 
@@ -515,7 +563,7 @@ def main():
         if framework == "twisted" and not has_twisted():
             raise Useless("{} has no Twisted".format(sys.executable))
         txaio.start_logging(out=Plain(sys.stdout), level="info")
-        component = Component(make)
+        component = Component(framework, make)
         component.end, component.later = (lambda: None), (lambda *_: None)
         if framework == "asyncio":
             import asyncio
@@ -528,7 +576,7 @@ def main():
         say(error)
         return USELESS
     except Exception as error:
-        traceback.print_exc()
+        show(traceback.format_exc())
         say("cannot run: {}: {}".format(type(error).__name__, error))
         return FAILED
     # A component that has stopped the loop itself wanted to stop.

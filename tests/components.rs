@@ -1,0 +1,179 @@
+//! Components in Python, of routers and containers, with autobahn itself.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use support::directory::Directory;
+use support::install;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TWISTED: &str = r#"
+from autobahn.twisted.wamp import ApplicationSession
+from twisted.internet.defer import inlineCallbacks
+
+class Adder(ApplicationSession):
+    @inlineCallbacks
+    def onJoin(self, details):
+        print("has", self.config.extra["word"], self.config.realm, details.authrole)
+        yield self.register(lambda a, b: a + b, self.config.extra["word"])
+
+class Crash(ApplicationSession):
+    def onJoin(self, details):
+        raise ValueError("crashes")
+
+class Leaver(ApplicationSession):
+    def onJoin(self, details):
+        self.leave()
+
+def joined(session, details):
+    print("a function joined as", details.authrole)
+"#;
+
+const ASYNCIO: &str = r#"
+from autobahn.asyncio.wamp import ApplicationSession
+
+class Caller(ApplicationSession):
+    async def onJoin(self, details):
+        await self.register(lambda a: a * 2, self.config.extra["word"])
+        print("twice is", await self.call(self.config.extra["word"], 21))
+"#;
+
+/// A node with these components of its router and of a container; none if there is no Python for them.
+fn node(name: &str, own: &[Value], contained: &[Value], restart: &str) -> Option<(Directory, u16)> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python.txt");
+    install::python("python", &requirements)?;
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+    let directory = Directory::new(&format!("components-{name}"), "{}");
+    fs::create_dir_all(directory.path("app")).expect("a writable directory");
+    fs::write(directory.path("app/tx.py"), TWISTED).expect("a writable directory");
+    fs::write(directory.path("app/aio.py"), ASYNCIO).expect("a writable directory");
+    configure(&directory, free.port(), own, contained, restart);
+    Some((directory, free.port()))
+}
+
+fn configure(directory: &Directory, port: u16, own: &[Value], contained: &[Value], restart: &str) {
+    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target").join("clients/python/bin/python");
+    let options = json!({"python": python, "pythonpath": ["app"]});
+    let mut container = options.clone();
+    container["restart"] = restart.into();
+    let all = json!([{"uri": "", "match": "prefix",
+        "allow": {"call": true, "register": true, "publish": true, "subscribe": true}}]);
+    let roles = json!([{"name": "anonymous", "permissions": all}, {"name": "backend", "permissions": all}]);
+    let config = json!({"version": 2, "corebar": {"shards": 1, "pin": false}, "workers": [
+        {"type": "router", "options": options, "components": own, "realms": [{"name": "realm1", "roles": roles}],
+         "transports": [
+            {"type": "websocket", "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"}},
+            {"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}}]},
+        {"type": "container", "options": container, "components": contained}]});
+    directory.write(&config.to_string());
+}
+
+fn websocket(port: u16) -> Value {
+    json!({"type": "websocket", "url": format!("ws://127.0.0.1:{port}/"),
+        "endpoint": {"type": "tcp", "host": "127.0.0.1", "port": port}})
+}
+
+fn class(name: &str, more: Value) -> Value {
+    let mut component = json!({"type": "class", "classname": name, "realm": "realm1"});
+    let given = more.as_object().expect("an object").clone();
+    component.as_object_mut().expect("an object").extend(given);
+    component
+}
+
+/// The processes that have this in their arguments.
+fn processes(text: &str) -> usize {
+    let entries = fs::read_dir("/proc").expect("a system with /proc").flatten();
+    let arguments = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    arguments.filter(|octets| String::from_utf8_lossy(octets).contains(text)).count()
+}
+
+#[track_caller]
+fn expect(what: &str, is: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < PATIENCE, "{what}: it is not so after {PATIENCE:?}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn components_of_a_router_run_beside_each_other() {
+    let own = [
+        class("tx.Adder", json!({"id": "adder", "role": "backend", "extra": {"word": "com.add"}})),
+        class("aio.Caller", json!({"role": "trusted", "extra": {"word": "com.twice"}})),
+        json!({"type": "function", "realm": "realm1", "callbacks": {"join": "tx.joined"}}),
+        class("nowhere.Session", json!({})),
+        class("tx.Missing", json!({})),
+        class("tx.Crash", json!({})),
+        class("tx.Leaver", json!({})),
+    ];
+    let Some((directory, _)) = node("router", &own, &[], "restart-never") else { return };
+    let router = directory.start();
+    router.expect_log("worker001.adder: has com.add realm1 backend");
+    router.expect_log("worker001.component002: twice is 42");
+    router.expect_log("worker001.component003: a function joined as anonymous");
+    router.expect_log("worker001.component004: cannot load nowhere.Session: there is no module nowhere");
+    router.expect_log("worker001.component005: cannot load tx.Missing: there is no Missing");
+    router.expect_log("worker001.component006: fatal error: While firing onJoin: ValueError: crashes");
+    router.expect_log("ended: exit code 0 guest=worker001.component007");
+}
+
+#[test]
+fn containers_connect_and_start_what_crashes_again() {
+    let Some((directory, port)) = node("container", &[], &[], "restart-never") else { return };
+    let unix = json!({"type": "rawsocket", "serializer": "cbor", "endpoint": {"type": "unix", "path": "sock"}});
+    let contained = [
+        class("tx.Adder", json!({"transport": websocket(port), "extra": {"word": "com.add"}})),
+        class("aio.Caller", json!({"transport": unix, "extra": {"word": "com.twice"}})),
+        class("tx.Crash", json!({"transport": websocket(port)})),
+        class("nowhere.Session", json!({"transport": websocket(port)})),
+    ];
+    configure(&directory, port, &[], &contained, "restart-always");
+    let router = directory.start();
+    router.expect_log("worker002.component001: has com.add realm1 anonymous");
+    router.expect_log("worker002.component002: twice is 42");
+    router.expect_log("ended: exit code 1; is started again in 1 seconds guest=worker002.component003");
+    router.expect_log("failed: exit code 78; it is not started again guest=worker002.component004");
+    let check = directory.output("check", &[]);
+    let text = String::from_utf8_lossy(&check.stderr).to_string();
+    assert!(check.status.success() && text.contains("does not find nowhere"), "{text}");
+}
+
+#[test]
+fn a_reload_adds_and_removes_components() {
+    let one = class("tx.Adder", json!({"id": "reload_one", "extra": {"word": "com.one"}}));
+    let two = class("tx.Adder", json!({"id": "reload_two", "extra": {"word": "com.two"}}));
+    let Some((directory, port)) = node("reload", std::slice::from_ref(&one), &[], "restart-never") else { return };
+    let router = directory.start();
+    router.expect_log("worker001.reload_one: component ready");
+    configure(&directory, port, &[two], &[], "restart-never");
+    let reloaded = directory.output("reload", &[]);
+    assert!(reloaded.status.success(), "{}", String::from_utf8_lossy(&reloaded.stderr));
+    router.expect_log("worker001.reload_two: component ready");
+    expect("the first one is gone", || processes("worker001.reload_one") == 0);
+    configure(&directory, port, &[], &[], "restart-never");
+    assert!(directory.output("reload", &[]).status.success());
+    expect("the second one is gone", || processes("worker001.reload_two") == 0);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let directory = Directory::new("components-wrong", "{}");
+    for (own, contained, restart, says) in [
+        (class("tx", json!({})), None, "restart-never", "components[0].classname: is \"tx\""),
+        (class("a.B", json!({"realm": "no"})), None, "restart-never", "components[0].realm: the router has no realm"),
+        (class("a.B", json!({})), Some(class("a.B", json!({}))), "restart-never", "needs the key `transport`"),
+        (class("a.B", json!({})), None, "restart-often", "workers[1].options.restart"),
+    ] {
+        configure(&directory, 1, &[own], contained.as_slice(), restart);
+        let output = directory.output("check", &[]);
+        let text = String::from_utf8_lossy(&output.stderr).to_string();
+        assert!(!output.status.success() && text.contains(says), "{says}: {text}");
+    }
+}
