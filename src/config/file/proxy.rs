@@ -21,10 +21,13 @@ struct Proxy {
     manhole: Option<Value>,
     #[serde(default)]
     connections: BTreeMap<String, Connection>,
-    routes: Option<BTreeMap<Box<str>, BTreeMap<Box<str>, Targets>>>,
+    routes: Option<BTreeMap<Box<str>, Routes>>,
     #[serde(default)]
     transports: Vec<Value>,
 }
+
+/// The connections of each role.
+type Routes = BTreeMap<Box<str>, Targets>;
 
 /// How a proxy would reach a router.
 #[derive(Deserialize)]
@@ -67,7 +70,7 @@ pub(super) fn read_proxy(
             }
         }
     }
-    let roles = |roles: BTreeMap<Box<str>, Targets>| roles.into_keys().collect::<BTreeSet<_>>();
+    let roles = |roles: Routes| roles.into_keys().collect::<BTreeSet<_>>();
     let routes =
         proxy.routes.map(|routes| routes.into_iter().map(|(realm, all)| (Uri::from(&*realm), roles(all))).collect());
     let reach = Reach { namespace, routes };
