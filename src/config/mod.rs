@@ -272,9 +272,7 @@ impl RuntimeConfig {
         if self.limits.depth_max == 0 || self.limits.depth_max > DEPTH_MAX {
             return Err(ConfigError::Depth);
         }
-        guest::levels(&self.guests)?;
-        self.check_components()?;
-        Ok(())
+        Ok(self.check_programs()?)
     }
 
     /// True if nothing runs beside the router.
@@ -283,7 +281,8 @@ impl RuntimeConfig {
         self.guests.is_empty() && self.components.is_empty()
     }
 
-    fn check_components(&self) -> Result<(), GuestError> {
+    fn check_programs(&self) -> Result<(), GuestError> {
+        guest::levels(&self.guests)?;
         let mut ids: BTreeSet<&str> = self.guests.iter().map(|guest| &*guest.id).collect();
         for component in &self.components {
             component.check()?;
