@@ -3,9 +3,9 @@
 use super::{Fault, Read};
 use serde_json::Value;
 
-/// Where a text that looks like a variable is what it looks like: what a page or a guest is given, and `disabled`, which
+/// Where a text that looks like a variable is what it looks like: what pages, guests and components are given, and `disabled`, which
 /// asks whether there is a variable.
-const AS_THEY_ARE: [&str; 3] = ["value", "disabled", "vars"];
+const AS_THEY_ARE: [&str; 4] = ["value", "disabled", "vars", "extra"];
 
 /// Replaces every text that is `${NAME}` as a whole by that variable.
 pub(super) fn substitute(value: &mut Value, at: &str) -> Read<()> {
