@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const TWISTED: &str = r#"
 from autobahn.twisted.wamp import ApplicationSession
+from twisted.internet import reactor, task
 from twisted.internet.defer import inlineCallbacks
 
 class Adder(ApplicationSession):
@@ -22,6 +23,12 @@ class Adder(ApplicationSession):
     def onJoin(self, details):
         print("has", self.config.extra["word"], self.config.realm, details.authrole)
         yield self.register(lambda a, b: a + b, self.config.extra["word"])
+
+class Late(ApplicationSession):
+    @inlineCallbacks
+    def onJoin(self, details):
+        yield task.deferLater(reactor, 1.5, lambda: None)
+        yield self.register(lambda: "late", "com.late")
 
 class Crash(ApplicationSession):
     def onJoin(self, details):
@@ -41,6 +48,7 @@ from autobahn.asyncio.wamp import ApplicationSession
 class Caller(ApplicationSession):
     async def onJoin(self, details):
         await self.register(lambda a: a * 2, self.config.extra["word"])
+        print("from before:", await self.call("com.late")) if "late" in self.config.extra else None
         print("twice is", await self.call(self.config.extra["word"], 21))
 "#;
 
@@ -181,4 +189,33 @@ fn what_is_wrong_is_told_with_its_place() {
         let text = String::from_utf8_lossy(&output.stderr).to_string();
         assert!(!output.status.success() && text.contains(says), "{says}: {text}");
     }
+}
+
+#[test]
+fn each_begins_when_the_one_before_is_ready() {
+    let contained = |port: u16| {
+        let caller = json!({"transport": websocket(port), "extra": {"word": "com.twice", "late": 1}});
+        [class("tx.Late", json!({"transport": websocket(port)})), class("aio.Caller", caller)]
+    };
+    let Some((directory, port)) = node("order", &[], &[], "restart-never") else { return };
+    // One that does not get ready keeps the others out for a while only, and one that has failed does not.
+    let own = [class("tx.Crash", json!({}))];
+    configure(&directory, port, &own, &contained(port), "restart-never");
+    let router = directory.start();
+    logs(&router, "worker002.component002: from before: late");
+}
+
+#[test]
+fn nothing_is_left_of_the_components_of_a_node_that_is_killed() {
+    let own = [class("tx.Adder", json!({"extra": {"word": "com.add"}}))];
+    let Some((directory, _)) = node("killed", &own, &[], "restart-never") else { return };
+    let router = directory.start();
+    logs(&router, "worker001.component001: component ready");
+    let status = directory.output("status", &["--json"]);
+    let status: Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let pid = status["details"]["processes"][0]["pid"].as_i64().expect("it runs");
+    let lives = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|text| !text.contains(") Z "));
+    assert!(lives(), "{status}");
+    router.signal("KILL");
+    expect("the component has ended", || !lives());
 }

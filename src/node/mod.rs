@@ -174,7 +174,8 @@ impl Node {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
         // Guests may connect at once.
-        let started = started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config))?));
+        let started =
+            started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len())?));
         node.watch();
         node.feel_pulse();
         node.answer_probes(probes);

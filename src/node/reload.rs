@@ -51,7 +51,7 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
-        self.guests.reload(&self.backstage.programs(&config))?;
+        self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
         self.watch();
         if let Some(listener) = probes {
             self.answer_probes(listener);

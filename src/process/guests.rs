@@ -37,16 +37,17 @@ impl Guests {
             guardians: Arc::default(),
             host: Host::get(),
         };
-        all.reload(guests)?;
+        all.reload(guests, guests.len())?;
         Ok(all)
     }
 
     /// Puts other guests into the place of those that there are: only what changes is stopped or started. Does not wait
-    /// for it.
+    /// for it. From the position `in_turn` on, each that is new begins when the one before it is ready or has ended, or
+    /// lets it wait for too long.
     ///
     /// # Errors
     /// They cannot work; nothing has changed.
-    pub fn reload(&mut self, guests: &[GuestConfig]) -> Result<(), GuestError> {
+    pub fn reload(&mut self, guests: &[GuestConfig], in_turn: usize) -> Result<(), GuestError> {
         let levels = levels(guests)?;
         if self.host.own && self.wanted.is_empty() && !guests.is_empty() {
             self.guardians.adopt();
@@ -57,7 +58,7 @@ impl Guests {
                 wanted.send_if_modified(|wanted| wanted.take().is_some());
             }
         }
-        for guest in guests {
+        for (index, guest) in guests.iter().enumerate() {
             match self.wanted.get(&guest.id) {
                 Some(wanted) => {
                     wanted.send_if_modified(|wanted| {
@@ -68,17 +69,21 @@ impl Guests {
                         other
                     });
                 }
-                None => self.add(guest),
+                None => {
+                    let before = index.checked_sub(1).filter(|before| *before >= in_turn);
+                    self.add(guest, before.map(|before| guests[before].id.clone()));
+                }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, guest: &GuestConfig) {
+    fn add(&mut self, guest: &GuestConfig, before: Option<Box<str>>) {
         let (sender, wanted) = watch::channel(Some(Arc::new(guest.clone())));
         self.board.set(&guest.id, |_| {});
         let runner = Runner {
             id: guest.id.clone(),
+            before,
             wanted,
             board: self.board.clone(),
             guardians: self.guardians.clone(),

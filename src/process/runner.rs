@@ -21,12 +21,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// How long a guest that was killed may take to end.
 const KILL_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// How long a guest waits for the one before it, if that is neither ready nor at its end.
+const TURN_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// What a guest is to be now; none: it is not to be.
 pub(super) type Wanted = Option<Arc<GuestConfig>>;
 
 /// Runs one guest.
 pub(super) struct Runner {
     pub(super) id: Box<str>,
+    /// It begins when this one is under way.
+    pub(super) before: Option<Box<str>>,
     pub(super) wanted: watch::Receiver<Wanted>,
     pub(super) board: Arc<Board>,
     pub(super) guardians: Arc<Guardians>,
@@ -99,8 +104,16 @@ impl Runner {
         if !config.depends_on.is_empty() {
             tracing::info!(guest = %self.id, "waits for {}", config.depends_on.join(", "));
         }
+        let before = self.before.take();
+        let turn = async {
+            self.board.ready(&config.depends_on).await;
+            if let Some(before) = &before {
+                // Who does not get ready keeps nobody out.
+                let _ = tokio::time::timeout(TURN_TIME_MAX, self.board.under_way(before)).await;
+            }
+        };
         tokio::select! {
-            () = self.board.ready(&config.depends_on) => {}
+            () = turn => {}
             () = changed(&mut self.wanted) => return,
         }
         loop {

@@ -143,6 +143,12 @@ impl Board {
         self.until(|guests| ids.iter().all(|id| guests.get(id).is_some_and(|guest| guest.ready))).await;
     }
 
+    /// Waits until a guest is ready, or it turns out that it will not be so soon.
+    pub(super) async fn under_way(&self, id: &str) {
+        let over = |state| matches!(state, GuestState::BackingOff | GuestState::Stopped | GuestState::Failed);
+        self.until(|guests| guests.get(id).is_none_or(|guest| guest.ready || over(guest.state))).await;
+    }
+
     /// Waits until somebody's end has broken this bond.
     pub(super) async fn broken(&self, bond: &str) {
         self.until(|guests| guests.values().any(|guest| guest.broken.as_deref() == Some(bond))).await;
