@@ -221,10 +221,10 @@ fn check_says_what_is_wrong() {
     let (code, text) = check(&config().replace("\"role\":\"user\"", "\"rolle\":\"user\""), &[]);
     assert_eq!(code, Some(1));
     assert!(text.lines().count() == 1 && text.contains("config.json: workers[0].transports[0].auth."), "{text}");
-    let warned = config().replace("\"version\":2", "\"version\":2,\"controller\":{}");
+    let warned = config().replace("\"version\":2", "\"version\":2,\"controller\":{\"keyring\":{}}");
     assert_eq!(check(&warned, &[]).0, Some(0));
     let (code, text) = check(&warned, &["--strict"]);
-    assert!(code == Some(1) && text.contains("controller: has no effect"), "{text}");
+    assert!(code == Some(1) && text.contains("controller.keyring: has no effect"), "{text}");
     let apart = r#"{"uri":"com.app.x","allow":{"publish":true}},{"allow""#;
     let (code, text) = check(&config().replacen(r#"{"allow""#, apart, 1), &[]);
     assert!(
