@@ -225,8 +225,8 @@ fn check_says_what_is_wrong() {
     assert_eq!(check(&warned, &[]).0, Some(0));
     let (code, text) = check(&warned, &["--strict"]);
     assert!(code == Some(1) && text.contains("controller.keyring: has no effect"), "{text}");
-    let apart = r#"{"uri":"com.app.x","allow":{"publish":true}},{"allow""#;
-    let (code, text) = check(&config().replacen(r#"{"allow""#, apart, 1), &[]);
+    let apart = r#"{"uri":"com.app.x","allow":{"publish":true}},{"uri""#;
+    let (code, text) = check(&config().replacen(r#"{"uri""#, apart, 1), &[]);
     assert!(
         code == Some(0) && text.contains("permissions[1]: for \"com.app.x") && text.contains("Crossbar.io"),
         "{text}"

@@ -101,7 +101,7 @@ fn a_client_that_does_not_close_is_closed() {
         |config| config.close_timeout = LIMIT,
         |address| {
             let mut probe = TcpStream::connect(address).expect("the router listens");
-            probe.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+            probe.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("a request");
             // The router has said all it had to say: it ends its side at once, and later the whole connection.
             closed_after(&mut probe);
             thread::sleep(LIMIT * 3);

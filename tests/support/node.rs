@@ -78,13 +78,16 @@ pub fn with_reloader(config: RuntimeConfig, test: impl FnOnce(SocketAddr, &mut R
     start.elapsed()
 }
 
-/// Runs `test` against routers of this configuration with 1 and with 4 shards, with every wire.
+/// Runs `test` against routers of this configuration with 1 and with 4 shards, with every wire: each has one of its own, so
+/// that nothing is left of the sessions of the one before.
 pub fn on_every_wire(change: impl Fn(&mut RuntimeConfig), test: fn(SocketAddr, Wire)) {
     for shards in [1, 4] {
-        let change = |config: &mut RuntimeConfig| {
-            change(config);
-            config.shards = Some(shards);
-        };
-        with_router(change, |address| Wire::all().for_each(|wire| test(address, wire)));
+        for wire in Wire::all() {
+            let change = |config: &mut RuntimeConfig| {
+                change(config);
+                config.shards = Some(shards);
+            };
+            with_router(change, |address| test(address, wire));
+        }
     }
 }
