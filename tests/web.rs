@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use support::directory::Directory;
-use support::http::{Http, Response, post};
+use support::http::{Http, get, post};
 use support::raw::{PATIENCE, header, read_to_end, response_head, status, upgrade_request};
 use support::{Client, Poller, Wire, node};
 
@@ -55,26 +55,6 @@ fn files(path: &str, root: &Path, change: impl FnOnce(&mut StaticConfig)) -> Pat
 fn serve(config: &mut RuntimeConfig, more: Vec<PathConfig>) {
     config.listeners[0].paths =
         [vec![PathConfig::websocket("/ws", true, 0), PathConfig::longpoll("/lp", 0)], more].concat();
-}
-
-fn get(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
-}
-
-impl Http {
-    /// Reads the response to a request for a head.
-    #[track_caller]
-    fn head_only(&mut self) -> Response {
-        let head = response_head(&mut self.0);
-        Response { status: status(&head), head, body: Vec::new() }
-    }
-
-    /// Asks and reads the response.
-    #[track_caller]
-    fn get(&mut self, path: &str, headers: &str) -> Response {
-        self.write(get(path, headers));
-        self.response()
-    }
 }
 
 #[test]

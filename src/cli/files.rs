@@ -28,7 +28,8 @@ pub(super) fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, 
 /// Looks whether a configuration file is right.
 pub(super) fn check(node: &Node) -> Result<(), String> {
     let file = load(node, |warning| eprintln!("corebar: {warning}"))?;
-    let missing = node::Node::check(&file.config).map_err(|error| error.to_string())?;
+    node::Node::check(&file.config).map_err(|error| error.to_string())?;
+    let missing = node::Node::missing(&file.config);
     let severity = if node.strict { "error" } else { "warning" };
     for missing in &missing {
         eprintln!("corebar: {severity}: {}: {missing}", file.file.display());

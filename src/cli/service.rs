@@ -127,7 +127,15 @@ impl Service {
                 Event::Alone => {
                     tracing::info!("the process before has ended");
                     self.predecessor = None;
-                    self.hold = patiently(|| self.source.hold()).await?;
+                    let held = tokio::select! {
+                        held = patiently(|| self.source.hold()) => held,
+                        () = self.signals.end() => break None,
+                    };
+                    // Those who have come are served all the same.
+                    self.hold = held.unwrap_or_else(|error| {
+                        tracing::error!(%error, "commands for running nodes will not find this one");
+                        None
+                    });
                     self.office = self.hold.as_ref().and_then(|_| self.source.office());
                     if !self.reload(LAST_THINGS).await {
                         break None;

@@ -216,13 +216,12 @@ impl Node {
         Ok(())
     }
 
-    /// Looks, without starting anything, whether the files that a configuration names can be used. Gives what would not
-    /// keep the router from serving: programs that are missing.
+    /// Looks, without starting anything, whether the files that a configuration names can be used.
     ///
     /// # Errors
     ///
     /// See [`StartError`].
-    pub fn check(config: &RuntimeConfig) -> Result<Vec<GuestError>, StartError> {
+    pub fn check(config: &RuntimeConfig) -> Result<(), StartError> {
         config.check()?;
         for listener in &config.listeners {
             Entrance::new(listener)?;
@@ -234,13 +233,20 @@ impl Node {
                 Content::open(&path.service, None)?;
             }
         }
+        Ok(())
+    }
+
+    /// Programs that guests and components need and that are missing, which does not keep the router from serving. Asks
+    /// the interpreters of components, which takes about a second for each.
+    #[must_use]
+    pub fn missing(config: &RuntimeConfig) -> Vec<GuestError> {
         let missing = |guest: &GuestConfig| {
             process::find(guest).err().map(|error| GuestError::Executable(guest.id.clone(), error))
         };
         let unfit = |component: &ComponentConfig| {
             process::component::missing(component).map(|error| GuestError::Component(component.id.clone(), error))
         };
-        Ok(config.guests.iter().filter_map(missing).chain(config.components.iter().filter_map(unfit)).collect())
+        config.guests.iter().filter_map(missing).chain(config.components.iter().filter_map(unfit)).collect()
     }
 
     /// The configuration, with what is closed.

@@ -213,7 +213,10 @@ impl Shard {
                 let realm = match &realm {
                     None => Some(opening.realm),
                     // An authenticator may be where clients may not go.
-                    Some(name) => self.realm_named(name, &Reach { routes: None, ..self.reach(conn).clone() }),
+                    Some(name) => {
+                        let namespace = self.reach(conn).namespace.clone();
+                        self.realm_named(name, &Reach { namespace, routes: None })
+                    }
                 };
                 let Some(realm) = realm else {
                     let text = "it could not be found out who the client is";

@@ -260,3 +260,24 @@ impl Poller {
         message[2].uint()
     }
 }
+
+/// A request for what is at a path.
+pub fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
+}
+
+impl Http {
+    /// Reads the response to a request for a head.
+    #[track_caller]
+    pub fn head_only(&mut self) -> Response {
+        let head = response_head(&mut self.0);
+        Response { status: status(&head), head, body: Vec::new() }
+    }
+
+    /// Asks and reads the response.
+    #[track_caller]
+    pub fn get(&mut self, path: &str, headers: &str) -> Response {
+        self.write(get(path, headers));
+        self.response()
+    }
+}

@@ -1,7 +1,8 @@
 //! Components in Python: workers of the type `container`, and `components` of routers.
 
 use super::connecting::read_connecting;
-use super::guest::{Env, Restart, read_restart};
+use super::guest::{Env, read_restart};
+use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
 use super::{Fault, Read, Reader, read, read_id, type_of};
 use crate::config::RuntimeConfig;
 use crate::config::component::{Bond, Breaks, ComponentConfig, Program, TRUSTED, Way};
@@ -22,55 +23,6 @@ struct Container {
     connections: Option<Value>,
     #[serde(default)]
     components: Vec<Value>,
-}
-
-/// Options of a native worker, as far as they are for components.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    python: Option<PathBuf>,
-    #[serde(default)]
-    pythonpath: Vec<PathBuf>,
-    env: Option<Env>,
-    cpu_affinity: Option<Vec<usize>>,
-    restart: Option<RestartValue>,
-    shutdown: Option<Shutdown>,
-    #[allow(dead_code, reason = "has been read already")]
-    disabled: Option<Value>,
-    title: Option<Value>,
-    extra: Option<Value>,
-    reactor: Option<Value>,
-    expose_controller: Option<Value>,
-    expose_shared: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected restart-always, restart-on-failed, restart-never, or an object as guests have")]
-enum RestartValue {
-    Mode(Mode),
-    Own(Restart),
-}
-
-#[derive(Clone, Copy, Deserialize)]
-enum Mode {
-    #[serde(rename = "restart-always")]
-    Always,
-    #[serde(rename = "restart-on-failed")]
-    OnFailure,
-    #[serde(rename = "restart-never")]
-    Never,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Shutdown {
-    #[serde(rename = "shutdown-manual")]
-    Manual,
-    #[serde(rename = "shutdown-on-last-component-stopped")]
-    LastStopped,
-    #[serde(rename = "shutdown-on-any-component-failed")]
-    AnyFailed,
-    #[serde(rename = "shutdown-on-any-component-stopped")]
-    AnyStopped,
 }
 
 #[derive(Deserialize)]
@@ -145,15 +97,7 @@ pub(super) fn read_container(
         None => format!("worker{number:03}").into(),
     };
     let options_at = format!("{at}.options");
-    let options: Options = read(container.options.unwrap_or_else(|| Map::new().into()), &options_at)?;
-    let given = [
-        ("title", options.title.is_some()),
-        ("extra", options.extra.is_some()),
-        ("reactor", options.reactor.is_some()),
-        ("expose_controller", options.expose_controller.is_some()),
-        ("expose_shared", options.expose_shared.is_some()),
-    ];
-    reader.without_effect(&options_at, &given);
+    let options = read_options(reader, container.options, Kind::Container, &options_at)?;
     let worker = Worker::read(reader, id, None, options, &options_at)?;
     read_all(reader, &worker, container.components, &format!("{at}.components"), config)
 }
@@ -162,15 +106,13 @@ pub(super) fn read_container(
 pub(super) fn read_router_components(
     reader: &mut Reader,
     (worker, namespace): (Box<str>, Box<str>),
-    (options, components): (Option<Value>, Vec<Value>),
+    (mut options, components): (Options, Vec<Value>),
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    let options_at = format!("{at}.options");
-    let options: Options = read(options.unwrap_or_else(|| Map::new().into()), &options_at)?;
     // The router itself has no use for cores of its own; its components are not the router.
-    let options = Options { cpu_affinity: None, ..options };
-    let worker = Worker::read(reader, worker, Some(namespace), options, &options_at)?;
+    options.cpu_affinity = None;
+    let worker = Worker::read(reader, worker, Some(namespace), options, &format!("{at}.options"))?;
     read_all(reader, &worker, components, &format!("{at}.components"), config)
 }
 
@@ -215,9 +157,6 @@ impl Worker {
                 RestartConfig { policy, ..restart }
             }
         };
-        if namespace.is_some() && options.shutdown.is_some() {
-            return Err(Fault::new(&format!("{at}.shutdown"), "is for containers only"));
-        }
         let impossible = match restart.policy {
             RestartPolicy::Never => false,
             RestartPolicy::OnFailure => options.shutdown == Some(Shutdown::AnyFailed),

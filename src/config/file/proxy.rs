@@ -56,7 +56,7 @@ pub(super) fn read_proxy(
     config: &mut RuntimeConfig,
 ) -> Read<()> {
     let proxy: Proxy = read(value, at)?;
-    worker::read_options(reader, proxy.options, &format!("{at}.options"))?;
+    worker::read_options(reader, proxy.options, worker::Kind::Bare, &format!("{at}.options"))?;
     reader.without_effect(at, &[("manhole", proxy.manhole.is_some())]);
     for (realm, roles) in proxy.routes.iter().flatten() {
         for (role, targets) in roles {

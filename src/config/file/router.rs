@@ -35,7 +35,7 @@ pub(super) fn read_router(
     config: &mut RuntimeConfig,
 ) -> Read<()> {
     let router: Router = read(value, at)?;
-    worker::read_options(reader, router.options.clone(), &format!("{at}.options"))?;
+    let options = worker::read_options(reader, router.options, worker::Kind::Router, &format!("{at}.options"))?;
     reader.without_effect(at, &[("manhole", router.manhole.is_some()), ("connections", router.connections.is_some())]);
     for (index, value) in router.realms.into_iter().enumerate() {
         let at = format!("{at}.realms[{index}]");
@@ -53,7 +53,7 @@ pub(super) fn read_router(
     }
     if !router.components.is_empty() {
         let names = (id, namespace.clone());
-        component::read_router_components(reader, names, (router.options, router.components), at, config)?;
+        component::read_router_components(reader, names, (options, router.components), at, config)?;
     }
     let reach = Reach { namespace, routes: None };
     read_transports(reader, router.transports, reach, &format!("{at}.transports"), config)

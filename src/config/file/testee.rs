@@ -41,7 +41,7 @@ struct Transport {
 
 pub(super) fn read_worker(reader: &mut Reader, value: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
     let worker: Worker = read(value, at)?;
-    worker::read_options(reader, worker.options, &format!("{at}.options"))?;
+    worker::read_options(reader, worker.options, worker::Kind::Bare, &format!("{at}.options"))?;
     let at = format!("{at}.transport");
     let kind = type_of(&worker.transport, &at)?;
     if kind != "websocket" && kind != KIND {

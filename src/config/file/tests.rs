@@ -437,6 +437,16 @@ fn workers_are_namespaces() {
         assert!(warnings.iter().any(|warning| warning.starts_with(start)), "{start}: {warnings:?}");
     }
     for (from, to, said) in [
+        (
+            "{\"type\": \"proxy\",",
+            "{\"type\": \"proxy\", \"options\": {\"restart\": \"restart-always\"},",
+            "workers[3].options.restart: is for workers with components only",
+        ),
+        (
+            "\"pythonpath\": [\"..\"]",
+            "\"shutdown\": \"shutdown-manual\"",
+            "workers[0].options.shutdown: is for workers with components only",
+        ),
         ("\"conn1\"}}", "\"conn2\"}}", "workers[3].routes.realm1.anonymous: leads to \"conn2\""),
         ("\"node1\"", "\"Node 1\"", "controller.id: \"Node 1\" is no id"),
         ("with_error", "with_pride", "controller.options.shutdown"),
@@ -548,6 +558,7 @@ fn mistakes_in_web_paths_are_told() {
         (r#""x": {"type": "static", "directory": "a", "options": {"cach": 1}}"#, "", "x.options.cach: is not known"),
         (r#""x": {"type": "redirect", "url": "a\r\nb"}"#, "", "x.url: is \"a\\r\\nb\""),
         (r#""x": {"type": "json"}"#, "", "missing field `value`"),
+        (r#""x": {"type": "websocket", "backends": []}"#, "", "x.backends: is for paths of the type websocket-proxy"),
         (r#""x": {"type": "archive", "archive": "a", "download": true}"#, "", "x.download: needs an `origin`"),
         (r#""x": {"type": "archive", "archive": "a", "origin": "file:///x"}"#, "", "is no URL of HTTP"),
         (r#""x": {"type": "archive", "archive": "a", "hashes": ["12"]}"#, "", "hashes: \"12\" is no SHA-256"),

@@ -40,13 +40,11 @@ struct Transport {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inner {
-    #[allow(dead_code, reason = "has been read already")]
     r#type: Option<String>,
     #[allow(dead_code, reason = "transports go by their addresses")]
     id: Option<String>,
     #[allow(dead_code, reason = "clients may come by any")]
     url: Option<Value>,
-    #[allow(dead_code, reason = "where it leads to has been found out already")]
     backends: Option<Value>,
     serializers: Option<Vec<String>>,
     options: Option<Value>,
@@ -203,6 +201,10 @@ impl Parts<'_> {
 
     /// Adds a transport, unless it is the same as another of this listener.
     fn part(&mut self, inner: Inner, websocket: bool, at: &str) -> Read<TransportIndex> {
+        // Where those of a proxy lead to has been found out already.
+        if inner.backends.is_some() && inner.r#type.as_deref() != Some("websocket-proxy") {
+            return Err(Fault::new(&format!("{at}.backends"), "is for paths of the type websocket-proxy only"));
+        }
         self.reader.without_effect(at, &[("debug", inner.debug.is_some())]);
         let serializers =
             inner.serializers.map(|names| read_serializers(self.reader, names, websocket, at)).transpose()?;
