@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use corebar::wamp::Serializer;
-use corebar::wire::websocket::{Accepts, WsMode, WsReader};
+use corebar::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use corebar::wire::{FrameBuilder, Framing, Inbound, WireEvent};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -48,7 +48,13 @@ fn incoming(c: &mut Criterion) {
     for size in [100, 1_000, 64_000] {
         group.throughput(Throughput::Bytes(size as u64));
         let frame = masked(&body(size));
-        let mode = WsMode { accepts: Accepts::Text, batched: false, deflate: false, message_bytes_max: 1 << 24 };
+        let mode = WsMode {
+            accepts: Accepts::Text,
+            batched: false,
+            deflate: false,
+            message_bytes_max: 1 << 24,
+            from: Sender::Client,
+        };
         let (mut reader, mut inbound, mut answers) = (WsReader::new(mode), Inbound::default(), Vec::new());
         group.bench_function(BenchmarkId::new("websocket", size), |b| {
             b.iter_batched_ref(

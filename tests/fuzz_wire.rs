@@ -8,7 +8,7 @@ use corebar::wire::longpoll::Endpoint;
 use corebar::wire::path;
 use corebar::wire::rawsocket::{self, RawReader};
 use corebar::wire::request::{self, BodyReader};
-use corebar::wire::websocket::{Accepts, WsMode, WsReader};
+use corebar::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use corebar::wire::{Inbound, Reader, WireEvent, deflate, longpoll};
 
 const MAX: usize = 4096;
@@ -99,6 +99,7 @@ fn damaged_streams_do_not_panic() {
         let serializer = Serializer::ALL[random.usize(..Serializer::ALL.len())];
         let batched = random.bool();
         let deflate = random.bool().then(|| random.u8(9..=15));
+        let mut sender = Sender::Client;
         let (framing, mut reader) = if random.u8(0..4) == 0 {
             let request = [0x7f, 0xf0 | serializer.rawsocket_code(), 0, 0];
             let accepted = rawsocket::handshake(request, MAX, None).expect("a good handshake");
@@ -109,10 +110,15 @@ fn damaged_streams_do_not_panic() {
                 false if serializer.is_text() => Accepts::Text,
                 false => Accepts::Binary,
             };
-            let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max: MAX };
+            let from = if random.u8(0..4) == 0 { Sender::Server } else { Sender::Client };
+            sender = from;
+            let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max: MAX, from };
             (Framing::WebSocket { batched, deflate }, Reader::WebSocket(WsReader::new(mode)))
         };
-        let mut octets = stream(serializer, framing, &mut random, &mut builder);
+        let mut octets = match sender {
+            Sender::Client => stream(serializer, framing, &mut random, &mut builder),
+            Sender::Server => builder.build(serializer, framing, "[1,2]".repeat(99).as_bytes(), None).parts().concat(),
+        };
         damage(&mut octets, &mut random);
         messages += drive(&mut reader, &octets, &mut random, &mut inbound);
     }

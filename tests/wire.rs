@@ -2,9 +2,9 @@
 //! properties: how a stream is cut must not matter.
 
 use corebar::wamp::Serializer;
-use corebar::wire::frame::{FrameBuilder, Framing, close_frame, message_frame};
+use corebar::wire::frame::{FrameBuilder, Framing, close_frame, mask_frames, message_frame, ping_frame};
 use corebar::wire::rawsocket::{self, RawReader};
-use corebar::wire::websocket::{Accepts, WsMode, WsReader};
+use corebar::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use corebar::wire::{Inbound, Reader, WireEvent};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const MAX: usize = 100_000;
 
 const fn mode(accepts: Accepts, batched: bool) -> WsMode {
-    WsMode { accepts, batched, deflate: false, message_bytes_max: MAX }
+    WsMode { accepts, batched, deflate: false, message_bytes_max: MAX, from: Sender::Client }
 }
 
 const ANY: WsMode = mode(Accepts::Any, false);
@@ -238,10 +238,15 @@ impl Write for Pipe {
     }
 }
 
+/// tungstenite, which reads `input`.
+fn oracle_as(role: Role, input: Vec<u8>) -> WebSocket<Pipe> {
+    let pipe = Pipe { input: Cursor::new(input), output: Vec::new() };
+    WebSocket::from_raw_socket(pipe, role, Some(WebSocketConfig::default()))
+}
+
 /// A tungstenite client that reads `input`.
 fn oracle(input: Vec<u8>) -> WebSocket<Pipe> {
-    let pipe = Pipe { input: Cursor::new(input), output: Vec::new() };
-    WebSocket::from_raw_socket(pipe, Role::Client, Some(WebSocketConfig::default()))
+    oracle_as(Role::Client, input)
 }
 
 #[test]
@@ -287,6 +292,59 @@ fn we_read_the_frames_of_tungstenite() {
     let (seen, out) = read_pieces(&mut reader(ANY, false), octets.chunks(1000));
     assert!(seen == expected);
     assert_eq!(out, b"\x8a\x01p\x88\0");
+}
+
+#[test]
+fn a_tungstenite_server_reads_what_we_send_as_a_client() {
+    let lengths = [0, 1, 125, 126, 65_535, 65_536, 99_999];
+    let mut frames = Vec::new();
+    for length in lengths {
+        frames.extend(message_frame(true, &vec![b'x'; length]));
+        frames.extend(ping_frame(true));
+    }
+    frames.extend(close_frame(1000, "done"));
+    let (mut stream, mut keys) = (Vec::new(), 0);
+    let key = || {
+        keys += 1;
+        [keys, 2, 3, 255]
+    };
+    mask_frames(&frames, key, &mut stream);
+    assert_eq!(usize::from(keys), 2 * lengths.len() + 1, "each frame has a mask of its own");
+    let mut server = oracle_as(Role::Server, stream);
+    for length in lengths {
+        assert!(server.read().expect("text") == Oracle::text("x".repeat(length)));
+        assert_eq!(server.read().expect("a ping"), Oracle::Ping(Vec::new().into()));
+    }
+    let Oracle::Close(Some(close)) = server.read().expect("close") else { panic!("no close frame") };
+    assert_eq!((u16::from(close.code), close.reason.as_str()), (1000, "done"));
+    for cut in 0..frames.len().min(400) {
+        // Half a frame at the end is left out.
+        let mut out = Vec::new();
+        mask_frames(&frames[..cut], || KEY, &mut out);
+        assert!(out.len() <= 3 * cut && read_pieces(&mut reader(ANY, false), [&out[..]]).0.len() <= cut);
+    }
+}
+
+#[test]
+fn we_read_a_tungstenite_server_as_a_client() {
+    let mode = WsMode { from: Sender::Server, ..ANY };
+    let mut server = oracle_as(Role::Server, Vec::new());
+    let mut expected = Vec::new();
+    for length in [0, 1, 125, 126, 65_535, 65_536, 99_999] {
+        let message = "x".repeat(length);
+        server.send(Oracle::text(message.clone())).expect("sent");
+        server.send(Oracle::binary(message.clone().into_bytes())).expect("sent");
+        expected.push(text(&message));
+        expected.push(Seen::Message { text: false, data: message.into_bytes() });
+    }
+    server.send(Oracle::Ping(b"p".to_vec().into())).expect("sent");
+    server.close(None).expect("sent");
+    expected.push(Seen::Closed);
+    let octets = std::mem::take(&mut server.get_mut().output);
+    let (seen, out) = read(mode, false, &octets);
+    assert!(seen == expected);
+    assert_eq!(out, b"\x8a\x01p\x88\0");
+    assert_eq!(error(mode, false, &masked(0x81, b"a")), 1002, "a server must not mask");
 }
 
 /// One message, in a number of fragments, with a ping before each; or a compressed one.

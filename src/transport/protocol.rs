@@ -16,7 +16,7 @@ use crate::wire::frame::{Frame, FrameBuilder, close_frame};
 use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
 use crate::wire::longpoll::Endpoint;
 use crate::wire::rawsocket::{self, RawReader};
-use crate::wire::websocket::{Accepts, WsMode, WsReader};
+use crate::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -298,7 +298,7 @@ impl Protocol {
             None => Accepts::Any,
         };
         let message_bytes_max = shared.message_bytes_max;
-        let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max };
+        let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max, from: Sender::Client };
         let reader = Reader::WebSocket(WsReader::new(mode));
         let framing = Framing::WebSocket { batched, deflate };
         let goes_on = signal(Signal::Reply(plain(response)));

@@ -2,6 +2,7 @@
 
 use super::batch::SEPARATOR;
 use super::deflate::{Deflater, SCRATCH_KEPT_MAX};
+use super::mask::unmask;
 use crate::wamp::Serializer;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -203,6 +204,35 @@ pub(super) fn control(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     let payload = &payload[..payload.len().min(125)];
     header(opcode, payload.len(), out);
     out.extend_from_slice(payload);
+}
+
+/// Appends whole unmasked WebSocket frames as a client sends them (RFC 6455, section 5.3); `key` gives an unpredictable
+/// mask for each. What is no whole frame at the end of `frames` is left out.
+pub fn mask_frames(frames: &[u8], mut key: impl FnMut() -> [u8; 4], out: &mut Vec<u8>) {
+    let mut rest = frames;
+    while let &[first, length, ..] = rest {
+        let extended = match length {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let Some(octets) = rest.get(2..2 + extended) else { return };
+        let size = match extended {
+            0 => u64::from(length),
+            _ => octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)),
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let (head, behind) = rest.split_at(2 + extended);
+        let Some((payload, next)) = behind.split_at_checked(size) else { return };
+        let mask = key();
+        out.extend_from_slice(&[first, 0x80 | length]);
+        out.extend_from_slice(&head[2..]);
+        out.extend_from_slice(&mask);
+        let start = out.len();
+        out.extend_from_slice(payload);
+        unmask(&mut out[start..], mask, 0);
+        rest = next;
+    }
 }
 
 /// A ping without payload, over WebSocket or RawSocket.

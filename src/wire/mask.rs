@@ -1,6 +1,6 @@
 //! The masking of client frames (RFC 6455, section 5.3).
 
-/// Unmasks octets in place; `offset` is how many octets of the frame came before them.
+/// Unmasks octets in place, or masks them, which is the same; `offset` is how many octets of the frame came before them.
 pub(super) fn unmask(octets: &mut [u8], mask: [u8; 4], offset: u64) {
     let turn = usize::try_from(offset % 4).unwrap_or_default();
     let mut key = mask;

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod deflate;
+pub mod dial;
 pub mod event;
 pub mod forwarded;
 pub mod frame;

@@ -1,4 +1,4 @@
-//! Incoming WebSocket frames (RFC 6455), on the server's side.
+//! Incoming WebSocket frames (RFC 6455), on either side.
 
 use super::batch;
 use super::deflate::InflateError;
@@ -28,6 +28,17 @@ pub struct WsMode {
     pub deflate: bool,
     /// Octets of one message, decompressed.
     pub message_bytes_max: usize,
+    /// Who sends: what clients send is masked, and what servers send is not (RFC 6455, section 5.1).
+    pub from: Sender,
+}
+
+/// The other side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// It has opened the connection.
+    Client,
+    /// It has accepted the connection.
+    Server,
 }
 
 /// Reads the frames of one connection.
@@ -256,11 +267,11 @@ impl WsReader {
         }
         let begun = self.partial.as_mut().map(|partial| std::mem::take(&mut partial.header)).unwrap_or_default();
         let parsed = if begun.is_empty() {
-            parse_header(rest)?
+            parse_header(rest, self.mode.from)?
         } else {
             let mut header = begun.clone();
             header.extend_from_slice(&rest[..rest.len().min(HEADER_MAX)]);
-            parse_header(&header)?
+            parse_header(&header, self.mode.from)?
         };
         let Some((head, length)) = parsed else {
             let partial = self.partial.get_or_insert_default();
@@ -343,7 +354,7 @@ fn too_large(max: usize) -> WireError {
 const HEADER_MAX: usize = 14;
 
 /// Reads a header; None if it is not complete.
-fn parse_header(octets: &[u8]) -> Result<Option<(Head, usize)>, WireError> {
+fn parse_header(octets: &[u8], from: Sender) -> Result<Option<(Head, usize)>, WireError> {
     let [first, second, ..] = *octets else { return Ok(None) };
     if first & 0x30 != 0 {
         return Err(violation("a reserved bit is set"));
@@ -352,15 +363,19 @@ fn parse_header(octets: &[u8]) -> Result<Option<(Head, usize)>, WireError> {
     if !matches!(opcode, OP_CONTINUATION | OP_TEXT | OP_BINARY | OP_CLOSE | OP_PING | OP_PONG) {
         return Err(violation("unknown opcode"));
     }
-    if second & 0x80 == 0 {
-        return Err(violation("frames of a client must be masked"));
+    let masked = second & 0x80 != 0;
+    match from {
+        Sender::Client if !masked => return Err(violation("frames of a client must be masked")),
+        Sender::Server if masked => return Err(violation("frames of a server must not be masked")),
+        _ => {}
     }
     let extended = match second & 0x7f {
         126 => 2,
         127 => 8,
         _ => 0,
     };
-    let Some(rest) = octets.get(2..2 + extended + 4) else { return Ok(None) };
+    let size = 2 + extended + if masked { 4 } else { 0 };
+    let Some(rest) = octets.get(2..size) else { return Ok(None) };
     let (length, mask) = rest.split_at(extended);
     let length = match extended {
         0 => u64::from(second & 0x7f),
@@ -369,9 +384,9 @@ fn parse_header(octets: &[u8]) -> Result<Option<(Head, usize)>, WireError> {
     if length >> 63 != 0 {
         return Err(violation("the highest bit of a length is set"));
     }
-    let mask = [mask[0], mask[1], mask[2], mask[3]];
+    let mask = mask.first_chunk::<4>().copied().unwrap_or_default();
     let head = Head { opcode, last: first & 0x80 != 0, compressed: first & RSV1 != 0, length, mask };
-    Ok(Some((head, 2 + extended + 4)))
+    Ok(Some((head, size)))
 }
 
 /// Checks the payload of a close frame.
