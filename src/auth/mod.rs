@@ -8,6 +8,7 @@ mod crypto;
 mod cryptosign;
 pub mod exchange;
 pub mod jwt;
+pub mod login;
 pub mod peer;
 mod principal;
 pub mod reach;
