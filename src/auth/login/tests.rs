@@ -18,12 +18,11 @@ fn grant() -> Grant {
     Grant { role: Some("user".into()), ..Grant::default() }
 }
 
-/// How it ends: the name and the method of who is let in, with what the router says; or why not.
-fn log_in(
-    config: &AuthConfig,
-    authid: Option<&str>,
-    credentials: &[Credential],
-) -> Result<(Option<Box<str>>, &'static str, Result<(), LoginError>), String> {
+/// The name and the method of who is let in, and whether the router has proved itself.
+type LetIn = (Option<Box<str>>, &'static str, Result<(), LoginError>);
+
+/// How it ends; or why not.
+fn log_in(config: &AuthConfig, authid: Option<&str>, credentials: &[Credential]) -> Result<LetIn, String> {
     let mut login = Login::new(authid, credentials, NONCE);
     let mut details = Dict::new();
     login.introduce(&mut details, Dict::new().with("more", 1)).map_err(|error| error.to_string())?;
