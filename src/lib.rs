@@ -9,6 +9,8 @@ pub mod wire;
 
 pub mod auth;
 
+pub mod client;
+
 pub mod session;
 
 pub mod router;

@@ -9,6 +9,7 @@ const ORDER: &[&str] = &[
     "wamp",
     "wire",
     "auth",
+    "client",
     "session",
     "router",
     "sim",

@@ -1,0 +1,187 @@
+//! A connection to a router: the socket, the opening handshake, messages to octets and back.
+
+use super::address::Address;
+use super::error::ConnectError;
+use crate::wamp::codec::{self, DecodeLimits, TranscodeError};
+use crate::wamp::{Message, Serializer};
+use crate::wire::dial::{Upgrade, rawsocket_reply, rawsocket_request};
+use crate::wire::frame::{FrameBuilder, Framing, mask_frames};
+use crate::wire::handshake::Subprotocol;
+use crate::wire::rawsocket::RawReader;
+use crate::wire::websocket::{Accepts, Sender, WsMode, WsReader};
+use crate::wire::{Inbound, Reader, WireEvent};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+/// The half that is read from.
+pub(super) type Input = Box<dyn AsyncRead + Send + Unpin>;
+/// The half that is written to.
+pub(super) type Output = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// How messages travel on a connection.
+pub(super) struct Link {
+    pub(super) serializer: Serializer,
+    framing: Framing,
+    /// Octets of the largest message that the router takes.
+    peer_max: usize,
+    reader: Reader,
+    inbound: Inbound,
+    builder: FrameBuilder,
+    /// Masks are not secrets: they only must not be foreseen by who writes the messages.
+    masks: fastrand::Rng,
+}
+
+/// What a connection wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) serializers: &'a [Serializer],
+    pub(super) message_bytes_max: usize,
+}
+
+/// Opens a connection; gives the octets too that came behind the handshake.
+pub(super) async fn open(address: &Address, wish: Wish<'_>) -> Result<(Link, Input, Output, Vec<u8>), ConnectError> {
+    match address {
+        Address::WebSocket { host, port, target } => {
+            let name = host.trim_start_matches('[').trim_end_matches(']');
+            let socket = TcpStream::connect((name, *port)).await?;
+            socket.set_nodelay(true)?;
+            let (input, output) = socket.into_split();
+            let host = format!("{host}:{port}");
+            upgrade(Box::new(input), Box::new(output), &host, target, wish).await
+        }
+        Address::RawSocket { host, port } => {
+            let name = host.trim_start_matches('[').trim_end_matches(']');
+            let socket = TcpStream::connect((name, *port)).await?;
+            socket.set_nodelay(true)?;
+            let (input, output) = socket.into_split();
+            shake_hands(Box::new(input), Box::new(output), wish).await
+        }
+        Address::Unix(path) => {
+            let (input, output) = UnixStream::connect(path).await?.into_split();
+            shake_hands(Box::new(input), Box::new(output), wish).await
+        }
+    }
+}
+
+async fn upgrade(
+    mut input: Input,
+    mut output: Output,
+    host: &str,
+    target: &str,
+    wish: Wish<'_>,
+) -> Result<(Link, Input, Output, Vec<u8>), ConnectError> {
+    let offered = wish.serializers.iter().map(|serializer| Subprotocol { serializer: *serializer, batched: false });
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(std::io::Error::from)?;
+    let upgrade = Upgrade::new(host, target, offered.collect(), nonce);
+    output.write_all(upgrade.request()).await?;
+    let mut octets = Vec::with_capacity(1024);
+    let (chosen, length) = loop {
+        if input.read_buf(&mut octets).await? == 0 {
+            return Err(ConnectError::Handshake("the connection was closed within the handshake".into()));
+        }
+        let response = upgrade.response(&octets).map_err(|refused| ConnectError::Handshake(refused.0))?;
+        if let Some(agreed) = response {
+            break agreed;
+        }
+    };
+    let accepts = if chosen.serializer.is_text() { Accepts::Text } else { Accepts::Binary };
+    let message_bytes_max = wish.message_bytes_max;
+    let mode = WsMode { accepts, batched: false, deflate: false, message_bytes_max, from: Sender::Server };
+    let framing = Framing::WebSocket { batched: false, deflate: None };
+    let link = Link::new(chosen.serializer, framing, usize::MAX, Reader::WebSocket(WsReader::new(mode)));
+    octets.drain(..length);
+    Ok((link, input, output, octets))
+}
+
+async fn shake_hands(
+    mut input: Input,
+    mut output: Output,
+    wish: Wish<'_>,
+) -> Result<(Link, Input, Output, Vec<u8>), ConnectError> {
+    // RawSocket offers one serializer alone.
+    let serializer = wish.serializers.first().copied().unwrap_or(Serializer::Cbor);
+    let request = rawsocket_request(serializer, wish.message_bytes_max);
+    output.write_all(&request).await?;
+    let mut reply = [0; 4];
+    input.read_exact(&mut reply).await?;
+    let accepted = rawsocket_reply(request, reply).map_err(|refused| ConnectError::Handshake(refused.0))?;
+    let reader = Reader::RawSocket(RawReader::new(&accepted));
+    Ok((Link::new(serializer, Framing::RawSocket, accepted.peer_max, reader), input, output, Vec::new()))
+}
+
+/// A message cannot be sent.
+pub(super) enum Unsendable {
+    /// It has more octets than the router takes.
+    TooLarge(usize),
+    /// Its arguments cannot be said.
+    Payload(TranscodeError),
+}
+
+impl std::fmt::Display for Unsendable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unsendable::TooLarge(max) => write!(f, "the router takes messages of up to {max} octets"),
+            Unsendable::Payload(why) => why.fmt(f),
+        }
+    }
+}
+
+impl Link {
+    fn new(serializer: Serializer, framing: Framing, peer_max: usize, reader: Reader) -> Link {
+        let (inbound, builder, masks) = (Inbound::default(), FrameBuilder::default(), fastrand::Rng::new());
+        Link { serializer, framing, peer_max, reader, inbound, builder, masks }
+    }
+
+    /// Appends a message to what has to be written.
+    pub(super) fn send(&mut self, message: &Message, out: &mut Vec<u8>) -> Result<(), Unsendable> {
+        let octets = codec::encode_to_vec(self.serializer, message).map_err(Unsendable::Payload)?;
+        if octets.len() > self.peer_max {
+            return Err(Unsendable::TooLarge(self.peer_max));
+        }
+        let frame = self.builder.build(self.serializer, self.framing, &octets, None);
+        self.append(&frame.parts().concat(), out);
+        Ok(())
+    }
+
+    /// Appends whole frames, masked where they have to be.
+    fn append(&mut self, frames: &[u8], out: &mut Vec<u8>) {
+        match self.framing {
+            Framing::WebSocket { .. } => {
+                let masks = &mut self.masks;
+                mask_frames(frames, || masks.u32(..).to_be_bytes(), out);
+            }
+            _ => out.extend_from_slice(frames),
+        }
+    }
+
+    /// Reads messages from octets, and appends what has to be answered. False: the router has closed.
+    pub(super) fn receive(
+        &mut self,
+        octets: &mut [u8],
+        out: &mut Vec<u8>,
+        mut message: impl FnMut(Message),
+    ) -> Result<bool, String> {
+        let (mut at, mut answers, mut open) = (0, Vec::new(), true);
+        while open {
+            let (used, event) = self
+                .reader
+                .feed(&mut octets[at..], &mut self.inbound, &mut answers)
+                .map_err(|error| error.to_string())?;
+            at += used;
+            match event {
+                None => break,
+                Some(WireEvent::Pong) => {}
+                Some(WireEvent::Closed) => open = false,
+                Some(WireEvent::Message { data, .. }) => {
+                    let limits = DecodeLimits::default();
+                    message(codec::decode(self.serializer, data, limits).map_err(|error| error.to_string())?);
+                }
+            }
+        }
+        if !answers.is_empty() {
+            self.append(&answers, out);
+        }
+        Ok(open)
+    }
+}

@@ -1,0 +1,68 @@
+//! Queues from the driver of a connection to the application, which count together what they hold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Notify, mpsc};
+
+/// How much a session holds that its application has not taken.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    held: AtomicUsize,
+    /// Rung whenever something is taken.
+    room: Notify,
+}
+
+impl Tally {
+    /// Messages that have not been taken.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Waits until something is taken.
+    pub(super) async fn taken(&self) {
+        self.room.notified().await;
+    }
+}
+
+/// What a queue holds: it counts until it is dropped.
+#[derive(Debug)]
+struct Held<T> {
+    item: Option<T>,
+    tally: Arc<Tally>,
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        self.tally.held.fetch_sub(1, Ordering::AcqRel);
+        self.tally.room.notify_one();
+    }
+}
+
+/// The driver's end.
+#[derive(Debug)]
+pub(super) struct Feed<T>(mpsc::UnboundedSender<Held<T>>, Arc<Tally>);
+
+/// The application's end.
+#[derive(Debug)]
+pub(super) struct Queue<T>(mpsc::UnboundedReceiver<Held<T>>);
+
+/// A queue that counts with others. It has no limit of its own: the driver stops reading when all together hold too much.
+pub(super) fn queue<T>(tally: &Arc<Tally>) -> (Feed<T>, Queue<T>) {
+    let (feed, queue) = mpsc::unbounded_channel();
+    (Feed(feed, tally.clone()), Queue(queue))
+}
+
+impl<T> Feed<T> {
+    /// Puts something in. False: nobody takes it any more.
+    pub(super) fn put(&self, item: T) -> bool {
+        self.1.held.fetch_add(1, Ordering::AcqRel);
+        self.0.send(Held { item: Some(item), tally: self.1.clone() }).is_ok()
+    }
+}
+
+impl<T> Queue<T> {
+    /// The next one; none if there will be none. May be dropped while it waits: nothing is lost.
+    pub(super) async fn next(&mut self) -> Option<T> {
+        self.0.recv().await.and_then(|mut held| held.item.take())
+    }
+}

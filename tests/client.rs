@@ -1,0 +1,176 @@
+//! The client against a router, over each of its transports.
+
+mod support;
+
+use corebar::auth::config::{Grant, Secret, Source, TicketUser};
+use corebar::auth::login::Credential;
+use corebar::client::{CallError, Connect, ConnectError, RequestError, Session};
+use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
+use corebar::node::Node;
+use corebar::transport::listener::Bound;
+use corebar::wamp::{Dict, Serializer, Value};
+use std::future::Future;
+use std::time::Duration;
+
+/// Runs `test` with URLs of a router, on 1 and 4 shards.
+fn with_router<F: Future<Output = ()>>(change: impl Fn(&mut RuntimeConfig), test: impl Fn(Vec<String>) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for shards in [1, 4] {
+        let directory = std::env::temp_dir().join(format!("corebar-client-{}-{shards}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join(format!("{}.sock", fastrand::u64(..)));
+        let config = support::node::config(|config| {
+            config.shards = Some(shards);
+            config.listeners.push(ListenerConfig::plain(ListenAddress::Unix(path.clone())));
+            change(config);
+        });
+        runtime.block_on(async {
+            let node = Node::start(config).expect("a router");
+            let Bound::Tcp(address) = node.bound()[0].clone() else { panic!("a TCP address") };
+            let urls =
+                vec![format!("ws://{address}/ws"), format!("rs://{address}"), format!("unix://{}", path.display())];
+            let done = tokio::time::timeout(Duration::from_secs(60), test(urls)).await;
+            node.shut_down().await;
+            done.expect("the test does not hang");
+        });
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+}
+
+async fn join(url: &str, serializer: Serializer) -> Session {
+    let connect = Connect { serializers: vec![serializer], ..Connect::new(url, "realm1") };
+    connect.open().await.expect("a session")
+}
+
+const NONE: Dict = Dict::new();
+
+#[test]
+fn events_and_calls_over_every_transport() {
+    with_router(
+        |_| {},
+        async |urls| {
+            for url in urls {
+                for serializer in Serializer::ALL {
+                    let (one, other) = (join(&url, serializer).await, join(&url, serializer).await);
+                    assert_ne!(one.id(), other.id());
+                    let mut events = one.subscribe("com.example.topic", NONE).await.expect("subscribed");
+                    let args = vec![Value::from("hello"), Value::Int(-1)];
+                    let kwargs = Dict::new().with("key", true);
+                    let published =
+                        other.publish_acknowledged("com.example.topic", args.clone(), kwargs.clone(), NONE).await;
+                    let event = events.next().await.expect("an event");
+                    assert_eq!(Ok(event.publication), published);
+                    assert_eq!((&event.args, &event.kwargs, &*event.topic), (&args, &kwargs, "com.example.topic"));
+                    let mut calls = one.register("com.example.echo", NONE).await.expect("registered");
+                    let echo = tokio::spawn(async move {
+                        while let Some(mut call) = calls.next().await {
+                            let (args, kwargs) = (std::mem::take(&mut call.args), std::mem::take(&mut call.kwargs));
+                            match args.is_empty() {
+                                false => call.finish(args, kwargs),
+                                true => call.fail(CallError::new("com.example.error.nothing", "said nothing")),
+                            }
+                        }
+                    });
+                    let outcome =
+                        other.call("com.example.echo", args.clone(), kwargs.clone(), NONE).await.expect("a result");
+                    assert_eq!((outcome.args, outcome.kwargs), (args, kwargs));
+                    let failed = other.call("com.example.echo", Vec::new(), NONE, NONE).await;
+                    let why = CallError::new("com.example.error.nothing", "said nothing");
+                    assert_eq!(failed, Err(RequestError::Refused(why)));
+                    one.leave("wamp.close.normal").await;
+                    assert!(matches!(one.subscribe("a.b", NONE).await, Err(RequestError::Closed(_))));
+                    drop(events);
+                    echo.await.expect("no panic");
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn results_come_as_they_are_made_and_dropping_cancels() {
+    with_router(
+        |_| {},
+        async |urls| {
+            for url in urls {
+                let session = join(&url, Serializer::Cbor).await;
+                let mut calls = session.register("com.example.count", NONE).await.expect("registered");
+                let (told, mut canceled) = tokio::sync::mpsc::unbounded_channel();
+                tokio::spawn(async move {
+                    while let Some(mut call) = calls.next().await {
+                        if call.args.is_empty() {
+                            call.interrupted().await;
+                            told.send(()).expect("the test listens");
+                            continue;
+                        }
+                        for at in 0..3 {
+                            call.progress(vec![Value::Int(at)], NONE).await.expect("sent");
+                        }
+                        call.finish(vec![Value::Int(3)], NONE);
+                    }
+                });
+                let args = vec![Value::Bool(true)];
+                let mut results =
+                    session.call_progressively("com.example.count", args, NONE, NONE).await.expect("called");
+                for at in 0..=3 {
+                    let outcome = results.next().await.expect("a result");
+                    assert_eq!((outcome.args, outcome.progress), (vec![Value::Int(at)], at < 3));
+                }
+                let waits = session.call("com.example.count", Vec::new(), NONE, NONE);
+                assert!(tokio::time::timeout(Duration::from_millis(100), waits).await.is_err(), "it never answers");
+                canceled.recv().await.expect("the callee learns of it");
+            }
+        },
+    );
+}
+
+#[test]
+fn subscriptions_end_when_they_are_dropped() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let session = join(&urls[0], Serializer::Json).await;
+            let count = async || {
+                let topic = vec![Value::from("com.example.topic")];
+                let found = session.call("wamp.subscription.lookup", topic, NONE, NONE).await.expect("an answer");
+                found.args.first().is_some_and(|id| id.as_uint().is_some())
+            };
+            let first = session.subscribe("com.example.topic", NONE).await.expect("subscribed");
+            let mut second = session.subscribe("com.example.topic", NONE).await.expect("subscribed");
+            assert_eq!(first.id(), second.id());
+            drop(first);
+            assert!(count().await, "there is another one");
+            let other = join(&urls[1], Serializer::Cbor).await;
+            other.publish("com.example.topic", Vec::new(), NONE, NONE).await.expect("sent");
+            assert!(second.next().await.is_some());
+            drop(second);
+            assert!(!count().await);
+        },
+    );
+}
+
+#[test]
+fn who_is_not_let_in_learns_why() {
+    let change = |config: &mut RuntimeConfig| {
+        let grant = Grant { role: Some("anonymous".into()), ..Grant::default() };
+        let user = TicketUser { ticket: Secret(b"secret!".as_slice().into()), grant };
+        config.transports[0].auth.ticket = Some(Source::Static([("joe".into(), user)].into()));
+    };
+    with_router(change, async |urls| {
+        for url in &urls {
+            let joe = |ticket: &str| Connect {
+                authid: Some("joe".into()),
+                credentials: vec![Credential::Ticket(Secret(ticket.as_bytes().into()))],
+                ..Connect::new(url, "realm1")
+            };
+            let session = joe("secret!").open().await.expect("joe is let in");
+            assert_eq!(session.details().str("authid"), Ok(Some("joe")));
+            let Err(ConnectError::Refused { reason, .. }) = joe("secret?").open().await else { panic!("refused") };
+            assert_eq!(&*reason, "wamp.error.authentication_denied");
+        }
+        let nowhere = Connect::new("ws://127.0.0.1:1/", "realm1").open().await;
+        assert!(matches!(nowhere, Err(ConnectError::Io(_))), "{nowhere:?}");
+        let wrong = Connect::new(&urls[0].replace("/ws", "/nothing"), "realm1").open().await;
+        assert!(matches!(&wrong, Err(ConnectError::Handshake(why)) if why.contains("404")), "{wrong:?}");
+    });
+}
