@@ -16,9 +16,9 @@ use std::time::Duration;
 fn with_router<F: Future<Output = ()>>(change: impl Fn(&mut RuntimeConfig), test: impl Fn(Vec<String>) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for shards in [1, 4] {
-        let directory = std::env::temp_dir().join(format!("corebar-client-{}-{shards}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("corebar-client-{:x}", fastrand::u64(..)));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let path = directory.join(format!("{}.sock", fastrand::u64(..)));
+        let path = directory.join("router.sock");
         let config = support::node::config(|config| {
             config.shards = Some(shards);
             config.listeners.push(ListenerConfig::plain(ListenAddress::Unix(path.clone())));
@@ -119,6 +119,7 @@ fn results_come_as_they_are_made_and_dropping_cancels() {
                 let waits = session.call("com.example.count", Vec::new(), NONE, NONE);
                 assert!(tokio::time::timeout(Duration::from_millis(100), waits).await.is_err(), "it never answers");
                 canceled.recv().await.expect("the callee learns of it");
+                session.leave("wamp.close.normal").await;
             }
         },
     );

@@ -12,14 +12,19 @@ use crate::wamp::payload::Payload;
 use crate::wamp::{Dict, Message, Uri, codec, error};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 /// No orders are taken while so many octets wait to be written.
 const OUT_BYTES_MAX: usize = 256 * 1024;
 /// Nothing is read while the application has not taken so many messages, unless it waits for an answer itself: what would
 /// take them may be what waits.
 const HELD_MAX: usize = 4096;
+
+/// A router has so much time to answer GOODBYE, and the network to take the last octets.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Whoever waits for the answer to a request.
 enum Waiter {
@@ -71,6 +76,8 @@ pub(super) struct Driver {
     working: HashMap<RequestId, oneshot::Sender<()>>,
     attached: u64,
     leaving: Option<oneshot::Sender<()>>,
+    /// When leaving is given up, once it has begun.
+    leave_by: Instant,
     ended: Option<Ended>,
 }
 
@@ -88,6 +95,7 @@ impl Driver {
             working: HashMap::new(),
             attached: 0,
             leaving: None,
+            leave_by: Instant::now(),
             ended: None,
         }
     }
@@ -117,12 +125,22 @@ impl Driver {
                     Err(why) => self.lose(&why.to_string()),
                 },
                 order = orders.recv(), if !over && self.leaving.is_none() && self.out.len() < OUT_BYTES_MAX => match order {
-                    Some(order) => self.obey(order),
+                    Some(order) => {
+                        // What the application has dropped before it asked for this is gone before this.
+                        while let Ok(notice) = notices.try_recv() {
+                            self.heed(notice);
+                        }
+                        self.obey(order);
+                    }
                     // The application has let the session go.
                     None => self.leave(error::CLOSE_REALM.into(), oneshot::channel().0),
                 },
                 Some(notice) = notices.recv(), if !over => self.heed(notice),
                 () = self.tally.taken(), if !over && !reads => {}
+                () = tokio::time::sleep_until(self.leave_by), if !over && self.leaving.is_some() => {
+                    self.lose("the router has not answered GOODBYE");
+                }
+                () = tokio::time::sleep(LEAVE_TIME_MAX), if over => self.out.clear(),
             }
         }
         orders.close();
@@ -200,16 +218,20 @@ impl Driver {
                 self.registrations.remove(&registration);
                 self.request(|request| Unregister { request, registration }.into(), Some(Waiter::Unregister(answer)));
             }
+            // Who has given the call up before it was sent is heard of before it.
+            Order::Call(_, _, feed) if feed.is_closed() => {}
             Order::Call(call, token, feed) => {
                 let waiter = Waiter::Call(token, feed);
                 self.request(|request| crate::wamp::message::Call { request, ..call }.into(), Some(waiter));
             }
-            Order::Progress(request, options, payload) if self.working.contains_key(&request) => {
-                let options = options.with("progress", true);
-                // What cannot be said is missing; the result will be said or not by itself.
-                let _ = self.send(&Yield { request, options, payload }.into());
+            Order::Progress(request, payload, answer) => {
+                let options = Dict::new().with("progress", true);
+                let sent = match self.working.contains_key(&request) {
+                    true => self.send(&Yield { request, options, payload }.into()),
+                    false => Ok(()),
+                };
+                let _ = answer.send(sent);
             }
-            Order::Progress(..) => {}
             Order::Leave(reason, done) => self.leave(reason, done),
         }
     }
@@ -222,13 +244,15 @@ impl Driver {
             Order::Register(_, feed, answer) => Waiter::Register(feed, answer).fail(closed()),
             Order::Unregister(_, answer) => Waiter::Unregister(answer).fail(closed()),
             Order::Call(_, token, feed) => Waiter::Call(token, feed).fail(closed()),
-            Order::Publish(_, None) | Order::Progress(..) | Order::Leave(..) => {}
+            Order::Progress(_, _, answer) => drop(answer.send(Err(closed()))),
+            Order::Publish(_, None) | Order::Leave(..) => {}
         }
     }
 
     fn leave(&mut self, reason: Uri, done: oneshot::Sender<()>) {
         let _ = self.send(&Goodbye { details: Dict::new(), reason }.into());
         self.leaving = Some(done);
+        self.leave_by = Instant::now() + LEAVE_TIME_MAX;
     }
 
     fn heed(&mut self, notice: Notice) {

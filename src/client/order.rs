@@ -21,7 +21,8 @@ pub(super) enum Order {
     Unregister(RegistrationId, Answer<()>),
     /// With the number by which the session can end it.
     Call(Call, u64, Feed<Result<CallResult, RequestError>>),
-    Progress(RequestId, Dict, Payload),
+    /// Answered when it has been sent, or when its caller does not wait any more.
+    Progress(RequestId, Payload, Answer<()>),
     Leave(Uri, oneshot::Sender<()>),
 }
 

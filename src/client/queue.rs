@@ -58,6 +58,11 @@ impl<T> Feed<T> {
         self.1.held.fetch_add(1, Ordering::AcqRel);
         self.0.send(Held { item: Some(item), tally: self.1.clone() }).is_ok()
     }
+
+    /// True if nobody takes anything any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 impl<T> Queue<T> {

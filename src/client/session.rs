@@ -58,7 +58,8 @@ impl Connect {
         }
     }
 
-    /// Opens the session. The current tokio runtime serves it from then on.
+    /// Opens the session. The current tokio runtime serves it from then on. Deriving a key from a password (SCRAM, salted
+    /// WAMP-CRA) keeps the calling thread busy for as long as the router wants it to, up to some seconds.
     ///
     /// # Errors
     /// The router cannot be reached, or does not let the client in.
@@ -82,7 +83,6 @@ impl Connect {
         let welcome = loop {
             match opening.hear().await? {
                 Message::Challenge(challenge) => {
-                    // Deriving from a password takes its time: no other task of this thread waits for it.
                     let answer = login.answer(&challenge)?;
                     opening.send(&answer.into()).await?;
                 }
@@ -545,7 +545,7 @@ impl Invocation {
     pub async fn progress(&self, args: Vec<Value>, kwargs: Dict) -> Result<(), RequestError> {
         let Some(session) = &self.session else { return Ok(()) };
         let payload = session.payload(args, kwargs)?;
-        session.order(Order::Progress(self.request, Dict::new(), payload)).await
+        session.ask(|answer| Order::Progress(self.request, payload, answer)).await
     }
 
     /// Answers with a result.
