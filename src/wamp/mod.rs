@@ -8,6 +8,7 @@ pub mod id;
 pub mod message;
 pub mod payload;
 pub mod serializer;
+pub mod typed;
 pub mod uri;
 pub mod value;
 

@@ -96,6 +96,18 @@ impl From<i32> for Value {
     }
 }
 
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Float(value)
+    }
+}
+
 impl From<u64> for Value {
     fn from(value: u64) -> Self {
         i64::try_from(value).map_or(Value::UInt(value), Value::Int)
@@ -271,5 +283,14 @@ impl Dict {
 impl FromIterator<(Box<str>, Value)> for Dict {
     fn from_iter<I: IntoIterator<Item = (Box<str>, Value)>>(pairs: I) -> Self {
         Dict(pairs.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Dict {
+    type Item = (Box<str>, Value);
+    type IntoIter = std::vec::IntoIter<(Box<str>, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
