@@ -151,6 +151,43 @@ fn subscriptions_end_when_they_are_dropped() {
 }
 
 #[test]
+fn a_topic_that_is_asked_for_again_while_it_is_dropped_stays() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (session, other) = (join(&urls[1], Serializer::Cbor).await, join(&urls[1], Serializer::Cbor).await);
+            let again = async || session.subscribe("com.example.topic", NONE).await.expect("subscribed");
+            let mut kept = again().await;
+            for _ in 0..100 {
+                let asks = session.clone();
+                let next = tokio::spawn(async move { asks.subscribe("com.example.topic", NONE).await });
+                // The driver sends SUBSCRIBE before it learns that the first one is dropped.
+                for _ in 0..4 {
+                    tokio::task::yield_now().await;
+                }
+                drop(kept);
+                kept = next.await.expect("no panic").expect("subscribed");
+                let published = other.publish_acknowledged("com.example.topic", Vec::new(), NONE, NONE).await;
+                let event = tokio::time::timeout(Duration::from_secs(10), kept.next()).await;
+                let event = event.expect("the subscription is there").expect("an event");
+                assert_eq!(Ok(event.publication), published);
+            }
+            // What was kept for its sake is left, too.
+            let asks = session.clone();
+            let refused = tokio::spawn(async move { asks.subscribe("com..example", NONE).await.is_err() });
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            drop(kept);
+            assert!(refused.await.expect("no panic"), "a URI that is none");
+            let topic = vec![Value::from("com.example.topic")];
+            let found = session.call("wamp.subscription.lookup", topic, NONE, NONE).await.expect("an answer");
+            assert!(found.args.first().is_none_or(|id| id.as_uint().is_none()), "{found:?}");
+        },
+    );
+}
+
+#[test]
 fn who_is_not_let_in_learns_why() {
     let change = |config: &mut RuntimeConfig| {
         let grant = Grant { role: Some("anonymous".into()), ..Grant::default() };

@@ -272,6 +272,18 @@ impl Driver {
         let Some(feeds) = self.subscriptions.get_mut(&subscription) else { return };
         feeds.retain(|(known, _)| *known != feed);
         if feeds.is_empty() {
+            self.unsubscribe_unwanted();
+        }
+    }
+
+    /// Unsubscribes from what nobody listens to, once no SUBSCRIBE is on the way: it may be for the same topic, which
+    /// UNSUBSCRIBE would take away from it.
+    fn unsubscribe_unwanted(&mut self) {
+        if self.waiters.values().any(|waiter| matches!(waiter, Waiter::Subscribe(..))) {
+            return;
+        }
+        let unwanted = self.subscriptions.iter().filter(|(_, feeds)| feeds.is_empty()).map(|(id, _)| *id);
+        for subscription in unwanted.collect::<Vec<_>>() {
             self.subscriptions.remove(&subscription);
             self.request(|request| Unsubscribe { request, subscription }.into(), Some(Waiter::Unsubscribe));
         }
@@ -379,9 +391,17 @@ impl Driver {
         if let Waiter::Call(token, _) = &waiter {
             self.calls.remove(token);
         }
-        if let Some(error) = error {
-            return waiter.fail(RequestError::Refused(error));
+        let subscribes = matches!(waiter, Waiter::Subscribe(..));
+        match error {
+            Some(error) => waiter.fail(RequestError::Refused(error)),
+            None => self.satisfy(waiter, message),
         }
+        if subscribes {
+            self.unsubscribe_unwanted();
+        }
+    }
+
+    fn satisfy(&mut self, waiter: Waiter, message: Message) {
         match (waiter, message) {
             (Waiter::Publish(answer), Message::Published(m)) => drop(answer.send(Ok(m.publication))),
             (Waiter::Subscribe(feed, answer), Message::Subscribed(m)) => {

@@ -219,6 +219,17 @@ impl Session {
         raw.map(Payload::new).map_err(|why| RequestError::Unsendable(why.to_string()))
     }
 
+    fn publication(
+        &self,
+        topic: &str,
+        args: Vec<Value>,
+        kwargs: Dict,
+        options: Dict,
+    ) -> Result<message::Publish, RequestError> {
+        let payload = self.payload(args, kwargs)?;
+        Ok(message::Publish { request: RequestId::default(), options, topic: topic.into(), payload })
+    }
+
     async fn order(&self, order: Order) -> Result<(), RequestError> {
         self.0.orders.send(order).await.map_err(|_| RequestError::Closed(None))
     }
@@ -243,8 +254,7 @@ impl Session {
         kwargs: Dict,
         options: Dict,
     ) -> Result<(), RequestError> {
-        let payload = self.payload(args, kwargs)?;
-        let publish = message::Publish { request: RequestId::default(), options, topic: topic.into(), payload };
+        let publish = self.publication(topic, args, kwargs, options)?;
         self.order(Order::Publish(publish, None)).await
     }
 
@@ -261,8 +271,7 @@ impl Session {
     ) -> Result<PublicationId, RequestError> {
         options.remove("acknowledge");
         options.push("acknowledge", true);
-        let payload = self.payload(args, kwargs)?;
-        let publish = message::Publish { request: RequestId::default(), options, topic: topic.into(), payload };
+        let publish = self.publication(topic, args, kwargs, options)?;
         self.ask(|answer| Order::Publish(publish, Some(answer))).await
     }
 

@@ -40,7 +40,10 @@ impl ListWriter {
 
     fn done(self) -> Value {
         let list = Value::List(self.0);
-        self.1.map_or(list.clone(), |name| variant(name, list))
+        match self.1 {
+            Some(name) => variant(name, list),
+            None => list,
+        }
     }
 }
 
