@@ -165,11 +165,8 @@ impl Exchange {
         };
         if let Some(inside) = &context.peer.inside {
             let exchange = Exchange { hello: wish, method: INTERNAL, provider: INTERNAL, stage: Stage::Asked };
-            let grant = Grant {
-                role: Some(inside.authrole.clone()),
-                realm: Some(inside.realm.clone()),
-                ..Grant::default()
-            };
+            let grant =
+                Grant { role: Some(inside.authrole.clone()), realm: Some(inside.realm.clone()), ..Grant::default() };
             return Ok(exchange.welcome(Some(inside.authid.clone()), grant, Dict::new()));
         }
         let offered = match details.get("authmethods") {

@@ -119,10 +119,33 @@ impl Guests {
         self.board.ended(on).await
     }
 
-    /// How the guests are, by their ids. Those that are stopping for ever are among them until they have ended.
+    /// Stops a guest and starts it again; one that has ended or was given up is started. False: there is none.
+    #[must_use]
+    pub fn restart(&self, id: &str) -> bool {
+        let wanted = self.wanted.get(id).filter(|wanted| wanted.borrow().is_some());
+        wanted.is_some_and(|wanted| {
+            // The same again.
+            wanted.send_modify(|_| ());
+            true
+        })
+    }
+
+    /// Tells how the guests are, for as long as anybody wants to know.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        Roster(self.board.clone())
+    }
+}
+
+/// How the guests of a router are.
+#[derive(Clone, Debug)]
+pub struct Roster(Arc<Board>);
+
+impl Roster {
+    /// The guests, by their ids. Those that are stopping for ever are among them until they have ended.
     #[must_use]
     pub fn states(&self) -> Vec<GuestStatus> {
-        let mut states = self.board.all();
+        let mut states = self.0.all();
         if states.iter().all(|status| status.pid.is_none()) {
             return states;
         }
@@ -132,5 +155,11 @@ impl Guests {
             (status.resident_bytes, status.cpu_time) = usage.unzip();
         }
         states
+    }
+
+    /// Is told when something about a guest has changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes()
     }
 }

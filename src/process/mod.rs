@@ -24,6 +24,6 @@ mod runner;
 mod status;
 mod watch;
 
-pub use guests::Guests;
+pub use guests::{Guests, Roster};
 pub use program::find;
 pub use status::{End, GuestState, GuestStatus};

@@ -190,7 +190,10 @@ impl Shard {
         let Some(session) = self.conns[conn.0 as usize].session() else { return };
         let (caller, passthru) = (session.id, session.features.caller.passthru);
         let stage = Stage::With { callee, shard };
-        session.rpc(&self.hashing).calls.insert(request, Call { call, stage, since: self.now, killed: false, extras: None });
+        session
+            .rpc(&self.hashing)
+            .calls
+            .insert(request, Call { call, stage, since: self.now, killed: false, extras: None });
         let invoke = Invoke {
             callee,
             registration,

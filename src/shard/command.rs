@@ -1,9 +1,9 @@
 //! What a shard is told by the rest of the process, other shards aside.
 
 use super::crowd::Ticket;
+use super::report::{Report, SessionPage, SessionQuery};
 use crate::auth::Peer;
 use crate::router::{ConnId, Drain, Policy, Verdict};
-use super::report::{Report, SessionPage, SessionQuery};
 use crate::wamp::{SessionId, Uri};
 use crate::web::{Piece, Reader};
 use crate::wire::rawsocket::RawAccepted;

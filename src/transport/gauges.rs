@@ -107,13 +107,7 @@ impl Reactor {
     }
 
     /// Serves a session of this process.
-    pub(super) fn join(
-        &mut self,
-        socket: UnixStream,
-        peer: Arc<Peer>,
-        accepted: &RawAccepted,
-        spawn: &impl Fn(usize),
-    ) {
+    pub(super) fn join(&mut self, socket: UnixStream, peer: Arc<Peer>, accepted: &RawAccepted, spawn: &impl Fn(usize)) {
         let stream = match Stream::register(Socket::Unix(socket), || None) {
             Ok(stream) if !self.shutting_down => stream,
             _ => return self.settings.loads.remove(usize::from(self.seat.index)),

@@ -164,6 +164,12 @@ pub(in crate::config) fn differences(old: &RuntimeConfig, new: &mut RuntimeConfi
     changes
 }
 
+/// All settings of a configuration, by their paths below `corebar`.
+pub(crate) fn values(config: &RuntimeConfig) -> Vec<(String, Value)> {
+    let mut config = config.clone();
+    SETTINGS.iter().map(|(group, name, place)| (path(group, name), place.value(&mut config))).collect()
+}
+
 impl Place {
     fn value(&self, config: &mut RuntimeConfig) -> Value {
         match self {
