@@ -216,6 +216,30 @@ fn sessions_and_processes_are_ended() {
 }
 
 #[test]
+fn a_guest_is_ready_when_a_procedure_is_there() {
+    with_node("management-ready", async |url, directory| {
+        let (admin, joe) = (admin(&url).await, join(&url, "joe", "realm1").await);
+        let mut with_worker: Json = serde_json::from_str(&config("info")).expect("it is JSON");
+        let worker = json!({
+            "type": "guest",
+            "id": "worker",
+            "executable": "/bin/sleep",
+            "arguments": ["1000"],
+            "options": {"ready": {"type": "procedure", "realm": "realm1", "procedure": "com.example.work"}}
+        });
+        with_worker["workers"].as_array_mut().expect("workers").push(worker);
+        directory.write(&with_worker.to_string());
+        told(&admin, "corebar.node.reload", vec![]).await;
+        let state = async || told(&admin, "corebar.process.list", vec![]).await[1]["state"].clone();
+        until("the guest runs", async || state().await == "running").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(state().await, "running", "nobody has registered its procedure");
+        let _work = joe.register("com.example.work", NONE).await.expect("registered");
+        until("the guest is ready", async || state().await == "ready").await;
+    });
+}
+
+#[test]
 fn the_configuration_is_read_again() {
     with_node("management-reloads", async |url, directory| {
         let admin = admin(&url).await;

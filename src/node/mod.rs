@@ -3,6 +3,7 @@
 mod backstage;
 mod console;
 mod health;
+mod lookout;
 pub mod manage;
 mod reload;
 mod watch;
@@ -185,6 +186,7 @@ impl Node {
         let started = node.start_shards(shards).and_then(|()| {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
+        node.guests.look_out(lookout::lookout(node.console()));
         // Guests may connect at once.
         let started =
             started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len())?));

@@ -26,4 +26,5 @@ mod watch;
 
 pub use guests::{Guests, Roster};
 pub use program::find;
+pub use ready::Lookout;
 pub use status::{End, GuestState, GuestStatus};
