@@ -7,6 +7,7 @@
     reason = "shared by several test programs, each of which uses a part"
 )]
 
+pub mod browser;
 pub mod client;
 pub mod directory;
 pub mod http;
