@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use std::process::Output;
 use std::time::Duration;
 use support::directory::Directory;
-use support::{Client, Wire, router};
+use support::{Client, Router, Wire, router};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -133,4 +133,34 @@ fn the_program_says_which_it_is() {
         let output = router::command(&[argument]).output().expect("the program can be run");
         assert_eq!(said(&output), (Some(0), format!("corebar {}", env!("CARGO_PKG_VERSION")), String::new()));
     }
+}
+
+#[test]
+fn a_node_ends_after_its_time() {
+    let directory = Directory::new("cli-time", &config("com."));
+    let router = Router::run(directory.command("start", &["--shutdownafter", "0.5"]));
+    assert!(router.wait(PATIENCE).success());
+    router.expect_log("the time of --shutdown-after is over");
+    let (code, _, error) = said(&directory.output("start", &["--shutdownafter=-1"]));
+    assert!(code == Some(2) && error.contains("expected seconds"), "{error}");
+    // Zero is never.
+    let router = Router::run(directory.command("start", &["--shutdownafter", "0"]));
+    Client::join(router.address(), Wire::JSON).leave();
+}
+
+#[test]
+fn a_node_directory_is_found_as_by_crossbar() {
+    let directory = Directory::new("cli-home", &config("com."));
+    let status = |arguments: &[&str]| {
+        let mut command = router::command(arguments);
+        command.current_dir(directory.path("")).env_remove("CROSSBAR_DIR");
+        said(&command.output().expect("the program can be run"))
+    };
+    let _router = directory.start();
+    // The directory itself, or the file in it.
+    assert_eq!(status(&["status", "--assert", "running"]).0, Some(0));
+    assert_eq!(status(&["status", "--assert", "running", "--cbdir", "config.json"]).0, Some(0));
+    assert!(status(&["check"]).1.starts_with("./config.json: ok"));
+    std::fs::create_dir(directory.path(".crossbar")).expect("a writable directory");
+    assert_eq!(status(&["status", "--assert", "running"]).0, Some(69));
 }

@@ -15,6 +15,7 @@ use crate::transport::listener::Listener;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The program.
 #[must_use]
@@ -23,7 +24,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     let args = Args::parse();
-    let flags = args.logging().clone();
+    let flags = args.logging();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
         Some(Command::Check(node)) => return done(files::check(&node)),
@@ -111,6 +112,12 @@ impl Source {
         let directory = &start.node.cbdir;
         let there = start.take_over && directory::running(directory).map_err(|error| error.to_string())?.is_some();
         there.then(|| Predecessor::ask(directory)).transpose()
+    }
+
+    /// After which time the node ends by itself.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        let Source::File(start) = self else { return None };
+        start.shutdown_after.filter(|time| !time.is_zero())
     }
 
     /// What it says now; `warn` is told what has no effect.

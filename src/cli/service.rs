@@ -35,6 +35,8 @@ pub(super) struct Service {
     office: Option<Office>,
     /// The process whose place is taken, until it has ended.
     predecessor: Option<Predecessor>,
+    /// When the node ends by itself.
+    end: Option<Instant>,
     /// Processes that were given the sockets, and serve on them or have given up.
     served: (mpsc::Sender<io::Result<Successor>>, mpsc::Receiver<io::Result<Successor>>),
     /// What managers ask for.
@@ -92,8 +94,9 @@ impl Service {
         // Nobody may be reading any more; that is no reason not to serve.
         let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
         drop(out);
-        let mut service =
-            Service { node, source, signals, log, hold, office, predecessor, served: mpsc::channel(1), requests };
+        let end = source.lifetime().map(|time| Instant::now() + time);
+        let served = mpsc::channel(1);
+        let mut service = Service { node, source, signals, log, hold, office, predecessor, end, served, requests };
         service.tell_where();
         manager::tell(&[NotifyState::Ready]);
         Ok(service)
@@ -178,6 +181,12 @@ impl Service {
                 None => pending().await,
             }
         };
+        let expired = async {
+            match self.end {
+                Some(end) => tokio::time::sleep_until(end.into()).await,
+                None => pending().await,
+            }
+        };
         let alone = async {
             match &mut self.predecessor {
                 Some(predecessor) => predecessor.gone().await,
@@ -186,6 +195,10 @@ impl Service {
         };
         tokio::select! {
             wish = self.signals.next() => Event::Wish(wish),
+            () = expired => {
+                tracing::info!("the time of --shutdown-after is over");
+                Event::Wish(Wish::End)
+            }
             visitor = visitor => match visitor {
                 Visitor::Successor(successor) => Event::Asked(successor),
                 Visitor::Curious(curious) => Event::Curious(curious),

@@ -133,17 +133,17 @@ impl Driver {
                         self.lose(&why.to_string());
                     }
                 },
-                order = orders.recv(), if !over && self.leaving.is_none() && self.out.len() < OUT_BYTES_MAX => match order {
-                    Some(order) => {
-                        // What the application has dropped before it asked for this is gone before this.
-                        while let Ok(notice) = notices.try_recv() {
-                            self.heed(notice);
-                        }
-                        self.obey(order);
+                order = orders.recv(), if !over && self.leaving.is_none() && self.out.len() < OUT_BYTES_MAX => {
+                    // What the application has dropped or answered before it asked for this comes before this.
+                    while let Ok(notice) = notices.try_recv() {
+                        self.heed(notice);
                     }
-                    // The application has let the session go.
-                    None => self.leave(error::CLOSE_REALM.into(), oneshot::channel().0),
-                },
+                    match order {
+                        Some(order) => self.obey(order),
+                        // The application has let the session go.
+                        None => self.leave(error::CLOSE_REALM.into(), oneshot::channel().0),
+                    }
+                }
                 Some(notice) = notices.recv(), if !over => self.heed(notice),
                 () = self.tally.taken(), if !over && !reads => {}
                 () = tokio::time::sleep_until(self.leave_by), if !over && self.leaving.is_some() => {

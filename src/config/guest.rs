@@ -165,6 +165,8 @@ pub struct GuestLimits {
     pub address_space: Option<u64>,
     /// Seconds of processor time of each of its processes.
     pub cpu_seconds: Option<u64>,
+    /// Processes and threads of its user, all together. Nothing keeps root from more.
+    pub processes: Option<u64>,
 }
 
 impl Default for RestartConfig {

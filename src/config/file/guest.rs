@@ -122,6 +122,7 @@ struct Limits {
     open_files: Option<u64>,
     address_space: Option<u64>,
     cpu_seconds: Option<u64>,
+    processes: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -205,8 +206,8 @@ fn read_options(reader: &Reader, options: Options, at: &str, config: &mut GuestC
         replace(&mut config.stop_grace, stop.grace, &format!("{at}.stop.grace"))?;
     }
     if let Some(limits) = options.limits {
-        let Limits { open_files, address_space, cpu_seconds } = limits;
-        config.limits = GuestLimits { open_files, address_space, cpu_seconds };
+        let Limits { open_files, address_space, cpu_seconds, processes } = limits;
+        config.limits = GuestLimits { open_files, address_space, cpu_seconds, processes };
     }
     (config.user, config.group) = (options.user.map(Account::text), options.group.map(Account::text));
     if let Some(nice) = options.nice.filter(|nice| !(-20..=19).contains(nice)) {
@@ -365,7 +366,7 @@ mod tests {
                 "restart": {"policy": "on-failure", "backoff": 0.5, "backoff_max": 8, "reset_after": 9,
                     "crashes_max": 3, "crashes_within": 11},
                 "stop": {"signal": "INT", "grace": 0.25},
-                "limits": {"open_files": 64, "address_space": 1048576, "cpu_seconds": 5},
+                "limits": {"open_files": 64, "address_space": 1048576, "cpu_seconds": 5, "processes": 7},
                 "user": "www", "group": 33, "nice": 5, "cpu_affinity": [0, 1],
             },
         }));
@@ -394,7 +395,12 @@ mod tests {
             },
             stop_signal: Signal::SIGINT,
             stop_grace: Duration::from_millis(250),
-            limits: GuestLimits { open_files: Some(64), address_space: Some(1 << 20), cpu_seconds: Some(5) },
+            limits: GuestLimits {
+                open_files: Some(64),
+                address_space: Some(1 << 20),
+                cpu_seconds: Some(5),
+                processes: Some(7),
+            },
             user: Some("www".into()),
             group: Some("33".into()),
             nice: Some(5),

@@ -2,6 +2,7 @@
 
 use super::keys::distance;
 use super::{Fault, Read};
+use crate::config::log::LogConfig;
 use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
 use serde_json::{Map, Value};
@@ -59,6 +60,10 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("", "shutdown_timeout", Time(|config| &mut config.shutdown_timeout, 0.0, TIME_MAX)),
     ("log", "level", Text(|config| &mut config.node.log.level, is_filter, "levels such as \"info\" or \"warn,corebar::transport=debug\"")),
     ("log", "json", Flag(|config| &mut config.node.log.json)),
+    ("log", "format", Text(
+        |config| &mut config.node.log.format, |text| LogConfig::FORMATS.contains(&text), "\"standard\", \"syslogd\" or \"none\"")),
+    ("log", "color", Text(
+        |config| &mut config.node.log.color, |text| LogConfig::COLORS.contains(&text), "\"auto\", \"true\" or \"false\"")),
     ("log", "file", File(|config| &mut config.node.log.file)),
     ("drain", "delay", Time(|config| &mut config.drain_delay, 0.0, TIME_MAX)),
     ("drain", "spread", Time(|config| &mut config.drain_spread, 0.0, TIME_MAX)),
@@ -129,6 +134,8 @@ const AT_START: &[&str] = &[
     "shards",
     "pin",
     "log.json",
+    "log.format",
+    "log.color",
     "log.file",
     "callout_threads",
     "web.read_threads",
@@ -417,7 +424,10 @@ mod tests {
                 Flag(_) | Shards => continue,
                 Limit(_) => [json!(1), Value::Null],
                 Path(_) | File(_) => [json!("/x"), Value::Null],
-                Text(..) => [json!("debug"), Value::Null],
+                Text(_, means, _) => {
+                    let known = ["debug", "standard", "auto"].into_iter().find(|text| means(text));
+                    [json!(known.expect("one of them means something")), Value::Null]
+                }
                 Address(_) => [json!("127.0.0.1:1"), Value::Null],
                 Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
                 Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
