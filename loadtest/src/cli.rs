@@ -15,7 +15,7 @@ use crate::wire::serializer::Serializer;
 /// every message. The exit status is 1 if anything was lost, doubled or out of order, 2 if the run failed.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
