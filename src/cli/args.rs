@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::client;
 use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::web::{PathConfig, Service};
@@ -137,7 +138,7 @@ impl Logging {
     }
 }
 
-/// What can be done with a configuration file.
+/// What can be done with a configuration file, and with any router.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve as a configuration file says.
@@ -163,6 +164,9 @@ pub enum Command {
     Keys(Keys),
     /// Say which program this is.
     Version,
+    /// What the client can do.
+    #[command(flatten)]
+    Client(client::Command),
 }
 
 /// Which key to print.

@@ -8,11 +8,11 @@ use super::handover::Predecessor;
 use super::log::Log;
 use super::office::Office;
 use super::service::Service;
-use super::{files, init, keys, remote};
+use super::{client, files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
 use crate::transport::listener::Listener;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
 
@@ -39,6 +39,7 @@ pub fn main() -> ExitCode {
             println!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
+        Some(Command::Client(command)) => return client::main(command, Args::command),
         Some(Command::Start(start)) => Source::File(start),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {

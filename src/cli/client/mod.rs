@@ -1,0 +1,59 @@
+//! The client of the command line: publishes, subscribes, calls and answers, with any WAMP router.
+
+mod arguments;
+mod call;
+mod completions;
+mod events;
+mod failure;
+mod history;
+mod input;
+mod login;
+mod output;
+mod pattern;
+mod publish;
+mod secret;
+mod stop;
+mod subscribe;
+mod template;
+mod values;
+
+use self::failure::{Done, Failure};
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// Why sessions are left.
+const LEAVE: &str = "wamp.close.normal";
+
+/// What the client can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Publish events to a topic, on any WAMP router.
+    Pub(publish::Publish),
+    /// Subscribe to topics, and print their events.
+    Sub(subscribe::Subscribe),
+    /// Call a procedure, and print its result.
+    Call(call::Call),
+    /// Print what makes a shell complete commands and flags: `source <(corebar completions bash)`.
+    Completions(completions::Completions),
+}
+
+/// Does what is wanted; gives the exit code.
+pub(super) fn main(command: Command, program: impl FnOnce() -> clap::Command) -> ExitCode {
+    let done = match command {
+        Command::Pub(wanted) => serve(publish::run(wanted)),
+        Command::Sub(wanted) => serve(subscribe::run(wanted)),
+        Command::Call(wanted) => serve(call::run(wanted)),
+        Command::Completions(wanted) => completions::run(&wanted, program()),
+    };
+    done.map_or_else(Failure::end, |()| ExitCode::SUCCESS)
+}
+
+/// Runs a command to its end. What it prints may wait for a reader: its session is served by a thread of its own.
+fn serve(command: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|why| Failure::system(&why))?;
+    let done = runtime.block_on(command);
+    // Nothing that still waits for something keeps the process.
+    runtime.shutdown_background();
+    done
+}
