@@ -20,6 +20,13 @@ pub struct Cli {
     pub(crate) command: Command,
 }
 
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may hold secrets.
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
+}
+
 const EXAMPLES: &str = "Examples:
   loadtest fanout --url ws://127.0.0.1:8080/ws --subscribers 1000 --rate 20 --pid $(pidof router)
   loadtest fanout --url ws://127.0.0.1:8080/ws --publishers 4 --subscribers 100 --rate max

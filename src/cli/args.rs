@@ -7,7 +7,7 @@ use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -363,6 +363,17 @@ impl FromStr for Topics {
 }
 
 impl Args {
+    /// The definition of the program.
+    pub(super) fn program() -> clap::Command {
+        client::adapt(Args::command())
+    }
+
+    /// Reads the command line; ends the process if it makes no sense.
+    pub(super) fn read() -> Args {
+        let matches = Args::program().get_matches();
+        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// What the flags say of the log.
     pub(super) fn logging(&self) -> &Logging {
         match &self.command {
@@ -418,7 +429,6 @@ fn filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         Args::try_parse_from(std::iter::once(&"corebar").chain(args))
@@ -426,7 +436,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Args::command().debug_assert();
+        Args::program().debug_assert();
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::{client, files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
 use crate::transport::listener::Listener;
-use clap::{CommandFactory, Parser};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
 
@@ -22,7 +21,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = host::other_program() {
         return code;
     }
-    let args = Args::parse();
+    let args = Args::read();
     let flags = args.logging().clone();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
@@ -39,7 +38,7 @@ pub fn main() -> ExitCode {
             println!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Some(Command::Client(command)) => return client::main(command, Args::command),
+        Some(Command::Client(command)) => return client::main(command, Args::program),
         Some(Command::Start(start)) => Source::File(start),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {

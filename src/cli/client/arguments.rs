@@ -3,12 +3,11 @@
 use super::failure::{Done, Failure};
 use super::template::Template;
 use super::values::{self, Pair};
-use crate::wamp::{Dict, Value, codec};
+use crate::wamp::{Dict, Value};
 use std::io::{self, Read};
 
 /// The arguments of a publication, a call or an answer.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Arguments")]
 pub(super) struct Arguments {
     /// An argument: JSON if it is JSON, else text. - reads it from standard input; what is no text there is binary.
     #[arg(value_name = "ARG", allow_negative_numbers = true)]
@@ -117,13 +116,13 @@ impl Ready {
 
 fn text(octets: Vec<u8>) -> Value {
     match String::from_utf8(octets) {
-        Ok(text) => text.trim_end_matches(['\r', '\n']).into(),
+        Ok(text) => values::without_end(&text).into(),
         Err(binary) => Value::Bin(binary.into_bytes().into()),
     }
 }
 
 fn document(flag: &str, text: &str) -> Done<Value> {
-    codec::json_document(text.as_bytes(), 100).map_err(|why| wrong(flag, &why.to_string()))
+    values::document(text.as_bytes()).map_err(|why| wrong(flag, &why.to_string()))
 }
 
 fn wrong(flag: &str, why: &str) -> Failure {

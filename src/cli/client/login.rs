@@ -58,7 +58,7 @@ pub(super) struct Login {
 
     /// The largest message that is taken from the router, in octets.
     #[arg(long, value_name = "OCTETS", default_value_t = 16 << 20)]
-    message_bytes_max: usize,
+    pub(super) message_bytes_max: usize,
 
     /// How long to wait for the session, and for the router's answers to requests.
     #[arg(long, value_name = "SECONDS", env = "COREBAR_TIMEOUT", default_value = "10", value_parser = seconds)]

@@ -47,9 +47,6 @@ pub struct Publish {
     #[arg(long)]
     retain: bool,
 
-    #[command(flatten)]
-    audience: Audience,
-
     /// Tell receivers who publishes.
     #[arg(long)]
     disclose_me: bool,
@@ -57,6 +54,9 @@ pub struct Publish {
     /// Any other option of PUBLISH. May be given more than once.
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<Pair>,
+
+    #[command(flatten)]
+    audience: Audience,
 
     #[command(flatten)]
     output: Output,

@@ -112,7 +112,13 @@ async fn follow(wanted: &Subscribe, session: &Session, mut stop: Stop) -> Done {
         let subscription = subscribed.map_err(|why| Failure::of_request(topic, &why))?;
         wanted.output.hint(&format!("subscribed to {topic} ({})", wanted.policy.policy().name()));
         if let Some(limit) = wanted.history {
-            let past = wanted.login.soon(topic, history::last(session, topic, &subscription, limit)).await??;
+            let past = wanted
+                .login
+                .soon(topic, history::last(session, topic, wanted.policy, subscription.id(), limit))
+                .await??;
+            if past.is_empty() {
+                wanted.output.hint(&format!("the router has kept no events of {topic}"));
+            }
             for event in past {
                 if printed.past(event)? {
                     return Ok(());

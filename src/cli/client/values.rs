@@ -10,13 +10,26 @@ const DEPTH_MAX: u16 = 100;
 
 /// The value that a text stands for: what it says if it is JSON, else the text itself.
 pub(super) fn read(text: &str) -> Value {
-    codec::json_document(text.as_bytes(), DEPTH_MAX).unwrap_or_else(|_| text.into())
+    document(text.as_bytes()).unwrap_or_else(|_| text.into())
+}
+
+/// What JSON says.
+///
+/// # Errors
+/// It is no JSON, or nested too deeply.
+pub(super) fn document(octets: &[u8]) -> Result<Value, codec::DecodeError> {
+    codec::json_document(octets, DEPTH_MAX)
+}
+
+/// A text without the end of its last line.
+pub(super) fn without_end(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 /// The same for octets; what is no text is binary.
 pub(super) fn read_octets(octets: Vec<u8>) -> Value {
     match String::from_utf8(octets) {
-        Ok(text) => read(text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line))),
+        Ok(text) => read(without_end(&text)),
         Err(binary) => Value::Bin(binary.into_bytes().into()),
     }
 }
