@@ -7,6 +7,7 @@
     reason = "shared by several test programs, each of which uses a part"
 )]
 
+pub mod authority;
 pub mod client;
 pub mod directory;
 pub mod http;
@@ -21,6 +22,7 @@ pub mod ubjson;
 pub mod value;
 pub mod wire;
 
+pub use authority::Authority;
 pub use client::Client;
 pub use http::{Http, Poller};
 pub use monitor::Monitor;
