@@ -110,8 +110,7 @@ pub(super) async fn run(mut wanted: Call) -> Done {
     let ready = std::mem::take(&mut wanted.arguments).ready()?;
     let template = (!wanted.no_templates).then(|| Template::new(1));
     let (args, kwargs) = ready.values(template.as_ref())?;
-    let stop = Stop::watch()?;
-    let session = wanted.login.open().await?;
+    let (session, stop) = wanted.login.begin().await?;
     let done = answer(&wanted, &session, args, kwargs, stop).await;
     session.leave(super::LEAVE).await;
     done

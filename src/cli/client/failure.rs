@@ -64,7 +64,7 @@ impl Failure {
         match why {
             ConnectError::Address(why) => Failure::usage(why.to_string()),
             ConnectError::Io(_) => Failure::new(exit::UNAVAILABLE, format!("{url}: {why}")),
-            ConnectError::Handshake(_) | ConnectError::Protocol(_) => {
+            ConnectError::Tls(_) | ConnectError::Handshake(_) | ConnectError::Protocol(_) => {
                 Failure::new(exit::PROTOCOL, format!("{url}: {why}"))
             }
             ConnectError::Login(_) => Failure::new(exit::NOT_ADMITTED, format!("{url}: {why}")),

@@ -2,9 +2,10 @@
 
 use super::failure::{Done, Failure};
 use super::secret::{Given, private_key};
+use super::stop::Stop;
 use super::values::{self, Pair};
 use crate::auth::login::Credential;
-use crate::client::{Connect, Session};
+use crate::client::{Certificate, Connect, Session, Trust};
 use crate::wamp::{Dict, Serializer};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -14,8 +15,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Router and login")]
 pub(super) struct Login {
-    /// Where the router is: ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket) or unix:///PATH (RawSocket over a
-    /// Unix socket).
+    /// Where the router is: ws://HOST:PORT/PATH (WebSocket), rs://HOST:PORT (RawSocket), wss:// and rss:// (the same with
+    /// TLS), or unix:///PATH (RawSocket over a Unix socket).
     #[arg(long, short = 'u', value_name = "URL", env = "COREBAR_URL", default_value = "ws://127.0.0.1:8080/")]
     pub(super) url: String,
 
@@ -47,6 +48,22 @@ pub(super) struct Login {
     /// A token, for `jwt`.
     #[arg(long, value_name = "TOKEN", env = "COREBAR_TOKEN", hide_env_values = true)]
     token: Option<Given>,
+
+    /// The certificate of the client and its chain (PEM), which routers may ask for with TLS, and for `tls`.
+    #[arg(long, value_name = "FILE", env = "COREBAR_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", env = "COREBAR_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// The authorities whose certificates are trusted (PEM), instead of those of this system.
+    #[arg(long, value_name = "FILE", env = "COREBAR_TLS_CA", conflicts_with = "tls_insecure")]
+    tls_ca: Option<PathBuf>,
+
+    /// Trust every certificate: whoever stands between may read and write along.
+    #[arg(long)]
+    tls_insecure: bool,
 
     /// What the client says besides, as `authextra`. May be given more than once.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -80,6 +97,8 @@ enum Method {
     Cryptosign,
     /// By --token.
     Jwt,
+    /// By --tls-cert.
+    Tls,
 }
 
 /// How messages are written.
@@ -109,13 +128,20 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Login {
-    /// Opens a session.
+    /// Opens a session, and listens to the wish to stop from then on.
     ///
     /// # Errors
     /// A secret cannot be read, or the router cannot be reached or does not let the client in.
-    pub(super) async fn open(&self) -> Done<Session> {
-        let opened = self.connect()?.open().await;
-        opened.map_err(|why| Failure::of_connect(&self.url, &self.realm, &why))
+    pub(super) async fn begin(&self) -> Done<(Session, Stop)> {
+        // At a keyboard that is asked for secrets, Ctrl-C does what it usually does.
+        let connect = self.connect()?;
+        let mut stop = Stop::watch()?;
+        let opened = tokio::select! {
+            opened = connect.open() => opened,
+            () = stop.asked() => return Err(Failure::interrupted()),
+        };
+        let session = opened.map_err(|why| Failure::of_connect(&self.url, &self.realm, &why))?;
+        Ok((session, stop))
     }
 
     /// How the session is opened.
@@ -130,6 +156,14 @@ impl Login {
             connect.serializers = vec![format.serializer()];
         }
         connect.message_bytes_max = self.message_bytes_max;
+        connect.trust = match &self.tls_ca {
+            _ if self.tls_insecure => Trust::Unchecked,
+            Some(path) => Trust::Authorities(path.clone()),
+            None => Trust::System,
+        };
+        if let (Some(certificate), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) {
+            connect.certificate = Some(Certificate { certificate, key });
+        }
         connect.timeout = self.timeout;
         Ok(connect)
     }
@@ -143,6 +177,7 @@ impl Login {
                 (self.secret.is_some(), Method::Scram),
                 (self.secret.is_some(), Method::Wampcra),
                 (self.ticket.is_some(), Method::Ticket),
+                (self.tls_cert.is_some(), Method::Tls),
             ];
             given.into_iter().filter(|(is, _)| *is).map(|(_, method)| method).collect()
         };
@@ -165,6 +200,8 @@ impl Login {
             Method::Wampcra => need(&secret, "wampcra", "secret").map(Credential::Cra),
             Method::Scram => need(&secret, "scram", "secret").map(Credential::Scram),
             Method::Jwt => need(&token, "jwt", "token").map(Credential::Token),
+            Method::Tls if self.tls_cert.is_none() => Err(Failure::usage("--authmethod tls needs --tls-cert")),
+            Method::Tls => Ok(Credential::Certificate),
             Method::Cryptosign => {
                 let path = self.private_key.as_deref();
                 let path = path.ok_or_else(|| Failure::usage("--authmethod cryptosign needs --private-key"))?;

@@ -146,8 +146,7 @@ impl Publish {
 pub(super) async fn run(mut wanted: Publish) -> Done {
     let arguments = std::mem::take(&mut wanted.arguments);
     let ready = if wanted.lines { arguments.by_line() } else { arguments.ready() }?;
-    let stop = Stop::watch()?;
-    let session = wanted.login.open().await?;
+    let (session, stop) = wanted.login.begin().await?;
     let done = match wanted.lines {
         true => lines(&wanted, &session, ready, stop).await,
         false => repeat(&wanted, &session, &ready, stop).await,

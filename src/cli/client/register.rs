@@ -230,8 +230,7 @@ fn record(time: &str, invocation: &Invocation, answered: &Answered) -> Json {
 /// # Errors
 /// There is no session, the router refuses, or the session ends.
 pub(super) async fn run(wanted: Register) -> Done {
-    let stop = Stop::watch()?;
-    let session = wanted.login.open().await?;
+    let (session, stop) = wanted.login.begin().await?;
     let done = serve(&wanted, &session, stop).await;
     session.leave(super::LEAVE).await;
     done

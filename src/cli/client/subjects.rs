@@ -2,7 +2,7 @@
 
 use crate::client::Session;
 use crate::wamp::{Dict, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The kinds of subjects, as they stand in the names of meta procedures.
@@ -28,7 +28,16 @@ impl Subject {
 #[derive(Clone, Debug)]
 pub(super) struct Subjects {
     session: Session,
-    known: Arc<Mutex<HashMap<u64, Subject>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What is told of different topics may come in another order than it has happened: so many are remembered that are gone.
+const GONE_MAX: usize = 1024;
+
+#[derive(Debug, Default)]
+struct Known {
+    subjects: HashMap<u64, Subject>,
+    gone: VecDeque<u64>,
 }
 
 impl Subjects {
@@ -72,17 +81,23 @@ impl Subjects {
 
     /// Notes a new one.
     pub(super) fn put(&self, id: u64, subject: Subject) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id, subject);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).subjects.insert(id, subject);
     }
 
-    /// Forgets one that is no more.
+    /// Forgets one that is no more, after some others.
     pub(super) fn remove(&self, id: u64) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.gone.push_back(id);
+        if known.gone.len() > GONE_MAX
+            && let Some(id) = known.gone.pop_front()
+        {
+            known.subjects.remove(&id);
+        }
     }
 
     /// What is known, or what the router says; none: it is gone, or the role may not ask.
     pub(super) async fn get(&self, kind: &str, id: u64) -> Option<Subject> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).subjects.get(&id).cloned();
         match known {
             Some(subject) => Some(subject),
             None => self.ask(kind, id).await,

@@ -90,8 +90,7 @@ impl<'a> Record<'a> {
 /// # Errors
 /// There is no session, the router refuses, the session ends, or what was waited for does not come.
 pub(super) async fn run(wanted: Subscribe) -> Done {
-    let stop = Stop::watch()?;
-    let session = wanted.login.open().await?;
+    let (session, stop) = wanted.login.begin().await?;
     let done = follow(&wanted, &session, stop).await;
     session.leave(super::LEAVE).await;
     done

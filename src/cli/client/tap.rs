@@ -60,8 +60,8 @@ pub struct Tap {
 enum From {
     /// The pattern.
     Pattern,
-    /// A topic of the meta API.
-    Meta(&'static Change),
+    /// The meta API.
+    Meta,
 }
 
 /// Something that the meta API tells.
@@ -106,8 +106,7 @@ struct Seen<'a> {
 /// # Errors
 /// There is no session, the router lets nothing be followed, or the session ends.
 pub(super) async fn run(wanted: Tap) -> Done {
-    let stop = Stop::watch()?;
-    let session = wanted.login.open().await?;
+    let (session, stop) = wanted.login.begin().await?;
     let done = Follower::begin(&wanted, &session).await;
     let done = match done {
         Ok(follower) => follower.follow(stop).await,
@@ -134,12 +133,27 @@ impl<'a> Follower<'a> {
             follower.subscribe(&wanted.pattern, options, From::Pattern, wanted.events).await?;
         }
         if !wanted.events {
-            for change in &CHANGES {
-                follower.subscribe(change.topic, Dict::new(), From::Meta(change), wanted.meta).await?;
+            for kind in ["session", "subscription", "registration"] {
+                follower.subscribe_meta(kind).await?;
             }
             follower.subjects.learn();
         }
         Ok(follower)
+    }
+
+    /// Subscribes to what the meta API tells of a kind: with one pattern, which keeps the order, or else topic by topic.
+    async fn subscribe_meta(&self, kind: &'static str) -> Done {
+        let (pattern, options) = (format!("wamp.{kind}.on_"), Dict::new().with("match", "prefix"));
+        match self.wanted.login.soon(&pattern, self.session.subscribe(&pattern, options)).await? {
+            Ok(subscription) => self.events.add(From::Meta, subscription),
+            Err(RequestError::Refused(_)) => {
+                for change in CHANGES.iter().filter(|change| change.kind == kind) {
+                    self.subscribe(change.topic, Dict::new(), From::Meta, self.wanted.meta).await?;
+                }
+            }
+            Err(why) => return Err(Failure::of_request(&pattern, &why)),
+        }
+        Ok(())
     }
 
     /// Subscribes. Where not all is needed, it is enough to say what cannot be had.
@@ -178,7 +192,7 @@ impl<'a> Follower<'a> {
             let Some(event) = event else { continue };
             let printed = match from {
                 From::Pattern => self.event(&event)?,
-                From::Meta(change) => self.change(change, &event).await?,
+                From::Meta => self.change(&event).await?,
             };
             count += u64::from(printed);
             if Some(count) == self.wanted.count {
@@ -202,8 +216,9 @@ impl<'a> Follower<'a> {
         Ok(true)
     }
 
-    /// Shows what the meta API tells. False: it is about another URI, or about this session.
-    async fn change(&self, change: &Change, event: &Event) -> Done<bool> {
+    /// Shows what the meta API tells. False: it is about another URI, or about this session, or not known.
+    async fn change(&self, event: &Event) -> Done<bool> {
+        let Some(change) = CHANGES.iter().find(|change| change.topic == &*event.topic) else { return Ok(false) };
         let time = output::now();
         let mut record = json!({"kind": change.name, "time": time});
         let text = match change.kind {
