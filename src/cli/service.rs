@@ -164,7 +164,7 @@ impl Service {
         tokio::select! {
             () = node.shut_down() => failure.map_or(Ok(()), |failure| Err(failure.into())),
             () = manager::reassure(&vitals, stuck_after) => Ok(()),
-            () = signals.end() => std::process::exit(exit::INTERRUPTED),
+            () = signals.end() => std::process::exit(exit::INTERRUPTED.into()),
         }
     }
 
