@@ -1,6 +1,7 @@
 //! Everything that can be configured, as plain data with defaults.
 
 pub mod address;
+pub mod allowed;
 pub mod bridge;
 pub mod component;
 pub mod cookie;
@@ -138,7 +139,11 @@ pub struct RuntimeConfig {
     pub health_path: Option<String>,
     /// Where it is said whether clients should come, likewise.
     pub health_ready_path: Option<String>,
-    /// A port where nothing else is served than these two.
+    /// Where what the router counts and measures is told to Prometheus, on every listener. None switches it off.
+    pub metrics_path: Option<String>,
+    /// To whom, by address; the port for probes tells everybody.
+    pub metrics_allow: Option<String>,
+    /// A port where nothing else is served than these two and the metrics.
     pub health_listen: Option<ListenAddress>,
     /// A shard that has not turned for so long is stuck, and the router not well.
     pub health_stuck_after: Duration,
@@ -198,6 +203,8 @@ impl Default for RuntimeConfig {
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),
             health_ready_path: Some("/ready".into()),
+            metrics_path: Some("/metrics".into()),
+            metrics_allow: Some("loopback".into()),
             health_listen: None,
             health_stuck_after: 5 * SECOND,
         }

@@ -5,6 +5,7 @@ mod console;
 mod health;
 mod lookout;
 pub mod manage;
+mod metrics;
 mod reload;
 mod watch;
 
@@ -413,6 +414,8 @@ impl Node {
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
+        let (inquiries, asked) = mpsc::unbounded_channel();
+        self.lifelong.push(tokio::spawn(metrics::serve(self.console(), self.doors.clone(), asked)).abort_handle());
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
             let shard = ShardConfig {
@@ -436,6 +439,7 @@ impl Node {
                 board: self.board.clone(),
                 callouts: callouts.clone(),
                 files: files.clone(),
+                inquiries: inquiries.clone(),
                 vitals: self.vitals.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),

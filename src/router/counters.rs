@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Error URIs that are counted apart; all others together. Applications can make up as many as they like.
 const URIS_MAX: usize = 64;
 
+/// Roles that are counted apart. Authenticators can make up as many as they like.
+const ROLES_MAX: usize = 256;
+
 /// What happened in a shard since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -28,6 +31,8 @@ pub struct Counters {
     pub violations: u64,
     /// By realm.
     pub realms: Vec<RealmCounters>,
+    /// By realm and role; what is too much is left out.
+    pub roles: Vec<RoleCounters>,
     /// ERRORs given to clients, by their URIs.
     pub errors: Vec<(Uri, u64)>,
     /// ERRORs with other URIs.
@@ -51,7 +56,45 @@ pub struct RealmCounters {
     pub calls: u64,
 }
 
+/// What happened to the sessions of one role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleCounters {
+    /// The realm.
+    pub realm: RealmIndex,
+    /// The role.
+    pub role: Box<str>,
+    /// Sessions that have joined.
+    pub joined: u64,
+    /// Sessions that have left.
+    pub left: u64,
+}
+
 impl Counters {
+    /// A session of this role has joined.
+    pub(super) fn joined(&mut self, realm: RealmIndex, role: &str) {
+        self.realm(realm).joined += 1;
+        if let Some(counters) = self.role(realm, role) {
+            counters.joined += 1;
+        }
+    }
+
+    /// A session of this role has left.
+    pub(super) fn left(&mut self, realm: RealmIndex, role: &str) {
+        self.realm(realm).left += 1;
+        if let Some(counters) = self.role(realm, role) {
+            counters.left += 1;
+        }
+    }
+
+    fn role(&mut self, realm: RealmIndex, role: &str) -> Option<&mut RoleCounters> {
+        let known = self.roles.iter().position(|known| known.realm == realm && *known.role == *role);
+        if known.is_none() && self.roles.len() < ROLES_MAX {
+            self.roles.push(RoleCounters { realm, role: role.into(), ..RoleCounters::default() });
+        }
+        let at = known.unwrap_or(self.roles.len() - 1);
+        self.roles.get_mut(at).filter(|counters| *counters.role == *role)
+    }
+
     /// The counters of a realm.
     pub(super) fn realm(&mut self, realm: RealmIndex) -> &mut RealmCounters {
         let at = usize::from(realm);

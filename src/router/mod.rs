@@ -49,7 +49,7 @@ mod waiting;
 pub use access::{Decider, Difference, Differences, differences};
 pub use attempts::Attempts;
 pub use config::{Limits, Policy, Rule, ShardConfig};
-pub use counters::{Counters, Histogram, RealmCounters};
+pub use counters::{Counters, Histogram, RealmCounters, RoleCounters};
 pub use draining::Drain;
 pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict, Work};
 pub use index::{SHARDS_MAX, ShardIndex};

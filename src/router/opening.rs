@@ -376,7 +376,7 @@ impl Shard {
         }
         self.conns[conn.0 as usize].state = State::Open(Box::new(session));
         self.sessions.insert(id, conn);
-        self.counters.realm(realm).joined += 1;
+        self.counters.joined(realm, &identity.authrole);
         let welcome = |roles: Dict, agent: &str| {
             let mut details = Dict::new()
                 .with("roles", roles)

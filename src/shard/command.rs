@@ -1,7 +1,7 @@
 //! What a shard is told by the rest of the process, other shards aside.
 
 use super::crowd::Ticket;
-use super::report::{Report, SessionPage, SessionQuery};
+use super::report::{Inquirer, Report, SessionPage, SessionQuery};
 use crate::auth::Peer;
 use crate::router::{ConnId, Drain, Policy, Verdict};
 use crate::wamp::{SessionId, Uri};
@@ -75,6 +75,8 @@ pub enum Command {
     Sessions(SessionQuery, oneshot::Sender<SessionPage>),
     /// End this session with GOODBYE, for this reason and with this message; tell whether it was there.
     Kick(SessionId, Uri, Option<Box<str>>, oneshot::Sender<bool>),
+    /// Respond to a request that somebody else was asked about, with content of this type.
+    Respond(Inquirer, &'static str, Arc<str>),
     /// Show that the shard turns.
     Beat,
     /// Go on with another configuration, and drop the second when that is done.

@@ -13,6 +13,6 @@ pub use command::{Command, Done, Socket, Visitor};
 pub use crowd::{Crowd, Crowded, Ticket};
 pub use mesh::{Mesh, Port};
 pub use placement::{Loads, Placement};
-pub use report::{Meter, Report, SessionPage, SessionQuery, SessionReport, Tally, Way};
+pub use report::{Inquirer, Meter, Report, SessionPage, SessionQuery, SessionReport, Tally, Way};
 pub use thread::{Door, Seat};
 pub use vitals::Vitals;

@@ -32,6 +32,21 @@ pub struct Report {
     pub delivery_time: Histogram,
 }
 
+/// A request that waits for what its shard cannot tell alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquirer {
+    /// The shard.
+    pub shard: u16,
+    /// The connection that carries the request.
+    pub key: usize,
+    /// Tells it from earlier and later ones with the same key.
+    pub serial: u32,
+    /// Only the head of the response is wanted.
+    pub head_only: bool,
+    /// The connection is to be closed behind the response.
+    pub close: bool,
+}
+
 /// What happened to the connections of one shard since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

@@ -42,6 +42,8 @@ pub(super) enum Signal<'a> {
     Asked(String),
     /// A request that is answered with this.
     Answer { response: Frame, close: bool },
+    /// A request for what the router counts and measures.
+    Metrics { head_only: bool, close: bool, forwarded: Forwarded },
     /// A request for a file.
     File(Box<Request>),
     /// A complete request that becomes a publication or a call.

@@ -20,7 +20,7 @@ use super::tasks::{Root, Timer, Turn};
 use super::throttle::Throttled;
 use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
-use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Tally, Visitor, Vitals};
+use crate::shard::{Command, Done, Door, Inquirer, Loads, Port, Seat, Socket, Tally, Visitor, Vitals};
 use crate::store::Journal;
 use crate::web::Pool;
 use crate::wire::frame::{Frame, Framing};
@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Octets of one read. The buffer is shared by all connections of the shard.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub files: Arc<Pool>,
     /// Where shards show that they turn.
     pub vitals: Arc<Vitals>,
+    /// Where requests are asked about that one shard alone cannot answer.
+    pub inquiries: mpsc::UnboundedSender<Inquirer>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
     /// The doors of all shards: a long-poll request may be for another one.
@@ -209,6 +212,7 @@ impl Reactor {
                 Ok(Command::Report(to)) => self.report(to),
                 Ok(Command::Sessions(query, to)) => self.list_sessions(&query, to),
                 Ok(Command::Kick(id, reason, message, to)) => self.kick(id, reason, message.as_deref(), to),
+                Ok(Command::Respond(inquirer, kind, text)) => self.respond_to(inquirer, kind, &text),
                 Ok(Command::Beat) => self.settings.vitals.answer(self.seat.index),
                 Ok(Command::Reform(policy, done)) => {
                     self.reform(policy);
@@ -486,6 +490,7 @@ impl Reactor {
             }
             Signal::Asked(line) => self.note_request(key, line),
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
+            Signal::Metrics { head_only, close, forwarded } => self.ask_for_metrics(key, head_only, close, &forwarded),
             Signal::File(request) => self.serve_file(key, request),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }

@@ -2,6 +2,7 @@
 
 use super::keys::distance;
 use super::{Fault, Read};
+use crate::config::allowed::Allowed;
 use crate::config::log::LogConfig;
 use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
@@ -73,6 +74,8 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("health", "ready_path", Path(|config| &mut config.health_ready_path)),
     ("health", "listen", Address(|config| &mut config.health_listen)),
     ("health", "stuck_after", Time(|config| &mut config.health_stuck_after, 1.0, TIME_MAX)),
+    ("metrics", "path", Path(|config| &mut config.metrics_path)),
+    ("metrics", "allow", Text(|config| &mut config.metrics_allow, Allowed::is_one, "\"loopback\", \"any\" or networks such as \"10.0.0.0/8, ::1\"")),
     ("limits", "depth_max", Depth(|config| &mut config.limits.depth_max, 1, DEPTH_MAX as u64)),
     ("limits", "uri_bytes_max", Number(|config| &mut config.limits.uri_bytes_max, 16, MIB)),
     ("limits", "node_key_bytes_max", Number(|config| &mut config.limits.node_key_bytes_max, 1, MIB)),
@@ -454,8 +457,7 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere =
-            ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
