@@ -2,15 +2,17 @@
 
 mod support;
 
-use corebar::auth::config::{Grant, Secret, Source, TicketUser};
+use corebar::auth::config::{Grant, Secret, Source, TicketUser, TlsUsers};
 use corebar::auth::login::Credential;
-use corebar::client::{CallError, Connect, ConnectError, RequestError, Session};
+use corebar::client::{CallError, Certificate, Connect, ConnectError, RequestError, Session, Trust};
+use corebar::config::tls::TlsConfig;
 use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use corebar::node::Node;
 use corebar::transport::listener::Bound;
 use corebar::wamp::{Dict, Serializer, Value};
 use std::future::Future;
 use std::time::Duration;
+use support::Authority;
 
 /// Runs `test` with URLs of a router, on 1 and 4 shards.
 fn with_router<F: Future<Output = ()>>(change: impl Fn(&mut RuntimeConfig), test: impl Fn(Vec<String>) -> F) {
@@ -27,8 +29,9 @@ fn with_router<F: Future<Output = ()>>(change: impl Fn(&mut RuntimeConfig), test
         runtime.block_on(async {
             let node = Node::start(config).expect("a router");
             let Bound::Tcp(address) = node.bound()[0].clone() else { panic!("a TCP address") };
-            let urls =
+            let mut urls =
                 vec![format!("ws://{address}/ws"), format!("rs://{address}"), format!("unix://{}", path.display())];
+            urls.extend(node.bound().iter().skip(2).map(|bound| format!("{bound}ws")));
             let done = tokio::time::timeout(Duration::from_secs(60), test(urls)).await;
             node.shut_down().await;
             done.expect("the test does not hang");
@@ -234,4 +237,84 @@ fn who_is_not_let_in_learns_why() {
         let wrong = Connect::new(&urls[0].replace("/ws", "/nothing"), "realm1").open().await;
         assert!(matches!(&wrong, Err(ConnectError::Handshake(why)) if why.contains("404")), "{wrong:?}");
     });
+}
+
+#[test]
+fn routers_are_trusted_by_their_certificates() {
+    let (authority, foreign) = (Authority::new("client"), Authority::new("client-foreign"));
+    let (named, other) =
+        (authority.sign("one", &["localhost", "127.0.0.1"]), authority.sign("other", &["other.example"]));
+    let (joe, stranger) = (authority.sign("joe", &[]), foreign.sign("joe", &[]));
+    let tls = |own| {
+        let client_authorities = vec![authority.path()];
+        Some(TlsConfig { certificates: vec![own], client_authorities, client_optional: true })
+    };
+    let change = |config: &mut RuntimeConfig| {
+        config.listeners[0].tls = tls(named.clone());
+        let mut another = config.listeners[0].clone();
+        another.tls = tls(other.clone());
+        config.listeners.push(another);
+        let grant = Grant { role: Some("anonymous".into()), ..Grant::default() };
+        let users = TlsUsers { users: [("joe".into(), grant)].into(), ..TlsUsers::default() };
+        config.transports[0].auth.anonymous = Some(Source::Static(Default::default()));
+        config.transports[0].auth.tls = Some(Source::Static(users));
+    };
+    with_router(change, async |urls| {
+        let secure = |url: &str| url.replacen("ws:", "wss:", 1).replacen("rs:", "rss:", 1);
+        let trust = |url: &str, trust: Trust| Connect { trust, ..Connect::new(url, "realm1") };
+        let ours = || Trust::Authorities(authority.path());
+        for url in [&secure(&urls[0]), &secure(&urls[1]), &secure(&urls[0]).replace("127.0.0.1", "localhost")] {
+            let session = trust(url, ours()).open().await.expect("it is trusted");
+            // More than one record, and more than a socket takes at once.
+            let mut calls = session.register("com.example.echo", NONE).await.expect("registered");
+            let echo = async {
+                let mut call = calls.next().await.expect("a call");
+                let args = std::mem::take(&mut call.args);
+                call.finish(args, NONE);
+            };
+            let args = vec![Value::from("x".repeat(3 << 20))];
+            let (outcome, ()) = tokio::join!(session.call("com.example.echo", args.clone(), NONE, NONE), echo);
+            assert_eq!(outcome.expect("a result").args, args);
+            session.leave("wamp.close.normal").await;
+
+            let untrusted =
+                [Trust::Authorities(foreign.path()), Trust::System, Trust::Authorities("/nowhere.pem".into())];
+            for not in untrusted {
+                let refused = trust(url, not).open().await;
+                assert!(matches!(refused, Err(ConnectError::Tls(_))), "{refused:?}");
+            }
+            trust(url, Trust::Unchecked).open().await.expect("everybody is trusted");
+
+            let show = |own: &corebar::config::tls::CertificateConfig| Connect {
+                credentials: vec![Credential::Certificate],
+                certificate: Some(Certificate { certificate: own.certificate.clone(), key: own.key.clone() }),
+                ..trust(url, ours())
+            };
+            let session = show(&joe).open().await.expect("joe is let in");
+            assert_eq!(session.details().str("authid"), Ok(Some("joe")));
+            let refused = show(&stranger).open().await;
+            assert!(refused.is_err(), "{refused:?}");
+        }
+        let wrong = trust(&secure(&urls[3]), ours()).open().await;
+        assert!(matches!(&wrong, Err(ConnectError::Tls(why)) if why.contains("other.example")), "{wrong:?}");
+        trust(&urls[0], ours()).open().await.expect_err("there is no session without TLS");
+    });
+}
+
+#[test]
+fn sessions_go_over_sockets_that_are_there_already() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let path = urls[2].strip_prefix("unix://").expect("a path").to_owned();
+            let socket = || std::os::unix::net::UnixStream::connect(&path).expect("connected");
+            let session = Connect::new("", "realm1").open_on(socket()).await.expect("a session");
+            let count = session.call("wamp.session.count", Vec::new(), NONE, NONE).await.expect("a result");
+            assert_eq!(count.args, [Value::Int(1)]);
+            let (one, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+            drop(other);
+            let lost = Connect::new("", "realm1").open_on(one).await;
+            assert!(matches!(lost, Err(ConnectError::Io(_))), "{lost:?}");
+        },
+    );
 }

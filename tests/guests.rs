@@ -623,7 +623,7 @@ fn states_are_told() {
         use GuestState::{Failed, Ready, Running, Stopped, Waiting};
         let begun = Instant::now();
         let states = loop {
-            let states = guests.states();
+            let states = guests.roster().states();
             let used = states[0].cpu_time.is_some_and(|time| time > Duration::from_millis(50));
             if used && known(&states) == [Running, Stopped, Failed, Ready, Waiting] {
                 break states;
@@ -640,7 +640,7 @@ fn states_are_told() {
         assert!(ready.resident_bytes.is_some_and(|octets| (10_000..1 << 28).contains(&octets)), "{ready:?}");
         assert!(ready.started.is_some() && ready.restarts == 0 && states[4].pid.is_none());
         guests.stop().await;
-        assert_eq!(guests.states(), []);
+        assert_eq!(guests.roster().states(), []);
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
     });
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::client;
 use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::log::LogConfig;
@@ -7,7 +8,7 @@ use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -154,7 +155,7 @@ impl Logging {
     }
 }
 
-/// What can be done with a configuration file.
+/// What can be done with a configuration file, and with any router.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve as a configuration file says.
@@ -180,6 +181,9 @@ pub enum Command {
     Keys(Keys),
     /// Say which program this is.
     Version,
+    /// What the client can do.
+    #[command(flatten)]
+    Client(client::Command),
 }
 
 /// Which key to print.
@@ -401,6 +405,17 @@ impl FromStr for Topics {
 }
 
 impl Args {
+    /// The definition of the program.
+    pub(super) fn program() -> clap::Command {
+        client::adapt(Args::command())
+    }
+
+    /// Reads the command line; ends the process if it makes no sense.
+    pub(super) fn read() -> Args {
+        let matches = Args::program().get_matches();
+        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// What the flags say of the log.
     pub(super) fn logging(&self) -> Logging {
         match &self.command {
@@ -481,7 +496,6 @@ fn filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         Args::try_parse_from(std::iter::once(&"corebar").chain(args))
@@ -489,7 +503,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Args::command().debug_assert();
+        Args::program().debug_assert();
     }
 
     #[test]

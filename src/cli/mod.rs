@@ -2,6 +2,7 @@
 
 pub mod args;
 mod banner;
+mod client;
 mod directory;
 mod exit;
 mod files;

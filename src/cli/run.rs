@@ -8,11 +8,10 @@ use super::handover::Predecessor;
 use super::log::Log;
 use super::office::Office;
 use super::service::Service;
-use super::{files, init, keys, remote};
+use super::{client, files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
 use crate::transport::listener::Listener;
-use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +22,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = host::other_program() {
         return code;
     }
-    let args = Args::parse();
+    let args = Args::read();
     let flags = args.logging();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
@@ -40,6 +39,7 @@ pub fn main() -> ExitCode {
             println!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
+        Some(Command::Client(command)) => return client::main(command, Args::program),
         Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {

@@ -110,7 +110,9 @@ impl Driver {
         ended: watch::Sender<Option<Ended>>,
     ) {
         self.take(&mut octets);
-        while self.ended.is_none() || !self.out.is_empty() {
+        // TLS keeps what it has been given until it is told that nothing follows.
+        let mut unflushed = false;
+        while self.ended.is_none() || !self.out.is_empty() || unflushed {
             let over = self.ended.is_some();
             let reads = !over && (self.tally.held() < HELD_MAX || !self.waiters.is_empty());
             tokio::select! {
@@ -119,10 +121,17 @@ impl Driver {
                     Ok(_) => self.take(&mut octets),
                     Err(why) => self.end(Ended::Lost(why.to_string())),
                 },
-                written = output.write(&self.out), if !self.out.is_empty() => match written {
-                    Ok(count) if count > 0 => drop(self.out.drain(..count)),
-                    Ok(_) => self.lose("nothing can be written"),
-                    Err(why) => self.lose(&why.to_string()),
+                written = push(&mut output, &self.out), if !self.out.is_empty() || unflushed => match written {
+                    Ok(0) if self.out.is_empty() => unflushed = false,
+                    Ok(0) => self.lose("nothing can be written"),
+                    Ok(count) => {
+                        self.out.drain(..count);
+                        unflushed = true;
+                    }
+                    Err(why) => {
+                        unflushed = false;
+                        self.lose(&why.to_string());
+                    }
                 },
                 order = orders.recv(), if !over && self.leaving.is_none() && self.out.len() < OUT_BYTES_MAX => {
                     // What the application has dropped or answered before it asked for this comes before this.
@@ -140,7 +149,10 @@ impl Driver {
                 () = tokio::time::sleep_until(self.leave_by), if !over && self.leaving.is_some() => {
                     self.lose("the router has not answered GOODBYE");
                 }
-                () = tokio::time::sleep(LEAVE_TIME_MAX), if over => self.out.clear(),
+                () = tokio::time::sleep(LEAVE_TIME_MAX), if over => {
+                    unflushed = false;
+                    self.out.clear();
+                }
             }
         }
         orders.close();
@@ -428,6 +440,14 @@ impl Driver {
                 self.end(Ended::Lost(why));
             }
         }
+    }
+}
+
+/// Writes some octets, or where there are none makes sure that those before them leave.
+async fn push(output: &mut Output, octets: &[u8]) -> std::io::Result<usize> {
+    match octets.is_empty() {
+        true => output.flush().await.map(|()| 0),
+        false => output.write(octets).await,
     }
 }
 

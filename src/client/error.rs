@@ -14,6 +14,9 @@ pub enum ConnectError {
     /// The network.
     #[error("cannot connect: {0}")]
     Io(#[from] io::Error),
+    /// No connection by TLS: the certificate of the router is not trusted, or one of our own cannot be used.
+    #[error("no TLS: {0}")]
+    Tls(String),
     /// The other side is no router, or does not speak as asked.
     #[error("no agreement with the other side: {0}")]
     Handshake(String),

@@ -1,7 +1,8 @@
 //! A connection to a router: the socket, the opening handshake, messages to octets and back.
 
-use super::address::Address;
+use super::address::{Address, host_header};
 use super::error::ConnectError;
+use super::tls::{self, Certificate, Trust};
 use crate::wamp::codec::{self, DecodeLimits, TranscodeError};
 use crate::wamp::{Message, Serializer};
 use crate::wire::dial::{Upgrade, rawsocket_reply, rawsocket_request};
@@ -36,31 +37,43 @@ pub(super) struct Link {
 pub(super) struct Wish<'a> {
     pub(super) serializers: &'a [Serializer],
     pub(super) message_bytes_max: usize,
+    pub(super) trust: &'a Trust,
+    pub(super) certificate: Option<&'a Certificate>,
 }
 
-/// Opens a connection; gives the octets too that came behind the handshake.
-pub(super) async fn open(address: &Address, wish: Wish<'_>) -> Result<(Link, Input, Output, Vec<u8>), ConnectError> {
+/// A connection that is open, with the octets that came behind the handshake.
+pub(super) type Opened = (Link, Input, Output, Vec<u8>);
+
+/// Opens a connection.
+pub(super) async fn open(address: &Address, wish: Wish<'_>) -> Result<Opened, ConnectError> {
     match address {
-        Address::WebSocket { host, port, target } => {
-            let name = host.trim_start_matches('[').trim_end_matches(']');
-            let socket = TcpStream::connect((name, *port)).await?;
-            socket.set_nodelay(true)?;
-            let (input, output) = socket.into_split();
-            let host = format!("{host}:{port}");
-            upgrade(Box::new(input), Box::new(output), &host, target, wish).await
+        Address::WebSocket { tls, host, port, target } => {
+            let (input, output) = dial(*tls, host, *port, wish).await?;
+            upgrade(input, output, &host_header(*tls, host, *port), target, wish).await
         }
-        Address::RawSocket { host, port } => {
-            let name = host.trim_start_matches('[').trim_end_matches(']');
-            let socket = TcpStream::connect((name, *port)).await?;
-            socket.set_nodelay(true)?;
-            let (input, output) = socket.into_split();
-            shake_hands(Box::new(input), Box::new(output), wish).await
+        Address::RawSocket { tls, host, port } => {
+            let (input, output) = dial(*tls, host, *port, wish).await?;
+            shake_hands(input, output, wish).await
         }
-        Address::Unix(path) => {
-            let (input, output) = UnixStream::connect(path).await?.into_split();
-            shake_hands(Box::new(input), Box::new(output), wish).await
-        }
+        Address::Unix(path) => open_on(UnixStream::connect(path).await?, wish).await,
     }
+}
+
+/// Opens a connection on a socket that leads to a router already.
+pub(super) async fn open_on(socket: UnixStream, wish: Wish<'_>) -> Result<Opened, ConnectError> {
+    let (input, output) = socket.into_split();
+    shake_hands(Box::new(input), Box::new(output), wish).await
+}
+
+async fn dial(tls: bool, host: &str, port: u16, wish: Wish<'_>) -> Result<(Input, Output), ConnectError> {
+    let socket = TcpStream::connect((host, port)).await?;
+    socket.set_nodelay(true)?;
+    if tls {
+        let (input, output) = tokio::io::split(tls::wrap(socket, host, wish.trust, wish.certificate).await?);
+        return Ok((Box::new(input), Box::new(output)));
+    }
+    let (input, output) = socket.into_split();
+    Ok((Box::new(input), Box::new(output)))
 }
 
 async fn upgrade(
@@ -69,12 +82,13 @@ async fn upgrade(
     host: &str,
     target: &str,
     wish: Wish<'_>,
-) -> Result<(Link, Input, Output, Vec<u8>), ConnectError> {
+) -> Result<Opened, ConnectError> {
     let offered = wish.serializers.iter().map(|serializer| Subprotocol { serializer: *serializer, batched: false });
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(std::io::Error::from)?;
     let upgrade = Upgrade::new(host, target, offered.collect(), nonce);
     output.write_all(upgrade.request()).await?;
+    output.flush().await?;
     let mut octets = Vec::with_capacity(1024);
     let (chosen, length) = loop {
         if input.read_buf(&mut octets).await? == 0 {
@@ -94,15 +108,12 @@ async fn upgrade(
     Ok((link, input, output, octets))
 }
 
-async fn shake_hands(
-    mut input: Input,
-    mut output: Output,
-    wish: Wish<'_>,
-) -> Result<(Link, Input, Output, Vec<u8>), ConnectError> {
+async fn shake_hands(mut input: Input, mut output: Output, wish: Wish<'_>) -> Result<Opened, ConnectError> {
     // RawSocket offers one serializer alone.
     let serializer = wish.serializers.first().copied().unwrap_or(Serializer::Cbor);
     let request = rawsocket_request(serializer, wish.message_bytes_max);
     output.write_all(&request).await?;
+    output.flush().await?;
     let mut reply = [0; 4];
     input.read_exact(&mut reply).await?;
     let accepted = rawsocket_reply(request, reply).map_err(|refused| ConnectError::Handshake(refused.0))?;

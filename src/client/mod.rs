@@ -10,7 +10,9 @@ mod link;
 mod order;
 mod queue;
 mod session;
+mod tls;
 
 pub use address::{Address, AddressError};
 pub use error::{CallError, ConnectError, RequestError};
 pub use session::{Connect, Event, Invocation, Outcome, Registration, Results, Session, Subscription};
+pub use tls::{Certificate, Trust};

@@ -3,9 +3,10 @@
 use super::address::Address;
 use super::driver::{Driver, Ended};
 use super::error::{CallError, ConnectError, RequestError};
-use super::link::{self, Input, Link, Output, Wish};
+use super::link::{self, Input, Link, Opened, Output, Wish};
 use super::order::{Invoked, Notice, Order};
 use super::queue::{Queue, Tally, queue};
+use super::tls::{Certificate, Trust};
 use crate::auth::login::{Credential, Login};
 use crate::wamp::id::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
 use crate::wamp::message::{self, Hello, Welcome};
@@ -38,6 +39,10 @@ pub struct Connect {
     pub serializers: Vec<Serializer>,
     /// Octets of the largest message that is taken.
     pub message_bytes_max: usize,
+    /// Which routers are believed to be who they say, where there is TLS.
+    pub trust: Trust,
+    /// What the client shows of itself, where there is TLS; see [`Credential::Certificate`].
+    pub certificate: Option<Certificate>,
     /// From the first octet to WELCOME.
     pub timeout: Duration,
 }
@@ -54,6 +59,8 @@ impl Connect {
             authextra: Dict::new(),
             serializers: vec![Serializer::Cbor, Serializer::MsgPack, Serializer::Json],
             message_bytes_max: 16 << 20,
+            trust: Trust::System,
+            certificate: None,
             timeout: Duration::from_secs(10),
         }
     }
@@ -65,13 +72,37 @@ impl Connect {
     /// The router cannot be reached, or does not let the client in.
     pub async fn open(self) -> Result<Session, ConnectError> {
         let timeout = self.timeout;
-        tokio::time::timeout(timeout, self.join()).await.map_err(|_| ConnectError::Timeout)?
+        let joined = async {
+            let address: Address = self.url.parse()?;
+            self.join(link::open(&address, self.wish()).await?).await
+        };
+        tokio::time::timeout(timeout, joined).await.map_err(|_| ConnectError::Timeout)?
     }
 
-    async fn join(self) -> Result<Session, ConnectError> {
-        let address: Address = self.url.parse()?;
-        let wish = Wish { serializers: &self.serializers, message_bytes_max: self.message_bytes_max };
-        let (link, input, output, octets) = link::open(&address, wish).await?;
+    /// Opens the session on a socket that leads to a router already, by RawSocket: one end of a pair, for example, whose
+    /// other end a router in the same process has been given. The URL is not looked at.
+    ///
+    /// # Errors
+    /// As [`Connect::open`].
+    pub async fn open_on(self, socket: std::os::unix::net::UnixStream) -> Result<Session, ConnectError> {
+        let joined = async {
+            socket.set_nonblocking(true)?;
+            let socket = tokio::net::UnixStream::from_std(socket)?;
+            self.join(link::open_on(socket, self.wish()).await?).await
+        };
+        tokio::time::timeout(self.timeout, joined).await.map_err(|_| ConnectError::Timeout)?
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        Wish {
+            serializers: &self.serializers,
+            message_bytes_max: self.message_bytes_max,
+            trust: &self.trust,
+            certificate: self.certificate.as_ref(),
+        }
+    }
+
+    async fn join(&self, (link, input, output, octets): Opened) -> Result<Session, ConnectError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(std::io::Error::from)?;
         let mut login = Login::new(self.authid.as_deref(), &self.credentials, nonce);
@@ -147,6 +178,7 @@ impl Opening {
         let mut out = Vec::new();
         self.link.send(message, &mut out).map_err(|why| ConnectError::Handshake(why.to_string()))?;
         self.output.write_all(&out).await?;
+        self.output.flush().await?;
         Ok(())
     }
 
@@ -163,6 +195,7 @@ impl Opening {
             self.octets.clear();
             let open = open.map_err(ConnectError::Protocol)?;
             self.output.write_all(&out).await?;
+            self.output.flush().await?;
             if !open && self.heard.is_empty() {
                 return Err(ConnectError::Protocol("the connection was closed before there was a session".into()));
             }

@@ -1,6 +1,7 @@
 //! Guests: programs of any kind that run beside the router and are looked after by it.
 
 use super::component::Bond;
+use crate::wamp::Uri;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +115,13 @@ pub enum ReadyConfig {
         host: Box<str>,
         /// The port.
         port: u16,
+    },
+    /// When a call of this procedure would find somebody.
+    Procedure {
+        /// The realm; the first one of this name.
+        realm: Uri,
+        /// The procedure.
+        procedure: Uri,
     },
 }
 

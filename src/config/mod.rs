@@ -8,6 +8,7 @@ pub mod file;
 pub mod guest;
 pub mod listener;
 pub mod log;
+pub mod management;
 pub mod node;
 pub mod reload;
 pub mod tls;
@@ -17,6 +18,7 @@ pub use address::{AddressError, ListenAddress};
 pub use component::ComponentConfig;
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
+pub use management::ManagementConfig;
 pub use node::NodeConfig;
 
 use crate::router::Limits;
@@ -44,6 +46,8 @@ pub struct RuntimeConfig {
     pub guests: Vec<GuestConfig>,
     /// Application sessions and functions in Python.
     pub components: Vec<ComponentConfig>,
+    /// Where the node is managed, if anywhere.
+    pub management: Option<ManagementConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -152,6 +156,7 @@ impl Default for RuntimeConfig {
             node: NodeConfig::default(),
             guests: Vec::new(),
             components: Vec::new(),
+            management: None,
             shards: None,
             pin: true,
             limits: Limits::default(),

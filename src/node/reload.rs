@@ -8,6 +8,7 @@ use crate::router::Policy;
 use crate::session::RealmConfig;
 use crate::shard::Command;
 use crate::transport::premises::Premises;
+use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -47,6 +48,9 @@ impl Node {
         }
         self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
         self.watch();
+        self.manage();
+        let (changes, at_start) = (&reload.changes, &reload.at_start);
+        self.manager.tell("corebar.node.on_reload", json!({"changes": changes, "at_start": at_start}));
         if let Some(listener) = probes {
             self.answer_probes(listener);
         }

@@ -7,6 +7,7 @@
     reason = "shared by several test programs, each of which uses a part"
 )]
 
+pub mod authority;
 pub mod browser;
 pub mod client;
 pub mod directory;
@@ -22,6 +23,7 @@ pub mod ubjson;
 pub mod value;
 pub mod wire;
 
+pub use authority::Authority;
 pub use client::Client;
 pub use http::{Http, Poller};
 pub use monitor::Monitor;

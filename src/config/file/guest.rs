@@ -93,6 +93,8 @@ struct Ready {
     text: Option<Box<str>>,
     host: Option<Box<str>>,
     port: Option<u16>,
+    realm: Option<String>,
+    procedure: Option<String>,
     timeout: Option<f64>,
 }
 
@@ -254,6 +256,8 @@ fn read_ready(value: Value, at: &str, config: &mut GuestConfig) -> Read<()> {
         ("text", ready.text.is_some() && kind != "line"),
         ("host", ready.host.is_some() && kind != "tcp"),
         ("port", ready.port.is_some() && kind != "tcp"),
+        ("realm", ready.realm.is_some() && kind != "procedure"),
+        ("procedure", ready.procedure.is_some() && kind != "procedure"),
     ];
     if let Some((key, _)) = foreign.into_iter().find(|(_, there)| *there) {
         return Err(Fault::new(&format!("{at}.{key}"), format!("means nothing for the type {kind:?}")));
@@ -263,11 +267,20 @@ fn read_ready(value: Value, at: &str, config: &mut GuestConfig) -> Read<()> {
         "start" => ReadyConfig::Start,
         "exit" => ReadyConfig::Exit,
         "line" => ReadyConfig::Line(ready.text.filter(|text| !text.is_empty()).ok_or_else(|| missing("text"))?),
+        "procedure" => ReadyConfig::Procedure {
+            realm: ready.realm.ok_or_else(|| missing("realm"))?.as_str().into(),
+            procedure: ready.procedure.ok_or_else(|| missing("procedure"))?.as_str().into(),
+        },
         "tcp" => ReadyConfig::Tcp {
             host: ready.host.unwrap_or_else(|| "127.0.0.1".into()),
             port: ready.port.filter(|port| *port > 0).ok_or_else(|| missing("port"))?,
         },
-        other => return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, not start, exit, line or tcp"))),
+        other => {
+            return Err(Fault::new(
+                &format!("{at}.type"),
+                format!("is {other:?}, not start, exit, line, tcp or procedure"),
+            ));
+        }
     };
     replace(&mut config.ready_timeout, ready.timeout, &format!("{at}.timeout"))
 }

@@ -12,13 +12,14 @@ pub mod format;
 mod guest;
 mod jwt;
 mod keys;
+mod management;
 mod namespaces;
 mod options;
 mod permissions;
 mod proxy;
 mod realm;
 mod router;
-pub(super) mod settings;
+pub(crate) mod settings;
 mod testee;
 mod transport;
 mod transports;
@@ -203,10 +204,15 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     if let Some(controller) = node.controller {
         controller::read_controller(&mut reader, controller, &mut config)?;
     }
-    if let Some(settings) = node.corebar {
+    let mut management = None;
+    if let Some(mut settings) = node.corebar {
+        management = management::take(&mut settings);
         reader.given = settings::read_settings(&settings, &mut config)?;
     }
-    read_workers(&mut reader, node.workers, &mut config)?;
+    let namespaces = read_workers(&mut reader, node.workers, &mut config)?;
+    if let Some(management) = management {
+        management::read_management(&mut reader, management, &namespaces, &mut config)?;
+    }
     if config.listeners.is_empty() && config.has_no_programs() {
         return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
@@ -216,8 +222,13 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     Ok((config, grouped(reader.warnings)))
 }
 
-fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut RuntimeConfig) -> Read<()> {
-    let mut on = Vec::new();
+/// Gives the ids of the router workers with their namespaces.
+fn read_workers(
+    reader: &mut Reader,
+    mut workers: Vec<Value>,
+    config: &mut RuntimeConfig,
+) -> Read<Vec<(Box<str>, Box<str>)>> {
+    let (mut on, mut routers) = (Vec::new(), Vec::new());
     for (index, worker) in workers.iter().enumerate() {
         on.push(!worker::is_off(worker, &format!("workers[{index}]"))?);
     }
@@ -229,6 +240,7 @@ fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut Runti
         match &*type_of(&worker, &at)? {
             "router" => {
                 let names = (namespaces::id(&worker, index), namespaces.name(index));
+                routers.push(names.clone());
                 router::read_router(reader, worker, names, &at, config)?;
             }
             "container" => component::read_container(reader, worker, index + 1, &at, config)?,
@@ -243,7 +255,7 @@ fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut Runti
             }
         }
     }
-    Ok(())
+    Ok(routers)
 }
 
 /// The same said of many workers is said once.

@@ -171,6 +171,12 @@ pub(in crate::config) fn differences(old: &RuntimeConfig, new: &mut RuntimeConfi
     changes
 }
 
+/// All settings of a configuration, by their paths below `corebar`.
+pub(crate) fn values(config: &RuntimeConfig) -> Vec<(String, Value)> {
+    let mut config = config.clone();
+    SETTINGS.iter().map(|(group, name, place)| (path(group, name), place.value(&mut config))).collect()
+}
+
 impl Place {
     fn value(&self, config: &mut RuntimeConfig) -> Value {
         match self {
@@ -448,7 +454,7 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
