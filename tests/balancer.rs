@@ -220,27 +220,20 @@ impl Balancer {
     /// Starts it in front of nodes; gives where it listens.
     fn start(folder: &Path, nodes: &[Arc<Node>]) -> (Balancer, SocketAddr) {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let servers: String =
-            nodes.iter().map(|node| format!("    server {} 127.0.0.1:{}\n", node.name, node.port)).collect();
-        // As in docs/operations.md, but quicker.
-        let config = format!(
-            "defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 1h
-    timeout server 1h
-    option redispatch
-frontend wamp
-    bind {address}
-    default_backend nodes
-backend nodes
-    balance roundrobin
-    option httpchk GET /ready
-    default-server check inter 50ms fall 1 rise 1 send-proxy-v2 check-send-proxy
-{servers}"
-        );
+        // The one that users are told to take, with other servers and less patience.
+        let docs = include_str!("../docs/operations.md");
+        let (_, config) = docs.split_once("```haproxy\n").expect("a configuration");
+        let (config, _) = config.split_once("```").expect("its end");
+        let own = |line: &str| match line.trim() {
+            "bind :80" => format!("    bind {address}"),
+            server if server.starts_with("server ") => String::new(),
+            _ => line.replace("inter 1s fall 2", "inter 50ms fall 1"),
+        };
+        let mut lines: Vec<String> = config.lines().map(own).collect();
+        assert!(lines.iter().any(|line| line.contains("inter 50ms")));
+        lines.extend(nodes.iter().map(|node| format!("    server {} 127.0.0.1:{}\n", node.name, node.port)));
         let file = nodes[0].directory.path("haproxy.cfg");
-        std::fs::write(&file, config).expect("a writable directory");
+        std::fs::write(&file, lines.join("\n")).expect("a writable directory");
         let mut command = install::unpacked(folder, "usr/sbin/haproxy");
         let child = command
             .arg("-db")

@@ -5,7 +5,7 @@ mod support;
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
 use corebar::config::cookie::{CookieConfig, CookieStore};
 use corebar::config::web::PathConfig;
-use corebar::config::{RuntimeConfig, TransportConfig};
+use corebar::config::{ListenAddress, RuntimeConfig, TransportConfig};
 use corebar::session::{Access, RealmConfig, RoleConfig};
 use corebar::wire::forwarded::ForwardedHeader;
 use serde_json::{Value as Json, json};
@@ -260,6 +260,12 @@ fn cookies_stay_when_their_rules_change() {
             reloader.reload(rules).expect("a good configuration");
             assert!(known(&shown));
             assert_eq!(cookie_of(&ask(address, "/", "").1).len(), "cbtid=".len() + 48);
+            // So they do when the transport moves to another address.
+            let moves = |config: &mut RuntimeConfig| {
+                config.listeners[0].address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: address.port() };
+            };
+            reloader.reload(moves).expect("a good configuration");
+            assert!(known(&shown));
         });
     }
     std::fs::remove_file(path).expect("the database");

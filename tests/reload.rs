@@ -294,6 +294,51 @@ fn listeners_come_and_go() {
 }
 
 #[test]
+fn a_listener_moves_to_other_addresses_of_its_port() {
+    let config = node::config(|config| config.health_listen = "127.0.0.1:0".parse().ok());
+    node::with_reloader(config, |address, reloader| {
+        let mut there = Client::join(address, Wire::JSON);
+        let free =
+            || std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let probes = free().port();
+        let at = |host: &str, port| ListenAddress::Tcp { host: host.into(), port };
+        // The first one has a port of its own choice; then it moves, and back.
+        for host in ["", "127.0.0.1", "0.0.0.0"] {
+            let (reload, bound) = reloader
+                .reload(|config| {
+                    config.listeners[0] = ListenerConfig::plain(at(host, address.port()));
+                    config.health_listen = Some(at(host, probes));
+                })
+                .expect("the port is free as soon as nobody else wants it");
+            assert!(reload.changes.len() >= 2 && bound.len() > 1, "{:?} {bound:?}", reload.changes);
+            Client::join(address, Wire::JSON).leave();
+            TcpStream::connect(("127.0.0.1", probes)).expect("the port for probes moves, too");
+        }
+        // They change their ports with each other.
+        let (_, bound) = reloader
+            .reload(|config| {
+                config.listeners[0] = ListenerConfig::plain(at("127.0.0.1", probes));
+                config.health_listen = Some(at("127.0.0.1", address.port()));
+            })
+            .expect("each is free when the other has gone");
+        assert!(bound.contains(&Bound::Tcp(([127, 0, 0, 1], probes).into())), "{bound:?}");
+        Client::join(([127, 0, 0, 1], probes).into(), Wire::JSON).leave();
+        // One that nobody gives up: what was closed for the sake of the other one is there again.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        let wrong = reloader.reload(|config| {
+            config.listeners = vec![ListenerConfig::plain(at("", probes)), ListenerConfig::plain(at("", port))];
+            config.health_listen = Some(at("", address.port()));
+        });
+        assert!(wrong.is_err_and(|wrong| wrong.contains("in use")));
+        Client::join(([127, 0, 0, 1], probes).into(), Wire::JSON).leave();
+        TcpStream::connect(address).expect("the port for probes is there again");
+        there.subscribe("com.x");
+        there.leave();
+    });
+}
+
+#[test]
 fn a_configuration_that_cannot_work_changes_nothing() {
     on_every_wire(|address, wire, reloader| {
         let mut joe = join(address, wire, "joe");

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(Command::Client(command)) => return client::main(command, Args::program),
-        Some(Command::Start(start)) => Source::File(start),
+        Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {
         Ok(config) => config,
@@ -87,7 +87,7 @@ pub(super) enum Source {
     /// Flags: always the same.
     Flags(Box<RuntimeConfig>),
     /// A file, which may say something else later.
-    File(Start),
+    File(Box<Start>),
 }
 
 impl Source {

@@ -6,6 +6,7 @@ mod health;
 mod lookout;
 pub mod manage;
 mod metrics;
+mod ports;
 mod reload;
 mod watch;
 
@@ -522,7 +523,13 @@ impl Premises {
                 cookies.push(None);
                 continue;
             };
-            let known = before.and_then(|before| before.cookies.get(index)?.as_ref()?.reform(cookie));
+            // A transport that has moved finds its file with the one that it was.
+            let there = |before: &Premises| {
+                let others = before.cookies.iter().filter(|_| cookie.store.path().is_some());
+                let mut known = before.cookies.get(index).into_iter().chain(others).flatten();
+                known.find_map(|known| known.reform(cookie))
+            };
+            let known = before.and_then(there);
             cookies.push(Some(Arc::new(match known {
                 Some(known) => known,
                 None => Cookies::open(cookie)?,
