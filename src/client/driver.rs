@@ -174,7 +174,8 @@ impl Driver {
     fn has_room(&self) -> bool {
         let (held, max) = (self.tally.held(), self.settings.queue_max);
         let waits = !self.waiters.is_empty() && held < max.saturating_mul(HELD_FACTOR);
-        (held < max || waits) && self.out.len() < OUT_BYTES_FULL
+        // The answer to GOODBYE comes behind everything else.
+        (held < max || waits || self.is_leaving()) && self.out.len() < OUT_BYTES_FULL
     }
 
     pub(super) fn lose(&mut self, why: &str) {

@@ -1,7 +1,7 @@
 //! Sessions that outlive their connections.
 
 use crate::relay::{Relay, Way};
-use crate::support::node;
+use crate::support::{Router, node};
 use crate::{NONE, address_of, with_router};
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
 use corebar::client::{Connect, Event, Reconnect, RequestError, Session, State, Subscription, TestamentScope};
@@ -344,4 +344,33 @@ fn who_cannot_come_back_ends() {
         assert!(relay.connections() >= before + 2);
         assert!(matches!(session.state(), State::Away { .. }), "the other one goes on");
     });
+}
+
+/// A router that is killed, and another one in its place.
+#[test]
+fn a_router_is_killed() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let path = std::env::temp_dir().join(format!("corebar-client-killed-{:x}.sock", fastrand::u64(..)));
+    let url = format!("unix://{}", path.display());
+    let listen = format!("unix:{}", path.display());
+    let start = || Router::start(&["--shards", "1", "--no-pin", "--listen", &listen]);
+    runtime.block_on(async {
+        let router = start();
+        let session = connect(&url).open().await.expect("a session");
+        let mut events = session.listen("com.example").open().await.expect("subscribed");
+        let _add = session.offer("com.add").handle(async |a: u32, b: u32| a + b).await.expect("registered");
+        router.signal("KILL");
+        router.wait(SOON);
+        until(&session, |state| matches!(state, State::Away { .. })).await;
+        let router = start();
+        joined(&session).await;
+        let other = Connect::new(&url, "realm1").open().await.expect("a session");
+        assert_eq!(other.ask("com.add").arg(1).arg(2).result().await, Ok(3));
+        other.event("com.example").acknowledged().await.expect("published");
+        next(&mut events).await;
+        drop(router);
+        until(&session, |state| matches!(state, State::Away { .. })).await;
+    });
+    let _ = std::fs::remove_file(path);
 }
