@@ -27,6 +27,9 @@ What it prints is the result. If it fails, the call is answered with an error th
 If the caller cancels, all processes of its group are told to end (SIGTERM), and killed after --grace. What it leaves \
 running in its group is killed when it ends.";
 
+/// So long after it has taken a registration away a router may say GOODBYE.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(3);
+
 /// What to answer, and how.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = HELP, group(ArgGroup::new("answer").required(true)))]
@@ -288,11 +291,10 @@ async fn take(
             () = stop.asked() => return Ok(()),
         };
         let Some(invocation) = invocation else {
-            // The end of a session is known before its registrations end.
-            return tokio::select! {
-                biased;
-                why = session.ended() => Err(Failure::lost(&why)),
-                () = std::future::ready(()) => {
+            // A router that ends takes registrations away before it says GOODBYE.
+            return match tokio::time::timeout(GOODBYE_TIME_MAX, session.ended()).await {
+                Ok(why) => Err(Failure::lost(&why)),
+                Err(_) => {
                     Err(Failure::refused(format!("{}: the router has taken the registration away", wanted.procedure)))
                 }
             };
