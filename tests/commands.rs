@@ -375,11 +375,15 @@ fn calls_are_canceled() {
     let (caller, processes) = start();
     let (_, _) = (callee.line(), callee.line());
     callee.signal("INT");
+    let start = Instant::now();
+    while !run(url, &["call", "com.slow", "--call-timeout", "0.01"]).2.ends_with("wamp.error.no_such_procedure") {
+        assert!(start.elapsed() < PATIENCE, "the procedure is withdrawn");
+    }
     callee.signal("INT");
     assert_eq!(callee.end().0, Some(130));
+    processes.iter().for_each(|pid| gone(pid));
     let (code, _, error) = caller.end();
     assert!(code == Some(1) && error.starts_with("corebar: wamp.error."), "{code:?} {error}");
-    let _ = Command::new("kill").arg("-9").args(&processes).stderr(Stdio::null()).status();
 }
 
 #[test]

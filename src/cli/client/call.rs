@@ -98,7 +98,12 @@ impl Call {
         let show = if self.raw { values::show_raw } else { values::show };
         let named = outcome.kwargs.iter().map(|(key, value)| format!("{key}={}", show(value)));
         let lines: Vec<_> = outcome.args.iter().map(show).chain(named).collect();
-        if lines.is_empty() { Ok(()) } else { output::print(&lines.join("\n")) }
+        let text = lines.join("\n");
+        match lines.is_empty() {
+            true => Ok(()),
+            false if self.raw => output::print(&text),
+            false => output::print(&values::harmless(&text)),
+        }
     }
 }
 

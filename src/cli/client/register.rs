@@ -193,11 +193,12 @@ async fn attend(responder: Arc<Responder>, mut invocation: Invocation, number: u
     } else {
         let mut line = format!("{time} {procedure} {}", values::line(&invocation.args, &invocation.kwargs));
         line.truncate(line.trim_end().len());
-        line + &match &answered {
+        line.push_str(&match &answered {
             Answered::Result(args, kwargs) => format!(" -> {}", values::line(args, kwargs)),
-            Answered::Error(why) => format!(" -> {}", said(why).replace(char::is_control, " ")),
+            Answered::Error(why) => format!(" -> {}", said(why).replace('\n', " ")),
             Answered::Canceled => " -> canceled".into(),
-        }
+        });
+        values::harmless(line.trim_end())
     };
     match answered {
         Answered::Result(args, kwargs) => invocation.finish(args, kwargs),

@@ -178,15 +178,15 @@ impl Printed<'_> {
     }
 
     fn print(&mut self, time: &str, event: &Event) -> Done<bool> {
-        self.wanted.output.print(&Record::new(time, event), || self.text(time, event))?;
+        match self.wanted.raw {
+            true => output::print(&values::raw_line(&event.args, &event.kwargs)),
+            false => self.wanted.output.print(&Record::new(time, event), || self.text(time, event)),
+        }?;
         self.count += 1;
         Ok(Some(self.count) == self.wanted.count)
     }
 
     fn text(&self, time: &str, event: &Event) -> String {
-        if self.wanted.raw {
-            return values::raw_line(&event.args, &event.kwargs);
-        }
         let mut text = format!("{time} {} {}", event.topic, values::line(&event.args, &event.kwargs));
         text.truncate(text.trim_end().len());
         if self.wanted.details {
