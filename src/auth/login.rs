@@ -12,6 +12,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use ed25519_dalek::{Signer, SigningKey};
 use pbkdf2::pbkdf2_hmac;
 use sha2::Sha256;
+use std::borrow::Cow;
 
 /// A router must not make a client work for longer than this many rounds of PBKDF2.
 const PBKDF2_ITERATIONS_MAX: u32 = 10_000_000;
@@ -66,8 +67,8 @@ fn fault<T>(text: impl Into<String>) -> Result<T, LoginError> {
 /// One client's attempt to log in.
 #[derive(Debug)]
 pub struct Login<'a> {
-    authid: Option<&'a str>,
-    credentials: &'a [Credential],
+    authid: Option<Cow<'a, str>>,
+    credentials: Cow<'a, [Credential]>,
     /// For SCRAM, in base64.
     nonce: String,
     /// What the router has to prove itself with, under this key.
@@ -79,7 +80,16 @@ impl<'a> Login<'a> {
     /// drawn at random for each attempt.
     #[must_use]
     pub fn new(authid: Option<&'a str>, credentials: &'a [Credential], nonce: [u8; 16]) -> Login<'a> {
+        let (authid, credentials) = (authid.map(Cow::Borrowed), Cow::Borrowed(credentials));
         Login { authid, credentials, nonce: base64(&nonce), verifier: None }
+    }
+
+    /// The same, with credentials of its own: for another thread.
+    #[must_use]
+    pub fn into_owned(self) -> Login<'static> {
+        let authid = self.authid.map(|authid| Cow::Owned(authid.into_owned()));
+        let credentials = Cow::Owned(self.credentials.into_owned());
+        Login { authid, credentials, nonce: self.nonce, verifier: self.verifier }
     }
 
     /// Adds `authid`, `authmethods` and `authextra` to `HELLO.Details`; `authextra` holds what the client wants to say
@@ -88,15 +98,15 @@ impl<'a> Login<'a> {
     /// # Errors
     /// A key is no key.
     pub fn introduce(&self, details: &mut Dict, mut authextra: Dict) -> Result<(), LoginError> {
-        if let Some(authid) = self.authid {
-            details.push("authid", authid);
+        if let Some(authid) = &self.authid {
+            details.push("authid", &**authid);
         }
         let methods = self.credentials.iter().flat_map(Credential::methods).map(|name| Value::from(*name));
         let methods: Vec<Value> = methods.collect();
         if !methods.is_empty() {
             details.push("authmethods", methods);
         }
-        for credential in self.credentials {
+        for credential in &*self.credentials {
             match credential {
                 Credential::Scram(_) => authextra.push("nonce", &*self.nonce),
                 Credential::Cryptosign(key) => {
@@ -118,11 +128,11 @@ impl<'a> Login<'a> {
     /// The method was not offered, or the challenge is none that can be answered safely.
     pub fn answer(&mut self, challenge: &Challenge) -> Result<Authenticate, LoginError> {
         let method = &*challenge.method;
-        let Some(credential) = self.credentials.iter().find(|one| one.methods().contains(&method)) else {
+        let Some(credential) = self.credentials.iter().find(|one| one.methods().contains(&method)).cloned() else {
             return fault(format!("the router asks for '{method}', which was not offered"));
         };
         let plain = |signature: String| Authenticate { signature: signature.into(), extra: Dict::new() };
-        match credential {
+        match &credential {
             Credential::Ticket(secret) | Credential::Token(secret) => match std::str::from_utf8(&secret.0) {
                 Ok(text) => Ok(plain(text.to_owned())),
                 Err(_) => fault(format!("what is shown for '{method}' must be text")),
@@ -170,7 +180,7 @@ impl<'a> Login<'a> {
         if !begun {
             return fault("the nonce of the router does not begin with that of the client");
         }
-        let prepared = stringprep::saslprep(self.authid.unwrap_or_default())
+        let prepared = stringprep::saslprep(self.authid.as_deref().unwrap_or_default())
             .map_err(|_| LoginError("the authid has characters that SCRAM does not allow".into()))?;
         let (name, binding) = match dialect {
             Dialect::Specified => (prepared.replace('=', "=3D").replace(',', "=2C"), "biws"),

@@ -1,181 +1,215 @@
-//! The task that owns a connection: orders to octets, octets to whoever waits for them.
+//! The part of a session that talks to the router: orders to octets, octets to whoever waits for them.
 
+use super::attached::Subscriptions;
 use super::error::{CallError, RequestError};
 use super::link::{Input, Link, Output};
-use super::order::{Answer, Invoked, Notice, Order};
+use super::offered::Registrations;
+use super::order::{Answer, Notice, Order, Testament, Wanted};
+use super::outbox::Outbox;
 use super::queue::{Feed, Tally};
-use crate::wamp::id::{PublicationId, RegistrationId, RequestId, SubscriptionId};
+use super::settings::Settings;
+use super::state::{Ended, Herald, State};
+use super::waiter::Waiter;
+use crate::wamp::id::{RegistrationId, RequestId, SessionId};
 use crate::wamp::message::{
-    Cancel, Error, Event, Goodbye, MessageType, Result as CallResult, Unregister, Unsubscribe, Yield,
+    Call, Cancel, Error, Goodbye, Invocation, MessageType, Publish, Register, Subscribe, Unregister, Unsubscribe, Yield,
 };
-use crate::wamp::payload::Payload;
+use crate::wamp::payload::{Payload, Raw};
 use crate::wamp::{Dict, Message, Uri, codec, error};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// No orders are taken while so many octets wait to be written.
 const OUT_BYTES_MAX: usize = 256 * 1024;
-/// Nothing is read while the application has not taken so many messages, unless it waits for an answer itself: what would
-/// take them may be what waits.
-const HELD_MAX: usize = 4096;
+/// Nothing is read while so many octets wait to be written, since answering what is read makes more of them.
+const OUT_BYTES_FULL: usize = 16 << 20;
+/// Who waits for an answer may be what takes messages: so many times more of them are held then.
+const HELD_FACTOR: usize = 16;
 
-/// A router has so much time to answer GOODBYE, and the network to take the last octets.
-const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// Whoever waits for the answer to a request.
-enum Waiter {
-    Publish(Answer<PublicationId>),
-    Subscribe(Feed<Event>, Answer<(SubscriptionId, u64)>),
-    Register(Feed<Invoked>, Answer<RegistrationId>),
-    Unregister(Answer<()>),
-    Call(u64, Feed<Result<CallResult, RequestError>>),
-    /// Nobody.
-    Unsubscribe,
+/// An invocation that is worked on.
+#[derive(Debug)]
+pub(super) struct Working {
+    pub(super) request: RequestId,
+    pub(super) interrupt: oneshot::Sender<()>,
+    /// Where more arguments go.
+    pub(super) more: Option<Feed<Invocation>>,
 }
 
-impl Waiter {
-    fn fail(self, error: RequestError) {
-        // Who does not wait any more need not know.
-        match self {
-            Waiter::Publish(answer) => drop(answer.send(Err(error))),
-            Waiter::Subscribe(_, answer) => drop(answer.send(Err(error))),
-            Waiter::Register(_, answer) => drop(answer.send(Err(error))),
-            Waiter::Unregister(answer) => drop(answer.send(Err(error))),
-            Waiter::Call(_, feed) => {
-                let _ = feed.put(Err(error));
-            }
-            Waiter::Unsubscribe => {}
-        }
-    }
-}
-
-/// How a session ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Ended {
-    /// Both sides have said GOODBYE, or the router ABORT.
-    Closed(Uri, Dict),
-    /// The connection is lost.
-    Lost(String),
-}
-
-/// The state of one session.
+/// What a session knows, over all of its connections.
 pub(super) struct Driver {
     pub(super) link: Link,
+    pub(super) settings: Settings,
     pub(super) tally: Arc<Tally>,
-    out: Vec<u8>,
+    pub(super) out: Outbox,
     last: RequestId,
-    waiters: HashMap<RequestId, Waiter>,
-    calls: HashMap<u64, RequestId>,
-    subscriptions: HashMap<SubscriptionId, Vec<(u64, Feed<Event>)>>,
-    registrations: HashMap<RegistrationId, Feed<Invoked>>,
-    /// Invocations that are worked on.
-    working: HashMap<RequestId, oneshot::Sender<()>>,
-    attached: u64,
+    pub(super) waiters: HashMap<RequestId, Waiter>,
+    pub(super) calls: HashMap<u64, RequestId>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) registrations: Registrations,
+    pub(super) testaments: Vec<Testament>,
+    /// Invocations that are worked on, by numbers of our own.
+    pub(super) working: HashMap<u64, Working>,
+    /// The same by the numbers of the router.
+    pub(super) invoked: HashMap<RequestId, u64>,
+    /// Invocations so far.
+    pub(super) invocations: u64,
+    /// The router keeps histories, and gaps are to be filled.
+    pub(super) fills_gaps: bool,
+    pub(super) herald: Herald,
+    /// The session, and the last request that asks for what was there: there is a session again when it is answered.
+    returning: Option<(SessionId, RequestId)>,
     leaving: Option<oneshot::Sender<()>>,
+    /// The application wants the session to end.
+    pub(super) left: Option<Uri>,
     /// When leaving is given up, once it has begun.
     leave_by: Instant,
-    ended: Option<Ended>,
+    pub(super) ended: Option<Ended>,
+    /// Something has been read since then.
+    heard: Instant,
+    /// A ping has been sent then.
+    asked: Option<Instant>,
+}
+
+/// What an application says to its session.
+pub(super) struct Wishes {
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) notices: mpsc::UnboundedReceiver<Notice>,
 }
 
 impl Driver {
-    pub(super) fn new(link: Link, tally: Arc<Tally>) -> Driver {
+    pub(super) fn new(link: Link, settings: Settings, tally: Arc<Tally>, herald: Herald) -> Driver {
         Driver {
             link,
+            settings,
             tally,
-            out: Vec::new(),
+            out: Outbox::default(),
             last: RequestId::from_raw(0),
             waiters: HashMap::new(),
             calls: HashMap::new(),
-            subscriptions: HashMap::new(),
-            registrations: HashMap::new(),
+            subscriptions: Subscriptions::default(),
+            registrations: Registrations::default(),
+            testaments: Vec::new(),
             working: HashMap::new(),
-            attached: 0,
+            invoked: HashMap::new(),
+            invocations: 0,
+            fills_gaps: false,
+            herald,
+            returning: None,
             leaving: None,
+            left: None,
             leave_by: Instant::now(),
             ended: None,
+            heard: Instant::now(),
+            asked: None,
         }
     }
 
-    /// Runs until the session ends, which is told to `ended`.
-    pub(super) async fn run(
-        mut self,
+    /// Runs until the connection ends.
+    pub(super) async fn drive(
+        &mut self,
         (mut input, mut output): (Input, Output),
         mut octets: Vec<u8>,
-        mut orders: mpsc::Receiver<Order>,
-        mut notices: mpsc::UnboundedReceiver<Notice>,
-        ended: watch::Sender<Option<Ended>>,
-    ) {
+        wishes: &mut Wishes,
+    ) -> Ended {
+        let mut reads = true;
+        (self.heard, self.asked) = (Instant::now(), None);
         self.take(&mut octets);
-        // TLS keeps what it has been given until it is told that nothing follows.
-        let mut unflushed = false;
-        while self.ended.is_none() || !self.out.is_empty() || unflushed {
+        loop {
             let over = self.ended.is_some();
-            let reads = !over && (self.tally.held() < HELD_MAX || !self.waiters.is_empty());
+            if over && self.out.is_idle() {
+                break;
+            }
+            let read_before = std::mem::replace(&mut reads, !over && self.has_room());
+            if reads && !read_before {
+                // Who is not read cannot be heard.
+                (self.heard, self.asked) = (Instant::now(), None);
+            }
+            self.settings.census.note(self);
+            self.announce_return();
+            let orders = !over && self.leaving.is_none() && self.out.len() < OUT_BYTES_MAX;
+            let ping = self.next_ping().filter(|_| reads);
+            let again = self.registrations.next_try().filter(|_| !over);
             tokio::select! {
                 read = input.read_buf(&mut octets), if reads => match read {
                     Ok(0) => self.end(Ended::Lost("the router has closed the connection".into())),
-                    Ok(_) => self.take(&mut octets),
+                    Ok(_) => {
+                        (self.heard, self.asked) = (Instant::now(), None);
+                        self.take(&mut octets);
+                    }
                     Err(why) => self.end(Ended::Lost(why.to_string())),
                 },
-                written = push(&mut output, &self.out), if !self.out.is_empty() || unflushed => match written {
-                    Ok(0) if self.out.is_empty() => unflushed = false,
-                    Ok(0) => self.lose("nothing can be written"),
-                    Ok(count) => {
-                        self.out.drain(..count);
-                        unflushed = true;
-                    }
-                    Err(why) => {
-                        unflushed = false;
+                pushed = self.out.push(&mut output), if !self.out.is_idle() => {
+                    if let Err(why) = pushed {
                         self.lose(&why.to_string());
                     }
-                },
-                order = orders.recv(), if !over && self.leaving.is_none() && self.out.len() < OUT_BYTES_MAX => match order {
-                    Some(order) => {
-                        // What the application has dropped before it asked for this is gone before this.
-                        while let Ok(notice) = notices.try_recv() {
-                            self.heed(notice);
-                        }
-                        self.obey(order);
+                }
+                order = wishes.orders.recv(), if orders => {
+                    // What the application has dropped before it asked for this is gone before this.
+                    while let Ok(notice) = wishes.notices.try_recv() {
+                        self.heed(notice);
                     }
-                    // The application has let the session go.
-                    None => self.leave(error::CLOSE_REALM.into(), oneshot::channel().0),
+                    match order {
+                        Some(order) => self.obey(order),
+                        // The application has let the session go.
+                        None => self.leave(error::CLOSE_REALM.into(), oneshot::channel().0),
+                    }
                 },
-                Some(notice) = notices.recv(), if !over => self.heed(notice),
+                Some(notice) = wishes.notices.recv(), if !over => self.heed(notice),
                 () = self.tally.taken(), if !over && !reads => {}
+                () = until(ping), if ping.is_some() => self.ping(),
+                () = until(again), if again.is_some() => self.register_again(),
                 () = tokio::time::sleep_until(self.leave_by), if !over && self.leaving.is_some() => {
                     self.lose("the router has not answered GOODBYE");
                 }
-                () = tokio::time::sleep(LEAVE_TIME_MAX), if over => {
-                    unflushed = false;
-                    self.out.clear();
-                }
+                () = tokio::time::sleep(self.settings.leave_timeout), if over => self.out.clear(),
             }
         }
-        orders.close();
-        while let Ok(order) = orders.try_recv() {
-            self.refuse(order);
-        }
-        self.waiters.drain().for_each(|(_, waiter)| waiter.fail(RequestError::Closed(reason(&self.ended))));
-        let _ = ended.send(self.ended);
+        self.ended.take().unwrap_or_else(|| Ended::Lost(String::new()))
     }
 
-    fn lose(&mut self, why: &str) {
+    /// False: the application has to take something first, or the network.
+    fn has_room(&self) -> bool {
+        let (held, max) = (self.tally.held(), self.settings.queue_max);
+        let waits = !self.waiters.is_empty() && held < max.saturating_mul(HELD_FACTOR);
+        (held < max || waits) && self.out.len() < OUT_BYTES_FULL
+    }
+
+    pub(super) fn lose(&mut self, why: &str) {
         self.out.clear();
         self.end(Ended::Lost(why.into()));
     }
 
-    fn end(&mut self, how: Ended) {
+    pub(super) fn end(&mut self, how: Ended) {
         self.ended.get_or_insert(how);
+    }
+
+    /// When the router is asked whether it is still there, or is late with its answer.
+    fn next_ping(&self) -> Option<Instant> {
+        let interval = self.settings.ping_interval;
+        match self.asked {
+            _ if interval.is_zero() => None,
+            Some(asked) => Some(asked + self.settings.ping_timeout),
+            None => self.link.is_pinged(self.settings.ping_rawsocket).then(|| self.heard + interval),
+        }
+    }
+
+    fn ping(&mut self) {
+        match self.asked {
+            Some(_) => self.lose("the router has not answered a ping"),
+            None => {
+                self.link.ping(&mut self.out.octets);
+                self.asked = Some(Instant::now());
+            }
+        }
     }
 
     /// Reads what has come.
     fn take(&mut self, octets: &mut Vec<u8>) {
         let mut messages = Vec::new();
-        let read = self.link.receive(octets, &mut self.out, |message| messages.push(message));
+        let read = self.link.receive(octets, &mut self.out.octets, |message| messages.push(message));
         octets.clear();
         for message in messages {
             if self.ended.is_none() {
@@ -189,123 +223,190 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, message: &Message) -> Result<(), RequestError> {
-        self.link.send(message, &mut self.out).map_err(|why| RequestError::Unsendable(why.to_string()))
+    pub(super) fn send(&mut self, message: &Message) -> Result<(), RequestError> {
+        self.link.send(message, &mut self.out.octets).map_err(|why| RequestError::Unsendable(why.to_string()))
     }
 
-    /// Sends a request by the next number, and remembers who waits for its answer.
-    fn request(&mut self, message: impl FnOnce(RequestId) -> Message, waiter: Option<Waiter>) {
+    /// Sends a request by the next number, and remembers who waits for its answer. What cannot be sent is failed.
+    pub(super) fn request(&mut self, message: impl FnOnce(RequestId) -> Message, waiter: Option<Waiter>) {
         let request = self.last.next();
         match (self.send(&message(request)), waiter) {
             (Ok(()), Some(waiter)) => {
                 self.last = request;
-                if let Waiter::Call(token, _) = &waiter {
-                    self.calls.insert(*token, request);
+                match &waiter {
+                    Waiter::Call(number, _) => drop(self.calls.insert(*number, request)),
+                    Waiter::Subscribe(_) => self.subscriptions.asking += 1,
+                    _ => {}
                 }
                 self.waiters.insert(request, waiter);
             }
             (Ok(()), None) => self.last = request,
+            (Err(error), Some(Waiter::Subscribe(number))) => self.subscriptions.refused(number, error),
+            (Err(error), Some(Waiter::Register(number))) => self.registrations.refused(number, error),
             (Err(error), Some(waiter)) => waiter.fail(error),
             (Err(_), None) => {}
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    /// The numbers of requests begin anew with each connection.
+    pub(super) fn number_anew(&mut self) {
+        self.last = RequestId::from_raw(0);
+        self.returning = None;
+    }
+
+    /// The session is there when all that has been asked for so far is answered.
+    pub(super) fn await_return(&mut self, session: SessionId) {
+        self.returning = Some((session, self.last));
+    }
+
+    fn announce_return(&mut self) {
+        let Some((session, last)) = self.returning.filter(|_| self.ended.is_none()) else { return };
+        if self.waiters.keys().all(|request| *request > last) {
+            self.returning = None;
+            tracing::debug!(%session, "joined");
+            self.herald.announce(State::Joined(session));
+        }
+    }
+
+    pub(super) fn obey(&mut self, order: Order) {
         match order {
             Order::Publish(publish, answer) => {
-                self.request(
-                    |request| Message::Publish(crate::wamp::message::Publish { request, ..publish }),
-                    answer.map(Waiter::Publish),
-                );
+                self.request(|request| Publish { request, ..publish }.into(), answer.map(Waiter::Publish));
             }
-            Order::Subscribe(subscribe, feed, answer) => {
-                let waiter = Waiter::Subscribe(feed, answer);
-                self.request(|request| crate::wamp::message::Subscribe { request, ..subscribe }.into(), Some(waiter));
+            Order::Subscribe(number, wanted) => {
+                self.subscriptions.add(number, wanted, self.fills_gaps);
+                self.subscribe(number);
             }
-            Order::Register(register, feed, answer) => {
-                let waiter = Waiter::Register(feed, answer);
-                self.request(|request| crate::wamp::message::Register { request, ..register }.into(), Some(waiter));
+            Order::Register(number, wanted) => {
+                self.registrations.add(number, wanted);
+                self.register(number);
             }
-            Order::Unregister(registration, answer) => {
-                self.registrations.remove(&registration);
-                self.request(|request| Unregister { request, registration }.into(), Some(Waiter::Unregister(answer)));
-            }
+            Order::Unregister(number, answer) => match self.registrations.remove(number) {
+                Some(id) => self.unregister(id, Some(answer)),
+                // It does not exist at the router, or not any more.
+                None => drop(answer.send(Ok(()))),
+            },
             // Who has given the call up before it was sent is heard of before it.
             Order::Call(_, _, feed) if feed.is_closed() => {}
-            Order::Call(call, token, feed) => {
-                let waiter = Waiter::Call(token, feed);
-                self.request(|request| crate::wamp::message::Call { request, ..call }.into(), Some(waiter));
-            }
-            Order::Progress(request, payload, answer) => {
-                let options = Dict::new().with("progress", true);
-                let sent = match self.working.contains_key(&request) {
-                    true => self.send(&Yield { request, options, payload }.into()),
-                    false => Ok(()),
+            Order::Call(call, number, feed) => self.call(call, Waiter::Call(number, feed)),
+            Order::More(call, number, answer) => {
+                let sent = match self.calls.get(&number).copied() {
+                    Some(request) => self.send(&Call { request, ..call }.into()),
+                    None => Ok(()),
                 };
                 let _ = answer.send(sent);
+            }
+            Order::Progress(number, payload, answer) => {
+                let options = Dict::new().with("progress", true);
+                let sent = match self.working.get(&number).map(|working| working.request) {
+                    Some(request) => self.send(&Yield { request, options, payload }.into()),
+                    None => Ok(()),
+                };
+                let _ = answer.send(sent);
+            }
+            Order::Testament(testament, answer) => self.bequeath(testament, Some(answer)),
+            Order::Flush(scope, answer) => {
+                let kwargs = Dict::new().with("scope", scope);
+                match codec::payload(self.link.serializer, Vec::new(), kwargs) {
+                    Ok(raw) => self.ask_router("wamp.session.flush_testaments", raw, Waiter::Flush(scope, answer)),
+                    Err(why) => drop(answer.send(Err(RequestError::Unsendable(why.to_string())))),
+                }
             }
             Order::Leave(reason, done) => self.leave(reason, done),
         }
     }
 
-    fn refuse(&self, order: Order) {
-        let closed = || RequestError::Closed(reason(&self.ended));
-        match order {
-            Order::Publish(_, Some(answer)) => Waiter::Publish(answer).fail(closed()),
-            Order::Subscribe(_, feed, answer) => Waiter::Subscribe(feed, answer).fail(closed()),
-            Order::Register(_, feed, answer) => Waiter::Register(feed, answer).fail(closed()),
-            Order::Unregister(_, answer) => Waiter::Unregister(answer).fail(closed()),
-            Order::Call(_, token, feed) => Waiter::Call(token, feed).fail(closed()),
-            Order::Progress(_, _, answer) => drop(answer.send(Err(closed()))),
-            Order::Publish(_, None) | Order::Leave(..) => {}
+    pub(super) fn subscribe(&mut self, number: u64) {
+        let Some(Wanted { uri, options, .. }) = self.subscriptions.get(number) else { return };
+        let (topic, options) = (uri.clone(), options.clone());
+        self.request(|request| Subscribe { request, options, topic }.into(), Some(Waiter::Subscribe(number)));
+    }
+
+    pub(super) fn register(&mut self, number: u64) {
+        let Some(Wanted { uri, options, .. }) = self.registrations.get(number) else { return };
+        let (procedure, options) = (uri.clone(), options.clone());
+        self.request(|request| Register { request, options, procedure }.into(), Some(Waiter::Register(number)));
+    }
+
+    fn register_again(&mut self) {
+        for number in self.registrations.take_due(Instant::now()) {
+            self.register(number);
         }
     }
 
-    fn leave(&mut self, reason: Uri, done: oneshot::Sender<()>) {
-        let _ = self.send(&Goodbye { details: Dict::new(), reason }.into());
-        self.leaving = Some(done);
-        self.leave_by = Instant::now() + LEAVE_TIME_MAX;
+    pub(super) fn unregister(&mut self, registration: RegistrationId, answer: Option<Answer<()>>) {
+        self.request(|request| Unregister { request, registration }.into(), Some(Waiter::Unregister(answer)));
     }
 
-    fn heed(&mut self, notice: Notice) {
+    fn call(&mut self, call: Call, waiter: Waiter) {
+        self.request(|request| Call { request, ..call }.into(), Some(waiter));
+    }
+
+    /// Calls a procedure of the router.
+    pub(super) fn ask_router(&mut self, procedure: &str, raw: Raw, waiter: Waiter) {
+        let (request, options, payload) = (RequestId::default(), Dict::new(), Payload::new(raw));
+        self.call(Call { request, options, procedure: procedure.into(), payload }, waiter);
+    }
+
+    /// Leaves a testament, for the first time if somebody waits for the answer.
+    pub(super) fn bequeath(&mut self, testament: Testament, answer: Option<Answer<()>>) {
+        let Some(raw) = testament.payload.origin().cloned() else { return };
+        let waiter = Waiter::Testament(answer.map(|answer| (testament, answer)));
+        self.ask_router("wamp.session.add_testament", raw, waiter);
+    }
+
+    fn leave(&mut self, reason: Uri, done: oneshot::Sender<()>) {
+        self.left = Some(reason.clone());
+        let _ = self.send(&Goodbye { details: Dict::new(), reason }.into());
+        self.leaving = Some(done);
+        self.leave_by = Instant::now() + self.settings.leave_timeout;
+    }
+
+    /// True if GOODBYE has been sent.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Tells who leaves that it is over.
+    pub(super) fn left(&mut self) {
+        if let Some(done) = self.leaving.take() {
+            let _ = done.send(());
+        }
+    }
+
+    pub(super) fn heed(&mut self, notice: Notice) {
         match notice {
-            Notice::Forget(token) => {
-                if let Some(request) = self.calls.get(&token) {
+            Notice::Forget(number) => {
+                if let Some(request) = self.calls.get(&number) {
                     let options = Dict::new().with("mode", "killnowait");
                     let _ = self.send(&Cancel { request: *request, options }.into());
                 }
             }
-            Notice::Detach(subscription, feed) => self.detach(subscription, feed),
-            Notice::Done(request, result) => self.answer(request, result),
+            Notice::Detach(number) => {
+                self.subscriptions.remove(number);
+                self.unsubscribe_unwanted();
+            }
+            Notice::Withdraw(number) => {
+                if let Some(id) = self.registrations.remove(number) {
+                    self.unregister(id, None);
+                }
+            }
+            Notice::Done(number, result) => self.answer(number, result),
+            // GOODBYE follows what has been ordered before.
+            Notice::Leaving(reason) => self.left = Some(reason),
         }
     }
 
-    fn detach(&mut self, subscription: SubscriptionId, feed: u64) {
-        let Some(feeds) = self.subscriptions.get_mut(&subscription) else { return };
-        feeds.retain(|(known, _)| *known != feed);
-        if feeds.is_empty() {
-            self.unsubscribe_unwanted();
-        }
-    }
-
-    /// Unsubscribes from what nobody listens to, once no SUBSCRIBE is on the way: it may be for the same topic, which
-    /// UNSUBSCRIBE would take away from it.
-    fn unsubscribe_unwanted(&mut self) {
-        if self.waiters.values().any(|waiter| matches!(waiter, Waiter::Subscribe(..))) {
-            return;
-        }
-        let unwanted = self.subscriptions.iter().filter(|(_, feeds)| feeds.is_empty()).map(|(id, _)| *id);
-        for subscription in unwanted.collect::<Vec<_>>() {
-            self.subscriptions.remove(&subscription);
+    pub(super) fn unsubscribe_unwanted(&mut self) {
+        for subscription in self.subscriptions.take_unwanted() {
             self.request(|request| Unsubscribe { request, subscription }.into(), Some(Waiter::Unsubscribe));
         }
     }
 
     /// Answers an invocation, unless its caller does not wait any more.
-    fn answer(&mut self, request: RequestId, result: Result<(Dict, Payload), CallError>) {
-        if self.working.remove(&request).is_none() {
-            return;
-        }
+    pub(super) fn answer(&mut self, number: u64, result: Result<(Dict, Payload), CallError>) {
+        let Some(Working { request, .. }) = self.working.remove(&number) else { return };
+        self.invoked.remove(&request);
         let sent = match result {
             Ok((options, payload)) => self.send(&Yield { request, options, payload }.into()),
             Err(why) => {
@@ -320,140 +421,32 @@ impl Driver {
         }
     }
 
-    fn fail(&mut self, request: RequestId, error: Uri, payload: Payload) -> Result<(), RequestError> {
+    pub(super) fn fail(&mut self, request: RequestId, error: Uri, payload: Payload) -> Result<(), RequestError> {
         let request_type = MessageType::Invocation;
         self.send(&Error { request_type, request, details: Dict::new(), error, payload }.into())
     }
+}
 
-    fn hear(&mut self, message: Message) {
-        match message {
-            Message::Event(event) => {
-                let feeds = self.subscriptions.get(&event.subscription).map(Vec::as_slice).unwrap_or_default();
-                for (_, feed) in feeds {
-                    // Who has dropped its end is about to be detached.
-                    let _ = feed.put(event.clone());
-                }
-            }
-            Message::Invocation(invocation) => {
-                let (interrupt, interrupted) = oneshot::channel();
-                let request = invocation.request;
-                self.working.insert(request, interrupt);
-                let feed = self.registrations.get(&invocation.registration);
-                if !feed.is_some_and(|feed| feed.put(Invoked { invocation, interrupted })) {
-                    let why = CallError::new(error::UNAVAILABLE, "the procedure is being withdrawn");
-                    self.answer(request, Err(why));
-                }
-            }
-            Message::Interrupt(interrupt) => {
-                if let Some(working) = self.working.remove(&interrupt.request) {
-                    let _ = working.send(());
-                    let _ = self.fail(interrupt.request, error::CANCELED.into(), Payload::NONE);
-                }
-            }
-            Message::Goodbye(goodbye) => {
-                if self.leaving.is_none() {
-                    let reason = error::GOODBYE_AND_OUT.into();
-                    let _ = self.send(&Goodbye { details: Dict::new(), reason }.into());
-                }
-                self.end(Ended::Closed(goodbye.reason, goodbye.details));
-                if let Some(done) = self.leaving.take() {
-                    let _ = done.send(());
-                }
-            }
-            Message::Abort(abort) => self.end(Ended::Closed(abort.reason, abort.details)),
-            Message::Unsubscribed(gone) if gone.request.get() == 0 => {
-                let id = gone.details.and_then(|details| details.uint("subscription").ok().flatten());
-                self.subscriptions.remove(&SubscriptionId::from_raw(id.unwrap_or_default()));
-            }
-            Message::Unregistered(gone) if gone.request.get() == 0 => {
-                let id = gone.details.and_then(|details| details.uint("registration").ok().flatten());
-                self.registrations.remove(&RegistrationId::from_raw(id.unwrap_or_default()));
-            }
-            answer => self.hand_out(answer),
-        }
-    }
-
-    /// Gives an answer to who waits for it.
-    fn hand_out(&mut self, message: Message) {
-        let (request, error) = match &message {
-            Message::Published(m) => (m.request, None),
-            Message::Subscribed(m) => (m.request, None),
-            Message::Unsubscribed(m) => (m.request, None),
-            Message::Registered(m) => (m.request, None),
-            Message::Unregistered(m) => (m.request, None),
-            Message::Result(m) => (m.request, None),
-            Message::Error(m) => {
-                let (args, kwargs) = m.payload.values().unwrap_or_default();
-                (m.request, Some(CallError { error: m.error.clone(), args, kwargs }))
-            }
-            other => {
-                let why = format!("the router broke the protocol: {} is not for clients", other.message_type().name());
-                return self.end(Ended::Lost(why));
-            }
-        };
-        if let Message::Result(result) = &message
-            && matches!(result.details.bool("progress"), Ok(Some(true)))
-        {
-            if let Some(Waiter::Call(_, feed)) = self.waiters.get(&request) {
-                feed.put(Ok(result.clone()));
-            }
-            return;
-        }
-        let Some(waiter) = self.waiters.remove(&request) else { return };
-        if let Waiter::Call(token, _) = &waiter {
-            self.calls.remove(token);
-        }
-        let subscribes = matches!(waiter, Waiter::Subscribe(..));
-        match error {
-            Some(error) => waiter.fail(RequestError::Refused(error)),
-            None => self.satisfy(waiter, message),
-        }
-        if subscribes {
-            self.unsubscribe_unwanted();
-        }
-    }
-
-    fn satisfy(&mut self, waiter: Waiter, message: Message) {
-        match (waiter, message) {
-            (Waiter::Publish(answer), Message::Published(m)) => drop(answer.send(Ok(m.publication))),
-            (Waiter::Subscribe(feed, answer), Message::Subscribed(m)) => {
-                self.attached += 1;
-                self.subscriptions.entry(m.subscription).or_default().push((self.attached, feed));
-                if answer.send(Ok((m.subscription, self.attached))).is_err() {
-                    self.detach(m.subscription, self.attached);
-                }
-            }
-            (Waiter::Register(feed, answer), Message::Registered(m)) => {
-                self.registrations.insert(m.registration, feed);
-                if answer.send(Ok(m.registration)).is_err() {
-                    self.obey(Order::Unregister(m.registration, oneshot::channel().0));
-                }
-            }
-            (Waiter::Unregister(answer), Message::Unregistered(_)) => drop(answer.send(Ok(()))),
-            (Waiter::Call(_, feed), Message::Result(m)) => {
-                let _ = feed.put(Ok(m));
-            }
-            (Waiter::Unsubscribe, Message::Unsubscribed(_)) => {}
-            (waiter, other) => {
-                waiter.fail(RequestError::Closed(None));
-                let why = format!("the router broke the protocol: {} is not the answer", other.message_type().name());
-                self.end(Ended::Lost(why));
-            }
-        }
+/// Waits until then.
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
     }
 }
 
-/// Writes some octets, or where there are none makes sure that those before them leave.
-async fn push(output: &mut Output, octets: &[u8]) -> std::io::Result<usize> {
-    match octets.is_empty() {
-        true => output.flush().await.map(|()| 0),
-        false => output.write(octets).await,
-    }
-}
-
-fn reason(ended: &Option<Ended>) -> Option<Uri> {
-    match ended {
-        Some(Ended::Closed(reason, _)) => Some(reason.clone()),
-        Some(Ended::Lost(_)) | None => None,
+/// Tells whoever has asked that it was in vain.
+pub(super) fn refuse(order: Order, error: RequestError) {
+    match order {
+        Order::Publish(_, Some(answer)) => Waiter::Publish(answer).fail(error),
+        Order::Subscribe(_, Wanted { answer: Some(answer), .. })
+        | Order::Register(_, Wanted { answer: Some(answer), .. })
+        | Order::Unregister(_, answer)
+        | Order::More(_, _, answer)
+        | Order::Progress(_, _, answer)
+        | Order::Testament(_, answer)
+        | Order::Flush(_, answer) => drop(answer.send(Err(error))),
+        Order::Call(_, number, feed) => Waiter::Call(number, feed).fail(error),
+        Order::Publish(_, None) | Order::Subscribe(..) | Order::Register(..) | Order::Leave(..) => {}
     }
 }

@@ -2,7 +2,8 @@
 
 use super::address::AddressError;
 use crate::auth::login::LoginError;
-use crate::wamp::{Dict, Uri, Value};
+use crate::wamp::typed::TypeError;
+use crate::wamp::{Dict, Uri, Value, error};
 use std::io;
 
 /// No session could be opened.
@@ -50,6 +51,10 @@ pub enum RequestError {
     /// The router has answered ERROR.
     #[error("{0}")]
     Refused(#[from] CallError),
+    /// The connection was lost before there was an answer, or there is none; the session goes on. Whether a request that was
+    /// sent has been done is not known.
+    #[error("there is no connection to the router")]
+    Disconnected,
     /// The session has ended before there was an answer.
     #[error("the session has ended{}", .0.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Closed(Option<Uri>),
@@ -59,6 +64,9 @@ pub enum RequestError {
     /// There was no answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// A type of the application cannot be said as a value, or what came does not fit the type that is wanted.
+    #[error(transparent)]
+    Type(#[from] TypeError),
 }
 
 /// An ERROR: of the router, or of a callee.
@@ -77,6 +85,39 @@ impl CallError {
     #[must_use]
     pub fn new(error: &str, message: impl Into<Value>) -> CallError {
         CallError { error: error.into(), args: vec![message.into()], kwargs: Dict::new() }
+    }
+}
+
+/// What goes wrong inside a procedure that has no error of its own for it.
+pub(super) const RUNTIME_ERROR: &str = "wamp.error.runtime_error";
+
+macro_rules! runtime_errors {
+    ($($type:ty),* $(,)?) => {$(
+        impl From<$type> for CallError {
+            /// `wamp.error.runtime_error`, with the text.
+            fn from(why: $type) -> CallError {
+                CallError::new(RUNTIME_ERROR, why.to_string())
+            }
+        }
+    )*};
+}
+
+runtime_errors!(&str, String, io::Error, std::fmt::Error, Box<dyn std::error::Error + Send + Sync>);
+
+impl From<TypeError> for CallError {
+    /// `wamp.error.invalid_argument`, with the text.
+    fn from(why: TypeError) -> CallError {
+        CallError::new(error::INVALID_ARGUMENT, why.to_string())
+    }
+}
+
+impl From<RequestError> for CallError {
+    /// The error of the other callee or of the router; or `wamp.error.runtime_error`.
+    fn from(why: RequestError) -> CallError {
+        match why {
+            RequestError::Refused(error) => error,
+            other => CallError::new(RUNTIME_ERROR, other.to_string()),
+        }
     }
 }
 

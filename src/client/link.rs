@@ -6,13 +6,18 @@ use super::tls::{self, Certificate, Trust};
 use crate::wamp::codec::{self, DecodeLimits, TranscodeError};
 use crate::wamp::{Message, Serializer};
 use crate::wire::dial::{Upgrade, rawsocket_reply, rawsocket_request};
-use crate::wire::frame::{FrameBuilder, Framing, mask_frames};
+use crate::wire::frame::{FrameBuilder, Framing, mask_frames, ping_frame};
 use crate::wire::handshake::Subprotocol;
 use crate::wire::rawsocket::RawReader;
 use crate::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use crate::wire::{Inbound, Reader, WireEvent};
+use socket2::{SockRef, TcpKeepalive};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+
+/// A router that has not answered so many probes of TCP is gone.
+const TCP_PROBES: u32 = 3;
 
 /// The half that is read from.
 pub(super) type Input = Box<dyn AsyncRead + Send + Unpin>;
@@ -39,6 +44,8 @@ pub(super) struct Wish<'a> {
     pub(super) message_bytes_max: usize,
     pub(super) trust: &'a Trust,
     pub(super) certificate: Option<&'a Certificate>,
+    /// TCP looks whether the router is there when nothing has come for so long; zero: never.
+    pub(super) tcp_keepalive: Duration,
 }
 
 /// A connection that is open, with the octets that came behind the handshake.
@@ -68,6 +75,12 @@ pub(super) async fn open_on(socket: UnixStream, wish: Wish<'_>) -> Result<Opened
 async fn dial(tls: bool, host: &str, port: u16, wish: Wish<'_>) -> Result<(Input, Output), ConnectError> {
     let socket = TcpStream::connect((host, port)).await?;
     socket.set_nodelay(true)?;
+    if !wish.tcp_keepalive.is_zero() {
+        // TCP counts in seconds.
+        let time = wish.tcp_keepalive.max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(time).with_interval(time).with_retries(TCP_PROBES);
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+    }
     if tls {
         let (input, output) = tokio::io::split(tls::wrap(socket, host, wish.trust, wish.certificate).await?);
         return Ok((Box::new(input), Box::new(output)));
@@ -153,6 +166,17 @@ impl Link {
         let frame = self.builder.build(self.serializer, self.framing, &octets, None);
         self.append(&frame.parts().concat(), out);
         Ok(())
+    }
+
+    /// True if the router can be asked whether it is there.
+    pub(super) fn is_pinged(&self, rawsocket: bool) -> bool {
+        rawsocket || matches!(self.framing, Framing::WebSocket { .. })
+    }
+
+    /// Asks the router whether it is there.
+    pub(super) fn ping(&mut self, out: &mut Vec<u8>) {
+        let websocket = matches!(self.framing, Framing::WebSocket { .. });
+        self.append(&ping_frame(websocket), out);
     }
 
     /// Appends whole frames, masked where they have to be.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use tokio::sync::{Notify, mpsc};
 
 /// How much a session holds that its application has not taken.
@@ -13,7 +14,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Messages that have not been taken.
+    /// Messages that have not been taken; a large one counts as several, see [`weight`].
     pub(super) fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
     }
@@ -24,16 +25,22 @@ impl Tally {
     }
 }
 
+/// What a message with so many octets of payload counts: one, and one more for each KiB.
+pub(super) const fn weight(payload: usize) -> usize {
+    1 + payload / 1024
+}
+
 /// What a queue holds: it counts until it is dropped.
 #[derive(Debug)]
 struct Held<T> {
     item: Option<T>,
+    weight: usize,
     tally: Arc<Tally>,
 }
 
 impl<T> Drop for Held<T> {
     fn drop(&mut self) {
-        self.tally.held.fetch_sub(1, Ordering::AcqRel);
+        self.tally.held.fetch_sub(self.weight, Ordering::AcqRel);
         self.tally.room.notify_one();
     }
 }
@@ -53,10 +60,10 @@ pub(super) fn queue<T>(tally: &Arc<Tally>) -> (Feed<T>, Queue<T>) {
 }
 
 impl<T> Feed<T> {
-    /// Puts something in. False: nobody takes it any more.
-    pub(super) fn put(&self, item: T) -> bool {
-        self.1.held.fetch_add(1, Ordering::AcqRel);
-        self.0.send(Held { item: Some(item), tally: self.1.clone() }).is_ok()
+    /// Puts something in that counts `weight`. False: nobody takes it any more.
+    pub(super) fn put(&self, item: T, weight: usize) -> bool {
+        self.1.held.fetch_add(weight, Ordering::AcqRel);
+        self.0.send(Held { item: Some(item), weight, tally: self.1.clone() }).is_ok()
     }
 
     /// True if nobody takes anything any more.
@@ -69,5 +76,16 @@ impl<T> Queue<T> {
     /// The next one; none if there will be none. May be dropped while it waits: nothing is lost.
     pub(super) async fn next(&mut self) -> Option<T> {
         self.0.recv().await.and_then(|mut held| held.item.take())
+    }
+
+    /// As [`Queue::next`], for streams.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.0.poll_recv(context).map(|held| held.and_then(|mut held| held.item.take()))
+    }
+
+    /// Takes what is there, and makes sure that nothing follows.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.0.close();
+        std::iter::from_fn(|| self.0.try_recv().ok().and_then(|mut held| held.item.take()))
     }
 }

@@ -1,6 +1,12 @@
 //! The client against a router, over each of its transports.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod handlers;
+mod pressure;
+mod reconnect;
+mod relay;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser, TlsUsers};
 use corebar::auth::login::Credential;
@@ -38,6 +44,12 @@ fn with_router<F: Future<Output = ()>>(change: impl Fn(&mut RuntimeConfig), test
         });
         let _ = std::fs::remove_dir_all(&directory);
     }
+}
+
+/// Where a URL leads to.
+fn address_of(url: &str) -> std::net::SocketAddr {
+    let authority = url.split('/').nth(2).expect("a URL");
+    authority.parse().expect("an address")
 }
 
 async fn join(url: &str, serializer: Serializer) -> Session {
@@ -95,9 +107,11 @@ fn results_come_as_they_are_made_and_dropping_cancels() {
     with_router(
         |_| {},
         async |urls| {
-            for url in urls {
+            for (number, url) in urls.into_iter().enumerate() {
                 let session = join(&url, Serializer::Cbor).await;
-                let mut calls = session.register("com.example.count", NONE).await.expect("registered");
+                // A router may answer GOODBYE before the last procedure is gone.
+                let procedure = &*format!("com.example.count.{number}");
+                let mut calls = session.register(procedure, NONE).await.expect("registered");
                 let (told, mut canceled) = tokio::sync::mpsc::unbounded_channel();
                 tokio::spawn(async move {
                     while let Some(mut call) = calls.next().await {
@@ -113,13 +127,12 @@ fn results_come_as_they_are_made_and_dropping_cancels() {
                     }
                 });
                 let args = vec![Value::Bool(true)];
-                let mut results =
-                    session.call_progressively("com.example.count", args, NONE, NONE).await.expect("called");
+                let mut results = session.call_progressively(procedure, args, NONE, NONE).await.expect("called");
                 for at in 0..=3 {
                     let outcome = results.next().await.expect("a result");
                     assert_eq!((outcome.args, outcome.progress), (vec![Value::Int(at)], at < 3));
                 }
-                let waits = session.call("com.example.count", Vec::new(), NONE, NONE);
+                let waits = session.call(procedure, Vec::new(), NONE, NONE);
                 assert!(tokio::time::timeout(Duration::from_millis(100), waits).await.is_err(), "it never answers");
                 canceled.recv().await.expect("the callee learns of it");
                 session.leave("wamp.close.normal").await;

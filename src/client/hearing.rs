@@ -1,0 +1,183 @@
+//! What the router says.
+
+use super::driver::{Driver, Working};
+use super::error::{CallError, RequestError};
+use super::gap;
+use super::order::Invoked;
+use super::queue::{queue, weight};
+use super::state::Ended;
+use super::waiter::Waiter;
+use crate::wamp::id::{RegistrationId, SubscriptionId};
+use crate::wamp::message::{Goodbye, Invocation, Result as CallResult};
+use crate::wamp::payload::Payload;
+use crate::wamp::{Dict, Message, codec, error};
+use tokio::sync::oneshot;
+
+impl Driver {
+    pub(super) fn hear(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => self.subscriptions.deliver(event),
+            Message::Invocation(invocation) => self.invoke(invocation),
+            Message::Interrupt(interrupt) => {
+                let number = self.invoked.remove(&interrupt.request);
+                if let Some(working) = number.and_then(|number| self.working.remove(&number)) {
+                    let _ = working.interrupt.send(());
+                    let _ = self.fail(interrupt.request, error::CANCELED.into(), Payload::NONE);
+                }
+            }
+            Message::Goodbye(goodbye) => {
+                if !self.is_leaving() {
+                    let reason = error::GOODBYE_AND_OUT.into();
+                    let _ = self.send(&Goodbye { details: Dict::new(), reason }.into());
+                }
+                self.end(Ended::Closed(goodbye.reason, goodbye.details));
+            }
+            Message::Abort(abort) => self.end(Ended::Closed(abort.reason, abort.details)),
+            Message::Unsubscribed(gone) if gone.request.get() == 0 => {
+                let id = gone.details.and_then(|details| details.uint("subscription").ok().flatten());
+                self.subscriptions.revoked(SubscriptionId::from_raw(id.unwrap_or_default()));
+            }
+            Message::Unregistered(gone) if gone.request.get() == 0 => {
+                let id = gone.details.and_then(|details| details.uint("registration").ok().flatten());
+                self.registrations.revoked(RegistrationId::from_raw(id.unwrap_or_default()));
+            }
+            answer => self.hand_out(answer),
+        }
+    }
+
+    fn invoke(&mut self, invocation: Invocation) {
+        let (request, weight) = (invocation.request, weight(invocation.payload.len()));
+        let more_follows = matches!(invocation.details.bool("progress"), Ok(Some(true)));
+        if let Some(number) = self.invoked.get(&request) {
+            // More arguments of a call that is worked on.
+            let working = self.working.get_mut(number);
+            if let Some((working, feed)) = working.and_then(|working| working.more.take().map(|feed| (working, feed))) {
+                let _ = feed.put(invocation, weight);
+                working.more = more_follows.then_some(feed);
+            }
+            return;
+        }
+        self.invocations += 1;
+        let number = self.invocations;
+        let (interrupt, interrupted) = oneshot::channel();
+        let (feed, more) = more_follows.then(|| queue(&self.tally)).unzip();
+        self.invoked.insert(request, number);
+        self.working.insert(number, Working { request, interrupt, more: feed });
+        let wanted = self.registrations.by_id(invocation.registration);
+        let invoked = Invoked { invocation, number, interrupted, more };
+        if !wanted.is_some_and(|wanted| wanted.feed.put(invoked, weight)) {
+            let why = CallError::new(error::UNAVAILABLE, "the procedure is being withdrawn");
+            self.answer(number, Err(why));
+        }
+    }
+
+    /// Gives an answer to who waits for it.
+    fn hand_out(&mut self, message: Message) {
+        let (request, error) = match &message {
+            Message::Published(m) => (m.request, None),
+            Message::Subscribed(m) => (m.request, None),
+            Message::Unsubscribed(m) => (m.request, None),
+            Message::Registered(m) => (m.request, None),
+            Message::Unregistered(m) => (m.request, None),
+            Message::Result(m) => (m.request, None),
+            Message::Error(m) => {
+                let (args, kwargs) = m.payload.values().unwrap_or_default();
+                (m.request, Some(CallError { error: m.error.clone(), args, kwargs }))
+            }
+            other => {
+                let why = format!("the router broke the protocol: {} is not for clients", other.message_type().name());
+                return self.end(Ended::Lost(why));
+            }
+        };
+        if let Message::Result(result) = &message
+            && matches!(result.details.bool("progress"), Ok(Some(true)))
+        {
+            if let Some(Waiter::Call(_, feed)) = self.waiters.get(&request) {
+                feed.put(Ok(result.clone()), weight(result.payload.len()));
+            }
+            return;
+        }
+        let Some(waiter) = self.waiters.remove(&request) else { return };
+        let subscribes = matches!(waiter, Waiter::Subscribe(_));
+        match &waiter {
+            Waiter::Call(number, _) => drop(self.calls.remove(number)),
+            Waiter::Subscribe(_) => self.subscriptions.asking -= 1,
+            _ => {}
+        }
+        match error {
+            Some(error) => self.disappoint(waiter, error),
+            None => self.satisfy(waiter, message),
+        }
+        if subscribes {
+            self.unsubscribe_unwanted();
+        }
+    }
+
+    fn disappoint(&mut self, waiter: Waiter, error: CallError) {
+        match waiter {
+            Waiter::Subscribe(number) => self.subscriptions.refused(number, RequestError::Refused(error)),
+            Waiter::Register(number) => self.registrations.refused(number, RequestError::Refused(error)),
+            Waiter::Past(number, ask) => {
+                tracing::debug!(%error, "the history of a topic is not to be had");
+                self.subscriptions.past_unknown(number, ask);
+            }
+            other => other.fail(RequestError::Refused(error)),
+        }
+    }
+
+    fn satisfy(&mut self, waiter: Waiter, message: Message) {
+        match (waiter, message) {
+            (Waiter::Publish(answer), Message::Published(m)) => drop(answer.send(Ok(m.publication))),
+            (Waiter::Subscribe(number), Message::Subscribed(m)) => {
+                if let Some(ask) = self.subscriptions.subscribed(number, m.subscription) {
+                    self.ask_past(number, ask);
+                }
+            }
+            (Waiter::Register(number), Message::Registered(m)) => {
+                if let Some(unwanted) = self.registrations.registered(number, m.registration) {
+                    self.unregister(unwanted, None);
+                }
+            }
+            (Waiter::Unregister(answer), Message::Unregistered(_)) => {
+                answer.into_iter().for_each(|answer| drop(answer.send(Ok(()))));
+            }
+            (Waiter::Call(_, feed), Message::Result(m)) => {
+                let weight = weight(m.payload.len());
+                let _ = feed.put(Ok(m), weight);
+            }
+            (Waiter::Testament(None), Message::Result(_)) | (Waiter::Unsubscribe, Message::Unsubscribed(_)) => {}
+            (Waiter::Testament(Some((testament, answer))), Message::Result(_)) => {
+                self.testaments.push(testament);
+                let _ = answer.send(Ok(()));
+            }
+            (Waiter::Flush(scope, answer), Message::Result(_)) => {
+                self.testaments.retain(|testament| testament.scope != scope);
+                let _ = answer.send(Ok(()));
+            }
+            (Waiter::Past(number, ask), Message::Result(m)) => self.hear_past(number, ask, &m),
+            (waiter, other) => {
+                let why = format!("the router broke the protocol: {} is not the answer", other.message_type().name());
+                // It is failed with all others.
+                self.waiters.insert(crate::wamp::id::RequestId::from_raw(0), waiter);
+                self.end(Ended::Lost(why));
+            }
+        }
+    }
+
+    fn ask_past(&mut self, number: u64, ask: gap::Ask) {
+        let Some(id) = self.subscriptions.id(number) else { return };
+        let (args, kwargs) = ask.arguments(id);
+        match codec::payload(self.link.serializer, args, kwargs) {
+            Ok(raw) => self.ask_router("wamp.subscription.get_events", raw, Waiter::Past(number, ask)),
+            Err(_) => self.subscriptions.past_unknown(number, ask),
+        }
+    }
+
+    fn hear_past(&mut self, number: u64, ask: gap::Ask, result: &CallResult) {
+        let (args, _) = result.payload.values().unwrap_or_default();
+        let serializer = self.link.serializer;
+        if let Some(next) = self.subscriptions.past(number, ask, gap::page(ask, args), serializer) {
+            self.ask_past(number, next);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Handlers, builders, streams, applications.
+
+use crate::{NONE, with_router};
+use corebar::client::{
+    App, AppError, CallError, Connect, Invoke, Named, Origin, Outcome, Progress, RequestError, Rest, Session, Several,
+    Shared,
+};
+use corebar::wamp::{Dict, Value};
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+async fn open(url: &str) -> Session {
+    Connect::new(url, "realm1").open().await.expect("a session")
+}
+
+async fn item<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    std::future::poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+#[test]
+fn parameters_and_results_are_types() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, other) = (open(&urls[0]).await, open(&urls[1]).await);
+            let _add = one.offer("com.add").handle(async |a: i64, b: Option<i64>| a + b.unwrap_or(1)).await;
+            let middle = async |from: Point, to: Point| Point { x: (from.x + to.x) / 2.0, y: (from.y + to.y) / 2.0 };
+            let _middle = one.offer("com.middle").handle(middle).await;
+            let _divide = one.offer("com.divide").handle(async |a: i64, b: i64| -> Result<i64, CallError> {
+                a.checked_div(b).ok_or_else(|| CallError::new("com.error.zero", "divided by zero"))
+            });
+            let _divide = _divide.await;
+            let named = async |Named(point): Named<Point>, rest: Rest<String>, origin: Origin| Several {
+                args: rest.0.into_iter().map(Value::from).collect(),
+                kwargs: Dict::new().with("x", point.x).with("uri", &*origin.uri).with("by", origin.session().is_some()),
+            };
+            let _named = one.offer("com.named").handle(named).await;
+            let _panics = one.offer("com.panics").handle(async |a: i64| assert!(a > 0, "it is not")).await;
+
+            assert_eq!(other.ask("com.add").arg(2).arg(3).result().await, Ok(5));
+            assert_eq!(other.ask("com.add").arg(2).result().await, Ok(3));
+            let point = other.ask("com.middle").arg(Point { x: 0.0, y: 0.0 }).arg(Point { x: 1.0, y: 3.0 });
+            assert_eq!(point.result().await, Ok(Point { x: 0.5, y: 1.5 }));
+            assert_eq!(other.ask("com.divide").arg(7).arg(2).result().await, Ok(3));
+            let error = |answer: Result<Outcome, RequestError>| match answer {
+                Err(RequestError::Refused(error)) => error,
+                other => panic!("{other:?}"),
+            };
+            let zero = error(other.ask("com.divide").arg(7).arg(0).outcome().await);
+            assert_eq!(zero, CallError::new("com.error.zero", "divided by zero"));
+            let missing = error(other.ask("com.add").outcome().await);
+            assert_eq!(missing, CallError::new("wamp.error.invalid_argument", "argument 1 is missing"));
+            let wrong = error(other.ask("com.add").arg(1).arg("x").outcome().await);
+            assert!(wrong.to_string().contains("argument 2: "), "{wrong}");
+            let panicked = error(other.ask("com.panics").arg(0).outcome().await);
+            assert_eq!(&*panicked.error, "wamp.error.runtime_error");
+            let named = other.ask("com.named").arg("a").arg("b").kwargs(Point { x: 1.5, y: 0.0 });
+            let named = named.disclosed().outcome().await.expect("a result");
+            assert_eq!(named.args, [Value::from("a"), Value::from("b")]);
+            assert_eq!(named.kwarg("x"), Ok(1.5));
+            assert_eq!((named.kwarg("uri"), named.kwarg("by")), (Ok("com.named".to_owned()), Ok(true)));
+            let unfit: Result<String, _> = other.ask("com.add").arg(2).result().await;
+            assert!(matches!(unfit, Err(RequestError::Type(_))), "{unfit:?}");
+            assert!(matches!(other.event("a.b").arg(i128::MAX).send().await, Err(RequestError::Type(_))));
+            assert_eq!(Ok(()), other.ask("com.add").arg(1).result().await.map(|_: i64| ()));
+        },
+    );
+}
+
+#[test]
+fn events_are_published_and_heard() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, other) = (open(&urls[0]).await, open(&urls[2]).await);
+            let (told, mut heard) = mpsc::unbounded_channel();
+            let tell = move |text: String, Named(kwargs): Named, origin: Origin| {
+                let _ = told.send((text, kwargs.get("times").cloned(), origin.uri));
+                std::future::ready(())
+            };
+            // What does not fit is passed over.
+            let handle = one.listen("com..hello").wildcard().handle(tell).await.expect("subscribed");
+            other.event("com.x.hello").arg(7).acknowledged().await.expect("published");
+            other.event("com.x.hello").arg("a").kwarg("times", 3).acknowledged().await.expect("published");
+            let (text, times, uri) = heard.recv().await.expect("it is heard");
+            assert_eq!((&*text, times, &*uri), ("a", Some(Value::Int(3)), "com.x.hello"));
+            handle.stop().await;
+            other.event("com.x.hello").arg("b").acknowledged().await.expect("published");
+            assert!(heard.recv().await.is_none(), "the handler is gone");
+
+            other.event("com.kept").arg("first").retained().disclosed().acknowledged().await.expect("published");
+            let mut kept = one.listen("com.kept").retained().open().await.expect("subscribed");
+            let event = item(&mut kept).await.expect("an event");
+            assert!(event.retained() && event.publisher() == Some(other.id()), "{event:?}");
+            one.event("com.kept").arg("mine").acknowledged().await.expect("published");
+            one.event("com.kept").arg("all").to_all().acknowledged().await.expect("published");
+            assert_eq!(item(&mut kept).await.expect("an event").arg::<String>(0).as_deref(), Ok("all"));
+        },
+    );
+}
+
+#[test]
+fn calls_stream_both_ways() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, other) = (open(&urls[0]).await, open(&urls[1]).await);
+            let count = async |to: u64, progress: Progress| -> Result<u64, RequestError> {
+                for number in 0..to {
+                    progress.send(number).await?;
+                }
+                Ok(to)
+            };
+            let _count = one.offer("com.count").handle(count).await.expect("registered");
+            let mut results = other.ask("com.count").arg(3).results().await.expect("called");
+            let mut numbers = Vec::new();
+            while let Some(outcome) = item(&mut results).await {
+                let outcome = outcome.expect("a result");
+                numbers.push((outcome.arg::<u64>(0).expect("a number"), outcome.progress));
+            }
+            assert_eq!(numbers, [(0, true), (1, true), (2, true), (3, false)]);
+            assert_eq!(other.ask("com.count").arg(3).result().await, Ok(3), "nobody wants progress");
+
+            let mut sums = one.offer("com.sum").open().await.expect("registered");
+            let callee = tokio::spawn(async move {
+                let mut call = sums.next().await.expect("a call");
+                let mut sum = call.arg::<u64>(0).expect("a number");
+                while let Some((args, _)) = call.more().await {
+                    sum += args[0].as_uint().expect("a number");
+                    if call.has_more() {
+                        call.progress(vec![sum.into()], NONE).await.expect("sent");
+                    }
+                }
+                call.answer(sum);
+            });
+            let (arguments, mut results) = other.ask("com.sum").arg(1).stream().await.expect("called");
+            arguments.send(2).await.expect("sent");
+            assert_eq!(results.next().await.expect("a result").arg(0), Ok(3));
+            arguments.send(3).await.expect("sent");
+            assert_eq!(results.next().await.expect("a result").arg(0), Ok(6));
+            arguments.finish(4).await.expect("sent");
+            let last = results.next().await.expect("a result");
+            assert_eq!((last.arg(0), last.progress), (Ok(10), false));
+            callee.await.expect("no panic");
+        },
+    );
+}
+
+#[test]
+fn registrations_are_withdrawn_when_they_are_dropped() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, two, other) = (open(&urls[0]).await, open(&urls[0]).await, open(&urls[1]).await);
+            let shared = |session: &Session| session.offer("com.shared").invoke(Invoke::First).open();
+            let first = shared(&one).await.expect("registered");
+            let _second = two.offer("com.shared").invoke(Invoke::First).handle(async || "second").await;
+            let asks = other.clone();
+            let waits = tokio::spawn(async move { asks.ask("com.shared").result::<String>().await });
+            while one.load().invocations == 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            // Nobody has taken the call: somebody else is asked.
+            drop(first);
+            assert_eq!(waits.await.expect("no panic").as_deref(), Ok("second"));
+            let alone = one.offer("com.alone").open().await.expect("registered");
+            drop(alone);
+            let again = one.offer("com.alone").handle(async || 1).await.expect("its place is free");
+            assert_eq!(other.ask("com.alone").result().await, Ok(1));
+            again.stop().await;
+            let gone = other.ask("com.alone").outcome().await;
+            assert!(matches!(gone, Err(RequestError::Refused(error)) if error.error.contains("no_such_procedure")));
+            // The router takes one away.
+            let mut revoked = one.offer("com.revoked").open().await.expect("registered");
+            let mut topic = one.listen("com.topic").open().await.expect("subscribed");
+            let (id, session) = (revoked.id().get(), one.id().get());
+            other.ask("wamp.registration.remove_callee").arg(id).arg(session).outcome().await.expect("removed");
+            assert!(revoked.next().await.is_none());
+            let id = topic.id().get();
+            other.ask("wamp.subscription.remove_subscriber").arg(id).arg(session).outcome().await.expect("removed");
+            assert!(topic.next().await.is_none());
+        },
+    );
+}
+
+corebar::component! {
+    /// What the test calls.
+    fn arithmetic();
+
+    #[procedure("com.app.add")]
+    async fn add(a: i64, b: i64) -> i64 {
+        a + b
+    }
+
+    /// Fails now and then.
+    #[procedure("com.app.", match = "prefix", invoke = "roundrobin")]
+    async fn any(origin: Origin) -> Result<String, &'static str> {
+        origin.uri.strip_prefix("com.app.").filter(|name| *name != "wrong").map(str::to_owned).ok_or("it is wrong")
+    }
+
+    #[event("com.app.told", match = "exact")]
+    async fn told(number: u64, sum: Shared<AtomicU64>) {
+        sum.fetch_add(number, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn applications_take_their_leave() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (end, ended) = tokio::sync::oneshot::channel::<()>();
+            let (tell, mut begun) = mpsc::unbounded_channel::<()>();
+            let other = open(&urls[1]).await;
+            let app = App::new(&urls[0], "realm1").share(AtomicU64::new(0)).component(arithmetic).share(tell);
+            let app = app.procedure("com.slow", async |tell: Shared<mpsc::UnboundedSender<()>>| {
+                let _ = tell.send(());
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                "done"
+            });
+            let app = app.procedure("com.sum", async |sum: Shared<AtomicU64>| sum.load(Ordering::Relaxed));
+            let app = app.started(async |session: Session, tell: Shared<mpsc::UnboundedSender<()>>| {
+                let _ = session.event("com.started").arg(1).acknowledged().await;
+                let _ = tell.send(());
+            });
+            let runs = tokio::spawn(app.run_until(async {
+                let _ = ended.await;
+            }));
+            begun.recv().await.expect("it has begun");
+            assert_eq!(other.ask("com.app.add").arg(2).arg(3).result().await, Ok(5));
+            assert_eq!(other.ask("com.app.some").result::<String>().await.as_deref(), Ok("some"));
+            let wrong = other.ask("com.app.wrong").outcome().await;
+            assert_eq!(wrong, Err(RequestError::Refused(CallError::new("wamp.error.runtime_error", "it is wrong"))));
+            other.event("com.app.told").arg(4).acknowledged().await.expect("published");
+            other.event("com.app.told").arg(5).acknowledged().await.expect("published");
+            while other.ask("com.sum").result::<u64>().await != Ok(9) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            let asks = other.clone();
+            let slow = tokio::spawn(async move { asks.ask("com.slow").result::<String>().await });
+            begun.recv().await.expect("it is called");
+            let _ = end.send(());
+            assert_eq!(slow.await.expect("no panic").as_deref(), Ok("done"), "it is finished first");
+            assert!(runs.await.expect("no panic").is_ok());
+            // Somebody has the procedure already.
+            let _theirs = other.offer("com.app.add").open().await.expect("registered");
+            let refused = App::new(&urls[0], "realm1").component(arithmetic).run().await;
+            assert!(matches!(&refused, Err(AppError::Refused { uri, .. }) if &**uri == "com.app.add"), "{refused:?}");
+            let leaves = App::new(&urls[0], "realm1").started(async |session: Session| session.leave("a.b").await);
+            assert!(leaves.run().await.is_ok());
+            let _: Arc<()> = Arc::default();
+        },
+    );
+}
