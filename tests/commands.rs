@@ -387,6 +387,74 @@ fn calls_are_canceled() {
 }
 
 #[test]
+fn the_callee_may_be_waited_for() {
+    let router = Router::start(&["--shards", "1", "--no-pin"]);
+    let url = &router.url();
+    let script = r#"echo ready; trap 'echo told; exit 0' TERM; while :; do sleep 0.01; done"#;
+    let _callee = Running::ready(url, &["reg", "com.slow", "-c", script, "--progress", "--grace", "20"]);
+    for mode in ["skip", "kill", "killnowait"] {
+        let caller = Running::start(command(url, &["call", "com.slow", "--progress", "--cancel-mode", mode]));
+        assert_eq!(caller.line(), r#""ready""#);
+        caller.signal("INT");
+        // Corebar's callees answer an interrupt with an error at once.
+        assert_eq!(caller.end(), (Some(130), String::new(), String::new()), "{mode}");
+    }
+}
+
+#[test]
+fn sessions_come_back() {
+    let path = std::env::temp_dir().join(format!("corebar-commands-back-{}.sock", std::process::id()));
+    let (listen, url) = (format!("unix:{}", path.display()), &format!("unix://{}", path.display()));
+    let start = || Router::start(&["--shards", "1", "--no-pin", "--listen", &listen]);
+    let lasting = ["--reconnect", "--reconnect-delay-max", "0.1"];
+    let begin = |args: &[&str]| Running::start(command(url, &[args, &lasting[..]].concat()));
+    // There is no router yet.
+    let subscriber = begin(&["sub", "com.a", "--raw"]);
+    let callee = begin(&["reg", "com.b", "--reply", "here"]);
+    let tap = begin(&["tap", "com.c", "--json", "--meta"]);
+    let expect = |running: &Running, wanted: &str| loop {
+        let hint = running.errors.recv_timeout(PATIENCE).expect("a hint");
+        if hint.starts_with(wanted) {
+            break;
+        }
+    };
+    let all = [&subscriber, &callee, &tap];
+    all.iter().for_each(|running| expect(running, "corebar: away: cannot connect: "));
+    let mut router = start();
+    for (running, hint) in all.iter().zip(["subscribed to com.a", "registered com.b", "following"]) {
+        expect(running, hint);
+    }
+    for round in ["1", "2"] {
+        let start_time = Instant::now();
+        // It is back, and so is what it wants, a moment later.
+        while run(url, &["call", "com.b", "--raw"]).1 != "here" {
+            assert!(start_time.elapsed() < PATIENCE, "the procedure is not there");
+        }
+        while run(url, &["call", "wamp.subscription.lookup", "com.a"]).1 == "null" {
+            assert!(start_time.elapsed() < PATIENCE, "the subscription is not there");
+        }
+        well(url, &["pub", "com.a", round]);
+        assert_eq!(subscriber.line(), round);
+        let _one = Running::ready(url, &["sub", "com.c"]);
+        while tap.json()["uri"] != "com.c" {}
+        if round == "1" {
+            router.signal("KILL");
+            router.wait(PATIENCE);
+            router = start();
+            all.iter().for_each(|running| expect(running, "corebar: joined as "));
+        }
+    }
+    router.signal("TERM");
+    all.iter().for_each(|running| expect(running, "corebar: away: "));
+    subscriber.signal("INT");
+    assert_eq!(subscriber.end().0, Some(0));
+    // So many attempts, and no more.
+    let (code, _, error) =
+        run("unix:///nonexistent", &[&["sub", "a", "--reconnect-attempts", "2"], &lasting[..]].concat());
+    assert!(code == Some(69) && error.lines().count() == 2, "{code:?} {error}");
+}
+
+#[test]
 fn what_goes_on_is_followed() {
     let router = Router::start(&["--shards", "2", "--no-pin"]);
     let url = &router.url();
@@ -620,7 +688,8 @@ fn what_goes_wrong_is_told() {
     router.signal("TERM");
     for running in left {
         let (code, _, error) = running.end();
-        assert_eq!((code, &*error), (Some(69), "corebar: the session has ended: wamp.close.system_shutdown"));
+        assert_eq!(code, Some(69), "{error}");
+        assert!(error.starts_with("corebar: the session has ended: wamp.close.system_shutdown"), "{error}");
     }
 }
 

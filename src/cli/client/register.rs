@@ -1,6 +1,7 @@
 //! `corebar reg`: answers calls of a procedure.
 
 use super::failure::{Done, Failure, said};
+use super::lasting::Lasting;
 use super::login::{Login, seconds};
 use super::output::{self, Output};
 use super::pattern::Match;
@@ -93,6 +94,9 @@ pub struct Register {
 
     #[command(flatten)]
     output: Output,
+
+    #[command(flatten)]
+    lasting: Lasting,
 
     #[command(flatten)]
     pub(super) login: Login,
@@ -234,7 +238,7 @@ fn record(time: &str, invocation: &Invocation, answered: &Answered) -> Json {
 /// # Errors
 /// There is no session, the router refuses, or the session ends.
 pub(super) async fn run(wanted: Register) -> Done {
-    let (session, stop) = wanted.login.begin().await?;
+    let (session, stop) = wanted.login.begin_lasting(wanted.lasting, wanted.output).await?;
     let done = serve(&wanted, &session, stop).await;
     session.leave(super::LEAVE).await;
     done

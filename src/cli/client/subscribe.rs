@@ -3,6 +3,7 @@
 use super::events::Events;
 use super::failure::{Done, Failure};
 use super::history::{self, Past};
+use super::lasting::Lasting;
 use super::login::{Login, seconds};
 use super::output::{self, Output};
 use super::pattern::Match;
@@ -57,6 +58,9 @@ pub struct Subscribe {
     output: Output,
 
     #[command(flatten)]
+    lasting: Lasting,
+
+    #[command(flatten)]
     pub(super) login: Login,
 }
 
@@ -90,7 +94,7 @@ impl<'a> Record<'a> {
 /// # Errors
 /// There is no session, the router refuses, the session ends, or what was waited for does not come.
 pub(super) async fn run(wanted: Subscribe) -> Done {
-    let (session, stop) = wanted.login.begin().await?;
+    let (session, stop) = wanted.login.begin_lasting(wanted.lasting, wanted.output).await?;
     let done = follow(&wanted, &session, stop).await;
     session.leave(super::LEAVE).await;
     done
