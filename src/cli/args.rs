@@ -183,7 +183,7 @@ pub enum Command {
     Version,
     /// What the client can do.
     #[command(flatten)]
-    Client(client::Command),
+    Client(Box<client::Command>),
 }
 
 /// Which key to print.

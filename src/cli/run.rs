@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
             println!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Some(Command::Client(command)) => return client::main(command, Args::program),
+        Some(Command::Client(command)) => return client::main(*command, Args::program),
         Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {

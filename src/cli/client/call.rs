@@ -7,8 +7,9 @@ use super::output::{self, Output};
 use super::stop::Stop;
 use super::template::{self, Template};
 use super::values::{self, Pair, ShownDict, ShownList};
-use crate::client::{Outcome, RequestError, Results, Session};
-use crate::wamp::{Dict, Value};
+use crate::client::{CancelMode, Outcome, RequestError, Results, Session};
+use crate::wamp::{Dict, Value, error};
+use clap::ValueEnum;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ pub struct Call {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     call_timeout: Option<Duration>,
 
+    /// How the call is canceled at Ctrl-C.
+    #[arg(long, value_enum, value_name = "MODE", default_value = "killnowait")]
+    cancel_mode: Mode,
+
     /// Tell the callee who calls.
     #[arg(long)]
     disclose_me: bool,
@@ -51,6 +56,18 @@ pub struct Call {
 
     #[command(flatten)]
     pub(super) login: Login,
+}
+
+/// How a call is canceled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+enum Mode {
+    /// The callee is not told.
+    Skip,
+    /// The callee is told, and what it answers is waited for and printed.
+    Kill,
+    /// The callee is told, and its answer is not waited for.
+    KillNoWait,
 }
 
 /// A result as it is printed in JSON.
@@ -98,7 +115,12 @@ impl Call {
         let show = if self.raw { values::show_raw } else { values::show };
         let named = outcome.kwargs.iter().map(|(key, value)| format!("{key}={}", show(value)));
         let lines: Vec<_> = outcome.args.iter().map(show).chain(named).collect();
-        if lines.is_empty() { Ok(()) } else { output::print(&lines.join("\n")) }
+        let text = lines.join("\n");
+        match lines.is_empty() {
+            true => Ok(()),
+            false if self.raw => output::print(&text),
+            false => output::print(&values::harmless(&text)),
+        }
     }
 }
 
@@ -119,26 +141,47 @@ pub(super) async fn run(mut wanted: Call) -> Done {
 async fn answer(wanted: &Call, session: &Session, args: Vec<Value>, kwargs: Dict, mut stop: Stop) -> Done {
     let (procedure, options) = (&*wanted.procedure, wanted.options());
     let failed = |why: RequestError| Failure::of_call(procedure, &why);
-    if !wanted.progress {
-        let outcome = tokio::select! {
-            outcome = session.call(procedure, args, kwargs, options) => outcome.map_err(failed)?,
-            () = stop.asked() => return Err(Failure::interrupted()),
-            () = wanted.late() => return Err(Failure::late(format!("{procedure}: no answer in time"))),
-        };
-        return wanted.print(&outcome);
-    }
-    let mut results = session.call_progressively(procedure, args, kwargs, options).await.map_err(failed)?;
+    let started = match wanted.progress {
+        true => session.call_progressively(procedure, args, kwargs, options).await,
+        false => session.start_call(procedure, args, kwargs, options).await,
+    };
+    let mut results = started.map_err(failed)?;
     let late = wanted.late();
     tokio::pin!(late);
     loop {
         let outcome = tokio::select! {
-            outcome = Results::next(&mut results) => outcome.map_err(failed)?,
-            () = stop.asked() => return Err(Failure::interrupted()),
+            outcome = results.next() => outcome.map_err(failed)?,
+            () = stop.asked() => return cancel(wanted, results).await,
             () = &mut late => return Err(Failure::late(format!("{procedure}: no answer in time"))),
         };
         wanted.print(&outcome)?;
         if !outcome.progress {
             return Ok(());
+        }
+    }
+}
+
+/// Ends the call before it is answered.
+async fn cancel(wanted: &Call, mut results: Results) -> Done {
+    let mode = match wanted.cancel_mode {
+        Mode::Skip => CancelMode::Skip,
+        Mode::Kill => CancelMode::Kill,
+        Mode::KillNoWait => CancelMode::KillNoWait,
+    };
+    results.cancel(mode);
+    // For `kill`, the callee may take its time; another signal ends the process.
+    loop {
+        match results.next().await {
+            Ok(outcome) => {
+                wanted.print(&outcome)?;
+                if !outcome.progress {
+                    return Ok(());
+                }
+            }
+            Err(RequestError::Refused(why)) if *why.error != *error::CANCELED => {
+                return Err(Failure::of_call(&wanted.procedure, &RequestError::Refused(why)));
+            }
+            Err(_) => return Err(Failure::interrupted()),
         }
     }
 }

@@ -79,7 +79,10 @@ impl Failure {
             RequestError::Refused(error) => Failure::refused(format!("{what}: {}", said(error))),
             RequestError::Closed(Some(reason)) => Failure::lost(reason),
             RequestError::Closed(None) => Failure::lost("the connection is lost"),
-            RequestError::Unsendable(_) => Failure::new(exit::REFUSED, format!("{what}: {why}")),
+            RequestError::Disconnected => Failure::new(exit::UNAVAILABLE, format!("{what}: {why}")),
+            RequestError::Unsendable(_) | RequestError::Type(_) => {
+                Failure::new(exit::REFUSED, format!("{what}: {why}"))
+            }
             RequestError::Timeout => Failure::late(format!("{what}: {why}")),
         }
     }

@@ -1,6 +1,8 @@
 //! Which router, and who the client is there: flags and environment of all commands of the client.
 
 use super::failure::{Done, Failure};
+use super::lasting::Lasting;
+use super::output::Output;
 use super::secret::{Given, private_key};
 use super::stop::Stop;
 use super::values::{self, Pair};
@@ -133,8 +135,21 @@ impl Login {
     /// # Errors
     /// A secret cannot be read, or the router cannot be reached or does not let the client in.
     pub(super) async fn begin(&self) -> Done<(Session, Stop)> {
-        // At a keyboard that is asked for secrets, Ctrl-C does what it usually does.
-        let connect = self.connect()?;
+        self.open(self.connect()?).await
+    }
+
+    /// The same for a session that may come back when its connection is lost.
+    ///
+    /// # Errors
+    /// As [`Login::begin`].
+    pub(super) async fn begin_lasting(&self, lasting: Lasting, output: Output) -> Done<(Session, Stop)> {
+        let mut connect = self.connect()?;
+        lasting.say(&mut connect, output);
+        self.open(connect).await
+    }
+
+    /// Opens the session. At a keyboard that is asked for secrets before, Ctrl-C does what it usually does.
+    async fn open(&self, connect: Connect) -> Done<(Session, Stop)> {
         let mut stop = Stop::watch()?;
         let opened = tokio::select! {
             opened = connect.open() => opened,

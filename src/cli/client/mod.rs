@@ -9,6 +9,7 @@ mod events;
 mod failure;
 mod history;
 mod input;
+mod lasting;
 mod login;
 mod output;
 mod pattern;

@@ -22,7 +22,7 @@ pub(super) struct Output {
 impl Output {
     /// Prints an object or a text, and sees that it leaves at once.
     pub(super) fn print(self, object: &impl Serialize, text: impl FnOnce() -> String) -> Done {
-        let line = if self.json { values::text(object) } else { text() };
+        let line = if self.json { values::text(object) } else { values::harmless(&text()) };
         print(&line)
     }
 

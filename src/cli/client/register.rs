@@ -1,6 +1,7 @@
 //! `corebar reg`: answers calls of a procedure.
 
 use super::failure::{Done, Failure, said};
+use super::lasting::Lasting;
 use super::login::{Login, seconds};
 use super::output::{self, Output};
 use super::pattern::Match;
@@ -26,6 +27,9 @@ environment, as far as they are known. Write \"$1\", with the quotes: what calle
 What it prints is the result. If it fails, the call is answered with an error that holds what it printed on standard error. \
 If the caller cancels, all processes of its group are told to end (SIGTERM), and killed after --grace. What it leaves \
 running in its group is killed when it ends.";
+
+/// So long after it has taken a registration away a router may say GOODBYE.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What to answer, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -90,6 +94,9 @@ pub struct Register {
 
     #[command(flatten)]
     output: Output,
+
+    #[command(flatten)]
+    lasting: Lasting,
 
     #[command(flatten)]
     pub(super) login: Login,
@@ -190,11 +197,12 @@ async fn attend(responder: Arc<Responder>, mut invocation: Invocation, number: u
     } else {
         let mut line = format!("{time} {procedure} {}", values::line(&invocation.args, &invocation.kwargs));
         line.truncate(line.trim_end().len());
-        line + &match &answered {
+        line.push_str(&match &answered {
             Answered::Result(args, kwargs) => format!(" -> {}", values::line(args, kwargs)),
-            Answered::Error(why) => format!(" -> {}", said(why).replace(char::is_control, " ")),
+            Answered::Error(why) => format!(" -> {}", said(why).replace('\n', " ")),
             Answered::Canceled => " -> canceled".into(),
-        }
+        });
+        values::harmless(line.trim_end())
     };
     match answered {
         Answered::Result(args, kwargs) => invocation.finish(args, kwargs),
@@ -230,7 +238,7 @@ fn record(time: &str, invocation: &Invocation, answered: &Answered) -> Json {
 /// # Errors
 /// There is no session, the router refuses, or the session ends.
 pub(super) async fn run(wanted: Register) -> Done {
-    let (session, stop) = wanted.login.begin().await?;
+    let (session, stop) = wanted.login.begin_lasting(wanted.lasting, wanted.output).await?;
     let done = serve(&wanted, &session, stop).await;
     session.leave(super::LEAVE).await;
     done
@@ -288,11 +296,10 @@ async fn take(
             () = stop.asked() => return Ok(()),
         };
         let Some(invocation) = invocation else {
-            // The end of a session is known before its registrations end.
-            return tokio::select! {
-                biased;
-                why = session.ended() => Err(Failure::lost(&why)),
-                () = std::future::ready(()) => {
+            // A router that ends takes registrations away before it says GOODBYE.
+            return match tokio::time::timeout(GOODBYE_TIME_MAX, session.ended()).await {
+                Ok(why) => Err(Failure::lost(&why)),
+                Err(_) => {
                     Err(Failure::refused(format!("{}: the router has taken the registration away", wanted.procedure)))
                 }
             };

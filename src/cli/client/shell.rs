@@ -6,7 +6,9 @@ use crate::wamp::{Dict, Value};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -43,10 +45,29 @@ pub(super) enum Ending {
     Canceled,
 }
 
+/// The groups of all commands that run.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills all processes of all commands: this one is about to end.
+pub(super) fn kill_all() {
+    let groups = std::mem::take(&mut *GROUPS.lock().unwrap_or_else(PoisonError::into_inner));
+    for group in groups {
+        // They may all have ended.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
 /// The processes of a command; none is left when this is dropped.
 struct Group(Pid);
 
 impl Group {
+    /// That of a child which has one of its own.
+    fn of(child: &Child) -> Option<Group> {
+        let id = child.id().and_then(|id| i32::try_from(id).ok())?;
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        Some(Group(Pid::from_raw(id)))
+    }
+
     fn tell(&self, signal: Signal) {
         // They may all have ended.
         let _ = killpg(self.0, signal);
@@ -56,6 +77,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.tell(Signal::SIGKILL);
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0.as_raw());
     }
 }
 
@@ -75,9 +97,7 @@ impl Shell {
             Err(why) => return failed(format!("the command cannot be started: {why}")),
         };
         // It has not been waited for.
-        let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).map(|id| Group(Pid::from_raw(id))) else {
-            return failed("the command cannot be started".into());
-        };
+        let Some(group) = Group::of(&child) else { return failed("the command cannot be started".into()) };
         let by_line = self.progress && invocation.wants_progress();
         let (sender, mut lines) = mpsc::channel(LINES_MAX);
         let input = input(invocation);

@@ -25,6 +25,7 @@ impl Stop {
                     _ = terminate.recv() => {}
                 }
                 if tell.send_replace(true) {
+                    super::shell::kill_all();
                     std::process::exit(exit::INTERRUPTED.into());
                 }
             }

@@ -1,6 +1,6 @@
 //! What subscriptions and registrations are for, by their ids.
 
-use crate::client::Session;
+use crate::client::{Session, State};
 use crate::wamp::{Dict, Value};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,13 +46,23 @@ impl Subjects {
         Subjects { session: session.clone(), known: Arc::default() }
     }
 
-    /// Learns what there is already, in the background: it may be much.
+    /// Learns what there is already, in the background: it may be much. With each new connection there may be a new router,
+    /// with other numbers.
     pub(super) fn learn(&self) {
         let subjects = self.clone();
         tokio::spawn(async move {
-            for kind in KINDS {
-                for id in subjects.list(kind).await {
-                    subjects.ask(kind, id).await;
+            let mut states = subjects.session.states();
+            loop {
+                let now = subjects.session.id();
+                *subjects.known.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
+                for kind in KINDS {
+                    for id in subjects.list(kind).await {
+                        subjects.ask(kind, id).await;
+                    }
+                }
+                let again = states.wait_for(|state| matches!(state, State::Joined(id) if *id != now)).await;
+                if again.is_err() {
+                    break;
                 }
             }
         });

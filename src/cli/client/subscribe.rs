@@ -3,6 +3,7 @@
 use super::events::Events;
 use super::failure::{Done, Failure};
 use super::history::{self, Past};
+use super::lasting::Lasting;
 use super::login::{Login, seconds};
 use super::output::{self, Output};
 use super::pattern::Match;
@@ -57,6 +58,9 @@ pub struct Subscribe {
     output: Output,
 
     #[command(flatten)]
+    lasting: Lasting,
+
+    #[command(flatten)]
     pub(super) login: Login,
 }
 
@@ -90,7 +94,7 @@ impl<'a> Record<'a> {
 /// # Errors
 /// There is no session, the router refuses, the session ends, or what was waited for does not come.
 pub(super) async fn run(wanted: Subscribe) -> Done {
-    let (session, stop) = wanted.login.begin().await?;
+    let (session, stop) = wanted.login.begin_lasting(wanted.lasting, wanted.output).await?;
     let done = follow(&wanted, &session, stop).await;
     session.leave(super::LEAVE).await;
     done
@@ -178,15 +182,15 @@ impl Printed<'_> {
     }
 
     fn print(&mut self, time: &str, event: &Event) -> Done<bool> {
-        self.wanted.output.print(&Record::new(time, event), || self.text(time, event))?;
+        match self.wanted.raw {
+            true => output::print(&values::raw_line(&event.args, &event.kwargs)),
+            false => self.wanted.output.print(&Record::new(time, event), || self.text(time, event)),
+        }?;
         self.count += 1;
         Ok(Some(self.count) == self.wanted.count)
     }
 
     fn text(&self, time: &str, event: &Event) -> String {
-        if self.wanted.raw {
-            return values::raw_line(&event.args, &event.kwargs);
-        }
         let mut text = format!("{time} {} {}", event.topic, values::line(&event.args, &event.kwargs));
         text.truncate(text.trim_end().len());
         if self.wanted.details {

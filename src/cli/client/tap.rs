@@ -2,6 +2,7 @@
 
 use super::events::Events;
 use super::failure::{Done, Failure};
+use super::lasting::Lasting;
 use super::login::{Login, seconds};
 use super::output::{self, Output};
 use super::pattern::Match;
@@ -50,6 +51,9 @@ pub struct Tap {
 
     #[command(flatten)]
     output: Output,
+
+    #[command(flatten)]
+    lasting: Lasting,
 
     #[command(flatten)]
     pub(super) login: Login,
@@ -106,7 +110,7 @@ struct Seen<'a> {
 /// # Errors
 /// There is no session, the router lets nothing be followed, or the session ends.
 pub(super) async fn run(wanted: Tap) -> Done {
-    let (session, stop) = wanted.login.begin().await?;
+    let (session, stop) = wanted.login.begin_lasting(wanted.lasting, wanted.output).await?;
     let done = Follower::begin(&wanted, &session).await;
     let done = match done {
         Ok(follower) => follower.follow(stop).await,

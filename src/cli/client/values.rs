@@ -93,6 +93,11 @@ impl Serialize for ShownList<'_> {
     }
 }
 
+/// A text without characters that steer terminals, except line ends.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+}
+
 /// Arguments on one line: JSON after JSON, then `KEY=JSON`.
 pub(super) fn line(args: &[Value], kwargs: &Dict) -> String {
     let named = kwargs.iter().map(|(key, value)| format!("{key}={}", show(value)));
@@ -168,6 +173,7 @@ mod tests {
         let kwargs = Dict::new().with("key", "a b");
         assert_eq!(line(&["x".into(), Value::Int(1)], &kwargs), r#""x" 1 key="a b""#);
         assert_eq!(raw_line(&["x".into(), Value::Int(1)], &kwargs), "x 1 key=a b");
+        assert_eq!(harmless("a\u{1b}[1m\u{9b}ü\n"), "a\u{fffd}[1m\u{fffd}ü\n");
     }
 
     #[test]
