@@ -2,6 +2,7 @@
 
 pub mod args;
 mod banner;
+mod config;
 mod directory;
 mod exit;
 mod files;
