@@ -1,6 +1,7 @@
 //! The command line.
 
 use super::client;
+use super::config::Config;
 use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::log::LogConfig;
@@ -162,6 +163,9 @@ pub enum Command {
     Start(Start),
     /// Say whether a configuration file is right, without serving.
     Check(Node),
+    /// Print the schema of the configuration file, an example, or what a key means.
+    #[command(subcommand)]
+    Config(Config),
     /// Write a new node directory that can be started as it is.
     Init(Init),
     /// Bring a configuration file of an earlier version of Crossbar.io to version 2, and say what that changes.

@@ -3,6 +3,7 @@
 pub mod args;
 mod banner;
 mod client;
+mod config;
 mod directory;
 mod exit;
 mod files;

@@ -8,7 +8,7 @@ use super::handover::Predecessor;
 use super::log::Log;
 use super::office::Office;
 use super::service::Service;
-use super::{client, files, init, keys, remote};
+use super::{client, config, files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
 use crate::transport::listener::Listener;
@@ -27,6 +27,7 @@ pub fn main() -> ExitCode {
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
         Some(Command::Check(node)) => return done(files::check(&node)),
+        Some(Command::Config(wanted)) => return done(config::config(&wanted)),
         Some(Command::Init(wanted)) => return done(init::init(&wanted)),
         Some(Command::Upgrade(wanted)) => return done(files::upgrade(&wanted)),
         Some(Command::Convert(wanted)) => return done(files::convert(&wanted)),

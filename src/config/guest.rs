@@ -184,6 +184,11 @@ impl Default for RestartConfig {
 }
 
 impl GuestConfig {
+    /// How long a guest may take to be ready, if nothing is said.
+    pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
+    /// How long one may take to stop.
+    pub const STOP_GRACE: Duration = Duration::from_secs(5);
+
     /// A guest that runs a program and has the defaults otherwise.
     #[must_use]
     pub fn new(id: &str, executable: impl Into<PathBuf>) -> GuestConfig {
@@ -199,10 +204,10 @@ impl GuestConfig {
             stderr: OutputConfig::default(),
             depends_on: Vec::new(),
             ready: ReadyConfig::default(),
-            ready_timeout: Duration::from_secs(60),
+            ready_timeout: GuestConfig::READY_TIMEOUT,
             restart: RestartConfig::default(),
             stop_signal: Signal::SIGTERM,
-            stop_grace: Duration::from_secs(5),
+            stop_grace: GuestConfig::STOP_GRACE,
             limits: GuestLimits::default(),
             user: None,
             group: None,

@@ -5,6 +5,7 @@ pub mod allowed;
 pub mod bridge;
 pub mod component;
 pub mod cookie;
+pub mod describe;
 pub mod file;
 pub mod guest;
 pub mod listener;

@@ -22,6 +22,7 @@ mod subjects;
 mod subscribe;
 mod tap;
 mod template;
+mod top;
 mod values;
 
 use self::failure::{Done, Failure};
@@ -44,6 +45,8 @@ pub enum Command {
     Reg(register::Register),
     /// Follow what goes on in a realm: events that the role may get, and who comes, goes, subscribes and registers.
     Tap(tap::Tap),
+    /// Show what a node does, again and again: rates, times, shards, realms, slow consumers, processes.
+    Top(top::Top),
     /// Put a load on a router, and measure: latency, throughput, and whether every message arrives.
     #[cfg(feature = "bench")]
     Bench(loadtest::Cli),
@@ -66,6 +69,7 @@ pub(super) fn main(command: Command, program: impl FnOnce() -> clap::Command) ->
         Command::Call(wanted) => serve(call::run(wanted)),
         Command::Reg(wanted) => serve(register::run(wanted)),
         Command::Tap(wanted) => serve(tap::run(wanted)),
+        Command::Top(wanted) => serve(top::run(wanted)),
         #[cfg(feature = "bench")]
         Command::Bench(wanted) => return bench::run(wanted),
         Command::Completions(wanted) => completions::run(&wanted, program()),

@@ -3,18 +3,22 @@
 use super::settings::KEY;
 use super::{Fault, Read, Reader, read};
 use crate::config::{ManagementConfig, RuntimeConfig};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The realm in which the node is managed, by procedures and events that begin with `corebar.`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Management {
+pub(super) struct Management {
     /// The realm. If no worker has one of this name, it is made.
+    #[schemars(extend("examples" = ["manage"]))]
     realm: String,
     /// The role that may manage the node, in a realm that is made.
+    #[schemars(extend("examples" = ["operator"]))]
     role: Option<String>,
-    /// The router worker whose transports lead to the realm; the first one by default.
+    /// The id of the router worker whose transports lead to the realm; the first one by default.
+    #[schemars(extend("examples" = ["worker001"]))]
     worker: Option<String>,
 }
 

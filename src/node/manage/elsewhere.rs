@@ -50,7 +50,7 @@ pub(super) async fn call(console: &Console, mut invocation: Invocation) {
     let wanted = async {
         let (args, kwargs) = payload(&invocation)?;
         let (session, procedure) = enter(console, &invocation, "procedure").await?;
-        Ok((session, procedure.to_owned(), args, kwargs))
+        Ok::<_, CallError>((session, procedure.to_owned(), args, kwargs))
     };
     let (session, procedure, args, kwargs) = match wanted.await {
         Ok(wanted) => wanted,
