@@ -123,7 +123,11 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.profile);
+        // Its own processes end a moment later, and may still write there.
+        let begun = Instant::now();
+        while fs::remove_dir_all(&self.profile).is_err() && self.profile.exists() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
