@@ -5,7 +5,7 @@ use crate::wamp::codec;
 use crate::wamp::id::{PublicationId, SubscriptionId};
 use crate::wamp::message::Event;
 use crate::wamp::payload::Payload;
-use crate::wamp::{Dict, Serializer, Value};
+use crate::wamp::{Dict, Serializer, Uri, Value};
 use std::collections::{HashSet, VecDeque};
 
 /// Of so many events a subscriber knows that it has had them: events of several publishers may be kept in another order
@@ -30,6 +30,11 @@ pub(super) enum Ask {
 }
 
 impl Ask {
+    /// True if the newest event comes first in the answer.
+    pub(super) const fn is_reversed(self) -> bool {
+        matches!(self, Ask::Newest | Ask::Last)
+    }
+
     /// The arguments of `wamp.subscription.get_events`.
     pub(super) fn arguments(self, subscription: SubscriptionId) -> (Vec<Value>, Dict) {
         let filter = match self {
@@ -71,6 +76,14 @@ impl Past {
         Some(Past { id, time, details, args, kwargs })
     }
 
+    /// As an application sees it; none of the details of its own.
+    pub(super) fn told(mut self, topic: &Uri) -> super::subscription::Event {
+        self.details.remove(REPLAYED);
+        let topic = self.details.str("topic").ok().flatten().map_or_else(|| topic.clone(), Uri::from);
+        let publication = PublicationId::from_raw(self.id);
+        super::subscription::Event { topic, publication, args: self.args, kwargs: self.kwargs, details: self.details }
+    }
+
     fn event(self, subscription: SubscriptionId, serializer: Serializer) -> Option<Event> {
         let payload = match self.args.is_empty() && self.kwargs.is_empty() {
             true => Payload::NONE,
@@ -81,13 +94,13 @@ impl Past {
 }
 
 /// The events of an answer, the oldest first. Crossbar.io gives one list of them, the newest first.
-pub(super) fn page(ask: Ask, mut args: Vec<Value>) -> Vec<Past> {
+pub(super) fn page(reversed: bool, mut args: Vec<Value>) -> Vec<Past> {
     let one_list = matches!(&args[..], [Value::List(_)]);
     if one_list && let Some(Value::List(list)) = args.pop() {
         args = list;
     }
     let mut events: Vec<Past> = args.into_iter().filter_map(Past::read).collect();
-    if one_list || matches!(ask, Ask::Newest | Ask::Last) {
+    if one_list || reversed {
         events.reverse();
     }
     events

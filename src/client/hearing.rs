@@ -176,7 +176,7 @@ impl Driver {
     fn hear_past(&mut self, number: u64, ask: gap::Ask, result: &CallResult) {
         let (args, _) = result.payload.values().unwrap_or_default();
         let serializer = self.link.serializer;
-        if let Some(next) = self.subscriptions.past(number, ask, gap::page(ask, args), serializer) {
+        if let Some(next) = self.subscriptions.past(number, ask, gap::page(ask.is_reversed(), args), serializer) {
             self.ask_past(number, next);
         }
     }
