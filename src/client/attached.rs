@@ -1,19 +1,19 @@
 //! The subscriptions of a session. They are known by numbers of its own, since ids change with the connection.
 
 use super::error::RequestError;
-use super::gap::{Ask, Gap, Past, events};
+use super::gap::{Gap, Past, Question, events};
 use super::order::Wanted;
 use super::queue::weight;
-use crate::wamp::Serializer;
 use crate::wamp::id::SubscriptionId;
 use crate::wamp::message::Event;
+use crate::wamp::{Dict, Serializer, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 #[derive(Debug)]
 struct Attached {
     wanted: Wanted<Event>,
-    /// Where gaps are filled.
+    /// What it has seen, in sessions that reconnect.
     gap: Option<Box<Gap>>,
 }
 
@@ -26,6 +26,15 @@ impl Attached {
         if let Some(event) = event {
             self.put(event);
         }
+    }
+
+    /// If there are no more questions, what has waited goes on.
+    fn unless_over(&mut self, next: Option<Question>) -> Option<Question> {
+        if next.is_none() {
+            let held = self.gap.as_mut().map(|gap| gap.finish()).unwrap_or_default();
+            held.into_iter().for_each(|event| self.put(event));
+        }
+        next
     }
 
     fn put(&self, event: Event) {
@@ -53,8 +62,9 @@ impl Subscriptions {
         self.entries.len()
     }
 
-    pub(super) fn add(&mut self, number: u64, wanted: Wanted<Event>, fills_gaps: bool) {
-        let gap = fills_gaps.then(|| Box::new(Gap::new()));
+    pub(super) fn add(&mut self, number: u64, wanted: Wanted<Event>, reconnects: bool) {
+        let exact = !matches!(wanted.options.str("match"), Ok(Some("prefix" | "wildcard")));
+        let gap = reconnects.then(|| Box::new(Gap::new(exact)));
         self.entries.insert(number, Attached { wanted, gap });
     }
 
@@ -66,8 +76,8 @@ impl Subscriptions {
         self.entries.keys().copied().collect()
     }
 
-    /// The router has said yes; gives what has to be asked about the past.
-    pub(super) fn subscribed(&mut self, number: u64, id: SubscriptionId) -> Option<Ask> {
+    /// The router has said yes; gives what has to be asked about the past, if it can be asked.
+    pub(super) fn subscribed(&mut self, number: u64, id: SubscriptionId, asks: bool) -> Option<Question> {
         let numbers = self.by_id.entry(id).or_default();
         let Some(attached) = self.entries.get_mut(&number) else {
             // It was dropped meanwhile.
@@ -82,7 +92,7 @@ impl Subscriptions {
             self.remove(number);
             return None;
         }
-        attached.gap.as_mut().map(|gap| gap.begin())
+        attached.gap.as_mut().filter(|_| asks).and_then(|gap| gap.begin(id))
     }
 
     /// The router has said no.
@@ -138,27 +148,39 @@ impl Subscriptions {
         self.get(number).map(|wanted| SubscriptionId::from_raw(wanted.id.load(Ordering::Acquire)))
     }
 
-    /// The past has been told, or none is to be had; gives what to ask next.
-    pub(super) fn past(&mut self, number: u64, ask: Ask, page: Vec<Past>, serializer: Serializer) -> Option<Ask> {
-        let id = self.id(number)?;
-        let attached = self.entries.get_mut(&number)?;
-        let gap = attached.gap.as_mut()?;
-        let (new, next) = gap.answer(ask, page);
-        let held = if next.is_none() { gap.finish() } else { Vec::new() };
-        events(new, id, serializer).chain(held).for_each(|event| attached.put(event));
-        next
+    /// What has to be called for a question about the past.
+    pub(super) fn ask(&self, number: u64, question: Question) -> Option<(&'static str, Vec<Value>, Dict)> {
+        let (wanted, id) = (self.get(number)?, self.id(number)?);
+        Some(question.call(&wanted.uri, id))
     }
 
-    /// Nothing is told about the past.
-    pub(super) fn past_unknown(&mut self, number: u64, ask: Ask) {
-        let Some(attached) = self.entries.get_mut(&number) else { return };
-        let held = match (&mut attached.gap, ask) {
-            // It need not be asked for once more either.
-            (gap, Ask::Newest) => gap.take().map(|mut gap| gap.finish()),
-            (Some(gap), _) => Some(gap.finish()),
-            (None, _) => None,
-        };
-        held.into_iter().flatten().for_each(|event| attached.put(event));
+    /// The past has been told; gives what to ask next.
+    pub(super) fn past(
+        &mut self,
+        number: u64,
+        question: Question,
+        page: Vec<Past>,
+        serializer: Serializer,
+    ) -> Option<Question> {
+        let id = self.id(number)?;
+        let attached = self.entries.get_mut(&number)?;
+        let (new, next) = attached.gap.as_mut()?.answer(question, page);
+        events(new, id, serializer).for_each(|event| attached.put(event));
+        attached.unless_over(next)
+    }
+
+    /// The subscriptions that have events of a topic; gives what to ask next.
+    pub(super) fn matched(&mut self, number: u64, ids: Vec<SubscriptionId>) -> Option<Question> {
+        let attached = self.entries.get_mut(&number)?;
+        let next = attached.gap.as_mut()?.matched(ids);
+        attached.unless_over(next)
+    }
+
+    /// Nothing is told about the past; gives what to ask next.
+    pub(super) fn past_unknown(&mut self, number: u64, question: Question) -> Option<Question> {
+        let attached = self.entries.get_mut(&number)?;
+        let next = attached.gap.as_mut()?.failed(question);
+        attached.unless_over(next)
     }
 
     /// The connection is lost.

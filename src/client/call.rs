@@ -258,6 +258,8 @@ impl Results {
 
     fn give_up(&mut self) {
         if !std::mem::replace(&mut self.over, true) {
+            // If it has not been sent yet, it is not.
+            self.results.close();
             self.session.notice(Notice::Forget(self.number));
         }
     }

@@ -27,6 +27,8 @@ use tokio::time::Instant;
 const OUT_BYTES_MAX: usize = 256 * 1024;
 /// Nothing is read while so many octets wait to be written, since answering what is read makes more of them.
 const OUT_BYTES_FULL: usize = 16 << 20;
+/// Octets that are read at once.
+const READ_BYTES: usize = 32 * 1024;
 /// Who waits for an answer may be what takes messages: so many times more of them are held then.
 const HELD_FACTOR: usize = 16;
 
@@ -118,6 +120,7 @@ impl Driver {
         let mut reads = true;
         (self.heard, self.asked) = (Instant::now(), None);
         self.take(&mut octets);
+        octets.reserve(READ_BYTES);
         loop {
             let over = self.ended.is_some();
             if over && self.out.is_idle() {
@@ -276,7 +279,7 @@ impl Driver {
                 self.request(|request| Publish { request, ..publish }.into(), answer.map(Waiter::Publish));
             }
             Order::Subscribe(number, wanted) => {
-                self.subscriptions.add(number, wanted, self.fills_gaps);
+                self.subscriptions.add(number, wanted, self.settings.reconnects);
                 self.subscribe(number);
             }
             Order::Register(number, wanted) => {

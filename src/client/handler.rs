@@ -5,9 +5,10 @@ use super::order::Order;
 use super::parameter::{Incoming, Parameter};
 use super::registration::{Invocation, Registration};
 use super::session::Session;
+use super::state::State;
 use super::subscription::Subscription;
 use crate::wamp::typed::TypeError;
-use crate::wamp::{Dict, Value, error};
+use crate::wamp::{Dict, Uri, Value, error};
 use serde::Serialize;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -234,7 +235,9 @@ pub(super) fn serve_events(mut subscription: Subscription, route: Route, states:
                 _ = &mut stopped => return,
                 event = subscription.next() => event,
             };
-            let Some(event) = event else { return };
+            let Some(event) = event else {
+                return warn_of_end(subscription.session(), subscription.topic());
+            };
             let (session, topic) = (subscription.session().clone(), event.topic.clone());
             let incoming = Incoming::event(session, event, states.clone());
             if let Err(error) = route.call(incoming).await {
@@ -257,7 +260,10 @@ pub(super) fn serve_calls(mut registration: Registration, route: Route, states: 
                         let session = registration.session().clone();
                         working.spawn(serve_call(session, invocation, route.clone(), states.clone()));
                     }
-                    None => break,
+                    None => {
+                        warn_of_end(registration.session(), registration.procedure());
+                        break;
+                    }
                 },
             }
         }
@@ -266,6 +272,13 @@ pub(super) fn serve_calls(mut registration: Registration, route: Route, states: 
         }
         while working.join_next().await.is_some() {}
     })
+}
+
+/// Nothing more comes: where the session goes on, somebody should know.
+fn warn_of_end(session: &Session, uri: &Uri) {
+    if !matches!(session.state(), State::Ended { .. }) {
+        tracing::warn!(%uri, "the router has taken a subscription or registration away");
+    }
 }
 
 async fn serve_call(session: Session, mut invocation: Invocation, route: Route, states: Arc<States>) {

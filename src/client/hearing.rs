@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, Working};
 use super::error::{CallError, RequestError};
-use super::gap;
+use super::gap::{Ask, Question, page};
 use super::order::Invoked;
 use super::queue::{queue, weight};
 use super::state::Ended;
@@ -10,7 +10,7 @@ use super::waiter::Waiter;
 use crate::wamp::id::{RegistrationId, SubscriptionId};
 use crate::wamp::message::{Goodbye, Invocation, Result as CallResult};
 use crate::wamp::payload::Payload;
-use crate::wamp::{Dict, Message, codec, error};
+use crate::wamp::{Dict, Message, Value, codec, error};
 use tokio::sync::oneshot;
 
 impl Driver {
@@ -117,9 +117,11 @@ impl Driver {
         match waiter {
             Waiter::Subscribe(number) => self.subscriptions.refused(number, RequestError::Refused(error)),
             Waiter::Register(number) => self.registrations.refused(number, RequestError::Refused(error)),
-            Waiter::Past(number, ask) => {
+            Waiter::Past(number, question) => {
                 tracing::debug!(%error, "the history of a topic is not to be had");
-                self.subscriptions.past_unknown(number, ask);
+                if let Some(next) = self.subscriptions.past_unknown(number, question) {
+                    self.ask_past(number, next);
+                }
             }
             other => other.fail(RequestError::Refused(error)),
         }
@@ -129,7 +131,7 @@ impl Driver {
         match (waiter, message) {
             (Waiter::Publish(answer), Message::Published(m)) => drop(answer.send(Ok(m.publication))),
             (Waiter::Subscribe(number), Message::Subscribed(m)) => {
-                if let Some(ask) = self.subscriptions.subscribed(number, m.subscription) {
+                if let Some(ask) = self.subscriptions.subscribed(number, m.subscription, self.fills_gaps) {
                     self.ask_past(number, ask);
                 }
             }
@@ -164,19 +166,28 @@ impl Driver {
         }
     }
 
-    fn ask_past(&mut self, number: u64, ask: gap::Ask) {
-        let Some(id) = self.subscriptions.id(number) else { return };
-        let (args, kwargs) = ask.arguments(id);
-        match codec::payload(self.link.serializer, args, kwargs) {
-            Ok(raw) => self.ask_router("wamp.subscription.get_events", raw, Waiter::Past(number, ask)),
-            Err(_) => self.subscriptions.past_unknown(number, ask),
+    fn ask_past(&mut self, number: u64, question: Question) {
+        let Some((procedure, args, kwargs)) = self.subscriptions.ask(number, question) else { return };
+        // Numbers and topics can be said in any serialization.
+        if let Ok(raw) = codec::payload(self.link.serializer, args, kwargs) {
+            self.ask_router(procedure, raw, Waiter::Past(number, question));
         }
     }
 
-    fn hear_past(&mut self, number: u64, ask: gap::Ask, result: &CallResult) {
+    fn hear_past(&mut self, number: u64, question: Question, result: &CallResult) {
         let (args, _) = result.payload.values().unwrap_or_default();
         let serializer = self.link.serializer;
-        if let Some(next) = self.subscriptions.past(number, ask, gap::page(ask, args), serializer) {
+        let next = match question.ask {
+            Ask::Match => {
+                let ids = match args.first() {
+                    Some(Value::List(ids)) => ids.iter().filter_map(Value::as_uint).collect(),
+                    _ => Vec::new(),
+                };
+                self.subscriptions.matched(number, ids.into_iter().map(SubscriptionId::from_raw).collect())
+            }
+            _ => self.subscriptions.past(number, question, page(question.is_reversed(), args), serializer),
+        };
+        if let Some(next) = next {
             self.ask_past(number, next);
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Keeper {
     pub(super) standing: watch::Sender<Arc<Standing>>,
     /// Requests that wait for a connection.
     pub(super) waiting: VecDeque<Order>,
-    /// Attempts to connect since a connection has lasted.
+    /// Attempts to connect since a connection has lasted for longer than what would have been waited next.
     pub(super) attempts: u32,
 }
 
@@ -35,7 +35,9 @@ impl Keeper {
             let begun = Instant::now();
             self.resume();
             let ended = self.driver.drive(sockets, octets, &mut self.wishes).await;
-            if self.connect.reconnect.as_ref().is_some_and(|policy| begun.elapsed() >= policy.delay_max) {
+            // A connection that is lost at once is as good as none.
+            let lasted = |policy: &Reconnect| begun.elapsed() >= policy.delay(self.attempts + 1, None, 0.0);
+            if self.connect.reconnect.as_ref().is_some_and(lasted) {
                 self.attempts = 0;
             }
             match self.come_back(ended).await {
@@ -123,7 +125,7 @@ impl Keeper {
         }
         let driver = &mut self.driver;
         match order {
-            Order::Subscribe(number, wanted) => driver.subscriptions.add(number, wanted, driver.fills_gaps),
+            Order::Subscribe(number, wanted) => driver.subscriptions.add(number, wanted, true),
             Order::Register(number, wanted) => driver.registrations.add(number, wanted),
             Order::Unregister(number, answer) => {
                 driver.registrations.remove(number);

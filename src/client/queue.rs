@@ -83,6 +83,11 @@ impl<T> Queue<T> {
         self.0.poll_recv(context).map(|held| held.and_then(|mut held| held.item.take()))
     }
 
+    /// Nothing is taken any more.
+    pub(super) fn close(&mut self) {
+        self.0.close();
+    }
+
     /// Takes what is there, and makes sure that nothing follows.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = T> {
         self.0.close();

@@ -14,6 +14,8 @@ pub(super) struct Settings {
     pub(super) ping_rawsocket: bool,
     pub(super) leave_timeout: Duration,
     pub(super) queue_max: usize,
+    /// The session outlives its connections.
+    pub(super) reconnects: bool,
     pub(super) census: Arc<Census>,
 }
 
@@ -24,7 +26,8 @@ impl Settings {
             ping_timeout: connect.ping_timeout,
             ping_rawsocket: connect.ping_rawsocket,
             leave_timeout: connect.leave_timeout,
-            queue_max: connect.queue_max,
+            queue_max: connect.queue_max.max(1),
+            reconnects: connect.reconnect.is_some(),
             census,
         }
     }

@@ -17,7 +17,7 @@ pub enum State {
     Away {
         /// What happened last, for a person.
         why: String,
-        /// The number of the next attempt since there was a connection, from 1.
+        /// The number of the next attempt, from 1, since a connection has lasted for a while.
         attempt: u32,
         /// When it is made, from now on.
         retry_in: Duration,

@@ -1,7 +1,7 @@
 //! Whoever waits for the answer to a request.
 
 use super::error::RequestError;
-use super::gap::Ask;
+use super::gap::Question;
 use super::order::{Answer, Outcomes, Testament};
 use crate::wamp::id::PublicationId;
 
@@ -21,7 +21,7 @@ pub(super) enum Waiter {
     Testament(Option<(Testament, Answer<()>)>),
     Flush(&'static str, Answer<()>),
     /// A question about the past of a subscription.
-    Past(u64, Ask),
+    Past(u64, Question),
 }
 
 impl Waiter {

@@ -4,6 +4,7 @@ use crate::with_router;
 use corebar::auth::config::{Dynamic, Source};
 use corebar::client::{Connect, ConnectError};
 use corebar::config::RuntimeConfig;
+use corebar::config::web::PathConfig;
 use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -136,7 +137,7 @@ fn dashboard_and_workers() {
 fn an_authentication_service() {
     let change = |config: &mut RuntimeConfig| {
         let mut open = config.listeners[0].clone();
-        open.transport = 1;
+        open.paths = vec![PathConfig::websocket("/ws", false, 1)];
         config.listeners.push(open);
         config.transports.push(config.transports[0].clone());
         let (procedure, realm) = ("com.example.authenticate".into(), Some("realm1".into()));

@@ -9,7 +9,7 @@ mod pressure;
 mod reconnect;
 mod relay;
 
-use corebar::auth::config::{Grant, Secret, Source, TicketUser, TlsUsers};
+use corebar::auth::config::{CraSalt, CraUser, Cryptosign, Grant, KeyUser, Secret, Source, TicketUser, TlsUsers};
 use corebar::auth::login::Credential;
 use corebar::client::{CallError, Certificate, Connect, ConnectError, RequestError, Session, Trust};
 use corebar::config::tls::TlsConfig;
@@ -250,6 +250,37 @@ fn who_is_not_let_in_learns_why() {
         assert!(matches!(nowhere, Err(ConnectError::Io(_))), "{nowhere:?}");
         let wrong = Connect::new(&urls[0].replace("/ws", "/nothing"), "realm1").open().await;
         assert!(matches!(&wrong, Err(ConnectError::Handshake(why)) if why.contains("404")), "{wrong:?}");
+    });
+}
+
+#[test]
+fn passwords_and_keys_are_shown() {
+    let seed = [7; 32];
+    let change = |config: &mut RuntimeConfig| {
+        let grant = Grant { role: Some("anonymous".into()), ..Grant::default() };
+        let auth = &mut config.transports[0].auth;
+        let salt = CraSalt::new("salt", Some(20_000), None).expect("a salt");
+        let user = CraUser::new(b"secret!", Some(salt), grant.clone());
+        auth.wampcra = Some(Source::Static([("joe".into(), user)].into()));
+        let key = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        let users = [("jane".into(), KeyUser { keys: vec![key], grant })].into();
+        auth.cryptosign = Some(Source::Static(Cryptosign { users }));
+    };
+    with_router(change, async |urls| {
+        for url in &urls {
+            let name = |session: Session| session.details().str("authid").ok().flatten().map(str::to_owned);
+            // While the key is derived, others go on: there is one thread.
+            let (joe, ticked) = tokio::join!(Connect::new(url, "realm1").password("joe", "secret!").open(), async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                true
+            });
+            assert_eq!((name(joe.expect("joe is let in")).as_deref(), ticked), (Some("joe"), true));
+            let wrong = Connect::new(url, "realm1").password("joe", "secret?").open().await;
+            assert!(matches!(&wrong, Err(ConnectError::Refused { .. })), "{wrong:?}");
+            let key = Credential::Cryptosign(Secret(seed.as_slice().into()));
+            let jane = Connect::new(url, "realm1").credential("jane", key).open().await.expect("jane is let in");
+            assert_eq!(name(jane).as_deref(), Some("jane"));
+        }
     });
 }
 
