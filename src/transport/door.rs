@@ -59,6 +59,10 @@ impl Door {
                 Service::LongPoll(_) => Serves::LongPoll,
                 _ => Serves::Pages,
             },
+            deflate: {
+                let at = known.service.transport().unwrap_or(listener.transport);
+                config.transports[usize::from(at)].connection.compression.window()
+            },
         };
         let place = |(index, known): (usize, &PathConfig)| Place {
             transport: known.service.transport().unwrap_or(listener.transport),

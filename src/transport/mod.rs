@@ -9,6 +9,7 @@ mod door;
 mod exchange;
 mod files;
 mod keepalive;
+mod line;
 pub mod listener;
 mod longpoll;
 pub mod outqueue;

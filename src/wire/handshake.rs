@@ -35,6 +35,8 @@ pub struct PathOptions {
     pub deep: bool,
     /// What is served.
     pub serves: Serves,
+    /// The largest window for messages that are compressed, from 9 to 15 bits; none: permessage-deflate is not accepted.
+    pub deflate: Option<u8>,
 }
 
 /// What is served at a path, as far as it concerns handshakes.
@@ -54,7 +56,12 @@ impl PathOptions {
     /// A path alone, with WebSocket for all pages.
     #[must_use]
     pub fn at(path: &str) -> PathOptions {
-        PathOptions { path: path.into(), deep: false, serves: Serves::WebSocket(Origins::default(), None) }
+        PathOptions {
+            path: path.into(),
+            deep: false,
+            serves: Serves::WebSocket(Origins::default(), None),
+            deflate: Some(15),
+        }
     }
 }
 
@@ -315,7 +322,8 @@ fn agree(
         let all = "wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of these with .batched";
         return refuse(&format!("a subprotocol is needed: one of {}", names.as_deref().unwrap_or(all)));
     }
-    let extension = deflate::negotiate(&request.extensions.join(",")).filter(|_| options.deflate);
+    let window = options.paths[path].deflate.filter(|_| options.deflate);
+    let extension = window.and_then(|window| deflate::negotiate(&request.extensions.join(","), window));
     let mut response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n",
@@ -348,12 +356,27 @@ mod tests {
 
     fn ask(line: &str, headers: &str) -> Step {
         let mut options = HandshakeOptions::default();
-        options.paths.push(PathOptions { path: "/echo".into(), deep: false, serves: Serves::Echo });
+        options.paths.push(PathOptions {
+            path: "/echo".into(),
+            deep: false,
+            serves: Serves::Echo,
+            ..PathOptions::at("/echo")
+        });
         let cbor = Subprotocol { serializer: Serializer::Cbor, batched: false };
         let serves = Serves::WebSocket(Origins::default(), Some(vec![cbor]));
-        options.paths.push(PathOptions { path: "/cbor".into(), deep: false, serves });
-        options.paths.push(PathOptions { path: "/lp".into(), deep: true, serves: Serves::LongPoll });
-        options.paths.push(PathOptions { path: "/pages".into(), deep: true, serves: Serves::Pages });
+        options.paths.push(PathOptions { path: "/cbor".into(), deep: false, serves, ..PathOptions::at("/cbor") });
+        options.paths.push(PathOptions {
+            path: "/lp".into(),
+            deep: true,
+            serves: Serves::LongPoll,
+            ..PathOptions::at("/lp")
+        });
+        options.paths.push(PathOptions {
+            path: "/pages".into(),
+            deep: true,
+            serves: Serves::Pages,
+            ..PathOptions::at("/pages")
+        });
         parse(format!("{line} HTTP/1.1\r\n{headers}\r\n").as_bytes(), &options)
     }
 
