@@ -193,11 +193,11 @@ fn add(config: &mut RuntimeConfig, path: &str, connection: ConnectionConfig) {
     config.listeners[0].paths.push(PathConfig::websocket(path, false, at));
 }
 
-/// A WebSocket connection at a path that has offered to compress; with the head of the answer.
-fn websocket(address: SocketAddr, path: &str) -> (TcpStream, String) {
+/// A WebSocket connection at a path, opened with these headers; with the head of the answer.
+fn websocket(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
     let mut stream = raw::connect(address);
-    let headers = "Sec-WebSocket-Protocol: wamp.2.json\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
-    stream.write_all(upgrade_request(path, headers).as_bytes()).expect("the router reads");
+    let headers = format!("Sec-WebSocket-Protocol: wamp.2.json\r\n{headers}");
+    stream.write_all(upgrade_request(path, &headers).as_bytes()).expect("the router reads");
     let head = response_head(&mut stream);
     assert_eq!(raw::status(&head), 101, "{head}");
     (stream, head)
@@ -205,7 +205,7 @@ fn websocket(address: SocketAddr, path: &str) -> (TcpStream, String) {
 
 /// The same with a session.
 fn session(address: SocketAddr, path: &str) -> TcpStream {
-    let (mut stream, _) = websocket(address, path);
+    let (mut stream, _) = websocket(address, path, "");
     let hello = json!([1, "realm1", {"roles": {"publisher": {}}}]).to_string();
     stream.write_all(&client_frame(0x81, hello.as_bytes())).expect("the router reads");
     assert!(said(&mut stream).starts_with("[2,"), "a welcome");
@@ -217,7 +217,7 @@ fn publication(octets: usize) -> Vec<u8> {
     json!([16, 1, {"acknowledge": true}, "com.x", ["x".repeat(octets)]]).to_string().into_bytes()
 }
 
-/// The next message, which is not compressed since it is short.
+/// The next message.
 fn said(stream: &mut TcpStream) -> String {
     let (first, payload) = server_frame(stream);
     assert_eq!(first, 0x81, "{payload:?}");
@@ -338,7 +338,10 @@ fn each_transport_compresses_as_it_says() {
         add(config, "/narrow", with(Compression::Deflate(10)));
     };
     node::with_router(change, |address| {
-        let answer = |path: &str| header(&websocket(address, path).1, "Sec-WebSocket-Extensions").map(str::to_owned);
+        let answer = |path: &str| {
+            let (_, head) = websocket(address, path, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+            header(&head, "Sec-WebSocket-Extensions").map(str::to_owned)
+        };
         assert_eq!(answer("/plain"), None);
         assert!(answer("/").is_some_and(|answer| !answer.contains("server_max_window_bits")));
         assert!(answer("/narrow").is_some_and(|answer| answer.ends_with("server_max_window_bits=10")));
