@@ -232,6 +232,8 @@ fn each_transport_has_limits_of_its_own() {
         add(config, "/small", small);
         let frames = ConnectionConfig { frame_bytes_max: Some(1000), ..ConnectionConfig::default() };
         add(config, "/frames", frames);
+        let assumes_json = ConnectionConfig { assumes_json: true, no_page: true, ..ConnectionConfig::default() };
+        add(config, "/json", assumes_json);
         let rude =
             ConnectionConfig { message_bytes_max: Some(1000), drops_faults: true, ..ConnectionConfig::default() };
         add(config, "/rude", rude);
@@ -259,6 +261,15 @@ fn each_transport_has_limits_of_its_own() {
         let (first, second) = message.split_at(900);
         stream.write_all(&[client_frame(0x01, first), client_frame(0x80, second)].concat()).expect("the router reads");
         assert!(said(&mut stream).starts_with("[17,"));
+        // Who names no subprotocol speaks JSON, where that may be.
+        for (path, expected, page) in [("/json", 101, 426), ("/small", 400, 200)] {
+            let mut stream = raw::connect(address);
+            stream.write_all(upgrade_request(path, "").as_bytes()).expect("the router reads");
+            assert_eq!(raw::status(&response_head(&mut stream)), expected, "{path}");
+            let mut http = Http::connect(address);
+            http.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            assert_eq!(http.response().status, page, "{path}");
+        }
         // Cut off, without a word.
         assert_eq!(read_to_end(&mut publish("/rude", 1500), raw::PATIENCE), b"");
         // The largest power of two is 512, which RawSocket tells by 0.

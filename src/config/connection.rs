@@ -24,6 +24,10 @@ pub struct ConnectionConfig {
     pub compression: Compression,
     /// A client that breaks the protocol is cut off, without a word.
     pub drops_faults: bool,
+    /// A client of WebSocket that names no subprotocol at all speaks JSON.
+    pub assumes_json: bool,
+    /// Browsers that come without WebSocket get no page, but 426.
+    pub no_page: bool,
     /// How long a long-poll `receive` may wait for messages.
     pub receive_timeout: Option<Duration>,
     /// For how long nobody may `receive` from a long-poll transport before it is ended.

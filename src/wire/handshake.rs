@@ -37,6 +37,8 @@ pub struct PathOptions {
     pub serves: Serves,
     /// The largest window for messages that are compressed, from 9 to 15 bits; none: permessage-deflate is not accepted.
     pub deflate: Option<u8>,
+    /// What clients of WebSocket speak that name no subprotocol at all; none: they have to name one.
+    pub assumed: Option<Subprotocol>,
 }
 
 /// What is served at a path, as far as it concerns handshakes.
@@ -61,6 +63,7 @@ impl PathOptions {
             deep: false,
             serves: Serves::WebSocket(Origins::default(), None),
             deflate: Some(15),
+            assumed: None,
         }
     }
 }
@@ -317,7 +320,8 @@ fn agree(
     let offered = |known: &Subprotocol| subprotocols.flatten().is_none_or(|offered| offered.contains(known));
     let known = request.protocols.iter().filter_map(|name| Some((*name, Subprotocol::from_name(name)?)));
     let chosen = known.into_iter().find(|(_, known)| offered(known));
-    if let (None, Some(offered)) = (chosen, subprotocols) {
+    let assumed = options.paths[path].assumed.filter(|_| request.protocols.is_empty());
+    if let (None, None, Some(offered)) = (chosen, assumed, subprotocols) {
         let names = offered.map(|offered| offered.iter().map(|known| known.name()).collect::<Vec<_>>().join(", "));
         let all = "wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of these with .batched";
         return refuse(&format!("a subprotocol is needed: one of {}", names.as_deref().unwrap_or(all)));
@@ -335,7 +339,7 @@ fn agree(
     if let Some((answer, _)) = &extension {
         response.push_str(&format!("Sec-WebSocket-Extensions: {answer}\r\n"));
     }
-    let protocol = chosen.filter(|_| subprotocols.is_some()).map(|(_, protocol)| protocol);
+    let protocol = chosen.map(|(_, protocol)| protocol).or(assumed).filter(|_| subprotocols.is_some());
     let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
     Ok(Accepted {
         response: response.into_bytes(),

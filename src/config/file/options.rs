@@ -76,11 +76,11 @@ pub(super) struct WebSocketOptions {
     /// Compression of messages. An object without `deflate` switches it off.
     #[schemars(extend("default" = {"deflate": {}}, "x-crossbar" = "does not compress if nothing is said"))]
     compression: Option<CompressionOptions>,
-    /// A subprotocol has to be named. Has no effect: it has to.
-    #[schemars(extend("deprecated" = true, "default" = true))]
+    /// Clients have to name a subprotocol. Else those that name none at all speak JSON, if that is spoken.
+    #[schemars(extend("default" = true))]
     require_websocket_subprotocol: Option<bool>,
-    /// A page for browsers that come without WebSocket. Has no effect: there is one.
-    #[schemars(extend("deprecated" = true, "default" = true))]
+    /// Browsers that come without WebSocket get a page. Else they get 426.
+    #[schemars(extend("default" = true))]
     enable_webstatus: Option<bool>,
     /// Say in the handshake which version of the router it is. Has no effect: it is not said.
     #[schemars(extend("deprecated" = true, "default" = false))]
@@ -197,7 +197,6 @@ impl WebSocketOptions {
             ("external_port", self.external_port.is_some()),
             ("enable_hybi10", self.enable_hybi10 == Some(true)),
             ("enable_rfc6455", self.enable_rfc6455 == Some(false)),
-            ("enable_webstatus", self.enable_webstatus == Some(false)),
             ("validate_utf8", self.validate_utf8 == Some(false)),
             ("mask_server_frames", self.mask_server_frames == Some(true)),
             ("require_masked_client_frames", self.require_masked_client_frames == Some(false)),
@@ -208,7 +207,6 @@ impl WebSocketOptions {
             ("auto_ping_restart_on_any_traffic", self.auto_ping_restart_on_any_traffic == Some(false)),
             ("enable_flash_policy", self.enable_flash_policy == Some(true)),
             ("flash_policy", self.flash_policy.is_some()),
-            ("require_websocket_subprotocol", self.require_websocket_subprotocol == Some(false)),
             ("show_server_version", self.show_server_version == Some(true)),
         ];
         reader.without_effect(at, &given);
@@ -233,6 +231,8 @@ impl WebSocketOptions {
                 .map(|size| size as u8),
             compression: compression.transpose()?.unwrap_or_default(),
             drops_faults: self.fail_by_drop == Some(true),
+            assumes_json: self.require_websocket_subprotocol == Some(false),
+            no_page: self.enable_webstatus == Some(false),
             ..ConnectionConfig::default()
         };
         Ok(Own { origins: self.allowed_origins, null_origin: self.allow_null_origin, connection })

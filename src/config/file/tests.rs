@@ -241,7 +241,7 @@ fn with_options(settings: &str, options: &str, other: &str) -> Result<(RuntimeCo
 fn options_of_transports_are_read() {
     let options = r#"{"max_message_size": 1048576, "max_frame_size": 65536, "open_handshake_timeout": 2500,
         "close_handshake_timeout": 1000, "tcp_nodelay": true, "auto_ping_interval": 0, "auto_ping_timeout": 5000,
-        "auto_ping_size": 12, "fail_by_drop": true, "auto_ping_restart_on_any_traffic": true,
+        "auto_ping_size": 12, "fail_by_drop": true, "enable_webstatus": false, "require_websocket_subprotocol": false, "auto_ping_restart_on_any_traffic": true,
         "compression": {"deflate": {"max_window_bits": 13, "memory_level": 5}}}"#;
     let (config, warnings) = with_options("{}", options, "").expect("a good file");
     let expected = ConnectionConfig {
@@ -254,6 +254,8 @@ fn options_of_transports_are_read() {
         ping_bytes: Some(12),
         compression: Compression::Deflate(13),
         drops_faults: true,
+        assumes_json: true,
+        no_page: true,
         ..ConnectionConfig::default()
     };
     assert_eq!((&config.transports[0].connection, warnings), (&expected, vec![]));
