@@ -152,7 +152,7 @@ fn damaged_handshakes_do_not_panic() {
         }
         let mut value = offer.as_bytes().to_vec();
         damage(&mut value, &mut random);
-        if let Some((_, bits)) = deflate::negotiate(&String::from_utf8_lossy(&value)) {
+        if let Some((_, bits)) = deflate::negotiate(&String::from_utf8_lossy(&value), 15) {
             assert!((9..=15).contains(&bits));
         }
         let [a, b, c, d] = random.u32(..).to_be_bytes();

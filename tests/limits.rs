@@ -2,13 +2,18 @@
 
 mod support;
 
-use corebar::config::RuntimeConfig;
+use corebar::config::connection::{Compression, ConnectionConfig};
+use corebar::config::web::PathConfig;
+use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig};
+use corebar::transport::listener::Bound;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use support::client::{Incoming, payload};
-use support::{Client, Tunnel, Wire, node};
+use support::http::post;
+use support::raw::{self, client_frame, header, read_to_end, response_head, server_frame, upgrade_request};
+use support::{Client, Http, Tunnel, Wire, node};
 
 fn any_wire() -> Wire {
     Wire::all().next().expect("a wire")
@@ -76,10 +81,10 @@ fn connections_are_limited_by_address() {
 fn a_transport_that_is_polled_for_counts() {
     let change = |config: &mut RuntimeConfig| config.connections_max = 2;
     node::with_router(change, |address| {
-        let mut http = support::Http::connect(address);
+        let mut http = Http::connect(address);
         let open = br#"{"protocols":["wamp.2.json"]}"#;
         let mut open = || {
-            http.write(support::http::post("/lp/open", open));
+            http.write(post("/lp/open", open));
             http.response().status
         };
         assert_eq!((open(), open(), open()), (200, 503, 503));
@@ -176,5 +181,180 @@ fn who_never_finishes_a_handshake_is_ended() {
         }
         assert!(sent < request.len(), "it was ended");
         assert!(begun.elapsed() < Duration::from_secs(4));
+    });
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Adds a transport with these limits, as WebSocket at a path.
+fn add(config: &mut RuntimeConfig, path: &str, connection: ConnectionConfig) {
+    let at = u16::try_from(config.transports.len()).expect("few transports");
+    config.transports.push(TransportConfig { connection, ..TransportConfig::default() });
+    config.listeners[0].paths.push(PathConfig::websocket(path, false, at));
+}
+
+/// A WebSocket connection at a path, opened with these headers; with the head of the answer.
+fn websocket(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
+    let mut stream = raw::connect(address);
+    let headers = format!("Sec-WebSocket-Protocol: wamp.2.json\r\n{headers}");
+    stream.write_all(upgrade_request(path, &headers).as_bytes()).expect("the router reads");
+    let head = response_head(&mut stream);
+    assert_eq!(raw::status(&head), 101, "{head}");
+    (stream, head)
+}
+
+/// The same with a session.
+fn session(address: SocketAddr, path: &str) -> TcpStream {
+    let (mut stream, _) = websocket(address, path, "");
+    let hello = json!([1, "realm1", {"roles": {"publisher": {}}}]).to_string();
+    stream.write_all(&client_frame(0x81, hello.as_bytes())).expect("the router reads");
+    assert!(said(&mut stream).starts_with("[2,"), "a welcome");
+    stream
+}
+
+/// A publication of so many octets, more or less.
+fn publication(octets: usize) -> Vec<u8> {
+    json!([16, 1, {"acknowledge": true}, "com.x", ["x".repeat(octets)]]).to_string().into_bytes()
+}
+
+/// The next message.
+fn said(stream: &mut TcpStream) -> String {
+    let (first, payload) = server_frame(stream);
+    assert_eq!(first, 0x81, "{payload:?}");
+    String::from_utf8(payload).expect("JSON")
+}
+
+#[test]
+fn each_transport_has_limits_of_its_own() {
+    let change = |config: &mut RuntimeConfig| {
+        config.shards = Some(2);
+        let small = ConnectionConfig { message_bytes_max: Some(1000), ..ConnectionConfig::default() };
+        add(config, "/small", small);
+        let frames = ConnectionConfig { frame_bytes_max: Some(1000), ..ConnectionConfig::default() };
+        add(config, "/frames", frames);
+        let assumes_json = ConnectionConfig { assumes_json: true, no_page: true, ..ConnectionConfig::default() };
+        add(config, "/json", assumes_json);
+        let rude =
+            ConnectionConfig { message_bytes_max: Some(1000), drops_faults: true, ..ConnectionConfig::default() };
+        add(config, "/rude", rude);
+        config.listeners[0].rawsocket = Some(1);
+    };
+    let config = node::config(change);
+    node::with_reloader(config, |address, reloader| {
+        let publish = |path: &str, octets: usize| {
+            let mut stream = session(address, path);
+            stream.write_all(&client_frame(0x81, &publication(octets))).expect("the router reads");
+            stream
+        };
+        for (path, octets) in [("/", 5000), ("/small", 500), ("/frames", 500)] {
+            assert!(said(&mut publish(path, octets)).starts_with("[17,"), "{path} takes {octets} octets");
+        }
+        for path in ["/small", "/frames"] {
+            let mut stream = publish(path, 1500);
+            assert!(said(&mut stream).contains("wamp.error.protocol_violation"), "{path}");
+            let (first, close) = server_frame(&mut stream);
+            assert_eq!((first, &close[..2]), (0x88, &1009_u16.to_be_bytes()[..]), "{path}");
+        }
+        // Two frames are one message.
+        let mut stream = session(address, "/frames");
+        let message = publication(1500);
+        let (first, second) = message.split_at(900);
+        stream.write_all(&[client_frame(0x01, first), client_frame(0x80, second)].concat()).expect("the router reads");
+        assert!(said(&mut stream).starts_with("[17,"));
+        // Who names no subprotocol speaks JSON, where that may be.
+        for (path, expected, page) in [("/json", 101, 426), ("/small", 400, 200)] {
+            let mut stream = raw::connect(address);
+            stream.write_all(upgrade_request(path, "").as_bytes()).expect("the router reads");
+            assert_eq!(raw::status(&response_head(&mut stream)), expected, "{path}");
+            let mut http = Http::connect(address);
+            http.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            assert_eq!(http.response().status, page, "{path}");
+        }
+        // Cut off, without a word.
+        assert_eq!(read_to_end(&mut publish("/rude", 1500), raw::PATIENCE), b"");
+        // The largest power of two is 512, which RawSocket tells by 0.
+        let mut rawsocket = raw::connect(address);
+        rawsocket.write_all(&[0x7f, 0xf1, 0, 0]).expect("the router reads");
+        let mut reply = [0; 4];
+        rawsocket.read_exact(&mut reply).expect("an answer");
+        assert_eq!(reply, [0x7f, 0x01, 0, 0]);
+        // A reload changes what comes, and not what is there.
+        let mut before = session(address, "/small");
+        let (reload, _) = reloader
+            .reload(|config| config.transports[1].connection.message_bytes_max = Some(100_000))
+            .expect("a good configuration");
+        assert!(reload.changes.iter().any(|change| change.contains("its options")), "{:?}", reload.changes);
+        assert!(said(&mut publish("/small", 1500)).starts_with("[17,"));
+        before.write_all(&client_frame(0x81, &publication(1500))).expect("the router reads");
+        assert!(said(&mut before).contains("wamp.error.protocol_violation"));
+    });
+}
+
+#[test]
+fn each_transport_has_times_of_its_own() {
+    let change = |config: &mut RuntimeConfig| {
+        config.shards = Some(2);
+        config.longpoll_receive_timeout = Duration::from_secs(3600);
+        let asking =
+            ConnectionConfig { ping_interval: Some(SHORT), ping_bytes: Some(12), ..ConnectionConfig::default() };
+        let strict = ConnectionConfig { ping_timeout: Some(SHORT), ..asking.clone() };
+        let patient = ConnectionConfig { ping_timeout: Some(Duration::ZERO), ..asking };
+        add(config, "/strict", strict);
+        add(config, "/patient", patient);
+        let polls = ConnectionConfig { receive_timeout: Some(SHORT), ..ConnectionConfig::default() };
+        config.transports.push(TransportConfig { connection: polls, ..TransportConfig::default() });
+        config.listeners[0].paths.retain(|path| path.path != "/lp");
+        config.listeners[0].paths.push(PathConfig::longpoll("/lp", 3));
+        let hasty = ConnectionConfig { handshake_timeout: Some(SHORT), ..ConnectionConfig::default() };
+        config.transports.push(TransportConfig { connection: hasty, ..TransportConfig::default() });
+        let address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let paths = vec![PathConfig::websocket("/", true, 4)];
+        config.listeners.push(ListenerConfig {
+            transport: 4,
+            rawsocket: None,
+            paths,
+            ..ListenerConfig::plain(address)
+        });
+    };
+    node::with_reloader(node::config(change), |address, reloader| {
+        let (_, bound) = reloader.reload(|_| {}).expect("a good configuration");
+        let Bound::Tcp(other) = bound[1].clone() else { panic!("a TCP address") };
+        let (mut idle, mut hasty) = (raw::connect(address), raw::connect(other));
+        let (mut usual, mut strict, mut patient) =
+            (session(address, "/"), session(address, "/strict"), session(address, "/patient"));
+        let ping = |stream: &mut TcpStream| assert_eq!(server_frame(stream), (0x89, vec![0; 12]));
+        ping(&mut strict);
+        assert_eq!(read_to_end(&mut strict, raw::PATIENCE), b"", "it has not answered");
+        // It has not answered either, and nobody minds.
+        (0..4).for_each(|_| ping(&mut patient));
+        assert_eq!(read_to_end(&mut hasty, raw::PATIENCE), b"", "no handshake in time");
+        // Meanwhile those of the other transport were left alone.
+        for stream in [&mut idle, &mut usual] {
+            stream.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket option");
+            assert!(stream.read(&mut [0]).is_err(), "nothing has come, and it is open");
+        }
+        let mut http = Http::connect(address);
+        let opened = http.post("/lp/open", br#"{"protocols":["wamp.2.json"]}"#).expect(200);
+        let opened: serde_json::Value = serde_json::from_slice(&opened.body).expect("JSON");
+        let path = format!("/lp/{}/receive", opened["transport"].as_str().expect("an id"));
+        http.post(&path, b"").expect(204);
+    });
+}
+
+#[test]
+fn each_transport_compresses_as_it_says() {
+    let change = |config: &mut RuntimeConfig| {
+        let with = |compression| ConnectionConfig { compression, ..ConnectionConfig::default() };
+        add(config, "/plain", with(Compression::No));
+        add(config, "/narrow", with(Compression::Deflate(10)));
+    };
+    node::with_router(change, |address| {
+        let answer = |path: &str| {
+            let (_, head) = websocket(address, path, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+            header(&head, "Sec-WebSocket-Extensions").map(str::to_owned)
+        };
+        assert_eq!(answer("/plain"), None);
+        assert!(answer("/").is_some_and(|answer| !answer.contains("server_max_window_bits")));
+        assert!(answer("/narrow").is_some_and(|answer| answer.ends_with("server_max_window_bits=10")));
     });
 }

@@ -300,7 +300,7 @@ fn a_tungstenite_server_reads_what_we_send_as_a_client() {
     let mut frames = Vec::new();
     for length in lengths {
         frames.extend(message_frame(true, &vec![b'x'; length]));
-        frames.extend(ping_frame(true));
+        frames.extend(ping_frame(true, 0));
     }
     frames.extend(close_frame(1000, "done"));
     let (mut stream, mut keys) = (Vec::new(), 0);

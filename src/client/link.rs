@@ -176,7 +176,7 @@ impl Link {
     /// Asks the router whether it is there.
     pub(super) fn ping(&mut self, out: &mut Vec<u8>) {
         let websocket = matches!(self.framing, Framing::WebSocket { .. });
-        self.append(&ping_frame(websocket), out);
+        self.append(&ping_frame(websocket, 0), out);
     }
 
     /// Appends whole frames, masked where they have to be.

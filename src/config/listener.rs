@@ -1,6 +1,7 @@
 //! Listeners and the transports that they serve.
 
 use super::ListenAddress;
+use super::connection::ConnectionConfig;
 use super::cookie::CookieConfig;
 use super::tls::TlsConfig;
 use super::web::{PathConfig, WebOptions};
@@ -57,6 +58,8 @@ pub struct TransportConfig {
     pub serializers: Option<Vec<Subprotocol>>,
     /// The cookie by which browsers are known again.
     pub cookie: Option<CookieConfig>,
+    /// Limits and times of its connections.
+    pub connection: ConnectionConfig,
 }
 
 impl TransportConfig {

@@ -4,6 +4,7 @@ pub mod address;
 pub mod allowed;
 pub mod bridge;
 pub mod component;
+pub mod connection;
 pub mod cookie;
 pub mod describe;
 pub mod file;

@@ -131,7 +131,7 @@ impl Reload {
             let address = address.unwrap_or_else(|| format!("transport {}", index + 1));
             logins(&before.auth, &now.auth, &address, &mut self.changes);
             if (TransportConfig { auth: before.auth.clone(), ..now.clone() }) != *before {
-                self.changes.push(format!("{address}: its cookies or origins"));
+                self.changes.push(format!("{address}: its options, cookies or origins"));
             }
         }
         (self.config.listeners, self.config.transports) = (listeners, positions.transports);

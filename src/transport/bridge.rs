@@ -85,7 +85,7 @@ pub(super) fn judge(
         let body = json!({"error": "only POST and PUT are served here", "args": [], "kwargs": {}}).to_string();
         return Verdict::Answer { response: reply.frame(&Answer { status: 405, body }), close };
     }
-    let most = config.body_bytes_max.unwrap_or(usize::MAX).min(options.message_bytes_max);
+    let most = config.body_bytes_max.unwrap_or(usize::MAX).min(options.lines.of(config.transport).message_bytes_max);
     // The body is read: the connection goes on if the client likes.
     let reply = BridgeReply { close: !head.keep_alive, ..reply };
     let mut plain = ReplyTo::to_nobody();

@@ -3,10 +3,10 @@
 use super::premises::Premises;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
-use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::wamp::Serializer;
 use crate::web::Content;
-use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves};
+use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves, Subprotocol};
 use std::sync::Arc;
 
 /// What is served by a listener.
@@ -29,8 +29,17 @@ pub(super) struct Door {
 pub(super) struct Place {
     /// The way into the router, if it is one.
     pub(super) transport: TransportIndex,
+    /// Browsers that come without WebSocket get a page.
+    pub(super) page: bool,
     /// What is served otherwise.
     pub(super) content: Arc<Content>,
+}
+
+/// What clients speak that name no subprotocol, if they may.
+fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
+    let json = Subprotocol { serializer: Serializer::Json, batched: false };
+    let spoken = transport.serializers.as_ref().is_none_or(|some| some.contains(&json));
+    (transport.connection.assumes_json && spoken).then_some(json)
 }
 
 impl Door {
@@ -47,6 +56,10 @@ impl Door {
     }
 
     fn new(config: &RuntimeConfig, listener: &ListenerConfig, contents: &[Arc<Content>]) -> Door {
+        let transport = |known: &PathConfig| {
+            let at = known.service.transport().unwrap_or(listener.transport);
+            &config.transports[usize::from(at)]
+        };
         let path = |known: &PathConfig| PathOptions {
             path: known.path.clone(),
             deep: known.deep,
@@ -59,9 +72,12 @@ impl Door {
                 Service::LongPoll(_) => Serves::LongPoll,
                 _ => Serves::Pages,
             },
+            deflate: transport(known).connection.compression.window(),
+            assumed: assumed(transport(known)),
         };
         let place = |(index, known): (usize, &PathConfig)| Place {
             transport: known.service.transport().unwrap_or(listener.transport),
+            page: !transport(known).connection.no_page,
             content: contents.get(index).cloned().unwrap_or_else(|| Arc::new(Content::Nothing)),
         };
         let options = HandshakeOptions {

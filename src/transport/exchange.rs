@@ -2,6 +2,7 @@
 
 use super::bridge::Bridged;
 use super::door::Door;
+use super::line::Lines;
 use super::longpoll::{self, ReplyTo};
 use super::pages;
 use super::protocol::Signal;
@@ -22,8 +23,8 @@ use std::time::Duration;
 pub(in crate::transport) struct Options {
     /// Octets of a request's head, and of bodies that are no messages.
     pub(in crate::transport) header_bytes_max: usize,
-    /// Octets of the body of `send`.
-    pub(in crate::transport) message_bytes_max: usize,
+    /// What holds for each transport.
+    pub(in crate::transport) lines: Arc<Lines>,
     /// Which shard this is.
     pub(in crate::transport) shard: u16,
     /// How many there are.

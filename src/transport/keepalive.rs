@@ -2,6 +2,7 @@
 
 use super::connection::Phase;
 use super::deadlines::Deadlines;
+use super::line::Line;
 use super::reactor::Reactor;
 use crate::config::RuntimeConfig;
 use crate::wire::frame::{Frame, ping_frame};
@@ -12,26 +13,16 @@ use std::time::Duration;
 pub(super) struct KeepAlive {
     asking: Deadlines<(usize, u32)>,
     answering: Deadlines<(usize, u32)>,
-    /// The same, where it is TCP that asks.
-    interval: Option<Duration>,
     rawsocket: bool,
 }
 
 impl KeepAlive {
     pub(super) fn new(config: &RuntimeConfig) -> KeepAlive {
-        KeepAlive {
-            asking: Deadlines::new(config.ping_interval),
-            answering: Deadlines::new(config.ping_timeout),
-            interval: (!config.ping_interval.is_zero()).then_some(config.ping_interval),
-            rawsocket: config.ping_rawsocket,
-        }
+        KeepAlive { asking: Deadlines::default(), answering: Deadlines::default(), rawsocket: config.ping_rawsocket }
     }
 
     /// Other times from now on. Who is not watched over is not from then on either.
     pub(super) fn reform(&mut self, config: &RuntimeConfig) {
-        self.asking.limit(config.ping_interval);
-        self.answering.limit(config.ping_timeout);
-        self.interval = (!config.ping_interval.is_zero()).then_some(config.ping_interval);
         self.rawsocket = config.ping_rawsocket;
     }
 
@@ -44,9 +35,10 @@ impl Reactor {
     /// Watches over a connection from now on.
     pub(super) fn keep_alive(&mut self, key: usize) {
         let connection = &self.connections[key];
-        let (Some(interval), Some(stream)) = (self.keepalive.interval, &connection.stream) else { return };
+        let interval = self.lines.of(connection.peer.transport).ping_interval;
+        let (Some(interval), Some(stream)) = (interval, &connection.stream) else { return };
         if connection.websocket || self.keepalive.rawsocket {
-            self.keepalive.asking.set(self.clock, (key, connection.serial));
+            self.keepalive.asking.set(self.clock, interval, (key, connection.serial));
         } else if let Err(error) = stream.keep_alive(interval) {
             tracing::debug!(%error, "TCP does not look whether a client is still there");
         }
@@ -54,31 +46,35 @@ impl Reactor {
 
     /// Asks those that have been silent, and ends those that have not answered.
     pub(super) fn expire_pings(&mut self, now: Duration) {
-        // Nobody is asked any longer: whoever would have been is forgotten.
-        let asks = self.keepalive.interval.is_some();
+        let lines = self.lines.clone();
         while let Some(entry) = self.keepalive.asking.take_due(now) {
-            if !asks {
-                continue;
-            }
             let Some(connection) = self.current(entry).filter(|connection| connection.phase == Phase::Open) else {
                 continue;
             };
+            let line = lines.of(connection.peer.transport);
+            // Nobody is asked any longer: whoever would have been is forgotten.
+            let Some(interval) = line.ping_interval else { continue };
             // Who is written to and does not read is found out in another way.
             if std::mem::take(&mut connection.heard) || connection.is_paused() {
-                self.keepalive.asking.set(now, entry);
-            } else {
-                let ping = ping_frame(connection.websocket);
-                self.queue(entry.0, Frame::new(ping.into(), bytes::Bytes::new()));
-                self.keepalive.answering.set(now, entry);
+                self.keepalive.asking.set(now, interval, entry);
+                continue;
+            }
+            let ping = ping(line, connection.websocket);
+            self.queue(entry.0, ping);
+            match line.ping_timeout {
+                Some(timeout) => self.keepalive.answering.set(now, timeout, entry),
+                None => self.keepalive.asking.set(now, interval, entry),
             }
         }
         while let Some(entry) = self.keepalive.answering.take_due(now) {
             let Some(connection) = self.current(entry).filter(|connection| connection.phase == Phase::Open) else {
                 continue;
             };
-            if std::mem::take(&mut connection.heard) || connection.is_paused() || connection.held {
-                if asks {
-                    self.keepalive.asking.set(now, entry);
+            let line = lines.of(connection.peer.transport);
+            let forgiven = line.ping_timeout.is_none() || line.ping_interval.is_none();
+            if std::mem::take(&mut connection.heard) || connection.is_paused() || connection.held || forgiven {
+                if let Some(interval) = line.ping_interval {
+                    self.keepalive.asking.set(now, interval, entry);
                 }
             } else {
                 self.tally.timeouts += 1;
@@ -86,4 +82,11 @@ impl Reactor {
             }
         }
     }
+}
+
+fn ping(line: &Line, websocket: bool) -> Frame {
+    if websocket {
+        return line.ping.clone();
+    }
+    Frame::new(ping_frame(false, 0).into(), bytes::Bytes::new())
 }

@@ -10,6 +10,7 @@ mod exchange;
 mod files;
 mod gauges;
 mod keepalive;
+mod line;
 pub mod listener;
 mod longpoll;
 pub mod outqueue;

@@ -100,7 +100,10 @@ pub(super) fn judge(
             page.line(status, &[], text.trim_end())
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
-            Serves::WebSocket(..) | Serves::Echo => page.welcome(),
+            Serves::WebSocket(..) | Serves::Echo if door.places[index].page => page.welcome(),
+            Serves::WebSocket(..) | Serves::Echo => {
+                page.line(426, &[("Upgrade", "websocket")], "only WebSocket is served here")
+            }
             Serves::LongPoll | Serves::Pages => served(head, &page, &door.places[index], &names[own..], options),
         },
     }

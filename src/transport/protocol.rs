@@ -4,6 +4,7 @@ use super::bridge::Bridged;
 use super::cookies::{Cookies, Visit};
 use super::door::Door;
 use super::exchange::{Exchange, Forwarded, Options};
+use super::line::{Line, Lines};
 use super::longpoll::ReplyTo;
 use super::premises::Premises;
 use super::reactor::Settings;
@@ -73,19 +74,20 @@ pub(super) struct Shared {
     /// By transport.
     cookies: Arc<[Option<Arc<Cookies>>]>,
     requests: Options,
-    message_bytes_max: usize,
+    /// What holds for each transport.
+    lines: Arc<Lines>,
     inbound: Inbound,
     echoes: FrameBuilder,
     out: Vec<u8>,
 }
 
 impl Shared {
-    pub(super) fn new(settings: &Settings) -> Shared {
+    pub(super) fn new(settings: &Settings, lines: &Arc<Lines>) -> Shared {
         let Settings { premises, shard, vitals, loads, .. } = settings;
         let config = &premises.config;
         let requests = Options {
             header_bytes_max: HandshakeOptions::default().header_bytes_max,
-            message_bytes_max: config.message_bytes_max,
+            lines: lines.clone(),
             shard: shard.index,
             shards: shard.shards,
             vitals: vitals.clone(),
@@ -98,7 +100,7 @@ impl Shared {
             doors: Door::all(premises),
             cookies: premises.cookies.clone(),
             requests,
-            message_bytes_max: config.message_bytes_max,
+            lines: lines.clone(),
             inbound: Inbound::default(),
             echoes: FrameBuilder::eager(),
             out: Vec::new(),
@@ -106,15 +108,15 @@ impl Shared {
     }
 
     /// Goes on with other ways in. What has been begun goes on as it was.
-    pub(super) fn reform(&mut self, premises: &Premises) {
+    pub(super) fn reform(&mut self, premises: &Premises, lines: &Arc<Lines>) {
         let config = &premises.config;
         self.doors = Door::all(premises);
         self.cookies = premises.cookies.clone();
         self.requests.stuck_after = config.health_stuck_after;
         self.requests.piece_bytes = config.web_piece_bytes;
         self.requests.listing_entries_max = config.web_listing_entries_max;
-        self.requests.message_bytes_max = config.message_bytes_max;
-        self.message_bytes_max = config.message_bytes_max;
+        self.requests.lines = lines.clone();
+        self.lines = lines.clone();
     }
 }
 
@@ -239,7 +241,8 @@ impl Protocol {
             signal(Signal::Fault { reason: "RawSocket is not served here", close: None });
             return None;
         };
-        match rawsocket::handshake(*request, shared.message_bytes_max, serializers.as_deref()) {
+        let message_bytes_max = shared.lines.of(*transport).message_bytes_max;
+        match rawsocket::handshake(*request, message_bytes_max, serializers.as_deref()) {
             Ok(accepted) => {
                 *self = Protocol::opened(&accepted);
                 let serializer = accepted.serializer;
@@ -304,9 +307,9 @@ impl Protocol {
             Some(false) => Accepts::Binary,
             None => Accepts::Any,
         };
-        let message_bytes_max = shared.message_bytes_max;
+        let Line { message_bytes_max, frame_bytes_max, .. } = *shared.lines.of(transport);
         let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max, from: Sender::Client };
-        let reader = Reader::WebSocket(WsReader::new(mode));
+        let reader = Reader::WebSocket(WsReader::new(mode).with_frame_bytes_max(frame_bytes_max));
         let framing = Framing::WebSocket { batched, deflate };
         let goes_on = signal(Signal::Reply(plain(response)));
         match protocol {

@@ -10,6 +10,7 @@ use super::cookies::Cookies;
 use super::deadlines::Deadlines;
 use super::gauges::Gauges;
 use super::keepalive::KeepAlive;
+use super::line::Lines;
 use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
 use super::premises::{Board, Premises};
@@ -112,6 +113,8 @@ pub(super) struct Reactor {
     pub(super) handshakes: Deadlines<(usize, u32)>,
     closings: Deadlines<(usize, u32)>,
     pub(super) keepalive: KeepAlive,
+    /// What holds for the connections of each way in.
+    pub(super) lines: Arc<Lines>,
     pub(super) throttled: Throttled,
     pub(super) longpoll: LongPoll,
     turn_task: Option<Waker>,
@@ -152,6 +155,7 @@ impl Reactor {
         let mut core = Shard::new(settings.shard.clone());
         settings.past.drain(..).for_each(|past| core.restore(past));
         let config = &settings.premises.config;
+        let lines = Arc::new(Lines::new(config));
         Reactor {
             core,
             port: Port::new(seat.mesh.clone(), seat.index),
@@ -164,11 +168,12 @@ impl Reactor {
             holding: false,
             greeted_for: Duration::ZERO,
             read_buffer: vec![0; READ_BYTES],
-            shared: Some(Box::new(protocol::Shared::new(&settings))),
+            shared: Some(Box::new(protocol::Shared::new(&settings, &lines))),
             scratch: Vec::with_capacity(SCRATCH_BYTES),
-            handshakes: Deadlines::new(config.handshake_timeout),
-            closings: Deadlines::new(config.close_timeout),
+            handshakes: Deadlines::default(),
+            closings: Deadlines::default(),
             keepalive: KeepAlive::new(config),
+            lines,
             throttled: Throttled::new(),
             longpoll: LongPoll::default(),
             turn_task: None,
@@ -239,11 +244,10 @@ impl Reactor {
     fn reform(&mut self, policy: Box<Policy>) {
         self.settings.premises = self.settings.board.read();
         let config = &self.settings.premises.config;
-        self.handshakes.limit(config.handshake_timeout);
-        self.closings.limit(config.close_timeout);
+        self.lines = Arc::new(Lines::new(config));
         self.keepalive.reform(config);
         if let Some(shared) = &mut self.shared {
-            shared.reform(&self.settings.premises);
+            shared.reform(&self.settings.premises, &self.lines);
         }
         self.core.reform(self.clock, *policy);
         self.settle();
@@ -314,7 +318,7 @@ impl Reactor {
             };
             // A slow reader gets its last words as long as it reads.
             if std::mem::take(&mut connection.progress) && !connection.out.is_empty() {
-                self.closings.set(now, entry);
+                self.set_closing(entry.0);
             } else {
                 self.lose(entry.0, "closed");
             }
@@ -413,7 +417,7 @@ impl Reactor {
             self.settings.premises.entrances[usize::from(visitor.peer.listener)].preamble(visitor.peer.address);
         let connection = Connection { preamble, ..Connection::new(stream, protocol, visitor, serial) };
         let key = self.connections.insert(connection);
-        self.handshakes.set(self.now(), (key, serial));
+        self.set_handshake(key);
         spawn(key);
     }
 
@@ -515,10 +519,15 @@ impl Reactor {
         self.tally.faults += 1;
         let connection = &mut self.connections[key];
         tracing::info!(peer = &*connection.peer.label, reason, "a connection broke the protocol");
+        let drops = self.lines.of(connection.peer.transport).drops_faults;
         if connection.phase == Phase::Open {
             self.core.violate(self.now(), conn_id(key), reason);
             // The core says goodbye and asks for a close; the close frame that belongs to the fault goes instead.
             self.settle_with(Some((key, &close)));
+            if drops && self.connections[key].phase != Phase::Gone {
+                self.lose(key, reason);
+                return;
+            }
         }
         if matches!(self.connections[key].phase, Phase::Handshake | Phase::Open) {
             if let Some(frame) = close {
@@ -568,8 +577,8 @@ impl Reactor {
             return;
         }
         // The peer may still read what waits for it; the session is over.
-        connection.phase = Phase::Closing;
-        self.closings.set(self.clock, (key, connection.serial));
+        self.set_closing(key);
+        self.connections[key].phase = Phase::Closing;
         self.forget(key);
         self.settle();
     }
@@ -648,17 +657,34 @@ impl Reactor {
         self.begin_closing(key);
     }
 
+    /// From now on a connection has so long for its handshake.
+    pub(super) fn set_handshake(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        let limit = self.lines.handshake_timeout(connection.peer.listener);
+        self.handshakes.set(self.clock, limit, (key, connection.serial));
+    }
+
+    /// From now on it has so long for its end.
+    fn set_closing(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        // Before a connection is open it is not known which transport it would be.
+        let line = match connection.phase {
+            Phase::Handshake | Phase::Requests => self.lines.common(),
+            Phase::Open | Phase::Closing | Phase::Gone => self.lines.of(connection.peer.transport),
+        };
+        self.closings.set(self.clock, line.close_timeout, (key, connection.serial));
+    }
+
     pub(super) fn begin_closing(&mut self, key: usize) {
-        let now = self.now();
-        let connection = &mut self.connections[key];
+        let connection = &self.connections[key];
         if !matches!(connection.phase, Phase::Handshake | Phase::Requests | Phase::Open) {
             return;
         }
-        connection.phase = Phase::Closing;
         // What waits for requests waits for them as long as it did before.
         if connection.stream.is_some() {
-            self.closings.set(now, (key, connection.serial));
+            self.set_closing(key);
         }
+        self.connections[key].phase = Phase::Closing;
         self.forget(key);
         // Even with nothing to write: the flush tells the peer that this was all.
         self.mark_dirty(key);

@@ -44,7 +44,7 @@ pub(super) struct Throttled(Deadlines<(usize, u32)>);
 
 impl Throttled {
     pub(super) fn new() -> Throttled {
-        Throttled(Deadlines::new(PAUSE))
+        Throttled(Deadlines::default())
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
@@ -61,7 +61,7 @@ impl Reactor {
         let allowance = connection.allowance.get_or_insert_with(|| Box::new(Allowance::new(now, rate)));
         if !allowance.take(now, rate) && !std::mem::replace(&mut connection.pauses.rate, true) {
             self.tally.throttled += 1;
-            self.throttled.0.set(now, (key, connection.serial));
+            self.throttled.0.set(now, PAUSE, (key, connection.serial));
         }
     }
 
@@ -73,7 +73,7 @@ impl Reactor {
             let Some(allowance) = &mut connection.allowance else { continue };
             allowance.refill(now, rate);
             if allowance.left < 0 {
-                self.throttled.0.set(now, entry);
+                self.throttled.0.set(now, PAUSE, entry);
             } else {
                 connection.pauses.rate = false;
                 if let Some(task) = &connection.task {

@@ -120,21 +120,21 @@ impl Inflater {
     }
 }
 
-/// The answer to a `Sec-WebSocket-Extensions` header: the text to send, and the window for what the server sends.
-/// `None` if nothing that is offered can be had.
+/// The answer to a `Sec-WebSocket-Extensions` header: the text to send, and the window for what the server sends, of
+/// `most` bits (9 to 15) at most. `None` if nothing that is offered can be had.
 #[must_use]
-pub fn negotiate(offers: &str) -> Option<(String, u8)> {
-    offers.split(',').find_map(accept)
+pub fn negotiate(offers: &str, most: u8) -> Option<(String, u8)> {
+    offers.split(',').find_map(|offer| accept(offer, most))
 }
 
-fn accept(offer: &str) -> Option<(String, u8)> {
+fn accept(offer: &str, most: u8) -> Option<(String, u8)> {
     let mut parts = offer.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case("permessage-deflate") {
         return None;
     }
     let mut seen: Vec<String> = Vec::new();
     let mut answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover".to_owned();
-    let mut bits = 15;
+    let mut bits = most;
     for part in parts {
         let (name, value) = match part.split_once('=') {
             Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
@@ -147,14 +147,15 @@ fn accept(offer: &str) -> Option<(String, u8)> {
         match (&*name, value.map(window)) {
             ("server_no_context_takeover" | "client_no_context_takeover", None) => {}
             // A window of 2^8 octets is legal, but zlib cannot compress into it.
-            ("server_max_window_bits", Some(Some(asked @ 9..))) => {
-                bits = asked;
-                answer.push_str(&format!("; server_max_window_bits={asked}"));
-            }
+            ("server_max_window_bits", Some(Some(asked @ 9..))) => bits = bits.min(asked),
             ("client_max_window_bits", None | Some(Some(_))) => {}
             _ => return None,
         }
         seen.push(name);
+    }
+    // It may be said without having been asked for (RFC 7692, section 7.1.2.1), and has to be if it was.
+    if bits < 15 || seen.iter().any(|name| name == "server_max_window_bits") {
+        answer.push_str(&format!("; server_max_window_bits={bits}"));
     }
     Some((answer, bits))
 }
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn offers() {
-        let bits = |offers| negotiate(offers).map(|(_, bits)| bits);
+        let bits = |offers| negotiate(offers, 15).map(|(_, bits)| bits);
         assert_eq!(bits("permessage-deflate"), Some(15));
         assert_eq!(bits("permessage-deflate; client_max_window_bits"), Some(15));
         assert_eq!(bits("permessage-deflate; server_max_window_bits=10"), Some(10));
@@ -221,7 +222,12 @@ mod tests {
         assert_eq!(bits("permessage-deflate; server_max_window_bits"), None);
         assert_eq!(bits("permessage-deflate; nonsense"), None);
         assert_eq!(bits("permessage-deflate; server_no_context_takeover; server_no_context_takeover"), None);
-        let (answer, _) = negotiate("permessage-deflate; server_max_window_bits=\"12\"").unwrap();
+        let (answer, _) = negotiate("permessage-deflate; server_max_window_bits=\"12\"", 15).unwrap();
         assert!(answer.ends_with("client_no_context_takeover; server_max_window_bits=12"), "{answer}");
+        // A smaller window than was asked for may be had.
+        for offer in ["permessage-deflate", "permessage-deflate; server_max_window_bits=12"] {
+            let (answer, bits) = negotiate(offer, 10).unwrap();
+            assert!(bits == 10 && answer.ends_with("; server_max_window_bits=10"), "{answer}");
+        }
     }
 }

@@ -235,14 +235,14 @@ pub fn mask_frames(frames: &[u8], mut key: impl FnMut() -> [u8; 4], out: &mut Ve
     }
 }
 
-/// A ping without payload, over WebSocket or RawSocket.
+/// A ping over WebSocket, with so many octets of payload (at most 125), or over RawSocket without any.
 #[must_use]
-pub fn ping_frame(websocket: bool) -> Vec<u8> {
+pub fn ping_frame(websocket: bool, octets: usize) -> Vec<u8> {
     if !websocket {
         return super::rawsocket::ping().to_vec();
     }
     let mut frame = Vec::new();
-    control(OP_PING, &[], &mut frame);
+    control(OP_PING, &[0; 125][..octets.min(125)], &mut frame);
     frame
 }
 

@@ -37,6 +37,10 @@ pub struct PathOptions {
     pub deep: bool,
     /// What is served.
     pub serves: Serves,
+    /// The largest window for messages that are compressed, from 9 to 15 bits; none: permessage-deflate is not accepted.
+    pub deflate: Option<u8>,
+    /// What clients of WebSocket speak that name no subprotocol at all; none: they have to name one.
+    pub assumed: Option<Subprotocol>,
 }
 
 /// What is served at a path, as far as it concerns handshakes.
@@ -56,7 +60,13 @@ impl PathOptions {
     /// A path alone, with WebSocket for all pages.
     #[must_use]
     pub fn at(path: &str) -> PathOptions {
-        PathOptions { path: path.into(), deep: false, serves: Serves::WebSocket(Origins::default(), None) }
+        PathOptions {
+            path: path.into(),
+            deep: false,
+            serves: Serves::WebSocket(Origins::default(), None),
+            deflate: Some(15),
+            assumed: None,
+        }
     }
 }
 
@@ -318,12 +328,14 @@ fn agree(
     let offered = |known: &Subprotocol| subprotocols.flatten().is_none_or(|offered| offered.contains(known));
     let known = request.protocols.iter().filter_map(|name| Some((*name, Subprotocol::from_name(name)?)));
     let chosen = known.into_iter().find(|(_, known)| offered(known));
-    if let (None, Some(offered)) = (chosen, subprotocols) {
+    let assumed = options.paths[path].assumed.filter(|_| request.protocols.is_empty());
+    if let (None, None, Some(offered)) = (chosen, assumed, subprotocols) {
         let names = offered.map(|offered| offered.iter().map(|known| known.name()).collect::<Vec<_>>().join(", "));
         let all = "wamp.2.json, wamp.2.msgpack, wamp.2.cbor, wamp.2.ubjson, or one of these with .batched";
         return refuse(&format!("a subprotocol is needed: one of {}", names.as_deref().unwrap_or(all)));
     }
-    let extension = deflate::negotiate(&request.extensions.join(",")).filter(|_| options.deflate);
+    let window = options.paths[path].deflate.filter(|_| options.deflate);
+    let extension = window.and_then(|window| deflate::negotiate(&request.extensions.join(","), window));
     let mut response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n",
@@ -335,7 +347,7 @@ fn agree(
     if let Some((answer, _)) = &extension {
         response.push_str(&format!("Sec-WebSocket-Extensions: {answer}\r\n"));
     }
-    let protocol = chosen.filter(|_| subprotocols.is_some()).map(|(_, protocol)| protocol);
+    let protocol = chosen.map(|(_, protocol)| protocol).or(assumed).filter(|_| subprotocols.is_some());
     let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
     Ok(Accepted {
         response: response.into_bytes(),
@@ -356,12 +368,27 @@ mod tests {
 
     fn ask(line: &str, headers: &str) -> Step {
         let mut options = HandshakeOptions::default();
-        options.paths.push(PathOptions { path: "/echo".into(), deep: false, serves: Serves::Echo });
+        options.paths.push(PathOptions {
+            path: "/echo".into(),
+            deep: false,
+            serves: Serves::Echo,
+            ..PathOptions::at("/echo")
+        });
         let cbor = Subprotocol { serializer: Serializer::Cbor, batched: false };
         let serves = Serves::WebSocket(Origins::default(), Some(vec![cbor]));
-        options.paths.push(PathOptions { path: "/cbor".into(), deep: false, serves });
-        options.paths.push(PathOptions { path: "/lp".into(), deep: true, serves: Serves::LongPoll });
-        options.paths.push(PathOptions { path: "/pages".into(), deep: true, serves: Serves::Pages });
+        options.paths.push(PathOptions { path: "/cbor".into(), deep: false, serves, ..PathOptions::at("/cbor") });
+        options.paths.push(PathOptions {
+            path: "/lp".into(),
+            deep: true,
+            serves: Serves::LongPoll,
+            ..PathOptions::at("/lp")
+        });
+        options.paths.push(PathOptions {
+            path: "/pages".into(),
+            deep: true,
+            serves: Serves::Pages,
+            ..PathOptions::at("/pages")
+        });
         parse(format!("{line} HTTP/1.1\r\n{headers}\r\n").as_bytes(), &options)
     }
 

@@ -45,6 +45,8 @@ pub enum Sender {
 #[derive(Debug)]
 pub struct WsReader {
     mode: WsMode,
+    /// Octets of one frame, as it comes.
+    frame_bytes_max: usize,
     closed: bool,
     /// A frame or message that is not complete, or a batch that has not been given out. None between messages.
     partial: Option<Box<Partial>>,
@@ -98,7 +100,13 @@ impl WsReader {
     /// A reader behind a handshake.
     #[must_use]
     pub const fn new(mode: WsMode) -> WsReader {
-        WsReader { mode, closed: false, partial: None }
+        WsReader { mode, frame_bytes_max: usize::MAX, closed: false, partial: None }
+    }
+
+    /// The same for frames of so many octets at most, compressed or not.
+    #[must_use]
+    pub fn with_frame_bytes_max(self, frame_bytes_max: usize) -> WsReader {
+        WsReader { frame_bytes_max, ..self }
     }
 
     /// See [`super::reader::Reader::feed`].
@@ -308,7 +316,11 @@ impl WsReader {
         let max = self.mode.message_bytes_max;
         let before = coming.map_or(0, |partial| partial.data.len());
         match usize::try_from(head.length).ok().and_then(|length| length.checked_add(before)) {
-            Some(size) if size <= max => Ok(()),
+            Some(size) if size <= max && size - before <= self.frame_bytes_max => Ok(()),
+            Some(size) if size <= max => Err(WireError {
+                code: 1009,
+                reason: format!("a frame may have {} octets", self.frame_bytes_max).into(),
+            }),
             _ => Err(too_large(max)),
         }
     }

@@ -62,16 +62,16 @@ pub(super) struct SignedOptions {
 }
 
 /// Options of hooks.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct HookOptions {
     /// Has no effect: the log has what there is to know.
     #[allow(dead_code, reason = "the log has what there is to know")]
     #[schemars(extend("deprecated" = true))]
     debug: Option<bool>,
     /// The topic to which every request is published.
-    #[schemars(required, extend("type" = "string", "examples" = ["com.example.push"]))]
-    topic: Option<Box<str>>,
+    #[schemars(extend("examples" = ["com.example.push"]))]
+    topic: Box<str>,
     /// The body of the answer when it has been published.
     #[schemars(extend("default" = SUCCESS))]
     success_response: Option<Box<str>>,
@@ -83,8 +83,10 @@ pub(super) struct HookOptions {
     #[schemars(extend("examples" = ["${SECRET}"]))]
     github_secret: Option<Box<str>>,
     /// Requests without TLS get 403.
+    #[serde(default)]
     require_tls: bool,
     /// Requests from elsewhere get 403: addresses, and networks with a length or a mask.
+    #[serde(default)]
     #[schemars(extend("examples" = [["10.0.0.0/8", "192.168.1.0/255.255.255.0"]]))]
     require_ip: Vec<String>,
     /// Octets of a body; 0: as many as a message may have. Beyond: 413.
@@ -94,6 +96,7 @@ pub(super) struct HookOptions {
     #[schemars(range(max = TIMESTAMP_DELTA_MAX), extend("deprecated" = true))]
     timestamp_delta_limit: Option<u64>,
     /// Scripts of any page may ask.
+    #[serde(default)]
     #[schemars(extend("x-crossbar" = "allows that always"))]
     allow_cross_origin: bool,
 }
@@ -135,9 +138,9 @@ impl Bridge<SignedOptions> {
 impl Bridge<HookOptions> {
     /// Reads a hook; gives also the `auth` of the way in that its sessions come by.
     pub(super) fn read_hook(self, at: &str) -> Read<(BridgeConfig, Value)> {
-        let options = self.options.unwrap_or_default();
+        let options = self.options.ok_or_else(|| Fault::new(at, "needs `options` with a `topic`"))?;
         let action = Action::Hook {
-            topic: options.topic.ok_or_else(|| Fault::new(&format!("{at}.options"), "needs a `topic`"))?,
+            topic: options.topic,
             success: options.success_response.unwrap_or_else(|| SUCCESS.into()),
             failure: options.error_response.unwrap_or_else(|| FAILURE.into()),
             github_secret: options.github_secret.map(secret),

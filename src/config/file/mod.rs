@@ -36,7 +36,6 @@ use crate::auth::reach::Reach;
 use format::Format;
 pub(super) use keys::distance;
 use namespaces::Namespaces;
-use options::Taken;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -120,12 +119,6 @@ struct Reader {
     /// Relative paths begin here.
     directory: PathBuf,
     warnings: Vec<String>,
-    /// The settings that are given below `corebar`, as `transport.write_delay`.
-    given: Vec<String>,
-    /// Those that options of transports have given.
-    taken: Vec<Taken>,
-    /// How many WebSocket and RawSocket transports there are, counting those inside others.
-    parts: usize,
     /// Where the transports lead to that are being read.
     reach: Reach,
     /// Those that have been.
@@ -224,7 +217,7 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     let mut management = None;
     if let Some(mut settings) = node.corebar {
         management = management::take(&mut settings);
-        reader.given = settings::read_settings(&settings, &mut config)?;
+        settings::read_settings(&settings, &mut config)?;
     }
     let namespaces = read_workers(&mut reader, node.workers, &mut config)?;
     if let Some(management) = management {
@@ -233,7 +226,6 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     if config.listeners.is_empty() && config.has_no_programs() {
         return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
-    options::say_that_they_hold_for_all(&mut reader);
     roles_exist(&mut reader, &config);
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
     Ok((config, grouped(reader.warnings)))

@@ -1,21 +1,14 @@
-//! The `options` of transports, as Crossbar.io has them. What is understood holds for the whole process.
+//! The `options` of transports, as Crossbar.io has them. They hold for their own transport; what one does not say is as
+//! the settings below `corebar` have it.
 
-use super::settings::{KEY, TIME_MAX};
+use super::settings::TIME_MAX;
 use super::{Fault, Read, Reader};
-use crate::config::RuntimeConfig;
+use crate::config::connection::{Compression, ConnectionConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// A setting that options of transports have given.
-#[derive(Debug)]
-pub(super) struct Taken {
-    /// As below `corebar`.
-    setting: &'static str,
-    at: String,
-    value: u64,
-}
 
 /// The smallest limit of messages that can be negotiated with RawSocket.
 const MESSAGE_BYTES_MIN: u64 = 512;
@@ -30,6 +23,8 @@ pub(super) struct Own {
     pub(super) origins: Option<Vec<Box<str>>>,
     /// Pages without an origin may.
     pub(super) null_origin: Option<bool>,
+    /// Limits and times of its connections.
+    pub(super) connection: ConnectionConfig,
 }
 
 /// Options of a WebSocket transport.
@@ -47,48 +42,48 @@ pub(super) struct WebSocketOptions {
     /// 512.
     #[schemars(range(min = 1, max = MESSAGE_BYTES_MAX), extend("x-unit" = "octets", "x-setting" = "transport.message_bytes_max"))]
     max_message_size: Option<u64>,
-    /// From accepting the socket to the end of its handshake. 0 does not switch it off.
-    #[schemars(schema_with = "milliseconds", extend("x-setting" = "transport.handshake_timeout"))]
+    /// From accepting the socket to the end of its handshake. Of several transports at one endpoint the longest counts. 0
+    /// does not switch it off.
+    #[schemars(schema_with = "milliseconds_schema", extend("x-setting" = "transport.handshake_timeout"))]
     open_handshake_timeout: Option<u64>,
     /// From the router's last word to the client's closing the connection. 0 does not switch it off.
-    #[schemars(schema_with = "milliseconds", extend("x-setting" = "transport.close_timeout"))]
+    #[schemars(schema_with = "milliseconds_schema", extend("x-setting" = "transport.close_timeout"))]
     close_handshake_timeout: Option<u64>,
     /// A client that has been silent for so long is sent a ping. 0: never.
-    #[schemars(schema_with = "milliseconds", extend("x-setting" = "transport.ping_interval"))]
+    #[schemars(schema_with = "milliseconds_schema", extend("x-setting" = "transport.ping_interval"))]
     auto_ping_interval: Option<u64>,
-    /// How long the answer to a ping may take. 0 leaves it as it is.
-    #[schemars(schema_with = "milliseconds", extend("x-setting" = "transport.ping_timeout",
-        "x-crossbar" = "waits for ever with 0"))]
+    /// How long the answer to a ping may take. 0: as long as it likes; a connection that is gone is noticed by the system.
+    #[schemars(schema_with = "milliseconds_schema", extend("x-setting" = "transport.ping_timeout"))]
     auto_ping_timeout: Option<u64>,
-    /// Octets of a ping. Has no effect.
-    #[schemars(range(min = 12, max = 125), extend("deprecated" = true))]
+    /// Octets of a ping. Without it, none.
+    #[schemars(range(min = 12, max = 125), extend("x-unit" = "octets", "x-crossbar" = "sends 4 if nothing is said"))]
     auto_ping_size: Option<u64>,
     /// Whatever comes puts the next ping off. Has no effect: it does.
-    #[schemars(extend("deprecated" = true))]
+    #[schemars(extend("deprecated" = true, "default" = true))]
     auto_ping_restart_on_any_traffic: Option<bool>,
-    /// Octets of a frame. Has no effect: frames are limited with their messages, by `max_message_size`.
-    #[schemars(extend("deprecated" = true, "default" = 0))]
+    /// Octets of a frame from a client, compressed or not. Beyond: as for messages. 0: as many as a message.
+    #[schemars(range(max = MESSAGE_BYTES_MAX), extend("x-unit" = "octets", "default" = 0))]
     max_frame_size: Option<u64>,
     /// Send messages in frames of so many octets. Has no effect: a message is one frame.
     #[schemars(extend("deprecated" = true, "default" = 0))]
     auto_fragment_size: Option<u64>,
-    /// A client that breaks the protocol is cut off without a word. Has no effect: it is told why.
-    #[schemars(extend("deprecated" = true, "default" = false))]
+    /// A client that breaks the protocol is cut off without a word. Else it is told why, by ABORT and a close frame.
+    #[schemars(extend("default" = false))]
     fail_by_drop: Option<bool>,
-    /// Send the client's reason for closing back to it. Has no effect.
-    #[schemars(extend("deprecated" = true))]
+    /// Send the client's reason for closing back to it. Has no effect: its code is sent back.
+    #[schemars(extend("deprecated" = true, "default" = false))]
     echo_close_codereason: Option<bool>,
-    /// Compression of messages. Has no effect, unless it is what is done anyway: what the client offers is accepted.
-    #[schemars(extend("deprecated" = true, "default" = {"deflate": {}}))]
-    compression: Option<Value>,
-    /// A subprotocol has to be named. Has no effect: it has to.
-    #[schemars(extend("deprecated" = true, "default" = true))]
+    /// Compression of messages. An object without `deflate` switches it off.
+    #[schemars(extend("default" = {"deflate": {}}, "x-crossbar" = "does not compress if nothing is said"))]
+    compression: Option<CompressionOptions>,
+    /// Clients have to name a subprotocol. Else those that name none at all speak JSON, if that is spoken.
+    #[schemars(extend("default" = true))]
     require_websocket_subprotocol: Option<bool>,
-    /// A page for browsers that come without WebSocket. Has no effect: there is one.
-    #[schemars(extend("deprecated" = true, "default" = true))]
+    /// Browsers that come without WebSocket get a page. Else they get 426.
+    #[schemars(extend("default" = true))]
     enable_webstatus: Option<bool>,
-    /// Say in the handshake which version of the router it is. Has no effect.
-    #[schemars(extend("deprecated" = true))]
+    /// Say in the handshake which version of the router it is. Has no effect: it is not said.
+    #[schemars(extend("deprecated" = true, "default" = false))]
     show_server_version: Option<bool>,
     /// The port at which clients connect, if it is another. Has no effect.
     #[schemars(extend("deprecated" = true))]
@@ -121,6 +116,41 @@ pub(super) struct WebSocketOptions {
     #[schemars(extend("deprecated" = true))]
     flash_policy: Option<Value>,
 }
+
+/// Which compression is accepted if the client offers it.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct CompressionOptions {
+    /// Each message for itself (permessage-deflate, without context takeover).
+    deflate: Option<DeflateOptions>,
+}
+
+/// Options of permessage-deflate (RFC 7692).
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct DeflateOptions {
+    /// The largest window for what the router sends: 2 to the power of it, in octets. Larger ones save traffic.
+    #[schemars(range(min = *WINDOW_BITS.start(), max = *WINDOW_BITS.end()), extend("default" = 15, "x-unit" = "bits"))]
+    max_window_bits: Option<u64>,
+    /// The largest window for what clients send. Has no effect: any is understood.
+    #[schemars(range(min = *WINDOW_BITS.start(), max = *WINDOW_BITS.end()), extend("deprecated" = true))]
+    request_max_window_bits: Option<u64>,
+    /// The router compresses each message for itself. Has no effect: it does.
+    #[allow(dead_code, reason = "it does")]
+    #[schemars(extend("deprecated" = true, "default" = true))]
+    no_context_takeover: Option<bool>,
+    /// Clients are asked to compress each message for itself. Has no effect: they are.
+    #[allow(dead_code, reason = "they are")]
+    #[schemars(extend("deprecated" = true, "default" = true))]
+    request_no_context_takeover: Option<bool>,
+    /// Memory that compression takes. Has no effect: there is one compressor for each core and window.
+    #[allow(dead_code, reason = "there is one compressor for each core and window")]
+    #[schemars(extend("deprecated" = true))]
+    memory_level: Option<u64>,
+}
+
+/// Windows that can be had.
+const WINDOW_BITS: RangeInclusive<u64> = 9..=15;
 
 /// Options of a RawSocket transport.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -155,125 +185,135 @@ pub(super) struct LongPollOptions {
     debug_transport_id: Option<Value>,
 }
 
-fn milliseconds(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+fn milliseconds_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"x-unit": "milliseconds", "anyOf": [
         {"const": 0}, {"type": "integer", "minimum": 1000, "maximum": MILLISECONDS_MAX}, {"type": "null"}]})
 }
 
-/// Reads the options of a WebSocket transport.
-pub(super) fn read_websocket(
-    reader: &mut Reader,
-    options: WebSocketOptions,
-    at: &str,
-    config: &mut RuntimeConfig,
-) -> Read<Own> {
-    take_size(reader, options.max_message_size, at, config)?;
-    let times = [
-        ("open_handshake_timeout", "transport.handshake_timeout", options.open_handshake_timeout),
-        ("close_handshake_timeout", "transport.close_timeout", options.close_handshake_timeout),
-        ("auto_ping_interval", "transport.ping_interval", options.auto_ping_interval),
-        ("auto_ping_timeout", "transport.ping_timeout", options.auto_ping_timeout),
-    ];
-    for (key, setting, value) in times {
-        let Some(value) = value else { continue };
-        let at = format!("{at}.{key}");
-        match (key, value) {
-            ("auto_ping_interval", 0) => take(reader, config, setting, &at, 0),
-            // Without a time limit there: a connection that is gone would be noticed by the system, some day.
-            ("auto_ping_timeout", 0) => {}
-            (_, 0) => reader.warn(&at, &format!("is 0, which does not switch it off here; see {KEY}.{setting}")),
-            _ => {
-                let time = number(value, 1000, MILLISECONDS_MAX, "milliseconds", &at)?;
-                take(reader, config, setting, &at, time);
+impl WebSocketOptions {
+    /// Reads them.
+    pub(super) fn read(self, reader: &mut Reader, at: &str) -> Read<Own> {
+        let given = [
+            ("external_port", self.external_port.is_some()),
+            ("enable_hybi10", self.enable_hybi10 == Some(true)),
+            ("enable_rfc6455", self.enable_rfc6455 == Some(false)),
+            ("validate_utf8", self.validate_utf8 == Some(false)),
+            ("mask_server_frames", self.mask_server_frames == Some(true)),
+            ("require_masked_client_frames", self.require_masked_client_frames == Some(false)),
+            ("apply_mask", self.apply_mask == Some(false)),
+            ("auto_fragment_size", self.auto_fragment_size.is_some_and(|size| size > 0)),
+            ("echo_close_codereason", self.echo_close_codereason == Some(true)),
+            ("tcp_nodelay", self.tcp_nodelay == Some(false)),
+            ("auto_ping_restart_on_any_traffic", self.auto_ping_restart_on_any_traffic == Some(false)),
+            ("enable_flash_policy", self.enable_flash_policy == Some(true)),
+            ("flash_policy", self.flash_policy.is_some()),
+            ("show_server_version", self.show_server_version == Some(true)),
+        ];
+        reader.without_effect(at, &given);
+        let compression = self.compression.map(|compression| compression.read(&format!("{at}.compression")));
+        let connection = ConnectionConfig {
+            message_bytes_max: message_size(reader, self.max_message_size, at)?,
+            frame_bytes_max: match self.max_frame_size {
+                None | Some(0) => None,
+                Some(size) => {
+                    let size = number(size, 1, MESSAGE_BYTES_MAX, "octets", &format!("{at}.max_frame_size"))?;
+                    Some(size as usize)
+                }
+            },
+            handshake_timeout: handshake(reader, self.open_handshake_timeout, "open_handshake_timeout", at)?,
+            close_timeout: handshake(reader, self.close_handshake_timeout, "close_handshake_timeout", at)?,
+            ping_interval: milliseconds(self.auto_ping_interval, &format!("{at}.auto_ping_interval"))?,
+            ping_timeout: milliseconds(self.auto_ping_timeout, &format!("{at}.auto_ping_timeout"))?,
+            ping_bytes: self
+                .auto_ping_size
+                .map(|size| number(size, 12, 125, "octets", &format!("{at}.auto_ping_size")))
+                .transpose()?
+                .map(|size| size as u8),
+            compression: compression.transpose()?.unwrap_or_default(),
+            drops_faults: self.fail_by_drop == Some(true),
+            assumes_json: self.require_websocket_subprotocol == Some(false),
+            no_page: self.enable_webstatus == Some(false),
+            ..ConnectionConfig::default()
+        };
+        Ok(Own { origins: self.allowed_origins, null_origin: self.allow_null_origin, connection })
+    }
+}
+
+impl RawSocketOptions {
+    /// Reads them.
+    pub(super) fn read(self, reader: &mut Reader, at: &str) -> Read<Own> {
+        let message_bytes_max = message_size(reader, self.max_message_size, at)?;
+        Ok(Own { connection: ConnectionConfig { message_bytes_max, ..ConnectionConfig::default() }, ..Own::default() })
+    }
+}
+
+impl LongPollOptions {
+    /// Changes what its connections have by these.
+    pub(super) fn read(self, reader: &mut Reader, at: &str, connection: &mut ConnectionConfig) -> Read<()> {
+        let given = [
+            ("queue_limit_bytes", self.queue_limit_bytes.is_some()),
+            ("queue_limit_messages", self.queue_limit_messages.is_some()),
+            ("debug", self.debug.is_some()),
+            ("debug_transport_id", self.debug_transport_id.is_some()),
+        ];
+        reader.without_effect(at, &given);
+        let seconds = |seconds: Option<u64>, key: &str| match seconds {
+            None => Ok(None),
+            // As long as anybody may want there.
+            Some(0) => Ok(Some(Duration::from_secs(TIME_MAX as u64))),
+            Some(seconds) => {
+                let seconds = number(seconds, 1, TIME_MAX as u64, "seconds", &format!("{at}.{key}"))?;
+                Ok(Some(Duration::from_secs(seconds)))
             }
-        }
+        };
+        connection.receive_timeout = seconds(self.request_timeout, "request_timeout")?;
+        connection.idle_timeout = seconds(self.session_timeout, "session_timeout")?;
+        Ok(())
     }
-    if options.max_frame_size.is_some_and(|size| size > 0) {
-        let text = "has no effect: frames are limited with their messages, by max_message_size";
-        reader.warn(&format!("{at}.max_frame_size"), text);
-    }
-    let given = [
-        ("external_port", options.external_port.is_some()),
-        ("enable_hybi10", options.enable_hybi10 == Some(true)),
-        ("enable_rfc6455", options.enable_rfc6455 == Some(false)),
-        ("enable_webstatus", options.enable_webstatus == Some(false)),
-        ("validate_utf8", options.validate_utf8 == Some(false)),
-        ("mask_server_frames", options.mask_server_frames == Some(true)),
-        ("require_masked_client_frames", options.require_masked_client_frames == Some(false)),
-        ("apply_mask", options.apply_mask == Some(false)),
-        ("auto_fragment_size", options.auto_fragment_size.is_some_and(|size| size > 0)),
-        ("fail_by_drop", options.fail_by_drop == Some(true)),
-        ("echo_close_codereason", options.echo_close_codereason.is_some()),
-        ("tcp_nodelay", options.tcp_nodelay == Some(false)),
-        ("auto_ping_size", options.auto_ping_size.is_some()),
-        ("auto_ping_restart_on_any_traffic", options.auto_ping_restart_on_any_traffic.is_some()),
-        ("enable_flash_policy", options.enable_flash_policy == Some(true)),
-        ("flash_policy", options.flash_policy.is_some()),
-        ("compression", options.compression.is_some_and(|value| value != json!({"deflate": {}}))),
-        ("require_websocket_subprotocol", options.require_websocket_subprotocol == Some(false)),
-        ("show_server_version", options.show_server_version.is_some()),
-    ];
-    reader.without_effect(at, &given);
-    Ok(Own { origins: options.allowed_origins, null_origin: options.allow_null_origin })
 }
 
-/// Reads the options of a RawSocket transport.
-pub(super) fn read_rawsocket(
-    reader: &mut Reader,
-    options: RawSocketOptions,
-    at: &str,
-    config: &mut RuntimeConfig,
-) -> Read<Own> {
-    take_size(reader, options.max_message_size, at, config)?;
-    Ok(Own::default())
+impl CompressionOptions {
+    fn read(self, at: &str) -> Read<Compression> {
+        let Some(deflate) = self.deflate else { return Ok(Compression::No) };
+        let bits = |bits: Option<u64>, key: &str| {
+            bits.map(|bits| {
+                number(bits, *WINDOW_BITS.start(), *WINDOW_BITS.end(), "bits", &format!("{at}.deflate.{key}"))
+            })
+            .transpose()
+        };
+        bits(deflate.request_max_window_bits, "request_max_window_bits")?;
+        let window = bits(deflate.max_window_bits, "max_window_bits")?;
+        Ok(Compression::Deflate(window.map_or(15, |bits| bits as u8)))
+    }
 }
 
-fn take_size(reader: &mut Reader, size: Option<u64>, at: &str, config: &mut RuntimeConfig) -> Read<()> {
-    let Some(size) = size else { return Ok(()) };
+fn message_size(reader: &mut Reader, size: Option<u64>, at: &str) -> Read<Option<usize>> {
+    let Some(size) = size else { return Ok(None) };
     let at = format!("{at}.max_message_size");
     let size = number(size, 1, MESSAGE_BYTES_MAX, "octets", &at)?;
     if size < MESSAGE_BYTES_MIN {
         reader.warn(&at, &format!("is {size}, and {MESSAGE_BYTES_MIN} is the least that is supported"));
     }
-    take(reader, config, "transport.message_bytes_max", &at, size.max(MESSAGE_BYTES_MIN));
-    Ok(())
+    Ok(Some(size.max(MESSAGE_BYTES_MIN) as usize))
 }
 
-/// Reads the options of a path of the type `longpoll`.
-pub(super) fn read_longpoll(
-    reader: &mut Reader,
-    options: LongPollOptions,
-    at: &str,
-    config: &mut RuntimeConfig,
-) -> Read<()> {
-    let times = [
-        ("request_timeout", "longpoll.receive_timeout", options.request_timeout),
-        ("session_timeout", "longpoll.idle_timeout", options.session_timeout),
-    ];
-    for (key, setting, seconds) in times {
-        let Some(seconds) = seconds else { continue };
-        let at = format!("{at}.{key}");
-        // 0 is as long as anybody may want there.
-        let seconds = if seconds == 0 { TIME_MAX as u64 } else { number(seconds, 1, TIME_MAX as u64, "seconds", &at)? };
-        take(reader, config, setting, &at, seconds * 1000);
+/// A time limit that strangers cannot be without.
+fn handshake(reader: &mut Reader, time: Option<u64>, key: &str, at: &str) -> Read<Option<Duration>> {
+    let at = format!("{at}.{key}");
+    if time == Some(0) {
+        reader.warn(&at, "is 0, which does not switch it off here");
+        return Ok(None);
     }
-    let given = [
-        ("queue_limit_bytes", options.queue_limit_bytes.is_some()),
-        ("queue_limit_messages", options.queue_limit_messages.is_some()),
-        ("debug", options.debug.is_some()),
-        ("debug_transport_id", options.debug_transport_id.is_some()),
-    ];
-    reader.without_effect(at, &given);
-    Ok(())
+    milliseconds(time, &at)
 }
 
-/// An option that is there for one transport is there for all, if there are others.
-pub(super) fn say_that_they_hold_for_all(reader: &mut Reader) {
-    if reader.parts < 2 {
-        return;
-    }
-    for Taken { setting, at, .. } in std::mem::take(&mut reader.taken) {
-        reader.warn(&at, &format!("holds for all transports, as {KEY}.{setting}"));
+fn milliseconds(time: Option<u64>, at: &str) -> Read<Option<Duration>> {
+    match time {
+        None => Ok(None),
+        Some(0) => Ok(Some(Duration::ZERO)),
+        Some(time) => {
+            number(time, 1000, MILLISECONDS_MAX, "milliseconds", at).map(|time| Some(Duration::from_millis(time)))
+        }
     }
 }
 
@@ -282,40 +322,4 @@ fn number(value: u64, min: u64, max: u64, unit: &str, at: &str) -> Read<u64> {
         return Ok(value);
     }
     Err(Fault::new(at, format!("is {value}, not a number of {unit} from {min} to {max}")))
-}
-
-/// Takes over what an option says, unless the file says it in the other way. Of several the largest holds, so that
-/// nothing is refused that its own transport allows.
-fn take(reader: &mut Reader, config: &mut RuntimeConfig, setting: &'static str, at: &str, value: u64) {
-    if reader.given.iter().any(|given| given == setting) {
-        reader.warn(at, &format!("has no effect beside {KEY}.{setting}"));
-        return;
-    }
-    let time = Duration::from_millis(value);
-    match reader.taken.iter_mut().find(|taken| taken.setting == setting) {
-        Some(taken) if taken.value == value => return,
-        Some(taken) => {
-            let (known, largest) = (taken.at.clone(), taken.value.max(value));
-            let larger = value > taken.value;
-            if larger {
-                (taken.at, taken.value) = (at.into(), value);
-            }
-            reader.warn(at, &format!("is not the same as {known}; the larger one holds for all: {largest}"));
-            if !larger {
-                return;
-            }
-        }
-        None => reader.taken.push(Taken { setting, at: at.into(), value }),
-    }
-    match setting {
-        // No larger than what was checked.
-        "transport.message_bytes_max" => config.message_bytes_max = value as usize,
-        "transport.handshake_timeout" => config.handshake_timeout = time,
-        "transport.close_timeout" => config.close_timeout = time,
-        "transport.ping_interval" => config.ping_interval = time,
-        "transport.ping_timeout" => config.ping_timeout = time,
-        "longpoll.receive_timeout" => config.longpoll_receive_timeout = time,
-        "longpoll.idle_timeout" => config.longpoll_idle_timeout = time,
-        other => unreachable!("no option is taken for {other}"),
-    }
 }

@@ -112,6 +112,11 @@ fn tidy(object: &mut Map<String, Value>) {
     if let Some(maximum) = maximum.filter(|_| !object.contains_key("maximum")) {
         object.insert("maximum".into(), maximum);
     }
+    // Of a list of numbers there is no range.
+    if object.get("enum").is_some_and(|values| values[0].is_number()) {
+        object.shift_remove("minimum");
+        object.shift_remove("maximum");
+    }
     // Null is left out of the list by who has written it.
     let nullable = object.get("type").and_then(Value::as_array).is_some_and(|types| types.contains(&json!("null")));
     if let Some(Value::Array(values)) = object.get_mut("enum")

@@ -429,18 +429,15 @@ impl JsonSchema for Settings {
     }
 }
 
-/// Reads the settings, and gives the paths of those that are there, as `transport.write_delay`.
-pub(super) fn read_settings(value: &Value, config: &mut RuntimeConfig) -> Read<Vec<String>> {
-    let mut given = Vec::new();
+/// Reads the settings.
+pub(super) fn read_settings(value: &Value, config: &mut RuntimeConfig) -> Read<()> {
     for (name, value) in object(value, KEY)? {
         if !is_group(name) {
             read_setting("", name, value, config)?;
-            given.push(name.clone());
             continue;
         }
         for (key, value) in object(value, &format!("{KEY}.{name}"))? {
             read_setting(name, key, value, config)?;
-            given.push(format!("{name}.{key}"));
         }
     }
     if config.overflow_low_bytes > config.overflow_high_bytes {
@@ -450,7 +447,7 @@ pub(super) fn read_settings(value: &Value, config: &mut RuntimeConfig) -> Read<V
         );
         return Err(Fault::new(&format!("{KEY}.mesh"), text));
     }
-    Ok(given)
+    Ok(())
 }
 
 fn object<'a>(value: &'a Value, at: &str) -> Read<&'a Map<String, Value>> {
@@ -573,8 +570,8 @@ mod tests {
 
     fn read(value: Value) -> Result<RuntimeConfig, String> {
         let mut config = RuntimeConfig::default();
-        let given = read_settings(&value, &mut config);
-        given.map(|_| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
+        let read = read_settings(&value, &mut config);
+        read.map(|()| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
     }
 
     #[test]

@@ -3,10 +3,11 @@
 
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
 use super::kinds::kinds;
-use super::options::{WebSocketOptions, read_websocket};
+use super::options::WebSocketOptions;
 use super::transports::read_one;
 use super::{Fault, Read, Reader, worker};
 use crate::auth::reach::Reach;
+use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{RuntimeConfig, TransportConfig};
 use schemars::JsonSchema;
@@ -73,16 +74,14 @@ pub(super) fn read_testee(reader: &mut Reader, transport: Transport, at: &str, c
         return Err(Fault::new(&format!("{at}.endpoint"), format!("another transport listens on {address} already")));
     }
     reader.without_effect(at, &[("debug", transport.debug.is_some())]);
-    if let Some(options) = transport.options {
-        read_websocket(reader, options, &format!("{at}.options"), config)?;
-    }
+    let options = transport.options.map(|options| options.read(reader, &format!("{at}.options"))).transpose()?;
+    let connection = options.map(|own| own.connection).unwrap_or_default();
     listener.paths = vec![PathConfig { path: "/".into(), deep: true, service: Service::Echo }];
     listener.rawsocket = None;
-    // Nobody comes in by it, but each listener names one.
-    if config.transports.is_empty() {
-        config.transports.push(TransportConfig::default());
-    }
-    listener.transport = 0;
+    // Nobody comes in by it, but it says what holds for its connections.
+    listener.transport = TransportIndex::try_from(config.transports.len())
+        .map_err(|_| Fault::new(at, "there are more transports than are supported"))?;
+    config.transports.push(TransportConfig { connection, ..TransportConfig::default() });
     config.listeners.push(listener);
     Ok(())
 }

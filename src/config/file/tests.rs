@@ -17,8 +17,10 @@ fn parse_in(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig
 
 use crate::auth::config::Dynamic;
 use crate::config::ListenAddress;
+use crate::config::connection::{Compression, ConnectionConfig};
 use crate::session::{Access, HistoryStore};
 use crate::wamp::MatchPolicy;
+use std::time::Duration;
 
 const WHOLE: &str = r#"{
     "$schema": "https://raw.githubusercontent.com/crossbario/crossbar/master/crossbar.json",
@@ -236,17 +238,33 @@ fn with_options(settings: &str, options: &str, other: &str) -> Result<(RuntimeCo
 }
 
 #[test]
-fn options_of_transports_are_taken_over() {
-    let options = r#"{"max_message_size": 1048576, "open_handshake_timeout": 2500, "close_handshake_timeout": 1000,
-        "tcp_nodelay": true, "auto_ping_interval": 0}"#;
+fn options_of_transports_are_read() {
+    let options = r#"{"max_message_size": 1048576, "max_frame_size": 65536, "open_handshake_timeout": 2500,
+        "close_handshake_timeout": 1000, "tcp_nodelay": true, "auto_ping_interval": 0, "auto_ping_timeout": 5000,
+        "auto_ping_size": 12, "fail_by_drop": true, "enable_webstatus": false, "require_websocket_subprotocol": false, "auto_ping_restart_on_any_traffic": true,
+        "compression": {"deflate": {"max_window_bits": 13, "memory_level": 5}}}"#;
     let (config, warnings) = with_options("{}", options, "").expect("a good file");
-    assert_eq!((config.message_bytes_max, warnings), (1024 * 1024, vec![]));
-    assert_eq!((config.handshake_timeout.as_millis(), config.close_timeout.as_millis()), (2500, 1000));
-    let options = r#"{"auto_ping_interval": 10000, "max_frame_size": 100, "open_handshake_timeout": 0}"#;
+    let expected = ConnectionConfig {
+        message_bytes_max: Some(1024 * 1024),
+        frame_bytes_max: Some(65536),
+        handshake_timeout: Some(Duration::from_millis(2500)),
+        close_timeout: Some(Duration::from_secs(1)),
+        ping_interval: Some(Duration::ZERO),
+        ping_timeout: Some(Duration::from_secs(5)),
+        ping_bytes: Some(12),
+        compression: Compression::Deflate(13),
+        drops_faults: true,
+        assumes_json: true,
+        no_page: true,
+        ..ConnectionConfig::default()
+    };
+    assert_eq!((&config.transports[0].connection, warnings), (&expected, vec![]));
+    let options =
+        r#"{"auto_fragment_size": 100, "open_handshake_timeout": 0, "max_message_size": 5, "compression": {}}"#;
     let (config, warnings) = with_options("{}", options, "").expect("a good file");
-    assert_eq!(config.handshake_timeout, RuntimeConfig::default().handshake_timeout);
-    assert_eq!(config.ping_interval.as_secs(), 10);
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    let connection = &config.transports[0].connection;
+    assert_eq!((connection.handshake_timeout, connection.message_bytes_max), (None, Some(512)));
+    assert_eq!((connection.compression, warnings.len()), (Compression::No, 3), "{warnings:?}");
     for (options, expected) in [
         (r#"{"max_message_size": 0}"#, "options.max_message_size: is 0, not a number of octets from 1"),
         (r#"{"open_handshake_timeout": 10}"#, "open_handshake_timeout: is 10, not a number of milliseconds from 1000"),
@@ -254,6 +272,12 @@ fn options_of_transports_are_taken_over() {
             r#"{"max_message": 1}"#,
             "transports[0].options.max_message: is not known; did you mean \"max_message_size\"?",
         ),
+        (
+            r#"{"compression": {"deflate": {"max_window_bits": 8}}}"#,
+            "deflate.max_window_bits: is 8, not a number of bits",
+        ),
+        (r#"{"compression": {"bzip2": {}}}"#, "options.compression.bzip2: is not known"),
+        (r#"{"auto_ping_size": 4}"#, "options.auto_ping_size: is 4, not a number of octets from 12 to 125"),
     ] {
         let said = with_options("{}", options, "").expect_err("a mistake");
         assert!(said.contains(expected), "{said}");
@@ -261,27 +285,35 @@ fn options_of_transports_are_taken_over() {
 }
 
 #[test]
-fn options_hold_for_all_transports() {
+fn options_hold_for_their_own_transport() {
     let options = r#"{"max_message_size": 1024}"#;
-    let other = |options: &str| {
-        format!(r#", {{"type": "rawsocket", "endpoint": {{"type": "unix", "path": "s"}}, "options": {options}}}"#)
-    };
-    let (config, warnings) = with_options("{}", options, &other("{}")).expect("a good file");
-    assert_eq!(config.message_bytes_max, 1024);
-    let expected = "workers[0].transports[0].options.max_message_size: holds for all transports, as \
-                    corebar.transport.message_bytes_max";
-    assert_eq!(warnings, [expected]);
-    let (config, warnings) = with_options("{}", options, &other(r#"{"max_message_size": 4096}"#)).expect("a good file");
-    assert_eq!((config.message_bytes_max, warnings.len()), (4096, 2), "{warnings:?}");
+    let other = r#", {"type": "rawsocket", "endpoint": {"type": "unix", "path": "s"}, "options": {"max_message_size": 4096}},
+        {"type": "rawsocket", "endpoint": {"type": "unix", "path": "t"}}"#;
     let settings = r#"{"transport": {"message_bytes_max": 2048}}"#;
-    let (config, warnings) = with_options(settings, options, "").expect("a good file");
-    assert_eq!(config.message_bytes_max, 2048);
-    assert!(warnings[0].ends_with("has no effect beside corebar.transport.message_bytes_max"), "{warnings:?}");
-    let web = r#", {"type": "web", "endpoint": {"type": "unix", "path": "s"}, "paths": {"ws": {"type": "websocket"},
-        "lp": {"type": "longpoll", "options": {"request_timeout": 5, "session_timeout": 20, "queue_limit_bytes": 1}}}}"#;
-    let (config, _) = with_options("{}", "{}", web).expect("a good file");
-    let times = (config.longpoll_receive_timeout.as_secs(), config.longpoll_idle_timeout.as_secs());
-    assert_eq!(times, (5, 20));
+    let (config, warnings) = with_options(settings, options, other).expect("a good file");
+    let sizes: Vec<_> = config.transports.iter().map(|transport| transport.connection.message_bytes_max).collect();
+    assert_eq!((config.message_bytes_max, sizes, warnings), (2048, vec![Some(1024), Some(4096), None], vec![]));
+    let web = r#", {"type": "web", "endpoint": {"type": "unix", "path": "s"}, "paths": {
+        "ws": {"type": "websocket", "options": {"max_message_size": 600}, "cookie": {}, "auth": {"cookie": {}, "anonymous": {"type": "static"}}},
+        "lp": {"type": "longpoll", "options": {"request_timeout": 5, "session_timeout": 20, "queue_limit_bytes": 1}},
+        "as": {"type": "longpoll"},
+        "own": {"type": "longpoll", "options": {"session_timeout": 0}, "auth": {"anonymous": {"type": "static", "realm": "realm1"}}}}}"#;
+    let (config, warnings) = with_options("{}", "{}", web).expect("a good file");
+    let transport = |path: &str| {
+        let found = config.listeners[1].paths.iter().find(|known| known.path == path).expect(path);
+        &config.transports[usize::from(found.service.transport().expect("a way in"))]
+    };
+    let times = |path: &str| (transport(path).connection.receive_timeout, transport(path).connection.idle_timeout);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!((times("/lp"), times("/own")), ((seconds(5), seconds(20)), (None, seconds(86400))));
+    assert_eq!((times("/ws"), times("/as")), ((None, None), (None, None)));
+    // Otherwise they are the way in that WebSocket is, without its cookie.
+    assert_eq!(transport("/lp").connection.message_bytes_max, Some(600));
+    assert!(
+        transport("/lp").cookie.is_none() && transport("/lp").auth.anonymous.is_some() && !transport("/lp").auth.cookie
+    );
+    let idle = warnings.iter().filter(|warning| warning.ends_with("queue_limit_bytes: has no effect"));
+    assert_eq!(idle.count(), 1, "{warnings:?}");
 }
 
 #[test]
@@ -329,8 +361,8 @@ fn doors_are_read() {
     let app = &config.transports[1];
     let cookie = app.cookie.as_ref().expect("a cookie");
     assert!(app.auth.cookie && app.auth.tls.is_some() && cookie.secure && cookie.http_only && cookie.purge);
-    assert_eq!((app.null_origin, config.ping_interval.as_secs()), (Some(false), 5));
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!((app.null_origin, app.connection.ping_interval), (Some(false), Some(Duration::from_secs(5))));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
     for (from, to, expected) in [
         (r#""cookie": {"name": "me""#, r#""url": {"name": "me""#, "app/.auth.cookie: needs a `cookie` beside"),
         (
@@ -536,15 +568,14 @@ fn web_paths_are_read() {
     assert!(matches!((at("/a"), at("/a/b")), (Service::NodeInfo, Service::Json(json)) if &*json.text == "null"));
     assert_eq!(at("/app"), &Service::Nothing);
     let websocket = at("/a/b/c").transport();
-    // Long-polling is the way in that WebSocket is, or its own.
-    assert_eq!(at("/lp").transport(), websocket);
+    // Long-polling is the way in that WebSocket is, but for its times, or its own.
+    let of = |transport: Option<u16>| &config.transports[usize::from(transport.expect("a way in"))];
+    let idle_timeout = Some(Duration::from_secs(86_400));
+    assert_eq!(of(at("/lp").transport()).connection, ConnectionConfig { idle_timeout, ..ConnectionConfig::default() });
+    assert_eq!(of(at("/lp").transport()).auth, of(websocket).auth);
     assert_ne!(at("/own").transport(), websocket);
     assert_eq!(config.listeners[0].web.hsts, None);
-    let told = [
-        "paths.app: a path of the type \"wsgi\" is not served",
-        "hsts: has no effect without",
-        "session_timeout: holds for all transports",
-    ];
+    let told = ["paths.app: a path of the type \"wsgi\" is not served", "hsts: has no effect without"];
     assert_eq!(warnings.len(), told.len(), "{warnings:?}");
     assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
 }
@@ -615,7 +646,7 @@ fn bridges_are_read() {
     for (kind, options, expected) in [
         ("publisher", r#""key": "k""#, "needs both `key` and `secret`"),
         ("caller", r#""topic": "x""#, "options.topic: is not known"),
-        ("webhook", "", "needs a `topic`"),
+        ("webhook", "", "missing field `topic`"),
         ("webhook", r#""topic": "x", "key": "x""#, "options.key: is not known"),
         ("caller", r#""require_ip": ["x"]"#, "\"x\" is no network"),
         ("caller", r#""post_body_limit": 1048577"#, "post_body_limit: is not a number of octets"),

@@ -4,14 +4,13 @@ use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
 use super::kinds::{Absent, kinds};
-use super::options::{
-    LongPollOptions, Own, RawSocketOptions, WebSocketOptions, read_longpoll, read_rawsocket, read_websocket,
-};
+use super::options::{LongPollOptions, Own, RawSocketOptions, WebSocketOptions};
 use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, testee};
 use crate::config::bridge::{Action, BridgeConfig};
+use crate::config::connection::ConnectionConfig;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
@@ -240,22 +239,22 @@ trait PartOptions: Sized {
     /// Over WebSocket.
     const WEBSOCKET: bool;
 
-    fn read(self, reader: &mut Reader, at: &str, config: &mut RuntimeConfig) -> Read<Own>;
+    fn read(self, reader: &mut Reader, at: &str) -> Read<Own>;
 }
 
 impl PartOptions for WebSocketOptions {
     const WEBSOCKET: bool = true;
 
-    fn read(self, reader: &mut Reader, at: &str, config: &mut RuntimeConfig) -> Read<Own> {
-        read_websocket(reader, self, at, config)
+    fn read(self, reader: &mut Reader, at: &str) -> Read<Own> {
+        WebSocketOptions::read(self, reader, at)
     }
 }
 
 impl PartOptions for RawSocketOptions {
     const WEBSOCKET: bool = false;
 
-    fn read(self, reader: &mut Reader, at: &str, config: &mut RuntimeConfig) -> Read<Own> {
-        read_rawsocket(reader, self, at, config)
+    fn read(self, reader: &mut Reader, at: &str) -> Read<Own> {
+        RawSocketOptions::read(self, reader, at)
     }
 }
 
@@ -333,8 +332,8 @@ struct Parts<'a> {
     listener: ListenerConfig,
     /// Its transports.
     own: Vec<TransportIndex>,
-    /// Paths of long-polling that have no `auth` of their own.
-    without_auth: Vec<usize>,
+    /// Paths of long-polling that have no `auth` of their own, with their times.
+    without_auth: Vec<(usize, ConnectionConfig)>,
 }
 
 impl Parts<'_> {
@@ -371,13 +370,12 @@ impl Parts<'_> {
         self.web("/", web.paths, &format!("{at}.paths"))
     }
 
-    /// Adds a transport, unless it is the same as another of this listener.
+    /// Reads a part and adds its transport.
     fn part<O: PartOptions>(&mut self, part: Part<O>, at: &str) -> Read<TransportIndex> {
         self.reader.without_effect(at, &[("debug", part.debug.is_some())]);
         let serializers =
             part.serializers.map(|names| read_serializers(self.reader, names, O::WEBSOCKET, at)).transpose()?;
-        self.reader.parts += 1;
-        let own = part.options.map(|options| options.read(self.reader, &format!("{at}.options"), self.config));
+        let own = part.options.map(|options| options.read(self.reader, &format!("{at}.options")));
         let own = own.transpose()?.unwrap_or_default();
         let mut auth = read_auth(part.auth, &format!("{at}.auth"), &self.reader.directory)?;
         auth.reach = self.reader.reach.clone();
@@ -392,7 +390,12 @@ impl Parts<'_> {
             return Err(Fault::new(&format!("{at}.auth.tls"), "needs `ca_certificates` in the `tls` of the endpoint"));
         }
         let (origins, null_origin) = (own.origins, own.null_origin);
-        let transport = TransportConfig { auth, origins, null_origin, serializers, cookie };
+        let transport = TransportConfig { auth, origins, null_origin, serializers, cookie, connection: own.connection };
+        self.transport(transport, at)
+    }
+
+    /// Adds a transport, unless it is the same as another of this listener.
+    fn transport(&mut self, transport: TransportConfig, at: &str) -> Read<TransportIndex> {
         let known = self.own.iter().find(|index| self.config.transports[usize::from(**index)] == transport);
         if let Some(index) = known {
             return Ok(*index);
@@ -438,17 +441,35 @@ impl Parts<'_> {
 
     fn longpoll(&mut self, path: String, inner: LongPoll, at: &str) -> Read<()> {
         let LongPoll { options, auth, .. } = inner;
+        let mut times = ConnectionConfig::default();
         if let Some(options) = options {
-            read_longpoll(self.reader, options, &format!("{at}.options"), self.config)?;
+            options.read(self.reader, &format!("{at}.options"), &mut times)?;
         }
         let transport = match auth {
-            Some(auth) => self.part(Part { auth: Some(auth), ..Part::<RawSocketOptions>::default() }, at)?,
+            Some(auth) => {
+                let first = self.part(Part { auth: Some(auth), ..Part::<RawSocketOptions>::default() }, at)?;
+                self.with_times(first, &times, at)?
+            }
             None => {
-                self.without_auth.push(self.listener.paths.len());
+                self.without_auth.push((self.listener.paths.len(), times));
                 0
             }
         };
         self.add(PathConfig::longpoll(&path, transport), at)
+    }
+
+    /// A transport as another one, but with these times of long-polling.
+    fn with_times(&mut self, like: TransportIndex, times: &ConnectionConfig, at: &str) -> Read<TransportIndex> {
+        if (times.receive_timeout, times.idle_timeout) == (None, None) {
+            return Ok(like);
+        }
+        let mut transport = self.config.transports[usize::from(like)].clone();
+        transport.connection.receive_timeout = times.receive_timeout;
+        transport.connection.idle_timeout = times.idle_timeout;
+        // Nobody is known by a cookie over long-polling.
+        transport.cookie = None;
+        transport.auth.cookie = false;
+        self.transport(transport, at)
     }
 
     fn add(&mut self, path: PathConfig, at: &str) -> Read<()> {
@@ -472,8 +493,8 @@ impl Parts<'_> {
             Some(first) => first,
             None => self.part(Part::<RawSocketOptions>::default(), at)?,
         };
-        for index in &self.without_auth {
-            self.listener.paths[*index].service = Service::LongPoll(first);
+        for (index, times) in std::mem::take(&mut self.without_auth) {
+            self.listener.paths[index].service = Service::LongPoll(self.with_times(first, &times, at)?);
         }
         self.listener.transport = first;
         self.config.listeners.push(self.listener);

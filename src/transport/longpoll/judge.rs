@@ -42,7 +42,7 @@ pub(in crate::transport) fn judge(
         _ => {}
     }
     let octets_max = match endpoint {
-        Endpoint::Transport(_, Action::Send) => options.message_bytes_max,
+        Endpoint::Transport(_, Action::Send) => options.lines.of(transport).message_bytes_max,
         _ => options.header_bytes_max,
     };
     match BodyReader::new(head.body, octets_max) {

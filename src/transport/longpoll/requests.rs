@@ -95,7 +95,7 @@ impl Reactor {
         let key = self.connections.insert(connection);
         self.longpoll.transports.insert(id, key);
         self.settings.loads.add(usize::from(self.seat.index));
-        self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
+        self.await_receive(key);
         let framing = if protocol.batched { Framing::Batched } else { Framing::Bare };
         self.open(key, Link { serializer: protocol.serializer, framing, message_max: usize::MAX });
         reply.document(&longpoll::opened(protocol, &id))
@@ -131,7 +131,8 @@ impl Reactor {
         if let Some(transport) = self.transport(key) {
             transport.receiver = Some(Receiver { socket: socket_entry, reply });
         }
-        self.set_alarm(key, Some(self.settings.premises.config.longpoll_receive_timeout));
+        let limit = self.lines.of(self.connections[key].peer.transport).receive_timeout;
+        self.set_alarm(key, Some(limit));
         self.deliver(key);
     }
 

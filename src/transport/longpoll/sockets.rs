@@ -29,11 +29,10 @@ impl Reactor {
     /// A later request of the socket is for WebSocket.
     pub(in crate::transport) fn end_requests(&mut self, key: usize) {
         self.set_alarm(key, None);
-        let now = self.now();
         let connection = &mut self.connections[key];
         connection.phase = Phase::Handshake;
         connection.longpoll = None;
-        self.handshakes.set(now, (key, connection.serial));
+        self.set_handshake(key);
     }
 
     /// Queues the response to the present request, in parts.
@@ -132,7 +131,10 @@ impl Reactor {
                 let usual = if polls { config.longpoll_idle_timeout } else { config.web_keep_alive_timeout };
                 self.set_alarm(key, Some(own.unwrap_or(usual)));
             }
-            Wait::Head => self.set_alarm(key, Some(config.handshake_timeout)),
+            Wait::Head => {
+                let limit = self.lines.handshake_timeout(self.connections[key].peer.listener);
+                self.set_alarm(key, Some(limit));
+            }
             Wait::Body => self.set_alarm(key, Some(config.longpoll_body_timeout)),
         }
     }

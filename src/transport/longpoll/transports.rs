@@ -40,7 +40,7 @@ impl Reactor {
             // It has got the GOODBYE; nothing waits for the answer.
             self.drop_socket(key);
         } else {
-            self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
+            self.await_receive(key);
         }
         Some(socket.0)
     }
@@ -70,6 +70,12 @@ impl Reactor {
         true
     }
 
+    /// From now on somebody has to receive within a time that the way in says.
+    pub(super) fn await_receive(&mut self, key: usize) {
+        let line = self.lines.of(self.connections[key].peer.transport);
+        self.set_alarm(key, Some(line.idle_timeout));
+    }
+
     /// The client wants no more.
     pub(super) fn close_transport(&mut self, key: usize) {
         self.dismiss(key);
@@ -79,7 +85,7 @@ impl Reactor {
     /// A request has waited long enough for messages, or there was none for too long.
     pub(super) fn unpolled(&mut self, key: usize) {
         if self.dismiss(key) {
-            self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
+            self.await_receive(key);
         } else {
             self.lose(key, "nobody receives");
         }
@@ -116,7 +122,7 @@ impl Reactor {
         let Some(transport) = self.transport(key) else { return };
         if transport.receiver.as_ref().is_some_and(|receiver| receiver.socket.0 == socket) {
             transport.receiver = None;
-            self.set_alarm(key, Some(self.settings.premises.config.longpoll_idle_timeout));
+            self.await_receive(key);
         } else if unwritten {
             // A session without gaps is not possible any more.
             tracing::info!(peer = &*self.connections[key].peer.label, "messages were lost with a connection");
