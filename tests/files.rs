@@ -88,6 +88,33 @@ fn mistakes_are_one_line_with_their_place() {
     assert_eq!(error.lines().count(), 1);
 }
 
+#[test]
+fn programs_are_told_what_is_found() {
+    let realm = json!({"name": "realm1", "roles": [role("anonymous")], "stats": {}});
+    let worker =
+        json!({"type": "router", "realms": [realm], "transports": [{"type": "websocket", "endpoint": tcp(0)}]});
+    let monitor = json!({"type": "hostmonitor"});
+    let config = json!({"version": 2, "workers": [worker, monitor]});
+    let directory = Directory::new("files-report", &config.to_string());
+    let check = |more: &[&str]| {
+        let (code, text, error) = said(&directory.output("check", &[&["--json"], more].concat()));
+        (code, serde_json::from_str::<Json>(&text).expect("JSON"), error)
+    };
+    let (code, report, error) = check(&[]);
+    assert_eq!((code, &report["ok"], &report["error"], &*error), (Some(0), &json!(true), &Json::Null, ""));
+    assert_eq!(report["counts"], json!({"realms": 1, "transports": 1, "guests": 0, "components": 0}));
+    let warnings = report["warnings"].as_array().expect("a list");
+    let places: Vec<&Json> = warnings.iter().map(|warning| &warning["at"]).collect();
+    assert_eq!(places, ["workers[0].realms[0].stats", "workers[1]"]);
+    assert!(warnings[1]["message"].as_str().is_some_and(|text| text.contains("hostmonitor")), "{warnings:?}");
+    let (code, report, _) = check(&["--strict"]);
+    assert_eq!((code, &report["ok"]), (Some(1), &json!(false)));
+    directory.write("{\"version\": 2, \"wokers\": []}");
+    let (code, report, error) = check(&[]);
+    assert_eq!((code, &report["error"]["at"]), (Some(1), &json!("wokers")));
+    assert!(error.ends_with("wokers: is not known; did you mean \"workers\"?"), "{error}");
+}
+
 /// Publishes a word in the realm1 behind each of two ways in and tells whether those behind the other one hear it.
 fn hear_each_other(one: SocketAddr, other: SocketAddr) -> bool {
     let (mut speaker, mut hearer) = (Client::join(one, Wire::JSON), Client::join(other, Wire::JSON));

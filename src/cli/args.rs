@@ -162,7 +162,7 @@ pub enum Command {
     /// Serve as a configuration file says.
     Start(Start),
     /// Say whether a configuration file is right, without serving.
-    Check(Node),
+    Check(Check),
     /// Print the schema of the configuration file, an example, or what a key means.
     #[command(subcommand)]
     Config(Config),
@@ -325,6 +325,17 @@ pub struct Node {
     /// What stands in the file and has no effect is an error.
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// Which configuration file to look at.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub(super) node: Node,
+
+    /// Say it in JSON: whether it is right, what is wrong, and all warnings.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// How to serve as a configuration file says.

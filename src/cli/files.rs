@@ -1,11 +1,11 @@
 //! What can be done with a configuration file without a router.
 
-use super::args::{Convert, Node, Upgrade};
+use super::args::{Check, Convert, Node, Upgrade};
 use crate::config::RuntimeConfig;
 use crate::config::file::format::Format;
 use crate::config::file::{self, NodeFile, version};
 use crate::node;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -26,7 +26,13 @@ pub(super) fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, 
 }
 
 /// Looks whether a configuration file is right.
-pub(super) fn check(node: &Node) -> Result<(), String> {
+pub(super) fn check(wanted: &Check) -> Result<(), String> {
+    if wanted.json {
+        let (report, found) = report(&wanted.node);
+        println!("{report:#}");
+        return found;
+    }
+    let node = &wanted.node;
     let file = load(node, |warning| eprintln!("corebar: {warning}"))?;
     node::Node::check(&file.config).map_err(|error| error.to_string())?;
     let missing = node::Node::missing(&file.config);
@@ -47,6 +53,34 @@ pub(super) fn check(node: &Node) -> Result<(), String> {
     }
     println!("{}: ok, {}", file.file.display(), parts.join(", "));
     Ok(())
+}
+
+/// What is found in a file, for programs; and the same as for people.
+fn report(node: &Node) -> (Value, Result<(), String>) {
+    let (file, error, warnings, counts) = match file::load(&node.cbdir, node.config.as_deref()) {
+        Err(error) => (error.file.clone(), Some((error.at, error.message)), Vec::new(), Value::Null),
+        Ok(NodeFile { file, config, warnings }) => {
+            let error = node::Node::check(&config).err().map(|error| (String::new(), error.to_string()));
+            let said = warnings.iter().map(|warning| warning.split_once(": ").unwrap_or(("", warning)));
+            let mut said: Vec<Value> = said.map(|(at, text)| json!({"at": at, "message": text})).collect();
+            let missing = node::Node::missing(&config);
+            said.extend(missing.iter().map(|missing| json!({"at": "", "message": missing.to_string()})));
+            let RuntimeConfig { realms, listeners, guests, components, .. } = &config;
+            let counts = json!({"realms": realms.len(), "transports": listeners.len(), "guests": guests.len(),
+                "components": components.len()});
+            (file, error, said, counts)
+        }
+    };
+    let strict = node.strict && !warnings.is_empty();
+    let error = error.or(strict.then(|| (String::new(), "there are warnings".into())));
+    let found = match &error {
+        None => Ok(()),
+        Some((at, message)) if at.is_empty() => Err(format!("{}: {message}", file.display())),
+        Some((at, message)) => Err(format!("{}: {at}: {message}", file.display())),
+    };
+    let said = error.map(|(at, message)| json!({"at": at, "message": message}));
+    let report = json!({"file": file, "ok": said.is_none(), "error": said, "warnings": warnings, "counts": counts});
+    (report, found)
 }
 
 /// Brings a file to the present version, in its place.

@@ -26,7 +26,7 @@ pub fn main() -> ExitCode {
     let flags = args.logging();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
-        Some(Command::Check(node)) => return done(files::check(&node)),
+        Some(Command::Check(wanted)) => return done(files::check(&wanted)),
         Some(Command::Config(wanted)) => return done(config::config(&wanted)),
         Some(Command::Init(wanted)) => return done(init::init(&wanted)),
         Some(Command::Upgrade(wanted)) => return done(files::upgrade(&wanted)),

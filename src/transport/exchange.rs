@@ -15,6 +15,7 @@ use crate::wire::handshake::Route;
 use crate::wire::http::Refusal;
 use crate::wire::longpoll::Endpoint;
 use crate::wire::request::{self, BodyReader, RequestHead};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(in crate::transport) struct Options {
     /// Octets of a request's head, and of bodies that are no messages.
     pub(in crate::transport) header_bytes_max: usize,
     /// What holds for each transport.
-    pub(in crate::transport) lines: Arc<Lines>,
+    pub(in crate::transport) lines: Rc<Lines>,
     /// Which shard this is.
     pub(in crate::transport) shard: u16,
     /// How many there are.

@@ -20,6 +20,7 @@ use crate::wire::rawsocket::{self, RawAccepted, RawReader};
 use crate::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
 use bytes::Bytes;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What octets from a peer come to.
@@ -75,14 +76,14 @@ pub(super) struct Shared {
     cookies: Arc<[Option<Arc<Cookies>>]>,
     requests: Options,
     /// What holds for each transport.
-    lines: Arc<Lines>,
+    lines: Rc<Lines>,
     inbound: Inbound,
     echoes: FrameBuilder,
     out: Vec<u8>,
 }
 
 impl Shared {
-    pub(super) fn new(settings: &Settings, lines: &Arc<Lines>) -> Shared {
+    pub(super) fn new(settings: &Settings, lines: &Rc<Lines>) -> Shared {
         let Settings { premises, shard, vitals, loads, .. } = settings;
         let config = &premises.config;
         let requests = Options {
@@ -108,7 +109,7 @@ impl Shared {
     }
 
     /// Goes on with other ways in. What has been begun goes on as it was.
-    pub(super) fn reform(&mut self, premises: &Premises, lines: &Arc<Lines>) {
+    pub(super) fn reform(&mut self, premises: &Premises, lines: &Rc<Lines>) {
         let config = &premises.config;
         self.doors = Door::all(premises);
         self.cookies = premises.cookies.clone();

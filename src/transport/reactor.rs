@@ -114,7 +114,7 @@ pub(super) struct Reactor {
     closings: Deadlines<(usize, u32)>,
     pub(super) keepalive: KeepAlive,
     /// What holds for the connections of each way in.
-    pub(super) lines: Arc<Lines>,
+    pub(super) lines: Rc<Lines>,
     pub(super) throttled: Throttled,
     pub(super) longpoll: LongPoll,
     turn_task: Option<Waker>,
@@ -155,7 +155,7 @@ impl Reactor {
         let mut core = Shard::new(settings.shard.clone());
         settings.past.drain(..).for_each(|past| core.restore(past));
         let config = &settings.premises.config;
-        let lines = Arc::new(Lines::new(config));
+        let lines = Rc::new(Lines::new(config));
         Reactor {
             core,
             port: Port::new(seat.mesh.clone(), seat.index),
@@ -244,7 +244,7 @@ impl Reactor {
     fn reform(&mut self, policy: Box<Policy>) {
         self.settings.premises = self.settings.board.read();
         let config = &self.settings.premises.config;
-        self.lines = Arc::new(Lines::new(config));
+        self.lines = Rc::new(Lines::new(config));
         self.keepalive.reform(config);
         if let Some(shared) = &mut self.shared {
             shared.reform(&self.settings.premises, &self.lines);

@@ -256,7 +256,10 @@ fn read_workers(
             Worker::Proxy(proxy) => proxy::read_proxy(reader, proxy, names.1, &at, config)?,
             Worker::Guest(guest) => config.guests.push(guest::read_guest(reader, guest, index + 1, &at)?),
             Worker::Testee(testee) => testee::read_worker(reader, testee, &at, config)?,
-            Worker::HostMonitor(_) => reader.warn(&at, "is not there: the router itself says how it is"),
+            Worker::HostMonitor(_) => reader.warn(
+                &at,
+                "does nothing: there is no hostmonitor here. Whether the router is well stands at `corebar.health`",
+            ),
         }
     }
     Ok(routers)
