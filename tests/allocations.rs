@@ -62,7 +62,7 @@ impl Scene {
                     self.queues[conn.0 as usize].push(frame);
                     written += self.write(conn);
                 }
-                Effect::Fan { conns, frame } => {
+                Effect::Fan { conns, frame, .. } => {
                     for conn in &conns {
                         self.queues[conn.0 as usize].push(frame.clone());
                     }

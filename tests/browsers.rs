@@ -5,15 +5,17 @@ mod support;
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
 use corebar::config::cookie::{CookieConfig, CookieStore};
 use corebar::config::web::PathConfig;
-use corebar::config::{RuntimeConfig, TransportConfig};
+use corebar::config::{ListenAddress, RuntimeConfig, TransportConfig};
 use corebar::session::{Access, RealmConfig, RoleConfig};
 use corebar::wire::forwarded::ForwardedHeader;
 use serde_json::{Value as Json, json};
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use support::browser::{Browser, Page};
 use support::http::{Http, Poller, post};
 use support::raw::{client_frame, connect, header, response_head, server_frame, status, upgrade_request};
-use support::{Serializer, node};
+use support::{Router, Serializer, node, router};
 
 const WAMP: &str = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
 
@@ -258,6 +260,12 @@ fn cookies_stay_when_their_rules_change() {
             reloader.reload(rules).expect("a good configuration");
             assert!(known(&shown));
             assert_eq!(cookie_of(&ask(address, "/", "").1).len(), "cbtid=".len() + 48);
+            // So they do when the transport moves to another address.
+            let moves = |config: &mut RuntimeConfig| {
+                config.listeners[0].address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: address.port() };
+            };
+            reloader.reload(moves).expect("a good configuration");
+            assert!(known(&shown));
         });
     }
     std::fs::remove_file(path).expect("the database");
@@ -292,4 +300,115 @@ fn a_browser_is_not_known_as_a_user_who_is_gone() {
         users("joe");
         assert_eq!(again(), 4, "the session that was ended has taken its cookie along");
     });
+}
+
+/// The application of `corebar init`, on a port of its own.
+struct Demo {
+    application: std::path::PathBuf,
+    port: u16,
+}
+
+impl Demo {
+    fn new() -> Demo {
+        let application = std::env::temp_dir().join(format!("corebar-demo-{:x}", fastrand::u64(..)));
+        let path = application.to_str().expect("a path of plain characters");
+        assert!(
+            router::command(&["init", "--appdir", path]).output().expect("the program can be run").status.success()
+        );
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let file = application.join(".crossbar/config.json");
+        let config = std::fs::read_to_string(&file).expect("it was written");
+        std::fs::write(file, config.replace("8080", &port.to_string())).expect("a writable directory");
+        Demo { application, port }
+    }
+
+    fn start(&self) -> Router {
+        let node = self.application.join(".crossbar");
+        Router::run(router::command(&["start", "--cbdir", node.to_str().expect("a path of plain characters")]))
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.application);
+    }
+}
+
+const CONNECTED: &str = "document.getElementById('state')?.innerText === 'connected'";
+
+fn chat(from: &Page, to: &Page, text: &str) {
+    from.click("text");
+    from.enter(text);
+    let line = format!("{} {text}", from.text("name"));
+    for page in [from, to] {
+        page.wait(&format!("document.getElementById('chat').innerText.includes('{line}')"));
+    }
+}
+
+#[test]
+fn the_demo_does_what_it_says() {
+    let Some(browser) = Browser::start() else { return };
+    let demo = Demo::new();
+    let router = demo.start();
+    let url = format!("http://127.0.0.1:{}/", demo.port);
+    let (one, other) = (browser.open(&url), browser.open(&url));
+    one.wait(CONNECTED);
+    other.wait(CONNECTED);
+    chat(&one, &other, "Hello!");
+    chat(&other, &one, "Hello yourself! This line is long enough to need more than one line of a narrow screen.");
+    // The chart moves, here and there, and who comes later knows the last value.
+    one.click("run");
+    for page in [&one, &other] {
+        page.wait("/^[0-9]+$/.test(document.getElementById('value').innerText)");
+    }
+    let before = other.text("value");
+    other.wait(&format!("document.getElementById('value').innerText !== '{before}'"));
+    one.wait("document.getElementById('run').innerText === 'Stop'");
+    one.click("run");
+    one.wait("document.getElementById('run').innerText === 'Feed it'");
+    let drawn = "document.getElementById('chart').toDataURL()";
+    let before = other.value(drawn);
+    one.value(
+        "for (let step = 0; step < 60; step++) { slider.value = 50 + 45 * Math.sin(step / 8); slider.oninput(); }
+        slider.value = 77; slider.oninput()",
+    );
+    other.wait("document.getElementById('value').innerText === '77' && slider.value === '77'");
+    assert_ne!(other.value(drawn), before);
+    let late = browser.open(&url);
+    late.wait(CONNECTED);
+    late.wait("document.getElementById('value').innerText === '77'");
+    // Calls go from one page to the next.
+    let mut names: Vec<String> = [&one, &other, &late].map(|page| page.text("name")).to_vec();
+    names.sort();
+    names.dedup();
+    for name in &names {
+        one.wait(&format!(
+            "document.getElementById('ask').click() ?? document.getElementById('answer').innerText === '{name}'"
+        ));
+    }
+    for (name, width, height, dark) in [
+        ("desktop", 1280, 800, false),
+        ("desktop-dark", 1280, 800, true),
+        ("phone", 375, 740, false),
+        ("phone-dark", 375, 740, true),
+    ] {
+        one.show(width, height, dark);
+        assert_eq!(one.value("document.documentElement.scrollWidth <= innerWidth"), true, "{name}: nothing sticks out");
+        one.picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{name}.png")));
+    }
+    // The pages come back when the router does.
+    router.signal("TERM");
+    assert!(router.wait(std::time::Duration::from_secs(20)).success());
+    for page in [&one, &other, &late] {
+        page.wait("document.getElementById('state').innerText === 'connecting …'");
+    }
+    let _router = demo.start();
+    for page in [&one, &other, &late] {
+        page.wait(CONNECTED);
+    }
+    chat(&one, &late, "Here we are again");
+    one.wait(
+        "document.getElementById('ask').click() ?? document.getElementById('answer').innerText.startsWith('guest')",
+    );
+    assert_eq!(browser.thrown(), Vec::<String>::new());
 }

@@ -3,10 +3,10 @@
 mod support;
 
 use serde_json::{Value as Json, json};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 use support::directory::Directory;
-use support::{Client, Wire, router};
+use support::{Client, Router, Wire, router};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -133,4 +133,67 @@ fn the_program_says_which_it_is() {
         let output = router::command(&[argument]).output().expect("the program can be run");
         assert_eq!(said(&output), (Some(0), format!("corebar {}", env!("CARGO_PKG_VERSION")), String::new()));
     }
+}
+
+#[test]
+fn a_node_ends_after_its_time() {
+    let directory = Directory::new("cli-time", &config("com."));
+    let router = Router::run(directory.command("start", &["--shutdownafter", "0.5"]));
+    assert!(router.wait(PATIENCE).success());
+    router.expect_log("the time of --shutdown-after is over");
+    let (code, _, error) = said(&directory.output("start", &["--shutdownafter=-1"]));
+    assert!(code == Some(2) && error.contains("expected seconds"), "{error}");
+    // Zero is never.
+    let router = Router::run(directory.command("start", &["--shutdownafter", "0"]));
+    Client::join(router.address(), Wire::JSON).leave();
+}
+
+#[test]
+fn a_node_directory_is_found_as_by_crossbar() {
+    let directory = Directory::new("cli-home", &config("com."));
+    let status = |arguments: &[&str]| {
+        let mut command = router::command(arguments);
+        command.current_dir(directory.path("")).env_remove("CROSSBAR_DIR");
+        said(&command.output().expect("the program can be run"))
+    };
+    let _router = directory.start();
+    // The directory itself, or the file in it.
+    assert_eq!(status(&["status", "--assert", "running"]).0, Some(0));
+    assert_eq!(status(&["status", "--assert", "running", "--cbdir", "config.json"]).0, Some(0));
+    assert!(status(&["check"]).1.starts_with("./config.json: ok"));
+    std::fs::create_dir(directory.path(".crossbar")).expect("a writable directory");
+    assert_eq!(status(&["status", "--assert", "running"]).0, Some(69));
+}
+
+#[test]
+fn the_configuration_file_is_described() {
+    let directory = Directory::new("cli-config", &config("com."));
+    let run = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_corebar")).arg("config").args(more).output();
+        let output = output.expect("the program runs");
+        said(&output)
+    };
+    let schema: Json = serde_json::from_str(&run(&["schema"]).1).expect("JSON");
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let own: Json = serde_json::from_str(&config("com.")).expect("JSON");
+    assert!(validator.is_valid(&own));
+    for full in [&["example"][..], &["example", "--full"]] {
+        let (code, text, _) = run(full);
+        assert_eq!(code, Some(0));
+        std::fs::write(directory.path("config.yaml"), text).expect("a writable directory");
+        let (code, text, error) = said(&directory.output("check", &["--strict"]));
+        assert!(code == Some(0) && text.contains("config.yaml: ok, 1 realms, 1 transports"), "{text} {error}");
+    }
+    let (code, text, _) = run(&["explain", "corebar.limits.calls_max"]);
+    assert!(code == Some(0) && text.starts_with("corebar.limits.calls_max\n"), "{text}");
+    let (code, text, _) = run(&["explain", "--json", "workers[0].transports[1].options.max_message_size"]);
+    let all: Json = serde_json::from_str(&text).expect("JSON");
+    assert!(code == Some(0) && all.as_array().is_some_and(|all| all.len() == 2), "{text}");
+    assert_eq!((&all[0]["unit"], &all[0]["setting"]), (&json!("octets"), &json!("transport.message_bytes_max")));
+    let (code, text, error) = run(&["explain", "corebar.limits.call_max"]);
+    assert_eq!((code, &*text), (Some(1), ""));
+    assert!(error.ends_with("did you mean corebar.limits.calls_max?"), "{error}");
+    let (code, text, _) = run(&["reference"]);
+    assert!(code == Some(0) && text == include_str!("../docs/reference.md").trim(), "docs/reference.md is old");
 }

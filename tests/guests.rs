@@ -332,6 +332,60 @@ fn a_guest_dies_with_its_guardian_whatever_the_node_does() {
     expect_none(&marker);
 }
 
+/// The processes of a user that have not ended.
+fn of_user(user: u32) -> usize {
+    let entries = fs::read_dir("/proc").expect("a system with /proc").flatten();
+    let states = entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
+    let uid = format!("\nUid:\t{user}\t");
+    states.filter(|status| status.contains(&uid) && !status.contains("\nState:\tZ")).count()
+}
+
+#[test]
+fn a_guest_has_no_more_processes_than_it_may() {
+    let root = Command::new("id").arg("-u").output().expect("id is there").stdout == b"0\n";
+    if !root {
+        eprintln!("SKIPPED: only root can have guests of other users");
+        return;
+    }
+    // Processes that start as many as they can, each of them in a session of its own: thousands if nothing kept them from it.
+    let user = 20_000 + std::process::id() % 40_000;
+    let script = "echo begins
+        bomb() { while :; do [ $1 -gt 0 ] && (setsid sh -c \"$bomb; bomb $(($1 - 1))\" &) 2>/dev/null; sleep 0.02; done; }
+        bomb=$(typeset -f bomb)
+        bomb 3";
+    let script = script.replace("sh -c", "bash -c");
+    let options = json!({"user": user, "group": user, "workdir": "/", "limits": {"processes": 40}, "stderr": "drop"});
+    let arguments = ["-c", &script];
+    let bomb = json!({"type": "guest", "id": "bomb", "executable": "bash", "arguments": arguments, "options": options});
+    let marker = marker();
+    let crashes = shell(
+        "crashes",
+        &format!("setsid sleep {marker} & exit 3"),
+        json!({"restart": {"policy": "always", "backoff": 0.01, "backoff_max": 0.01, "crashes_max": 0}}),
+    );
+    let hangs = format!("trap '' TERM HUP INT; setsid sleep {marker} & while :; do sleep {marker}; done");
+    let directory = Directory::new(&[bomb.clone(), crashes, shell("hangs", &hangs, json!({}))]);
+    let router = directory.start();
+    router.expect_log("bomb: begins");
+    expect("it has what it may", || of_user(user) >= 30);
+    for _ in 0..10 {
+        assert!(of_user(user) <= 40, "{} processes", of_user(user));
+        serves(&router);
+    }
+    router.expect_log("ended: exit code 3");
+    router.signal("KILL");
+    router.wait(PATIENCE);
+    expect("nothing is left of it", || of_user(user) == 0);
+    expect_none(&marker);
+    // Nor by a node that stops.
+    directory.configure(&[bomb]);
+    let router = directory.start();
+    expect("it has what it may", || of_user(user) >= 30);
+    router.signal("TERM");
+    assert!(router.wait(PATIENCE).success());
+    assert_eq!(of_user(user), 0);
+}
+
 #[test]
 fn guests_start_when_those_they_need_are_ready_and_end_before_them() {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
@@ -569,7 +623,7 @@ fn states_are_told() {
         use GuestState::{Failed, Ready, Running, Stopped, Waiting};
         let begun = Instant::now();
         let states = loop {
-            let states = guests.states();
+            let states = guests.roster().states();
             let used = states[0].cpu_time.is_some_and(|time| time > Duration::from_millis(50));
             if used && known(&states) == [Running, Stopped, Failed, Ready, Waiting] {
                 break states;
@@ -586,7 +640,7 @@ fn states_are_told() {
         assert!(ready.resident_bytes.is_some_and(|octets| (10_000..1 << 28).contains(&octets)), "{ready:?}");
         assert!(ready.started.is_some() && ready.restarts == 0 && states[4].pid.is_none());
         guests.stop().await;
-        assert_eq!(guests.states(), []);
+        assert_eq!(guests.roster().states(), []);
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
     });
 }

@@ -141,18 +141,22 @@ fn who_gives_up_changes_nothing() {
 
 #[test]
 fn a_file_that_one_process_holds_keeps_it_in_its_place() {
-    let port = free_port();
-    let kept = |text: String| {
-        let store = json!({"type": "cfxdb", "path": "kept", "event-history": [{"uri": "com.kept"}]});
-        let mut config: Json = serde_json::from_str(&text).expect("JSON");
-        config["workers"][0]["realms"][0]["store"] = store;
-        config.to_string()
-    };
-    let directory = Directory::new("handover-held", &kept(config(port, free_port(), &[])));
-    let router = directory.start();
-    let output = directory.output("start", &["--take-over"]);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && error.contains("kept.history"), "{error}");
-    Client::join(SocketAddr::from(([127, 0, 0, 1], port)), Wire::JSON).leave();
-    assert_eq!(status(&directory)["node"]["pid"], router.pid());
+    let store = json!({"type": "cfxdb", "path": "kept", "event-history": [{"uri": "com.kept"}]});
+    let cookies = json!({"store": {"type": "file", "filename": "kept.cookies"}});
+    let places = [("/workers/0/realms/0", "store", store), ("/workers/0/transports/0", "cookie", cookies)];
+    for (at, key, value) in places {
+        let port = free_port();
+        let kept = |text: String| {
+            let mut config: Json = serde_json::from_str(&text).expect("JSON");
+            config.pointer_mut(at).expect("it is there")[key] = value.clone();
+            config.to_string()
+        };
+        let directory = Directory::new(&format!("handover-held-{key}"), &kept(config(port, free_port(), &[])));
+        let router = directory.start();
+        let output = directory.output("start", &["--take-over"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains("/kept."), "{error}");
+        Client::join(SocketAddr::from(([127, 0, 0, 1], port)), Wire::JSON).leave();
+        assert_eq!(status(&directory)["node"]["pid"], router.pid());
+    }
 }

@@ -4,14 +4,15 @@ mod support;
 
 use corebar::config::ListenAddress;
 use corebar::config::web::PathConfig;
+use serde_json::json;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::directory::Directory;
 use support::raw::read_to_end;
-use support::{Client, Router, Wire, node, router};
+use support::{Client, Router, Wire, install, node, router};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -138,4 +139,96 @@ fn sockets_are_taken_over() {
     Client::join(address, Wire::all().next().expect("a wire")).leave();
     router.signal("TERM");
     assert!(router.wait(PATIENCE).success());
+}
+
+#[test]
+fn metrics_are_told_to_those_who_may_know_them() {
+    node::with_reloader(node::config(|config| config.shards = Some(2)), |address, reloader| {
+        let (status, text) = ask(address, "GET", "/metrics");
+        assert_eq!(status, 200);
+        for line in [
+            "corebar_ready 1\n",
+            "corebar_sessions{shard=\"1\"} 0\n",
+            "corebar_turn_seconds_bucket{shard=\"0\",le=\"+Inf\"}",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        assert_eq!(ask(address, "HEAD", "/metrics"), (200, String::new()));
+        assert_eq!(ask(address, "POST", "/metrics").0, 405);
+        let mut stranger = TcpStream::connect(address).expect("the router listens");
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n";
+        stranger.write_all(request.as_bytes()).expect("room");
+        assert!(read_to_end(&mut stranger, PATIENCE).starts_with(b"HTTP/1.1 404 "), "a proxy that nobody trusts");
+        let allow = |who: &str| Some(who.to_owned());
+        reloader.reload(|config| config.metrics_allow = allow("192.0.2.0/24")).expect("a good configuration");
+        assert_eq!(ask(address, "GET", "/metrics").0, 404);
+        reloader
+            .reload(|config| config.metrics_allow = allow("192.0.2.0/24, 127.0.0.1"))
+            .expect("a good configuration");
+        assert_eq!(ask(address, "GET", "/metrics").0, 200);
+        reloader.reload(|config| config.metrics_path = Some("/numbers".into())).expect("a good configuration");
+        assert_eq!((ask(address, "GET", "/metrics").0, ask(address, "GET", "/numbers").0), (404, 200));
+    });
+}
+
+/// Prometheus itself, and what it has to say about the metrics.
+#[test]
+fn prometheus_reads_the_metrics() {
+    let Some(folder) = install::debian("prometheus") else { return };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    node::with_router(
+        |config| config.shards = Some(2),
+        |address| {
+            let mut clients: Vec<Client> = Wire::all().into_iter().map(|wire| Client::join(address, wire)).collect();
+            for client in &mut clients {
+                client.send(json!([32, 1, {}, "com.example.topic"]));
+                client.expect(33);
+            }
+            let (_, text) = ask(address, "GET", "/metrics");
+            let mut checker = install::unpacked(&folder, "usr/bin/promtool");
+            checker.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut checker = checker.spawn().expect("promtool runs");
+            checker.stdin.take().expect("it reads").write_all(text.as_bytes()).expect("it reads all");
+            let said = checker.wait_with_output().expect("it ends");
+            let complaints = [said.stdout, said.stderr].concat();
+            assert!(said.status.success() && complaints.is_empty(), "{}", String::from_utf8_lossy(&complaints));
+
+            let place = std::env::temp_dir().join(format!("corebar-prometheus-{}", std::process::id()));
+            std::fs::create_dir_all(&place).expect("a directory");
+            let config = format!(
+                "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
+                 scrape_configs: [{{job_name: corebar, static_configs: [{{targets: ['{address}']}}]}}]\n"
+            );
+            std::fs::write(place.join("prometheus.yml"), config).expect("a file");
+            let mut prometheus = install::unpacked(&folder, "usr/bin/prometheus");
+            let listen = format!("--web.listen-address=127.0.0.1:{port}");
+            prometheus.args([&*listen, "--config.file=prometheus.yml", "--storage.tsdb.path=data"]).current_dir(&place);
+            let mut prometheus =
+                prometheus.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("prometheus runs");
+            let server = SocketAddr::from(([127, 0, 0, 1], port));
+            let begun = Instant::now();
+            let wanted = ["sum(corebar_sessions)", "sum(corebar_messages_total{direction=\"in\"})"];
+            let count = clients.len();
+            let mut found = vec![String::new(); wanted.len()];
+            while found.iter().any(String::is_empty) && begun.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(100));
+                for (query, found) in wanted.iter().zip(&mut found) {
+                    if TcpStream::connect(server).is_ok() {
+                        let query: String = query.bytes().map(|octet| format!("%{octet:02x}")).collect();
+                        let (_, answer) = ask(server, "GET", &format!("/api/v1/query?query={query}"));
+                        let answer: serde_json::Value = answer
+                            .find('{')
+                            .and_then(|at| serde_json::Deserializer::from_str(&answer[at..]).into_iter().next()?.ok())
+                            .unwrap_or_default();
+                        *found = answer["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned();
+                    }
+                }
+            }
+            let _ = prometheus.kill();
+            let _ = prometheus.wait();
+            let _ = std::fs::remove_dir_all(&place);
+            // HELLO and SUBSCRIBE of each; requests of long-polling are messages, too.
+            assert_eq!(found, [count.to_string(), (2 * count).to_string()]);
+        },
+    );
 }

@@ -107,3 +107,48 @@ fn flags_are_stronger_than_the_file() {
     assert_eq!(fs::read_to_string(own).expect("it is there"), "");
     assert!(!directory.path("other.log").exists());
 }
+
+#[test]
+fn lines_begin_as_is_wanted() {
+    let level = "\u{1b}[32m INFO\u{1b}[0m shutting down";
+    for (arguments, begins) in [
+        (&["--logformat", "standard", "--color", "auto"][..], "20"),
+        (&["--logformat", "syslogd"], " INFO shutting down"),
+        (&["--log-format", "none", "--loglevel", "debug"], "shutting down"),
+        (&["--logformat", "syslogd", "--colour", "true"], level),
+    ] {
+        let directory = Directory::new("log-format", &config(json!({"json": true, "format": "none"})));
+        let router = Router::run(directory.command("start", arguments));
+        end(&router);
+        router.expect_log("shutting down");
+        let log = router.log();
+        let line = log.lines().find(|line| line.contains("shutting down")).expect("it is said");
+        assert!(line.starts_with(begins), "{arguments:?}: {line:?}");
+    }
+    let directory = Directory::new("log-format", &config(json!({"format": "syslogd", "color": "true"})));
+    let router = directory.start();
+    end(&router);
+    router.expect_log(level);
+    directory.write(&config(json!({"format": "nothing"})));
+    let output = directory.output("check", &[]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("corebar.log.format: is \"nothing\", not \"standard\""), "{error}");
+}
+
+#[test]
+fn logs_lie_where_those_of_crossbar_would() {
+    for (arguments, file) in
+        [(&["--logtofile"][..], "node.log"), (&["--logtofile", "--logdir", "logs/of/today"], "logs/of/today/node.log")]
+    {
+        let directory = Directory::new("log-place", &config(json!({"file": "other.log"})));
+        let router = Router::run(directory.command("start", arguments));
+        end(&router);
+        wait_for(&directory, file, "shutting down");
+        assert!(router.log().is_empty() && !directory.path("other.log").exists());
+    }
+    let directory = Directory::new("log-place", &config(json!({})));
+    fs::write(directory.path("logs"), "a file").expect("a writable directory");
+    let output = directory.output("start", &["--logtofile", "--logdir", "logs"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("cannot make the directory "), "{error}");
+}

@@ -3,19 +3,26 @@
 mod support;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
+use corebar::client::{Connect, Session, Subscription};
 use corebar::config::web::PathConfig;
 use corebar::config::{ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig};
 use corebar::session::role::{Actions, Disclose};
 use corebar::session::{Access, Permission, RealmConfig, RoleConfig};
 use corebar::transport::listener::Bound;
 use corebar::wamp::MatchPolicy::{self, Exact, Prefix};
+use corebar::wamp::{Dict, Value};
 use serde_json::json;
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 use support::client::{Incoming, payload};
+use support::directory::Directory;
 use support::node::{self, Reloader};
 use support::wire::Transport;
 use support::{Client, Wire};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 const NOT_AUTHORIZED: &str = "wamp.error.not_authorized";
 const AUTHORIZE: &str = "com.authorize";
@@ -287,6 +294,51 @@ fn listeners_come_and_go() {
 }
 
 #[test]
+fn a_listener_moves_to_other_addresses_of_its_port() {
+    let config = node::config(|config| config.health_listen = "127.0.0.1:0".parse().ok());
+    node::with_reloader(config, |address, reloader| {
+        let mut there = Client::join(address, Wire::JSON);
+        let free =
+            || std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let probes = free().port();
+        let at = |host: &str, port| ListenAddress::Tcp { host: host.into(), port };
+        // The first one has a port of its own choice; then it moves, and back.
+        for host in ["", "127.0.0.1", "0.0.0.0"] {
+            let (reload, bound) = reloader
+                .reload(|config| {
+                    config.listeners[0] = ListenerConfig::plain(at(host, address.port()));
+                    config.health_listen = Some(at(host, probes));
+                })
+                .expect("the port is free as soon as nobody else wants it");
+            assert!(reload.changes.len() >= 2 && bound.len() > 1, "{:?} {bound:?}", reload.changes);
+            Client::join(address, Wire::JSON).leave();
+            TcpStream::connect(("127.0.0.1", probes)).expect("the port for probes moves, too");
+        }
+        // They change their ports with each other.
+        let (_, bound) = reloader
+            .reload(|config| {
+                config.listeners[0] = ListenerConfig::plain(at("127.0.0.1", probes));
+                config.health_listen = Some(at("127.0.0.1", address.port()));
+            })
+            .expect("each is free when the other has gone");
+        assert!(bound.contains(&Bound::Tcp(([127, 0, 0, 1], probes).into())), "{bound:?}");
+        Client::join(([127, 0, 0, 1], probes).into(), Wire::JSON).leave();
+        // One that nobody gives up: what was closed for the sake of the other one is there again.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        let wrong = reloader.reload(|config| {
+            config.listeners = vec![ListenerConfig::plain(at("", probes)), ListenerConfig::plain(at("", port))];
+            config.health_listen = Some(at("", address.port()));
+        });
+        assert!(wrong.is_err_and(|wrong| wrong.contains("in use")));
+        Client::join(([127, 0, 0, 1], probes).into(), Wire::JSON).leave();
+        TcpStream::connect(address).expect("the port for probes is there again");
+        there.subscribe("com.x");
+        there.leave();
+    });
+}
+
+#[test]
 fn a_configuration_that_cannot_work_changes_nothing() {
     on_every_wire(|address, wire, reloader| {
         let mut joe = join(address, wire, "joe");
@@ -435,4 +487,142 @@ fn what_stands_at_a_gate_goes_on_under_the_new_rules() {
         joe.leave();
         backend.leave();
     });
+}
+
+/// Sessions that hear events while the configuration changes; topics of which each has two; publishers; changes.
+const HEARERS: usize = 500;
+const TOPICS: usize = 30;
+const PUBLISHERS: usize = 4;
+const ROUNDS: usize = 20;
+
+/// A configuration that differs from that of the round before in everything that sessions can live through.
+fn in_round(round: usize) -> String {
+    let allow = json!({"call": true, "register": true, "publish": true, "subscribe": true});
+    let rule = |uri: &str| json!({"uri": uri, "match": "prefix", "allow": allow});
+    // What is used is allowed by another rule each time.
+    let rules = [vec![rule("com.")], vec![rule("com.app."), rule("com.other.")], vec![rule("")]];
+    let limits = [json!({}), json!({"calls_max": 17, "subscriptions_max": 50})];
+    let unix = |name: &str| json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": name}});
+    let paths = [json!({"type": "websocket"}), json!({"type": "websocket", "options": {"auto_ping_interval": 60000}})];
+    let mut websocket = json!({"/": {"type": "websocket"}});
+    websocket[format!("path{}", round % 4)] = paths[round % 2].clone();
+    let endpoint = json!({"type": "tcp", "port": 0, "interface": "127.0.0.1"});
+    let universal = json!({"type": "universal", "endpoint": endpoint, "rawsocket": {}, "websocket": websocket});
+    // The second transport is there at first only, and whoever came by it stays.
+    let transports = [universal, unix(if round == 0 { "first.sock" } else { ["a.sock", "b.sock"][round % 2] })];
+    let role = |name: &str| json!({"name": name, "permissions": rules[round % 3]});
+    let realms = ["realm1", ["realm2", "realm3"][round % 2]];
+    let realms = realms.map(|name| json!({"name": name, "roles": [role("anonymous"), role(&format!("role{round}"))]}));
+    json!({
+        "version": 2,
+        "corebar": {"shards": 2, "pin": false, "limits": limits[round % 2], "transport": {"ping_interval": 30 + round}},
+        "workers": [{"type": "router", "realms": realms, "transports": transports}],
+    })
+    .to_string()
+}
+
+fn topic(number: usize) -> String {
+    format!("com.app.topic{number}")
+}
+
+/// Publishes to all topics in turn, until it is over; then to each once more, and says that it is the last.
+async fn publish(session: Session, number: usize, over: watch::Receiver<bool>) -> Session {
+    let mut round: u64 = 0;
+    loop {
+        let last = *over.borrow();
+        for to in 0..TOPICS {
+            let args = vec![Value::from(number as u64), Value::from(round), Value::Bool(last)];
+            session.publish(&topic(to), args, Dict::new(), Dict::new()).await.expect("published");
+            tokio::time::sleep(Duration::from_millis(if last { 0 } else { 1 })).await;
+        }
+        if last {
+            return session;
+        }
+        round += 1;
+    }
+}
+
+/// Hears everything that comes, to the last event of each publisher.
+async fn hear(mut events: Subscription) -> Subscription {
+    let mut next = HashMap::new();
+    let mut lasts = 0;
+    while lasts < PUBLISHERS {
+        let event = events.next().await.expect("the session stays, and what it hears");
+        let [publisher, round, last] = &event.args[..] else { panic!("{event:?}") };
+        let next = next.entry(publisher.as_uint()).or_insert(0);
+        assert_eq!(round.as_uint(), Some(*next), "of {publisher:?}: none lost, doubled or overtaken");
+        *next += 1;
+        lasts += usize::from(*last == Value::Bool(true));
+    }
+    events
+}
+
+/// Calls one after the other until it is over; gives how many.
+async fn call(session: Session, over: watch::Receiver<bool>) -> u64 {
+    let mut count = 0;
+    while !*over.borrow() {
+        let args = vec![Value::from(count)];
+        let outcome = session.call("com.app.echo", args.clone(), Dict::new(), Dict::new()).await.expect("a result");
+        assert_eq!(outcome.args, args);
+        count += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    count
+}
+
+#[test]
+fn no_session_notices_that_everything_else_changes() {
+    let directory = Arc::new(Directory::new("reload-traffic", &in_round(0)));
+    let router = directory.start();
+    let unix = format!("unix://{}", directory.path("first.sock").display());
+    let urls = [router.url(), format!("rs://{}", router.address()), unix];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let join = async |number: usize| Connect::new(&urls[number % 3], "realm1").open().await.expect("a session");
+        let mut hearers = JoinSet::new();
+        for number in 0..HEARERS {
+            let session = join(number).await;
+            let topics = [number % TOPICS, (number + 1 + number / TOPICS % (TOPICS - 1)) % TOPICS].map(topic);
+            let one = session.subscribe(&topics[0], Dict::new()).await.expect("subscribed");
+            let other = session.subscribe(&topics[1], Dict::new()).await.expect("subscribed");
+            hearers.spawn(async move {
+                let (mut one, mut other) = tokio::join!(hear(one), hear(other));
+                session.leave("wamp.close.normal").await;
+                assert_eq!((one.next().await, other.next().await), (None, None), "nothing else has come");
+            });
+        }
+        let callee = join(2).await;
+        let mut calls = callee.register("com.app.echo", Dict::new()).await.expect("registered");
+        let echo = tokio::spawn(async move {
+            while let Some(mut call) = calls.next().await {
+                let args = std::mem::take(&mut call.args);
+                call.finish(args, Dict::new());
+            }
+        });
+        let (end, over) = watch::channel(false);
+        let mut publishers = JoinSet::new();
+        for number in 0..PUBLISHERS {
+            publishers.spawn(publish(join(number).await, number, over.clone()));
+        }
+        let caller = tokio::spawn(call(join(1).await, over));
+        for round in 1..=ROUNDS {
+            directory.write(&in_round(round));
+            let there = directory.clone();
+            let reload = move || there.output("reload", &["--json"]);
+            let output = tokio::task::spawn_blocking(reload).await.expect("no panic");
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let changes = told["changes"].as_array().map_or(0, Vec::len);
+            assert!(output.status.success() && changes >= 5 && told["at_start"] == json!([]), "{output:?}");
+        }
+        end.send(true).expect("they listen");
+        for session in publishers.join_all().await {
+            session.leave("wamp.close.normal").await;
+        }
+        hearers.join_all().await;
+        assert!(caller.await.expect("it has not failed") > 0);
+        callee.leave("wamp.close.normal").await;
+        echo.await.expect("it has not failed");
+    });
+    router.signal("TERM");
+    assert!(router.wait(Duration::from_secs(20)).success());
 }

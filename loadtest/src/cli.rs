@@ -15,9 +15,16 @@ use crate::wire::serializer::Serializer;
 /// every message. The exit status is 1 if anything was lost, doubled or out of order, 2 if the run failed.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl std::fmt::Debug for Cli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may hold secrets.
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
 }
 
 const EXAMPLES: &str = "Examples:

@@ -135,6 +135,8 @@ struct Verdict {
 const ANONYMOUS: &str = "anonymous";
 const COOKIE: &str = "cookie";
 const JWT: &str = "jwt";
+/// Sessions of the router's own process.
+const INTERNAL: &str = "internal";
 
 fn denied() -> Step {
     Step::Refuse {
@@ -161,6 +163,12 @@ impl Exchange {
             authrole: details.str("authrole")?.map(Into::into),
             extra: details.dict("authextra")?.cloned(),
         };
+        if let Some(inside) = &context.peer.inside {
+            let exchange = Exchange { hello: wish, method: INTERNAL, provider: INTERNAL, stage: Stage::Asked };
+            let grant =
+                Grant { role: Some(inside.authrole.clone()), realm: Some(inside.realm.clone()), ..Grant::default() };
+            return Ok(exchange.welcome(Some(inside.authid.clone()), grant, Dict::new()));
+        }
         let offered = match details.get("authmethods") {
             None | Some(Value::Null | Value::Undefined) => &[][..],
             Some(Value::List(methods)) => methods,

@@ -19,4 +19,4 @@ pub use config::{AuthConfig, AuthSettings};
 pub use crypto::Entropy;
 pub(crate) use crypto::hmac_sha256;
 pub use exchange::{Admitted, Context, Exchange, Step};
-pub use peer::{Known, Peer, TlsPeer};
+pub use peer::{Inside, Known, Peer, TlsPeer};

@@ -1,6 +1,7 @@
 //! What is known of the other end of a connection before it says anything in WAMP.
 
-use crate::wamp::Dict;
+use super::reach::Reach;
+use crate::wamp::{Dict, Uri};
 use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -20,6 +21,23 @@ pub struct Peer {
     pub tls: Option<Box<TlsPeer>>,
     /// The cookie of its browser.
     pub cookie: Option<Box<Cookie>>,
+    /// It is part of the router's own process.
+    pub inside: Option<Box<Inside>>,
+}
+
+/// A session of the router's own process: who it is, which it need not show, and where it may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Its name.
+    pub authid: Box<str>,
+    /// Its role.
+    pub authrole: Box<str>,
+    /// It may do everything, and the realm need not have its role.
+    pub trusted: bool,
+    /// The only realm that it may join.
+    pub realm: Uri,
+    /// The namespace of that.
+    pub reach: Reach,
 }
 
 /// An address as clients are counted by it: IPv4 as it is, IPv6 by its network of 64 bits, which one client can have to
@@ -64,6 +82,12 @@ pub struct Known {
 }
 
 impl Peer {
+    /// True for a session of the router's own process that may do everything.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.inside.as_ref().is_some_and(|inside| inside.trusted)
+    }
+
     /// Notes where the client is, as far as a proxy tells.
     pub fn is_from(&mut self, address: IpAddr) {
         self.place(address, &address);

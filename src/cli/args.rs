@@ -1,15 +1,21 @@
 //! The command line.
 
+use super::client;
+use super::config::Config;
 use super::init::Template;
 use crate::config::file::is_filter;
+use crate::config::log::LogConfig;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
-use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+/// A hundred years.
+const SECONDS_MAX: f64 = 100.0 * 366.0 * 86_400.0;
 
 /// How many shards to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,9 +131,22 @@ pub struct Logging {
     #[arg(long)]
     pub(super) log_json: bool,
 
+    /// What a line of the log begins with: the time and the level (standard), the level (syslogd), or nothing (none).
+    /// [default: as the configuration file says, else standard]
+    #[arg(long, visible_alias = "logformat", value_name = "FORMAT", value_parser = LogConfig::FORMATS, conflicts_with = "log_json")]
+    pub(super) log_format: Option<String>,
+
+    /// Whether lines have colours: auto, where they go to a terminal. [default: as the configuration file says, else auto]
+    #[arg(long, visible_aliases = ["color", "colour"], value_name = "WHEN", value_parser = LogConfig::COLORS)]
+    pub(super) log_color: Option<String>,
+
     /// Log into this file, not to standard error. It is opened again at SIGUSR1.
     #[arg(long, value_name = "FILE")]
     pub(super) log_file: Option<PathBuf>,
+
+    /// A directory that is made for it.
+    #[arg(skip)]
+    pub(super) log_dir: Option<PathBuf>,
 }
 
 impl Logging {
@@ -137,13 +156,16 @@ impl Logging {
     }
 }
 
-/// What can be done with a configuration file.
+/// What can be done with a configuration file, and with any router.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve as a configuration file says.
     Start(Start),
     /// Say whether a configuration file is right, without serving.
     Check(Node),
+    /// Print the schema of the configuration file, an example, or what a key means.
+    #[command(subcommand)]
+    Config(Config),
     /// Write a new node directory that can be started as it is.
     Init(Init),
     /// Bring a configuration file of an earlier version of Crossbar.io to version 2, and say what that changes.
@@ -163,6 +185,9 @@ pub enum Command {
     Keys(Keys),
     /// Say which program this is.
     Version,
+    /// What the client can do.
+    #[command(flatten)]
+    Client(Box<client::Command>),
 }
 
 /// Which key to print.
@@ -179,8 +204,8 @@ pub struct Keys {
 /// A node directory.
 #[derive(Debug, clap::Args)]
 pub struct Directory {
-    /// The node directory.
-    #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
+    /// The node directory. [default: .crossbar, or this directory if it holds a configuration and no .crossbar]
+    #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = home(), hide_default_value = true, value_parser = directory)]
     pub(super) cbdir: PathBuf,
 }
 
@@ -288,8 +313,9 @@ pub struct Reload {
 /// A node directory and its configuration file.
 #[derive(Debug, clap::Args)]
 pub struct Node {
-    /// The node directory: the configuration is looked for there, and relative paths in it begin there.
-    #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = ".crossbar")]
+    /// The node directory: the configuration is looked for there, and relative paths in it begin there. [default:
+    /// .crossbar, or this directory if it holds a configuration and no .crossbar]
+    #[arg(long, value_name = "DIRECTORY", env = "CROSSBAR_DIR", default_value = home(), hide_default_value = true, value_parser = directory)]
     pub(super) cbdir: PathBuf,
 
     /// The configuration file. [default: config.yaml, then config.json]
@@ -321,11 +347,35 @@ pub struct Start {
     #[arg(long)]
     no_pin: bool,
 
+    /// End after so many seconds, as at SIGTERM. 0: never.
+    #[arg(long, visible_alias = "shutdownafter", value_name = "SECONDS", value_parser = seconds)]
+    pub(super) shutdown_after: Option<Duration>,
+
     #[command(flatten)]
-    pub(super) logging: Logging,
+    logging: Logging,
+
+    /// Log into the file node.log of the node directory, or of --logdir.
+    #[arg(long, visible_alias = "log-to-file", conflicts_with = "log_file")]
+    logtofile: bool,
+
+    /// The directory for --logtofile, which is made if it is not there. A relative path begins in the node directory.
+    #[arg(long, visible_alias = "log-dir", value_name = "DIRECTORY")]
+    logdir: Option<PathBuf>,
 }
 
 impl Start {
+    /// What the flags say of the log.
+    fn logging(&self) -> Logging {
+        let mut logging = self.logging.clone();
+        if self.logtofile {
+            let directory = &self.node.cbdir;
+            let logs = self.logdir.as_ref().map_or_else(|| directory.clone(), |logs| directory.join(logs));
+            logging.log_file = Some(logs.join("node.log"));
+            logging.log_dir = self.logdir.is_some().then_some(logs);
+        }
+        logging
+    }
+
     /// The configuration of the file with what the flags say otherwise.
     pub(super) fn change(&self, mut config: RuntimeConfig) -> RuntimeConfig {
         if let Some(shards) = self.shards {
@@ -359,11 +409,22 @@ impl FromStr for Topics {
 }
 
 impl Args {
+    /// The definition of the program.
+    pub(super) fn program() -> clap::Command {
+        client::adapt(Args::command())
+    }
+
+    /// Reads the command line; ends the process if it makes no sense.
+    pub(super) fn read() -> Args {
+        let matches = Args::program().get_matches();
+        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// What the flags say of the log.
-    pub(super) fn logging(&self) -> &Logging {
+    pub(super) fn logging(&self) -> Logging {
         match &self.command {
-            Some(Command::Start(start)) => &start.logging,
-            Some(_) | None => &self.logging,
+            Some(Command::Start(start)) => start.logging(),
+            Some(_) | None => self.logging.clone(),
         }
     }
 
@@ -405,6 +466,31 @@ impl Args {
     }
 }
 
+/// The node directory if nobody says which: as Crossbar.io finds it.
+fn home() -> &'static str {
+    let holds = |name: &str| Path::new(name).is_file();
+    let here = !Path::new(".crossbar").is_dir() && (holds("config.yaml") || holds("config.json"));
+    if here { "." } else { ".crossbar" }
+}
+
+/// A directory; of a file in it the one where it lies, as with Crossbar.io.
+#[expect(clippy::unnecessary_wraps, reason = "as a parser of arguments has to be")]
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let file = path.is_file();
+    Ok(match path.parent().filter(|_| file) {
+        Some(parent) if parent.as_os_str().is_empty() => ".".into(),
+        Some(parent) => parent.into(),
+        None => path.into(),
+    })
+}
+
+/// A time, in fractions as well; zero is none.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("expected seconds, from 0 to {SECONDS_MAX}"))
+}
+
 /// Crossbar.io's `none` is `off`.
 fn filter(text: &str) -> Result<String, String> {
     let text = if text == "none" { "off" } else { text };
@@ -414,7 +500,6 @@ fn filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         Args::try_parse_from(std::iter::once(&"corebar").chain(args))
@@ -422,7 +507,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Args::command().debug_assert();
+        Args::program().debug_assert();
     }
 
     #[test]

@@ -6,14 +6,31 @@ use std::process::ExitCode;
 /// The arguments or what they ask for make no sense.
 pub(super) const USAGE: u8 = 2;
 
-/// What is asserted is not so, or there is no node (`sysexits.h`).
+/// The answer to a request is an error.
+pub(super) const REFUSED: u8 = 1;
+
+/// What is asserted is not so, or there is no node, or a router cannot be reached or is lost (`sysexits.h`).
 pub(super) const UNAVAILABLE: u8 = 69;
 
-/// Ended by a second signal before the shutdown was complete.
-pub(super) const INTERRUPTED: i32 = 130;
+/// Something does not come in time (`EX_TEMPFAIL`).
+pub(super) const TIMED_OUT: u8 = 75;
+
+/// The other side is no router, or breaks the protocol (`EX_PROTOCOL`).
+pub(super) const PROTOCOL: u8 = 76;
+
+/// The router does not let the client in (`EX_NOPERM`).
+pub(super) const NOT_ADMITTED: u8 = 77;
+
+/// Ended by a signal before all was done.
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// Says what is wrong, in one line.
 pub(super) fn fail(error: &dyn Display, code: ExitCode) -> ExitCode {
-    eprintln!("corebar: {error}");
+    say(error);
     code
+}
+
+/// The same without an end.
+pub(super) fn say(what: &dyn Display) {
+    eprintln!("corebar: {what}");
 }

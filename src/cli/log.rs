@@ -1,6 +1,7 @@
 //! The log of the program.
 
 use super::args::Logging;
+use crate::config::file::is_filter;
 use crate::config::log::LogConfig;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -21,6 +22,8 @@ pub(super) struct Log {
     /// The level of the flags, which is stronger than that of a file.
     fixed: Option<String>,
     level: String,
+    /// What the configuration wants.
+    configured: String,
 }
 
 impl Log {
@@ -31,30 +34,61 @@ impl Log {
     pub(super) fn begin(flags: &Logging, config: &LogConfig) -> Result<Log, String> {
         let level = flags.level().or_else(|| config.level.clone()).unwrap_or_else(|| LEVEL.into());
         let path = flags.log_file.as_deref().or(config.file.as_deref());
+        if let Some(directory) = &flags.log_dir {
+            let made = std::fs::create_dir_all(directory);
+            made.map_err(|error| format!("cannot make the directory {}: {error}", directory.display()))?;
+        }
         let target = path.map_or_else(|| Ok(Target::StandardError), Target::open)?;
         let (layer, filter) = reload::Layer::new(EnvFilter::new(&level));
-        let coloured = matches!(target, Target::StandardError) && io::stderr().is_terminal();
+        let said = |flag: &Option<String>, config: &Option<String>| flag.clone().or_else(|| config.clone());
+        let coloured = match said(&flags.log_color, &config.color).as_deref() {
+            Some("true") => true,
+            Some("false") => false,
+            _ => matches!(target, Target::StandardError) && io::stderr().is_terminal(),
+        };
         let writer = target.clone();
         let format = fmt::layer().with_writer(move || writer.clone()).with_ansi(coloured).with_target(false);
         let registry = tracing_subscriber::registry().with(layer);
-        if flags.log_json || config.json {
-            registry.with(format.json().flatten_event(true)).init();
-        } else {
-            registry.with(format).init();
+        let style = said(&flags.log_format, &config.format);
+        match style.as_deref() {
+            // The flag is stronger than the file.
+            _ if flags.log_json || config.json && flags.log_format.is_none() => {
+                registry.with(format.json().flatten_event(true)).init();
+            }
+            Some("syslogd") => registry.with(format.without_time()).init(),
+            Some("none") => registry.with(format.without_time().with_level(false)).init(),
+            _ => registry.with(format).init(),
         }
-        Ok(Log { filter, target, fixed: flags.level(), level })
+        Ok(Log { filter, target, fixed: flags.level(), configured: level.clone(), level })
     }
 
     /// Goes on with another configuration.
     pub(super) fn change(&mut self, config: &LogConfig) {
         let level = self.fixed.clone().or_else(|| config.level.clone()).unwrap_or_else(|| LEVEL.into());
-        if level == self.level {
-            return;
+        if level != self.configured {
+            self.configured.clone_from(&level);
+            if let Err(error) = self.set(level) {
+                tracing::error!(%error, "the level of the log stays as it is");
+            }
         }
-        match self.filter.reload(EnvFilter::new(&level)) {
-            Ok(()) => self.level = level,
-            Err(error) => tracing::error!(%error, "the level of the log stays as it is"),
+    }
+
+    /// Logs at another level, until the configuration wants yet another.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn set(&mut self, level: String) -> Result<(), String> {
+        if !is_filter(&level) {
+            return Err(format!("{level:?} is no level, nor levels by module"));
         }
+        self.filter.reload(EnvFilter::new(&level)).map_err(|error| error.to_string())?;
+        self.level = level;
+        Ok(())
+    }
+
+    /// The level.
+    pub(super) fn level(&self) -> &str {
+        &self.level
     }
 
     /// Opens the file again, which somebody may have moved away.

@@ -2,6 +2,8 @@
 
 pub mod args;
 mod banner;
+mod client;
+mod config;
 mod directory;
 mod exit;
 mod files;

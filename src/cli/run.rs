@@ -8,13 +8,13 @@ use super::handover::Predecessor;
 use super::log::Log;
 use super::office::Office;
 use super::service::Service;
-use super::{files, init, keys, remote};
+use super::{client, config, files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
 use crate::transport::listener::Listener;
-use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The program.
 #[must_use]
@@ -22,11 +22,12 @@ pub fn main() -> ExitCode {
     if let Some(code) = host::other_program() {
         return code;
     }
-    let args = Args::parse();
-    let flags = args.logging().clone();
+    let args = Args::read();
+    let flags = args.logging();
     let source = match args.command {
         None => Source::Flags(Box::new(args.config())),
         Some(Command::Check(node)) => return done(files::check(&node)),
+        Some(Command::Config(wanted)) => return done(config::config(&wanted)),
         Some(Command::Init(wanted)) => return done(init::init(&wanted)),
         Some(Command::Upgrade(wanted)) => return done(files::upgrade(&wanted)),
         Some(Command::Convert(wanted)) => return done(files::convert(&wanted)),
@@ -39,7 +40,8 @@ pub fn main() -> ExitCode {
             println!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Some(Command::Start(start)) => Source::File(start),
+        Some(Command::Client(command)) => return client::main(*command, Args::program),
+        Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
     let config = match source.read(|warning| eprintln!("corebar: {warning}")) {
         Ok(config) => config,
@@ -86,7 +88,7 @@ pub(super) enum Source {
     /// Flags: always the same.
     Flags(Box<RuntimeConfig>),
     /// A file, which may say something else later.
-    File(Start),
+    File(Box<Start>),
 }
 
 impl Source {
@@ -111,6 +113,12 @@ impl Source {
         let directory = &start.node.cbdir;
         let there = start.take_over && directory::running(directory).map_err(|error| error.to_string())?.is_some();
         there.then(|| Predecessor::ask(directory)).transpose()
+    }
+
+    /// After which time the node ends by itself.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        let Source::File(start) = self else { return None };
+        start.shutdown_after.filter(|time| !time.is_zero())
     }
 
     /// What it says now; `warn` is told what has no effect.

@@ -12,14 +12,13 @@ use super::signals::{Signals, Wish};
 use crate::config::RuntimeConfig;
 use crate::config::reload::Reload;
 use crate::node::Node;
-use crate::process::GuestStatus;
+use crate::node::manage::{Request, show};
 use crate::transport::listener::Listener;
 use sd_notify::NotifyState;
-use serde_json::{Value, json};
 use std::error::Error;
 use std::future::pending;
 use std::io::{self, Write};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The system may close the last files of a process, such as a port for probes, so much after the others.
@@ -36,8 +35,12 @@ pub(super) struct Service {
     office: Option<Office>,
     /// The process whose place is taken, until it has ended.
     predecessor: Option<Predecessor>,
+    /// When the node ends by itself.
+    end: Option<Instant>,
     /// Processes that were given the sockets, and serve on them or have given up.
     served: (mpsc::Sender<io::Result<Successor>>, mpsc::Receiver<io::Result<Successor>>),
+    /// What managers ask for.
+    requests: Option<mpsc::Receiver<Request>>,
 }
 
 /// What happens to a router.
@@ -53,6 +56,8 @@ enum Event {
     Alone,
     /// A guest has ended with which the node ends, perhaps by a failure.
     Ended(Box<str>, bool),
+    /// A manager asks for something.
+    Requested(Request),
 }
 
 impl Service {
@@ -79,7 +84,8 @@ impl Service {
             first.health_listen = None;
             predecessor
         });
-        let node = Node::start_with(first, sockets)?;
+        let mut node = Node::start_with(first, sockets)?;
+        let requests = node.requests();
         if let Some(predecessor) = &mut predecessor {
             predecessor.dismiss()?;
         }
@@ -88,7 +94,9 @@ impl Service {
         // Nobody may be reading any more; that is no reason not to serve.
         let _ = out.write_all(banner(&node, &config).as_bytes()).and_then(|()| out.flush());
         drop(out);
-        let mut service = Service { node, source, signals, log, hold, office, predecessor, served: mpsc::channel(1) };
+        let end = source.lifetime().map(|time| Instant::now() + time);
+        let served = mpsc::channel(1);
+        let mut service = Service { node, source, signals, log, hold, office, predecessor, end, served, requests };
         service.tell_where();
         manager::tell(&[NotifyState::Ready]);
         Ok(service)
@@ -103,11 +111,11 @@ impl Service {
                 Event::Wish(Wish::End) => break None,
                 Event::Wish(Wish::Reopen) => self.log.reopen(),
                 Event::Wish(Wish::Rehearse) => {
-                    let outcome = self.rehearse();
-                    self.report(outcome);
+                    let found = self.rehearse();
+                    self.report(outcome(&found, true));
                 }
                 Event::Wish(Wish::Reload) => {
-                    if !self.reload(Duration::ZERO).await {
+                    if self.reload(Duration::ZERO).await.is_none() {
                         break None;
                     }
                 }
@@ -116,8 +124,13 @@ impl Service {
                     failure = failed.then(|| format!("{id} has failed, and the node ends with it"));
                     break None;
                 }
+                Event::Requested(request) => {
+                    if !self.grant(request).await {
+                        break None;
+                    }
+                }
                 Event::Asked(successor) => self.hand(successor),
-                Event::Curious(curious) => drop(tokio::spawn(curious.tell(self.status()))),
+                Event::Curious(curious) => drop(tokio::spawn(curious.tell(show::status(&self.node.console())))),
                 Event::Served(Ok(successor)) => {
                     tracing::info!("another process has taken over");
                     self.node.hand_over();
@@ -137,7 +150,7 @@ impl Service {
                         None
                     });
                     self.office = self.hold.as_ref().and_then(|_| self.source.office());
-                    if !self.reload(LAST_THINGS).await {
+                    if self.reload(LAST_THINGS).await.is_none() {
                         break None;
                     }
                 }
@@ -151,7 +164,7 @@ impl Service {
         tokio::select! {
             () = node.shut_down() => failure.map_or(Ok(()), |failure| Err(failure.into())),
             () = manager::reassure(&vitals, stuck_after) => Ok(()),
-            () = signals.end() => std::process::exit(exit::INTERRUPTED),
+            () = signals.end() => std::process::exit(exit::INTERRUPTED.into()),
         }
     }
 
@@ -159,6 +172,18 @@ impl Service {
         let visitor = async {
             match &self.office {
                 Some(office) => office.visitor().await,
+                None => pending().await,
+            }
+        };
+        let requested = async {
+            match &mut self.requests {
+                Some(requests) => requests.recv().await,
+                None => pending().await,
+            }
+        };
+        let expired = async {
+            match self.end {
+                Some(end) => tokio::time::sleep_until(end.into()).await,
                 None => pending().await,
             }
         };
@@ -170,22 +195,42 @@ impl Service {
         };
         tokio::select! {
             wish = self.signals.next() => Event::Wish(wish),
+            () = expired => {
+                tracing::info!("the time of --shutdown-after is over");
+                Event::Wish(Wish::End)
+            }
             visitor = visitor => match visitor {
                 Visitor::Successor(successor) => Event::Asked(successor),
                 Visitor::Curious(curious) => Event::Curious(curious),
             },
             Some(served) = self.served.1.recv() => Event::Served(served),
+            Some(request) = requested => Event::Requested(request),
             () = alone => Event::Alone,
             (id, failed) = self.node.program_ended() => Event::Ended(id, failed),
             () = manager::reassure(self.node.vitals(), self.node.config().health_stuck_after) => pending().await,
         }
     }
 
-    /// How the node is.
-    fn status(&self) -> Value {
-        let processes = self.node.guests();
-        let processes: Vec<Value> = processes.iter().map(process).collect();
-        json!({"connections": self.node.connections(), "processes": processes})
+    /// Does what a manager asks for; false if that is to end.
+    async fn grant(&mut self, request: Request) -> bool {
+        match request {
+            Request::Drain => return false,
+            Request::Restart { id, answer } => {
+                let _ = answer.send(self.node.restart(&id));
+            }
+            Request::Level { wanted, answer } => {
+                let level = wanted.map_or_else(|| Ok(()), |level| self.log.set(level));
+                let _ = answer.send(level.map(|()| self.log.level().to_owned()));
+            }
+            Request::Reload { dry_run: true, answer } => {
+                let _ = answer.send(self.rehearse());
+            }
+            Request::Reload { dry_run: false, answer } => match self.reload(Duration::ZERO).await {
+                Some(done) => drop(answer.send(done)),
+                None => return false,
+            },
+        }
+        true
     }
 
     /// Gives the sockets to another process.
@@ -204,9 +249,9 @@ impl Service {
         }
     }
 
-    /// Goes on with what the configuration says now; what does not work may do so later, within the time. False if the
+    /// Goes on with what the configuration says now; what does not work may do so later, within the time. None if the
     /// end is asked for meanwhile.
-    async fn reload(&mut self, patience: Duration) -> bool {
+    async fn reload(&mut self, patience: Duration) -> Option<Result<Reload, String>> {
         manager::reloading();
         let Service { node, source, .. } = self;
         let again = async {
@@ -222,7 +267,7 @@ impl Service {
         // A shard that is stuck must not keep the router from ending.
         let done = tokio::select! {
             done = again => done,
-            () = self.signals.end() => return false,
+            () = self.signals.end() => return None,
         };
         match &done {
             Ok(reload) => {
@@ -234,17 +279,16 @@ impl Service {
         }
         self.log.change(&self.node.config().node.log);
         manager::tell(&[NotifyState::Ready]);
-        self.report(outcome(done, false));
-        true
+        self.report(outcome(&done, false));
+        Some(done)
     }
 
     /// Finds out what would change if the configuration was read again.
-    fn rehearse(&self) -> Outcome {
-        let found = self.source.read(|_| ()).and_then(|config| {
+    fn rehearse(&self) -> Result<Reload, String> {
+        self.source.read(|_| ()).and_then(|config| {
             Node::check(&config).map_err(|error| error.to_string())?;
             self.node.rehearse(&config).map_err(|error| error.to_string())
-        });
-        outcome(found, true)
+        })
     }
 
     fn report(&mut self, outcome: Outcome) {
@@ -261,24 +305,11 @@ impl Service {
     }
 }
 
-/// How a guest or component is.
-fn process(guest: &GuestStatus) -> Value {
-    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    json!({
-        "id": guest.id,
-        "state": guest.state.name(),
-        "pid": guest.pid,
-        "restarts": guest.restarts,
-        "last_end": guest.last_end.as_ref().map(ToString::to_string),
-        "started": guest.started.map(seconds),
-        "resident_bytes": guest.resident_bytes,
-        "cpu_seconds": guest.cpu_time.map(|time| time.as_secs_f64()),
-    })
-}
-
-fn outcome(done: Result<Reload, String>, dry_run: bool) -> Outcome {
+fn outcome(done: &Result<Reload, String>, dry_run: bool) -> Outcome {
     match done {
-        Ok(Reload { changes, at_start, .. }) => Outcome { dry_run, changes, at_start, ..Outcome::default() },
-        Err(error) => Outcome { dry_run, error: Some(error), ..Outcome::default() },
+        Ok(Reload { changes, at_start, .. }) => {
+            Outcome { dry_run, changes: changes.clone(), at_start: at_start.clone(), ..Outcome::default() }
+        }
+        Err(error) => Outcome { dry_run, error: Some(error.clone()), ..Outcome::default() },
     }
 }

@@ -147,6 +147,30 @@ impl Arguments {
     }
 }
 
+/// How a call is canceled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CancelMode {
+    /// The callee is not told.
+    Skip,
+    /// The callee is told, and its answer is waited for.
+    Kill,
+    /// The callee is told, and its answer is not waited for.
+    #[default]
+    KillNoWait,
+}
+
+impl CancelMode {
+    /// The name in `CANCEL.Options`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            CancelMode::Skip => "skip",
+            CancelMode::Kill => "kill",
+            CancelMode::KillNoWait => "killnowait",
+        }
+    }
+}
+
 /// The results of a call. Dropping it cancels the call. It is a stream, too, which ends with the last result or the error.
 #[derive(Debug)]
 pub struct Results {
@@ -186,6 +210,13 @@ impl Results {
             if !outcome.progress {
                 return Ok(outcome);
             }
+        }
+    }
+
+    /// Cancels the call (specification, "Call Canceling"). What becomes of it comes as the last result.
+    pub fn cancel(&self, mode: CancelMode) {
+        if !self.over {
+            self.session.notice(Notice::Cancel(self.number, mode));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The part of a session that talks to the router: orders to octets, octets to whoever waits for them.
 
 use super::attached::Subscriptions;
+use super::call::CancelMode;
 use super::error::{CallError, RequestError};
 use super::link::{Input, Link, Output};
 use super::offered::Registrations;
@@ -150,7 +151,7 @@ impl Driver {
                     }
                 }
                 order = wishes.orders.recv(), if orders => {
-                    // What the application has dropped before it asked for this is gone before this.
+                    // What the application has dropped or answered before it asked for this comes before this.
                     while let Ok(notice) = wishes.notices.try_recv() {
                         self.heed(notice);
                     }
@@ -378,14 +379,17 @@ impl Driver {
         }
     }
 
+    fn cancel(&mut self, number: u64, mode: CancelMode) {
+        if let Some(request) = self.calls.get(&number) {
+            let options = Dict::new().with("mode", mode.name());
+            let _ = self.send(&Cancel { request: *request, options }.into());
+        }
+    }
+
     pub(super) fn heed(&mut self, notice: Notice) {
         match notice {
-            Notice::Forget(number) => {
-                if let Some(request) = self.calls.get(&number) {
-                    let options = Dict::new().with("mode", "killnowait");
-                    let _ = self.send(&Cancel { request: *request, options }.into());
-                }
-            }
+            Notice::Forget(number) => self.cancel(number, CancelMode::KillNoWait),
+            Notice::Cancel(number, mode) => self.cancel(number, mode),
             Notice::Detach(number) => {
                 self.subscriptions.remove(number);
                 self.unsubscribe_unwanted();

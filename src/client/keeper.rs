@@ -155,7 +155,7 @@ impl Keeper {
             Notice::Detach(number) => self.driver.subscriptions.remove(number),
             Notice::Withdraw(number) => drop(self.driver.registrations.remove(number)),
             Notice::Leaving(reason) => self.driver.left = Some(reason),
-            Notice::Forget(number) => {
+            Notice::Forget(number) | Notice::Cancel(number, _) => {
                 self.waiting.retain(|order| !matches!(order, Order::Call(_, known, _) if *known == number));
             }
             // Its caller does not wait any more.

@@ -45,7 +45,7 @@ mod waiter;
 
 pub use address::{Address, AddressError};
 pub use app::{App, AppError, Running};
-pub use call::{Arguments, Ask, Outcome, Results};
+pub use call::{Arguments, Ask, CancelMode, Outcome, Results};
 pub use connect::Connect;
 pub use error::{CallError, ConnectError, RequestError};
 pub use handler::{Either, Failure, Handle, Handler, Many, One, Progress, Reply, Route, Several};

@@ -1,5 +1,6 @@
 //! What a session asks of the driver of its connection.
 
+use super::call::CancelMode;
 use super::error::{CallError, RequestError};
 use super::queue::Feed;
 use crate::wamp::id::PublicationId;
@@ -62,6 +63,8 @@ pub(super) struct Testament {
 pub(super) enum Notice {
     /// Nobody waits for the result of a call any more.
     Forget(u64),
+    /// A call is to end, in this way; its answer is still waited for.
+    Cancel(u64, CancelMode),
     /// Nobody takes the events of a subscription any more.
     Detach(u64),
     /// Nobody answers the calls of a registration any more.

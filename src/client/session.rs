@@ -280,6 +280,20 @@ impl Session {
         self.start(procedure, args, kwargs, options, None).await
     }
 
+    /// Calls a procedure as [`Session::call`] does; what is returned can be waited for, and canceled in any way.
+    ///
+    /// # Errors
+    /// The session has ended, or the arguments cannot be said.
+    pub async fn start_call(
+        &self,
+        procedure: &str,
+        args: Vec<Value>,
+        kwargs: Dict,
+        options: Dict,
+    ) -> Result<Results, RequestError> {
+        self.start(procedure, args, kwargs, options, None).await
+    }
+
     pub(super) async fn start(
         &self,
         procedure: &str,

@@ -47,6 +47,14 @@ impl fmt::Display for State {
 #[derive(Clone)]
 pub struct Hook(pub(super) Arc<dyn Fn(&State) + Send + Sync>);
 
+impl Hook {
+    /// Calls this.
+    #[must_use]
+    pub fn new(hook: impl Fn(&State) + Send + Sync + 'static) -> Hook {
+        Hook(Arc::new(hook))
+    }
+}
+
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hook")

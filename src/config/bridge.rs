@@ -52,3 +52,15 @@ pub enum Action {
         github_secret: Option<Secret>,
     },
 }
+
+impl Action {
+    /// The type of its path, as configuration files have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Publish => "publisher",
+            Action::Call => "caller",
+            Action::Hook { .. } => "webhook",
+        }
+    }
+}

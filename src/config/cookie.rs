@@ -1,6 +1,6 @@
 //! The cookie by which a transport knows browsers again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The cookie of a transport.
@@ -55,6 +55,15 @@ pub enum CookieStore {
 }
 
 impl CookieStore {
+    /// The file, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            CookieStore::Memory => None,
+            CookieStore::File(path) | CookieStore::Database(path) => Some(path),
+        }
+    }
+
     /// The file, if there is one.
     pub fn path_mut(&mut self) -> Option<&mut PathBuf> {
         match self {

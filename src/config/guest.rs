@@ -1,6 +1,7 @@
 //! Guests: programs of any kind that run beside the router and are looked after by it.
 
 use super::component::Bond;
+use crate::wamp::Uri;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,6 +116,13 @@ pub enum ReadyConfig {
         /// The port.
         port: u16,
     },
+    /// When a call of this procedure would find somebody.
+    Procedure {
+        /// The realm; the first one of this name.
+        realm: Uri,
+        /// The procedure.
+        procedure: Uri,
+    },
 }
 
 /// Whether a guest is started again after it has ended by itself.
@@ -157,6 +165,8 @@ pub struct GuestLimits {
     pub address_space: Option<u64>,
     /// Seconds of processor time of each of its processes.
     pub cpu_seconds: Option<u64>,
+    /// Processes and threads of its user, all together. Nothing keeps root from more.
+    pub processes: Option<u64>,
 }
 
 impl Default for RestartConfig {
@@ -174,6 +184,11 @@ impl Default for RestartConfig {
 }
 
 impl GuestConfig {
+    /// How long a guest may take to be ready, if nothing is said.
+    pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
+    /// How long one may take to stop.
+    pub const STOP_GRACE: Duration = Duration::from_secs(5);
+
     /// A guest that runs a program and has the defaults otherwise.
     #[must_use]
     pub fn new(id: &str, executable: impl Into<PathBuf>) -> GuestConfig {
@@ -189,10 +204,10 @@ impl GuestConfig {
             stderr: OutputConfig::default(),
             depends_on: Vec::new(),
             ready: ReadyConfig::default(),
-            ready_timeout: Duration::from_secs(60),
+            ready_timeout: GuestConfig::READY_TIMEOUT,
             restart: RestartConfig::default(),
             stop_signal: Signal::SIGTERM,
-            stop_grace: Duration::from_secs(5),
+            stop_grace: GuestConfig::STOP_GRACE,
             limits: GuestLimits::default(),
             user: None,
             group: None,

@@ -72,6 +72,12 @@ impl TransportConfig {
 }
 
 impl ListenerConfig {
+    /// The transports that it leads to, perhaps one of them more than once.
+    pub fn transports(&self) -> impl Iterator<Item = TransportIndex> {
+        let paths = self.paths.iter().filter_map(|path| path.service.transport());
+        paths.chain(self.rawsocket).chain([self.transport])
+    }
+
     /// True if it is more than a server of pages.
     #[must_use]
     pub fn leads_to_realms(&self) -> bool {

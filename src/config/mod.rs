@@ -1,13 +1,16 @@
 //! Everything that can be configured, as plain data with defaults.
 
 pub mod address;
+pub mod allowed;
 pub mod bridge;
 pub mod component;
 pub mod cookie;
+pub mod describe;
 pub mod file;
 pub mod guest;
 pub mod listener;
 pub mod log;
+pub mod management;
 pub mod node;
 pub mod reload;
 pub mod tls;
@@ -17,6 +20,7 @@ pub use address::{AddressError, ListenAddress};
 pub use component::ComponentConfig;
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
+pub use management::ManagementConfig;
 pub use node::NodeConfig;
 
 use crate::router::Limits;
@@ -25,6 +29,7 @@ use crate::wamp::Uri;
 use crate::wamp::codec::DEPTH_MAX;
 use guest::GuestError;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -43,6 +48,8 @@ pub struct RuntimeConfig {
     pub guests: Vec<GuestConfig>,
     /// Application sessions and functions in Python.
     pub components: Vec<ComponentConfig>,
+    /// Where the node is managed, if anywhere.
+    pub management: Option<ManagementConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -134,7 +141,11 @@ pub struct RuntimeConfig {
     pub health_path: Option<String>,
     /// Where it is said whether clients should come, likewise.
     pub health_ready_path: Option<String>,
-    /// A port where nothing else is served than these two.
+    /// Where what the router counts and measures is told to Prometheus, on every listener. None switches it off.
+    pub metrics_path: Option<String>,
+    /// To whom, by address; the port for probes tells everybody.
+    pub metrics_allow: Option<String>,
+    /// A port where nothing else is served than these two and the metrics.
     pub health_listen: Option<ListenAddress>,
     /// A shard that has not turned for so long is stuck, and the router not well.
     pub health_stuck_after: Duration,
@@ -151,6 +162,7 @@ impl Default for RuntimeConfig {
             node: NodeConfig::default(),
             guests: Vec::new(),
             components: Vec::new(),
+            management: None,
             shards: None,
             pin: true,
             limits: Limits::default(),
@@ -193,6 +205,8 @@ impl Default for RuntimeConfig {
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),
             health_ready_path: Some("/ready".into()),
+            metrics_path: Some("/metrics".into()),
+            metrics_allow: Some("loopback".into()),
             health_listen: None,
             health_stuck_after: 5 * SECOND,
         }
@@ -217,11 +231,13 @@ impl RuntimeConfig {
         if self.listeners.is_empty() && self.has_no_programs() {
             return Err(ConfigError::NoListener);
         }
-        let named = self.listeners.iter().flat_map(|listener| {
-            let paths = listener.paths.iter().filter_map(|path| path.service.transport());
-            paths.chain(listener.rawsocket).chain([listener.transport])
-        });
-        if named.map(usize::from).any(|transport| transport >= self.transports.len()) {
+        if self
+            .listeners
+            .iter()
+            .flat_map(ListenerConfig::transports)
+            .map(usize::from)
+            .any(|transport| transport >= self.transports.len())
+        {
             return Err(ConfigError::NoTransport);
         }
         let most = self.realms.len().max(self.transports.len()).max(self.listeners.len());
@@ -232,6 +248,7 @@ impl RuntimeConfig {
             return Err(ConfigError::NoRealm);
         }
         self.check_realms()?;
+        self.check_stores()?;
         if self.shards.is_some_and(|shards| shards == 0 || shards > Self::SHARDS_MAX) {
             return Err(ConfigError::Shards);
         }
@@ -317,6 +334,26 @@ impl RuntimeConfig {
         Ok(())
     }
 
+    /// Each file has one owner.
+    fn check_stores(&self) -> Result<(), ConfigError> {
+        let mut taken: BTreeSet<&Path> = BTreeSet::new();
+        for realm in &self.realms {
+            if let HistoryStore::Disk { path, .. } = &realm.history_store {
+                taken.insert(path);
+            }
+        }
+        // A listener that is closed has left its transports to others.
+        let open = self.listeners.iter().filter(|listener| !listener.closed);
+        let used: BTreeSet<_> = open.flat_map(ListenerConfig::transports).map(usize::from).collect();
+        let cookies = used.into_iter().filter_map(|at| self.transports.get(at)?.cookie.as_ref());
+        for path in cookies.filter_map(|cookie| cookie.store.path()) {
+            if !taken.insert(path) {
+                return Err(ConfigError::FileTwice(path.into()));
+            }
+        }
+        Ok(())
+    }
+
     fn check_paths(&self) -> Result<(), ConfigError> {
         for listener in &self.listeners {
             for (index, path) in listener.paths.iter().enumerate() {
@@ -359,6 +396,9 @@ pub enum ConfigError {
     /// A history on disk without a file.
     #[error("the path of the history file is empty")]
     HistoryPath,
+    /// A file of cookies that is another transport's, or holds histories.
+    #[error("the cookies of a transport cannot be kept in {}: something else is kept there already", .0.display())]
+    FileTwice(PathBuf),
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,
@@ -405,6 +445,7 @@ pub enum ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use super::cookie::{CookieConfig, CookieStore};
     use super::*;
 
     #[test]
@@ -444,5 +485,24 @@ mod tests {
         }
         assert_eq!(with("/lp"), Err(ConfigError::PathTwice("/lp".into())));
         assert_eq!(with("/ws/poll.1"), Ok(()));
+    }
+
+    #[test]
+    fn files_have_one_owner() {
+        let with = |stores: [CookieStore; 2], history: &str| {
+            let mut config = RuntimeConfig::default();
+            config.realms[0].history_store = HistoryStore::Disk { path: history.into(), sync: false };
+            let cookie = |store| Some(CookieConfig { store, ..CookieConfig::default() });
+            config.listeners[0].rawsocket = Some(1);
+            config.transports =
+                stores.map(|store| TransportConfig { cookie: cookie(store), ..Default::default() }).into();
+            config.check()
+        };
+        let (file, database) =
+            (|path: &str| CookieStore::File(path.into()), |path: &str| CookieStore::Database(path.into()));
+        assert_eq!(with([file("/a"), database("/b")], "/c"), Ok(()));
+        assert_eq!(with([CookieStore::Memory, CookieStore::Memory], "/c"), Ok(()));
+        assert_eq!(with([file("/a"), database("/./a")], "/c"), Err(ConfigError::FileTwice("/./a".into())));
+        assert_eq!(with([CookieStore::Memory, database("/c")], "/c"), Err(ConfigError::FileTwice("/c".into())));
     }
 }

@@ -41,6 +41,9 @@ impl RuntimeConfig {
             config.components.iter().map(|component| (component.id.clone(), component.clone())).collect()
         };
         compare(&components(self), &components(new), "component", &mut reload.changes);
+        if self.management != new.management {
+            reload.changes.push("management".into());
+        }
         reload.config.check()?;
         Ok(reload)
     }

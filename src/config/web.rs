@@ -57,6 +57,23 @@ pub enum Service {
 }
 
 impl Service {
+    /// Its type, as configuration files have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Service::WebSocket(_) => "websocket",
+            Service::LongPoll(_) => "longpoll",
+            Service::Echo => "websocket-testee",
+            Service::Static(_) => "static",
+            Service::Archive(_) => "archive",
+            Service::Json(_) => "json",
+            Service::Redirect(_) => "redirect",
+            Service::NodeInfo => "nodeinfo",
+            Service::Bridge(bridge) => bridge.action.name(),
+            Service::Nothing => "none",
+        }
+    }
+
     /// The way into the router that it is.
     #[must_use]
     pub fn transport(&self) -> Option<TransportIndex> {

@@ -1,14 +1,13 @@
 //! Finding out whether the shards turn, and saying so on a port of its own.
 
-use super::Node;
+use super::{Console, Node, metrics};
 use crate::config::RuntimeConfig;
 use crate::router::ShardIndex;
 use crate::shard::{Command, Door, Vitals};
 use crate::transport::listener::{BindError, Listener};
-use crate::transport::premises::Board;
 use crate::transport::probe;
 use crate::wire::handshake::Probe;
-use crate::wire::http::refusal;
+use crate::wire::http::{self, refusal};
 use crate::wire::request;
 use std::io;
 use std::sync::Arc;
@@ -43,8 +42,8 @@ impl Node {
         if let Some(before) = self.probes.take() {
             before.abort();
         }
-        let (board, vitals) = (self.board.clone(), self.vitals.clone());
-        self.probes = listener.map(|listener| tokio::spawn(serve(listener, board, vitals)).abort_handle());
+        let console = self.console();
+        self.probes = listener.map(|listener| tokio::spawn(serve(listener, console)).abort_handle());
     }
 }
 
@@ -69,22 +68,23 @@ async fn ask(doors: Arc<[Door]>, vitals: Arc<Vitals>) {
     }
 }
 
-async fn serve(listener: TcpListener, board: Arc<Board>, vitals: Arc<Vitals>) {
+async fn serve(listener: TcpListener, console: Console) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (config, vitals) = (board.read().config, vitals.clone());
+                let console = console.clone();
                 tokio::spawn(async move {
                     // Who goes away or takes too long gets nothing.
-                    let _ = tokio::time::timeout(PATIENCE, respond(stream, &config, &vitals)).await;
+                    let _ = tokio::time::timeout(PATIENCE, respond(stream, &console)).await;
                 });
             }
-            Err(_) => tokio::time::sleep(board.read().config.accept_pause).await,
+            Err(_) => tokio::time::sleep(console.config().accept_pause).await,
         }
     }
 }
 
-async fn respond(mut stream: TcpStream, config: &RuntimeConfig, vitals: &Vitals) -> io::Result<()> {
+async fn respond(mut stream: TcpStream, console: &Console) -> io::Result<()> {
+    let (config, vitals) = (console.config(), console.vitals());
     let mut input = Vec::new();
     let answer = loop {
         match request::head(&input, HEAD_BYTES_MAX) {
@@ -97,6 +97,10 @@ async fn respond(mut stream: TcpStream, config: &RuntimeConfig, vitals: &Vitals)
                     }
                     "GET" | "HEAD" if at(&config.health_ready_path) => {
                         probe::answer(Probe::Ready, head_only, vitals, config.health_stuck_after)
+                    }
+                    "GET" | "HEAD" if at(&config.metrics_path) => {
+                        let text = metrics::text(console).await;
+                        http::response(200, &[("Cache-Control", "no-store")], metrics::KIND, text.as_bytes(), head_only)
                     }
                     "GET" | "HEAD" => refusal(404, &[], "only probes are answered here"),
                     _ => refusal(405, &[("Allow", "GET, HEAD")], "only GET and HEAD are served here"),

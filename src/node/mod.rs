@@ -1,7 +1,12 @@
 //! A running router: its shards, its listeners, and how it ends.
 
 mod backstage;
+mod console;
 mod health;
+mod lookout;
+pub mod manage;
+mod metrics;
+mod ports;
 mod reload;
 mod watch;
 
@@ -9,7 +14,7 @@ use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::web::Service;
 use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
-use crate::process::{self, GuestStatus, Guests};
+use crate::process::{self, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
 use crate::shard::thread::cores_for;
@@ -25,6 +30,8 @@ use crate::transport::tls::TlsError;
 use crate::web::archive::Download;
 use crate::web::{Content, Piece, Pool, Reader, WebError};
 use backstage::Backstage;
+pub use console::{Console, Insider, Place};
+use manage::{Manager, Office, Request};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -108,6 +115,9 @@ pub struct Node {
     writer: Option<Writer>,
     guests: Guests,
     backstage: Backstage,
+    manager: Manager,
+    /// What managers ask for, until the owner takes this end.
+    requests: (mpsc::Sender<Request>, Option<mpsc::Receiver<Request>>),
 }
 
 impl Node {
@@ -169,10 +179,16 @@ impl Node {
             writer: None,
             guests: Guests::start(&[])?,
             backstage,
+            manager: Manager::default(),
+            requests: {
+                let (to, from) = manage::request::channel();
+                (to, Some(from))
+            },
         };
         let started = node.start_shards(shards).and_then(|()| {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
+        node.guests.look_out(lookout::lookout(node.console()));
         // Guests may connect at once.
         let started =
             started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len())?));
@@ -182,6 +198,7 @@ impl Node {
         match started {
             Ok(()) => {
                 node.vitals.set_ready(true);
+                node.manage();
                 Ok(node)
             }
             Err(error) => {
@@ -297,10 +314,30 @@ impl Node {
         self.guests.ended(self.premises.config.node.shutdown_on).await
     }
 
-    /// How the guests are, and the components.
+    /// A way to ask the node for something from anywhere in the process.
     #[must_use]
-    pub fn guests(&self) -> Vec<GuestStatus> {
-        self.guests.states()
+    pub fn console(&self) -> Console {
+        let (doors, loads, vitals) = (self.doors.clone(), self.loads.clone(), self.vitals.clone());
+        Console::new(doors, loads, vitals, self.board.clone(), self.guests.roster())
+    }
+
+    /// What those who manage the node want of its owner. None: somebody else has it already. Without an owner who takes
+    /// this, such requests are refused.
+    #[must_use]
+    pub fn requests(&mut self) -> Option<mpsc::Receiver<Request>> {
+        self.requests.1.take()
+    }
+
+    /// Stops a guest or component and starts it again. False: there is none.
+    #[must_use]
+    pub fn restart(&self, id: &str) -> bool {
+        self.guests.restart(id)
+    }
+
+    /// Offers what the configuration wants to be offered to managers.
+    fn manage(&mut self) {
+        let office = Office { console: self.console(), requests: self.requests.0.clone() };
+        self.manager.reform(self.premises.config.management.as_ref(), &office);
     }
 
     /// Takes leave as the configuration says: after a delay nobody new is accepted, sessions get their GOODBYE spread over
@@ -314,6 +351,7 @@ impl Node {
             tokio::time::sleep(config.drain_delay).await;
         }
         self.guests.take_leave();
+        self.manager.tell("corebar.node.on_drain", serde_json::Value::Null);
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
@@ -377,6 +415,8 @@ impl Node {
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
+        let (inquiries, asked) = mpsc::unbounded_channel();
+        self.lifelong.push(tokio::spawn(metrics::serve(self.console(), self.doors.clone(), asked)).abort_handle());
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
             let shard = ShardConfig {
@@ -400,6 +440,7 @@ impl Node {
                 board: self.board.clone(),
                 callouts: callouts.clone(),
                 files: files.clone(),
+                inquiries: inquiries.clone(),
                 vitals: self.vitals.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),
@@ -447,6 +488,7 @@ impl Node {
                 tracing::error!("a shard ended by a panic");
             }
         }
+        self.manager.stop();
         self.writer = None;
         self.backstage.close();
     }
@@ -481,7 +523,13 @@ impl Premises {
                 cookies.push(None);
                 continue;
             };
-            let known = before.and_then(|before| before.cookies.get(index)?.as_ref()?.reform(cookie));
+            // A transport that has moved finds its file with the one that it was.
+            let there = |before: &Premises| {
+                let others = before.cookies.iter().filter(|_| cookie.store.path().is_some());
+                let mut known = before.cookies.get(index).into_iter().chain(others).flatten();
+                known.find_map(|known| known.reform(cookie))
+            };
+            let known = before.and_then(there);
             cookies.push(Some(Arc::new(match known {
                 Some(known) => known,
                 None => Cookies::open(cookie)?,

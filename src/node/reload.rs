@@ -1,12 +1,14 @@
 //! Another configuration for a router that runs.
 
-use super::{Node, StartError, health, open, order};
+use super::ports::Opened;
+use super::{Node, StartError, order};
 use crate::config::reload::Reload;
 use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::Policy;
 use crate::session::RealmConfig;
 use crate::shard::Command;
 use crate::transport::premises::Premises;
+use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -24,14 +26,7 @@ impl Node {
         let config = Arc::new(reload.config.clone());
         self.backstage.open(&config).map_err(StartError::Backstage)?;
         let premises = Premises::open(config.clone(), Some(&self.premises))?;
-        let mut listeners = Vec::new();
-        for (index, listener) in config.listeners.iter().enumerate() {
-            let opens = !listener.closed && old.listeners.get(index).is_none_or(|before| before.closed);
-            if opens {
-                listeners.push((index, open(listener)?));
-            }
-        }
-        let probes = if config.health_listen == old.health_listen { None } else { Some(health::listen(&config)?) };
+        let Opened { listeners, probes } = self.open_ports(&config).await?;
         // A shard may hear of what is new from another one that was faster: each knows of it before any lets it in.
         let known = Arc::new(announced(&old, &config));
         let before = &self.premises.contents;
@@ -53,6 +48,9 @@ impl Node {
         }
         self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
         self.watch();
+        self.manage();
+        let (changes, at_start) = (&reload.changes, &reload.at_start);
+        self.manager.tell("corebar.node.on_reload", json!({"changes": changes, "at_start": at_start}));
         if let Some(listener) = probes {
             self.answer_probes(listener);
         }

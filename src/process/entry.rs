@@ -125,6 +125,9 @@ fn limit(setup: &Setup) -> Result<(), String> {
         // A program that handles the first signal has another second.
         set(Resource::RLIMIT_CPU, "processor time", seconds, seconds.saturating_add(1))?;
     }
+    if let Some(processes) = setup.processes {
+        set(Resource::RLIMIT_NPROC, "processes", processes, processes)?;
+    }
     if let Some(octets) = setup.address_space {
         set(Resource::RLIMIT_AS, "address space", octets, octets)?;
     }

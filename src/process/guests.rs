@@ -3,17 +3,18 @@
 use super::descent;
 use super::host::Host;
 use super::orphans::Guardians;
+use super::ready::Lookout;
 use super::runner::{Runner, Wanted};
 use super::status::{Board, GuestStatus};
 use crate::config::GuestConfig;
 use crate::config::guest::{GuestError, levels};
 use crate::config::node::ShutdownOn;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The guests of a router. They go on when this value is dropped; [`Guests::stop`] ends them.
-#[derive(Debug)]
 pub struct Guests {
     /// What is wanted of each, also of those that were there once.
     wanted: BTreeMap<Box<str>, watch::Sender<Wanted>>,
@@ -22,6 +23,13 @@ pub struct Guests {
     board: Arc<Board>,
     guardians: Arc<Guardians>,
     host: Host,
+    lookout: Option<Lookout>,
+}
+
+impl fmt::Debug for Guests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guests").field("levels", &self.levels).finish_non_exhaustive()
+    }
 }
 
 impl Guests {
@@ -36,9 +44,16 @@ impl Guests {
             board: Arc::new(Board::new()),
             guardians: Arc::default(),
             host: Host::get(),
+            lookout: None,
         };
         all.reload(guests, guests.len())?;
         Ok(all)
+    }
+
+    /// How it is found out that a procedure is offered, for guests that are added from now on and are ready then. Without,
+    /// they never are.
+    pub fn look_out(&mut self, lookout: Lookout) {
+        self.lookout = Some(lookout);
     }
 
     /// Puts other guests into the place of those that there are: only what changes is stopped or started. Does not wait
@@ -88,6 +103,7 @@ impl Guests {
             board: self.board.clone(),
             guardians: self.guardians.clone(),
             host: self.host.clone(),
+            lookout: self.lookout.clone(),
         };
         tokio::spawn(runner.run());
         self.wanted.insert(guest.id.clone(), sender);
@@ -119,10 +135,33 @@ impl Guests {
         self.board.ended(on).await
     }
 
-    /// How the guests are, by their ids. Those that are stopping for ever are among them until they have ended.
+    /// Stops a guest and starts it again; one that has ended or was given up is started. False: there is none.
+    #[must_use]
+    pub fn restart(&self, id: &str) -> bool {
+        let wanted = self.wanted.get(id).filter(|wanted| wanted.borrow().is_some());
+        wanted.is_some_and(|wanted| {
+            // The same again.
+            wanted.send_modify(|_| ());
+            true
+        })
+    }
+
+    /// Tells how the guests are, for as long as anybody wants to know.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        Roster(self.board.clone())
+    }
+}
+
+/// How the guests of a router are.
+#[derive(Clone, Debug)]
+pub struct Roster(Arc<Board>);
+
+impl Roster {
+    /// The guests, by their ids. Those that are stopping for ever are among them until they have ended.
     #[must_use]
     pub fn states(&self) -> Vec<GuestStatus> {
-        let mut states = self.board.all();
+        let mut states = self.0.all();
         if states.iter().all(|status| status.pid.is_none()) {
             return states;
         }
@@ -132,5 +171,11 @@ impl Guests {
             (status.resident_bytes, status.cpu_time) = usage.unzip();
         }
         states
+    }
+
+    /// Is told when something about a guest has changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes()
     }
 }

@@ -24,6 +24,7 @@ mod runner;
 mod status;
 mod watch;
 
-pub use guests::Guests;
+pub use guests::{Guests, Roster};
 pub use program::find;
+pub use ready::Lookout;
 pub use status::{End, GuestState, GuestStatus};

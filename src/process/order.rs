@@ -42,6 +42,7 @@ pub(super) struct Setup {
     pub(super) open_files_soft: Option<u64>,
     pub(super) address_space: Option<u64>,
     pub(super) cpu_seconds: Option<u64>,
+    pub(super) processes: Option<u64>,
 }
 
 /// The lines that follow.

@@ -123,6 +123,7 @@ fn order(config: &GuestConfig, host: &Host) -> Result<Order, String> {
         open_files_soft: host.open_files,
         address_space: config.limits.address_space,
         cpu_seconds: config.limits.cpu_seconds,
+        processes: config.limits.processes,
         ..Setup::default()
     };
     let (guardian, arguments) = (host.program.clone(), config.arguments.clone());

@@ -4,7 +4,7 @@ use super::host::Host;
 use super::order::{Command, Report};
 use super::orphans::Guardians;
 use super::policy::{Policy, Verdict};
-use super::ready::ready;
+use super::ready::{Lookout, ready};
 use super::run::Run;
 use super::status::{Board, End, GuestState, GuestStatus};
 use super::watch::Watcher;
@@ -36,6 +36,7 @@ pub(super) struct Runner {
     pub(super) board: Arc<Board>,
     pub(super) guardians: Arc<Guardians>,
     pub(super) host: Host,
+    pub(super) lookout: Option<Lookout>,
 }
 
 /// Why a run has ended.
@@ -248,7 +249,8 @@ impl Runner {
     /// Looks after a run until its guardian is no more.
     async fn attend(&mut self, config: &GuestConfig, watcher: &Watcher, mut run: Run, course: &mut Course) {
         let line = run.line.clone();
-        let mut readiness = pin!(ready(&config.ready, &line));
+        let lookout = self.lookout.clone();
+        let mut readiness = pin!(ready(&config.ready, &line, lookout.as_ref()));
         loop {
             let waits = !course.settled && course.deadline.is_none();
             tokio::select! {

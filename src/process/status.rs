@@ -134,6 +134,10 @@ impl Board {
         self.closing.load(Ordering::Relaxed)
     }
 
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     pub(super) fn all(&self) -> Vec<GuestStatus> {
         self.lock().values().cloned().collect()
     }

@@ -32,6 +32,8 @@ use std::time::Duration;
 pub(super) struct Call {
     pub(super) call: CallRef,
     pub(super) stage: Stage,
+    /// When it came, since the start of time.
+    since: Duration,
     /// CANCEL with mode `kill` has come.
     pub(super) killed: bool,
     /// What hardly any call has.
@@ -140,6 +142,7 @@ impl Shard {
         self.counters.calls += 1;
         let Some(session) = self.session_at(conn) else { return };
         let (realm, features) = (session.realm, session.features.caller);
+        self.counters.realm(realm).calls += 1;
         if more && !features.progressive_invocations {
             let text = "CALL: progress is set, but the feature progressive_call_invocations was not announced";
             return self.violation(conn, text);
@@ -187,7 +190,10 @@ impl Shard {
         let Some(session) = self.conns[conn.0 as usize].session() else { return };
         let (caller, passthru) = (session.id, session.features.caller.passthru);
         let stage = Stage::With { callee, shard };
-        session.rpc(&self.hashing).calls.insert(request, Call { call, stage, killed: false, extras: None });
+        session
+            .rpc(&self.hashing)
+            .calls
+            .insert(request, Call { call, stage, since: self.now, killed: false, extras: None });
         let invoke = Invoke {
             callee,
             registration,
@@ -281,8 +287,9 @@ impl Shard {
             Box::new(CallExtras { time, parts, begun: false, wanted: several.then_some(wanted) })
         });
         let hashing = self.hashing.clone();
+        let since = self.now;
         let Some(session) = self.session_at(conn) else { return Ok(()) };
-        session.rpc(&hashing).calls.insert(request, Call { call, stage, killed: false, extras });
+        session.rpc(&hashing).calls.insert(request, Call { call, stage, since, killed: false, extras });
         if matches!(stage, Stage::Waiting(_)) {
             self.enqueue_call(id, key);
         }
@@ -508,6 +515,8 @@ impl Shard {
 
     /// Forgets what is known of a call outside its session.
     pub(super) fn call_is_over(&mut self, key: CallKey, pending: &Call) {
+        self.counters.calls_ended += 1;
+        self.counters.call_time.record(self.now.saturating_sub(pending.since));
         if let Some(extras) = &pending.extras {
             self.call_timers.forget(usize::from(extras.time.is_some()));
         }

@@ -10,6 +10,7 @@ use super::subject::Subject;
 use crate::wamp::message::Event;
 use crate::wamp::{MatchPolicy, Message, SubscriptionId};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The members of a subscription on one shard.
 #[derive(Debug)]
@@ -83,17 +84,17 @@ impl Shard {
         }
         self.members.insert(subscription, members);
         if !self.fan.is_empty() {
-            self.send_event(&event(subscription, publication, pattern));
+            self.send_event(&event(subscription, publication, pattern), publication.stamp.at);
         }
     }
 
     /// Sends an event to those who have been gathered; a frame is built for each class.
-    fn send_event(&mut self, event: &Message) {
+    fn send_event(&mut self, event: &Message, since: Duration) {
         while let Some((class, conns)) = self.fan.next() {
             match self.frames.build(class, event) {
                 Ok(frame) => {
                     self.counters.events += conns.len() as u64;
-                    self.effects().push_back(Effect::Fan { conns, frame });
+                    self.effects().push_back(Effect::Fan { conns, frame, since });
                 }
                 Err(_) => {
                     self.counters.events_undeliverable += conns.len() as u64;

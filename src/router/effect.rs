@@ -89,6 +89,8 @@ pub enum Effect {
         conns: Vec<ConnId>,
         /// The frame.
         frame: Frame,
+        /// When what it tells of was published, since the start of time.
+        since: Duration,
     },
     /// Write what is queued for a connection, then close it. Input that still comes from it is ignored by the core.
     Close {

@@ -362,6 +362,7 @@ impl Shard {
         }
         let State::Open(mut session) = std::mem::replace(state, State::Closing) else { return None };
         self.sessions.remove(&session.id);
+        self.counters.left(session.realm, &session.identity.authrole);
         // The connection may serve another session, and its end has to be noticed.
         if matches!(&session.power, Power::Asked(gate) if gate.is_held()) {
             self.effects().push_back(Effect::Resume { conn });

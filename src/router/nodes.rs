@@ -170,7 +170,7 @@ mod tests {
                     Effect::Send { conn, frame } => {
                         self.written.push((conn, String::from_utf8_lossy(&frame.parts().concat()).into_owned()));
                     }
-                    Effect::Fan { conns, frame } => {
+                    Effect::Fan { conns, frame, .. } => {
                         let text = String::from_utf8_lossy(&frame.parts().concat()).into_owned();
                         self.written.extend(conns.iter().map(|conn| (*conn, text.clone())));
                         self.shards[shard].reuse(conns);

@@ -1,5 +1,6 @@
 //! From HELLO to WELCOME or ABORT (specification, "Session Establishment" and "Authentication").
 
+use super::access::Power;
 use super::effect::{CallOut, ConnId, Effect, Ending, Verdict, Work};
 use super::errand::{ErrandResult, Purpose};
 use super::frames::Class;
@@ -234,7 +235,7 @@ impl Shard {
             }
             Step::Welcome(admitted) => {
                 // What needs no proof cannot be guessed.
-                let proven = !matches!(admitted.authmethod, "anonymous" | "cookie");
+                let proven = !matches!(admitted.authmethod, "anonymous" | "cookie" | "internal");
                 let wait = if proven { self.decided(conn, &opening, false) } else { Duration::ZERO };
                 self.decide_later(conn, class, opening, wait, Outcome::Admitted(admitted));
             }
@@ -314,6 +315,9 @@ impl Shard {
     fn reach(&self, conn: ConnId) -> &Reach {
         static ALL: LazyLock<Reach> = LazyLock::new(Reach::default);
         let peer = self.conns[conn.0 as usize].peer.as_deref();
+        if let Some(inside) = peer.and_then(|peer| peer.inside.as_deref()) {
+            return &inside.reach;
+        }
         let transport = usize::from(peer.map_or(0, |peer| peer.transport));
         self.config.auth.transports.get(transport).map_or(&ALL, |auth| &auth.reach)
     }
@@ -334,8 +338,9 @@ impl Shard {
             let text = format!("no realm {:?} here", admitted.realm);
             return self.refuse_opening(conn, class, error::NO_SUCH_REALM, &text);
         };
-        let routed = self.reach(conn).admits(&admitted.realm, &admitted.authrole);
-        if !routed || !self.config.realms[usize::from(realm)].has_role(&admitted.authrole) {
+        let trusted = self.conns[conn.0 as usize].peer.as_ref().is_some_and(|peer| peer.is_trusted());
+        let routed = trusted || self.reach(conn).admits(&admitted.realm, &admitted.authrole);
+        if !routed || !trusted && !self.config.realms[usize::from(realm)].has_role(&admitted.authrole) {
             let text = format!("the realm has no role {:?}", admitted.authrole);
             return self.refuse_opening(conn, class, error::NO_SUCH_ROLE, &text);
         }
@@ -361,14 +366,17 @@ impl Shard {
         // Another client may have got the id meanwhile, if only just.
         let taken = self.sessions.contains_key(&opening.session);
         let id = if taken { self.new_session_id() } else { opening.session };
-        let who = (identity.clone(), self.roles.power(realm, &identity, id));
+        let power = if trusted { Power::All } else { self.roles.power(realm, &identity, id) };
+        let who = (identity.clone(), power);
         let mut session = Session::new(id, realm, (conn, class), opening.features, who, &self.hashing);
+        session.since = self.now;
         session.expires = admitted.expires.map(|at| at.saturating_sub(self.config.epoch));
         if let Some(at) = session.expires {
             self.expiries.insert((at, conn));
         }
         self.conns[conn.0 as usize].state = State::Open(Box::new(session));
         self.sessions.insert(id, conn);
+        self.counters.joined(realm, &identity.authrole);
         let welcome = |roles: Dict, agent: &str| {
             let mut details = Dict::new()
                 .with("roles", roles)

@@ -32,7 +32,9 @@ impl Shard {
         };
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm, class) = (session.id, session.realm, session.class);
-        if options.passthru.announced_only && !session.features.publisher.passthru {
+        let announced = session.features.publisher.passthru;
+        self.counters.realm(realm).publications += 1;
+        if options.passthru.announced_only && !announced {
             return self.violation(conn, &unannounced("PUBLISH", "publisher"));
         }
         let acknowledge = options.acknowledge;
@@ -65,6 +67,7 @@ impl Shard {
     fn publish_plain(&mut self, conn: ConnId, topic: Uri, payload: Payload) {
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm) = (session.id, session.realm);
+        self.counters.realm(realm).publications += 1;
         let checked = self
             .check_uri(realm, &topic, MatchPolicy::Exact)
             .and_then(|()| self.check_not_reserved(realm, &topic))
@@ -133,7 +136,7 @@ impl Shard {
     ) -> Publication {
         let id = PublicationId::from_raw(self.random_id());
         self.publication_serial += 1;
-        let stamp = Stamp { shard: self.config.index, serial: self.publication_serial };
+        let stamp = Stamp { shard: self.config.index, serial: self.publication_serial, at: self.now };
         Publication { id, stamp, excluded, topic, payload, extras }
     }
 

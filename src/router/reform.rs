@@ -63,6 +63,9 @@ impl Shard {
         if is.closed {
             return Fate::Ends(error::CLOSE_REALM, "the realm is no longer there");
         }
+        if identity.peer.as_ref().is_some_and(|peer| peer.is_trusted()) {
+            return Fate::Stays;
+        }
         if !is.has_role(&identity.authrole) {
             return Fate::Ends(error::CLOSE_KILLED, "the realm no longer has the role of the session");
         }
@@ -78,6 +81,9 @@ impl Shard {
     pub(super) fn still_admits(&self, realm: RealmIndex, identity: &Identity) -> bool {
         let nobody = Peer::default();
         let peer = identity.peer.as_deref().unwrap_or(&nobody);
+        if peer.inside.is_some() {
+            return true;
+        }
         let Some(auth) = self.config.auth.transports.get(usize::from(peer.transport)) else { return true };
         let known = Known {
             authid: identity.authid.clone(),

@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub(super) homes: ShardSet,
     /// What is known of it only while others are told that it has joined.
     pub(super) joining: Option<Box<Joining>>,
+    /// When it was opened, since the start of time.
+    pub(super) since: Duration,
     /// When it ends at the latest, since the start of time.
     pub(super) expires: Option<Duration>,
     /// The router is about to take leave of it: it may not begin anything that takes time.
@@ -174,6 +176,7 @@ impl Session {
             lane: Lane::new(),
             homes: ShardSet::default(),
             joining: None,
+            since: Duration::ZERO,
             expires: None,
             retiring: false,
             testaments: None,

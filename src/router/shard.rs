@@ -3,6 +3,7 @@
 use super::access::{Cache, Roles};
 use super::barrier::Barrier;
 use super::config::{Rule, ShardConfig};
+use super::counters::Counters;
 use super::deliver::Members;
 use super::draining::Draining;
 use super::effect::{ConnId, Effect, Ending, Link};
@@ -28,25 +29,6 @@ use crate::wamp::{Message, RegistrationId, RequestId, SessionId, SubscriptionId}
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Counters of one shard, since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Sessions now open.
-    pub sessions: u64,
-    /// Publications read from clients.
-    pub publications: u64,
-    /// Events given to connections.
-    pub events: u64,
-    /// Events that a receiver could not be given: too large for it, or not to be said in its serialization.
-    pub events_undeliverable: u64,
-    /// Calls read from clients.
-    pub calls: u64,
-    /// Clients that have not shown who they are.
-    pub refused: u64,
-    /// Sessions and connections ended for breaking the protocol.
-    pub violations: u64,
-}
 
 /// One shard of the router. `now` is the time since some fixed start, the same for all shards, never going back.
 #[derive(Debug)]
@@ -233,7 +215,7 @@ impl Shard {
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters { sessions: self.sessions.len() as u64, ..self.counters }
+        Counters { sessions: self.sessions.len() as u64, ..self.counters.clone() }
     }
 
     /// Messages to itself are handled when the handler that sent them is done, in order, before anything else: a
@@ -251,6 +233,9 @@ impl Shard {
     fn handle_peer(&mut self, from: ShardIndex, message: ShardMsg) {
         match message {
             ShardMsg::Event(publication, subscriptions) => {
+                if from != self.config.index {
+                    self.counters.hop_time.record(self.now.saturating_sub(publication.stamp.at));
+                }
                 self.heard[usize::from(from)] = publication.stamp.serial;
                 for subscription in subscriptions {
                     self.deliver(subscription, &publication);
@@ -381,6 +366,9 @@ impl Shard {
         if Errands::is_steward(conn) {
             self.errands.take(message);
             return Ok(());
+        }
+        if let Message::Error(error) = message {
+            self.counters.error(&error.error);
         }
         let frame = self.frames.build(class, message)?;
         self.effects.push_back(Effect::Send { conn, frame });

@@ -1,14 +1,18 @@
 //! What a shard is told by the rest of the process, other shards aside.
 
 use super::crowd::Ticket;
+use super::report::{Inquirer, Report, SessionPage, SessionQuery};
 use crate::auth::Peer;
 use crate::router::{ConnId, Drain, Policy, Verdict};
+use crate::wamp::{SessionId, Uri};
 use crate::web::{Piece, Reader};
+use crate::wire::rawsocket::RawAccepted;
 use rustls::ServerConnection;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// An accepted socket, non-blocking, not yet known to any reactor.
 #[derive(Debug)]
@@ -62,6 +66,17 @@ pub enum Command {
     CalledOut(ConnId, u32, Verdict),
     /// A piece of a file has been read for a connection. None: it could not be.
     Read(Reader, Option<Box<Piece>>),
+    /// Serve this end of a pair of sockets, whose other end this process has and has agreed so about it: a session of its
+    /// own. It is already counted in the shard's load.
+    Join(UnixStream, Arc<Peer>, RawAccepted),
+    /// Tell how the shard is.
+    Report(oneshot::Sender<Box<Report>>),
+    /// Tell of sessions.
+    Sessions(SessionQuery, oneshot::Sender<SessionPage>),
+    /// End this session with GOODBYE, for this reason and with this message; tell whether it was there.
+    Kick(SessionId, Uri, Option<Box<str>>, oneshot::Sender<bool>),
+    /// Respond to a request that somebody else was asked about, with content of this type.
+    Respond(Inquirer, &'static str, Arc<str>),
     /// Show that the shard turns.
     Beat,
     /// Go on with another configuration, and drop the second when that is done.

@@ -403,7 +403,7 @@ impl World {
         while let Some(effect) = self.shards[usize::from(shard)].poll() {
             match effect {
                 Effect::Send { conn, frame } => self.write(shard, conn, &frame)?,
-                Effect::Fan { conns, frame } => {
+                Effect::Fan { conns, frame, .. } => {
                     for conn in &conns {
                         self.write(shard, *conn, &frame)?;
                     }

@@ -88,7 +88,7 @@ pub fn read(place: u64, octets: &[u8]) -> Result<PastEvent, Damaged> {
     let extras = (!details.is_empty() || audience.is_some())
         .then(|| Box::new(Extras { details, audience, ..Extras::default() }));
     // The publisher's session and its shard have ended; nothing of a history asks for them.
-    let stamp = Stamp { shard: 0, serial: 0 };
+    let stamp = Stamp::default();
     let publication = Publication { id, stamp, excluded: None, topic: topic.into(), payload, extras };
     Ok(PastEvent { place, time: Duration::from_millis(time), publication: Arc::new(publication) })
 }
@@ -155,7 +155,7 @@ mod tests {
         publications.push((Payload::new(own), Some(Box::new(extras))));
         let make = |(payload, extras)| Publication {
             id: PublicationId::from_raw(9_007_199_254_740_992),
-            stamp: Stamp { shard: 0, serial: 0 },
+            stamp: Stamp::default(),
             excluded: None,
             topic: "com.app.tøpic".into(),
             payload,

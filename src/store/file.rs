@@ -323,7 +323,7 @@ mod tests {
         let raw = codec::payload(Serializer::Json, vec![Value::from(place)], Dict::new()).expect("a number");
         let publication = Publication {
             id: PublicationId::from_raw(100 + place),
-            stamp: Stamp { shard: 0, serial: 0 },
+            stamp: Stamp::default(),
             excluded: None,
             topic: "a.b".into(),
             payload: Payload::new(raw),

@@ -300,7 +300,7 @@ mod tests {
     fn record(realm: RealmIndex, sequence: u64, awaited: bool) -> Box<Record> {
         let publication = Publication {
             id: PublicationId::from_raw(sequence),
-            stamp: Stamp { shard: 0, serial: 0 },
+            stamp: Stamp::default(),
             excluded: None,
             topic: "a".into(),
             payload: Payload::NONE,

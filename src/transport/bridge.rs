@@ -149,6 +149,7 @@ impl Reactor {
             bridge.last = id;
             bridge.pending.insert(id, Waiting { socket, reply });
         }
+        self.gauges.came(&self.connections[session], message.len());
         self.core.receive(self.clock, conn_id(session), message.as_bytes());
         self.settle();
     }

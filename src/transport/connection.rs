@@ -75,6 +75,8 @@ pub(super) struct Connection {
     pub(super) heard: bool,
     /// The messages that it may send, if there is a limit.
     pub(super) allowance: Option<Box<Allowance>>,
+    /// Which meter counts its messages.
+    pub(super) meter: u8,
     /// Counts it. Gone with it.
     pub(super) ticket: Option<Ticket>,
     /// The peer sends no more.
@@ -88,6 +90,11 @@ impl Connection {
         let Visitor { peer, ticket } = visitor;
         let ticket = Some(ticket);
         Connection { stream: Some(stream), protocol: Some(protocol), ticket, ..Connection::empty(peer, serial) }
+    }
+
+    /// A session of this process, which is not counted.
+    pub(super) fn inside(stream: Stream, protocol: Protocol, peer: Arc<Peer>, serial: u32) -> Connection {
+        Connection { stream: Some(stream), protocol: Some(protocol), ..Connection::empty(peer, serial) }
     }
 
     /// True if it is not read for now.
@@ -120,6 +127,7 @@ impl Connection {
             pauses: Pauses::default(),
             heard: false,
             allowance: None,
+            meter: 0,
             ticket: None,
             ended: false,
             progress: false,

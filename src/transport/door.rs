@@ -68,6 +68,7 @@ impl Door {
             paths: listener.paths.iter().map(path).collect(),
             forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
             health_path: config.health_path.clone(),
+            metrics_path: config.metrics_path.clone(),
             ready_path: config.health_ready_path.clone(),
             ..HandshakeOptions::default()
         };

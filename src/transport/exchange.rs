@@ -106,6 +106,8 @@ pub(in crate::transport) enum Verdict {
     Move(u16),
     /// Answer at once.
     Answer { response: Frame, close: bool },
+    /// Tell what the router counts and measures, if the client may know it.
+    Metrics { head_only: bool, close: bool, forwarded: Forwarded },
     /// Read a file.
     File(Box<Request>),
     /// Read the body. The client may wait until it is told that it can go on.
@@ -204,6 +206,10 @@ impl Exchange {
             Verdict::Answer { response, close } => {
                 self.state = State::Response;
                 signal(Signal::Answer { response, close });
+            }
+            Verdict::Metrics { head_only, close, forwarded } => {
+                self.state = State::Response;
+                signal(Signal::Metrics { head_only, close, forwarded });
             }
             Verdict::File(request) => {
                 self.state = State::Response;

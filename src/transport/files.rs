@@ -1,9 +1,13 @@
 //! Files on their way to sockets: read piece by piece on other threads, the next one when the last one has been written.
 
+use super::exchange::Forwarded;
 use super::longpoll::{ReplyTo, Side};
 use super::reactor::Reactor;
+use crate::config::allowed::Allowed;
+use crate::shard::Inquirer;
 use crate::web::{Piece, Reader, Request};
 use crate::wire::Frame;
+use crate::wire::http::{self, TEXT};
 
 impl Reactor {
     /// A request for a file.
@@ -20,6 +24,43 @@ impl Reactor {
             (socket.reading, socket.close) = (true, close);
         }
         self.set_alarm(key, Some(self.settings.premises.config.longpoll_body_timeout));
+    }
+
+    /// A request for what the router counts and measures. Who may not know it learns no more than that nothing is there.
+    pub(super) fn ask_for_metrics(&mut self, key: usize, head_only: bool, close: bool, forwarded: &Forwarded) {
+        let close = close || self.leaving();
+        let Reader { shard, key, serial } = self.reader(key);
+        let inquirer = Inquirer { shard, key, serial, head_only, close };
+        let may = self.may_know_metrics(key, forwarded);
+        if !may || self.settings.inquiries.send(inquirer).is_err() {
+            let response = http::response(404, &[], TEXT, b"nothing is served here\n", head_only);
+            self.answer(key, Frame::whole(&response), close);
+        }
+    }
+
+    /// A proxy that is not trusted brings strangers by an address that may be allowed.
+    fn may_know_metrics(&self, key: usize, forwarded: &Forwarded) -> bool {
+        let peer = &self.connections[key].peer;
+        let entrance = &self.settings.premises.entrances[usize::from(peer.listener)];
+        let told = || {
+            let values = forwarded.iter().filter(|(header, _)| *header == entrance.forwarded_header());
+            let values: Vec<String> = values.map(|(_, value)| value.clone()).collect();
+            entrance.client(peer.address, &values)
+        };
+        let known = if forwarded.is_empty() { Some(peer.address) } else { told().map(Some) };
+        let allowed = self.settings.premises.config.metrics_allow.as_deref().and_then(|text| text.parse().ok());
+        allowed.zip(known).is_some_and(|(allowed, address): (Allowed, _)| allowed.admits(address))
+    }
+
+    /// What a request waits for is known.
+    pub(super) fn respond_to(&mut self, inquirer: Inquirer, kind: &str, text: &str) {
+        let Inquirer { key, serial, head_only, close, .. } = inquirer;
+        let headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+        let mut response = http::response_head(200, &headers, Some((kind, text.len())), close);
+        if !head_only {
+            response.extend_from_slice(text.as_bytes());
+        }
+        self.respond_late((key, serial), [Frame::new(response.into(), bytes::Bytes::new())], close);
     }
 
     /// Reads the next piece of a file, if the response that has been written so far is one. True if it is.

@@ -31,6 +31,7 @@ const PROBES_WAITING: i32 = 128;
 pub struct BindError {
     address: String,
     reason: String,
+    taken: bool,
 }
 
 impl BindError {
@@ -41,7 +42,13 @@ impl BindError {
             ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
             _ => error.to_string(),
         };
-        BindError { address: address.to_string(), reason }
+        BindError { address: address.to_string(), reason, taken: error.kind() == ErrorKind::AddrInUse }
+    }
+
+    /// True if somebody listens there already, perhaps this process.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.taken
     }
 }
 
@@ -81,6 +88,8 @@ pub struct Listener {
     bound: Bound,
     /// The file is not to be removed: another process has opened the socket, or has it now.
     file_stays: AtomicBool,
+    /// Another process has opened it, and may still have it.
+    inherited: bool,
 }
 
 impl Listener {
@@ -111,7 +120,7 @@ impl Listener {
             (None, Some(path)) => Bound::Unix(path.into()),
             (None, None) => return Err(ErrorKind::Unsupported.into()),
         };
-        Ok(Listener { socket, bound, file_stays: AtomicBool::new(true) })
+        Ok(Listener { socket, bound, file_stays: AtomicBool::new(true), inherited: true })
     }
 
     /// True if this is where a configuration wants to listen.
@@ -143,6 +152,12 @@ impl Listener {
         let listener = bind_tcp(host, *port, PROBES_WAITING).map_err(wrong)?;
         let socket = listener.socket.try_clone().map_err(wrong)?;
         TcpListener::from_std(socket.into()).map_err(wrong)
+    }
+
+    /// True if another process has opened the socket, which may listen as long as that one lives.
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        self.inherited
     }
 
     /// The same socket, for another process.
@@ -201,7 +216,7 @@ fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let bound = socket.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
-    Ok(Listener { socket, bound: Bound::Tcp(bound), file_stays: AtomicBool::new(false) })
+    Ok(Listener { socket, bound: Bound::Tcp(bound), file_stays: AtomicBool::new(false), inherited: false })
 }
 
 fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
@@ -209,7 +224,8 @@ fn bind_unix(path: &Path, backlog: i32) -> io::Result<Listener> {
     remove_stale(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(&address)?;
-    let listener = Listener { socket, bound: Bound::Unix(path.into()), file_stays: AtomicBool::new(false) };
+    let listener =
+        Listener { socket, bound: Bound::Unix(path.into()), file_stays: AtomicBool::new(false), inherited: false };
     listener.socket.listen(backlog)?;
     Ok(listener)
 }

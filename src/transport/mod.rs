@@ -8,6 +8,7 @@ mod deadlines;
 mod door;
 mod exchange;
 mod files;
+mod gauges;
 mod keepalive;
 pub mod listener;
 mod longpoll;

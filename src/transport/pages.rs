@@ -90,6 +90,11 @@ pub(super) fn judge(
     match route {
         Route::Malformed => page.line(400, &[], "the path is malformed"),
         Route::Nowhere => page.line(404, &[], &door.options.nothing_at(head.path)),
+        Route::Metrics => Verdict::Metrics {
+            head_only: page.head_only,
+            close,
+            forwarded: head.forwarded.iter().map(|(header, value)| (*header, (*value).to_owned())).collect(),
+        },
         Route::Probe(probe) => {
             let (status, text) = probe::state(probe, &options.vitals, options.stuck_after);
             page.line(status, &[], text.trim_end())

@@ -15,7 +15,7 @@ use crate::web::Request;
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
 use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
 use crate::wire::longpoll::Endpoint;
-use crate::wire::rawsocket::{self, RawReader};
+use crate::wire::rawsocket::{self, RawAccepted, RawReader};
 use crate::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
 use bytes::Bytes;
@@ -42,6 +42,8 @@ pub(super) enum Signal<'a> {
     Asked(String),
     /// A request that is answered with this.
     Answer { response: Frame, close: bool },
+    /// A request for what the router counts and measures.
+    Metrics { head_only: bool, close: bool, forwarded: Forwarded },
     /// A request for a file.
     File(Box<Request>),
     /// A complete request that becomes a publication or a call.
@@ -158,6 +160,11 @@ impl Protocol {
         Protocol::Handshake(Vec::new())
     }
 
+    /// A RawSocket connection whose handshake is over.
+    pub(super) const fn opened(accepted: &RawAccepted) -> Protocol {
+        Protocol::Frames(Reader::RawSocket(RawReader::new(accepted)))
+    }
+
     /// Reads on what has come by a listener. `signal` is given what comes of it, and says whether to go on.
     pub(super) fn feed(
         &mut self,
@@ -234,7 +241,7 @@ impl Protocol {
         };
         match rawsocket::handshake(*request, shared.message_bytes_max, serializers.as_deref()) {
             Ok(accepted) => {
-                *self = Protocol::Frames(Reader::RawSocket(RawReader::new(&accepted)));
+                *self = Protocol::opened(&accepted);
                 let serializer = accepted.serializer;
                 let link = Link { serializer, framing: Framing::RawSocket, message_max: accepted.peer_max };
                 let arrival = Arrival { transport: *transport, cookie: None, forwarded: Vec::new() };

@@ -8,6 +8,7 @@ use super::callout::{Callouts, Question};
 use super::connection::{Connection, Phase};
 use super::cookies::Cookies;
 use super::deadlines::Deadlines;
+use super::gauges::Gauges;
 use super::keepalive::KeepAlive;
 use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
@@ -19,7 +20,7 @@ use super::tasks::{Root, Timer, Turn};
 use super::throttle::Throttled;
 use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
-use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Visitor, Vitals};
+use crate::shard::{Command, Done, Door, Inquirer, Loads, Port, Seat, Socket, Tally, Visitor, Vitals};
 use crate::store::Journal;
 use crate::web::Pool;
 use crate::wire::frame::{Frame, Framing};
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Octets of one read. The buffer is shared by all connections of the shard.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub files: Arc<Pool>,
     /// Where shards show that they turn.
     pub vitals: Arc<Vitals>,
+    /// Where requests are asked about that one shard alone cannot answer.
+    pub inquiries: mpsc::UnboundedSender<Inquirer>,
     /// Where connections are counted.
     pub loads: Arc<Loads>,
     /// The doors of all shards: a long-poll request may be for another one.
@@ -66,22 +70,6 @@ pub struct Settings {
     pub journal: Option<Arc<Journal>>,
     /// What the histories of this shard start with.
     pub past: Vec<Past>,
-}
-
-/// What happened to the connections of one shard since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    accepted: u64,
-    /// Ended because they did not read what was sent to them.
-    pub(super) overruns: u64,
-    /// Ended because they did not finish the handshake or a request in time, or did not answer a ping.
-    pub(super) timeouts: u64,
-    /// Ended because they broke the rules of the transport.
-    pub(super) faults: u64,
-    /// How often a client was read more slowly because it sent too many messages.
-    pub(super) throttled: u64,
-    /// Ended because there were too many from their address.
-    pub(super) crowded: u64,
 }
 
 /// What the root has to do next.
@@ -139,6 +127,7 @@ pub(super) struct Reactor {
     drained: Option<Done>,
     pub(super) clock: Duration,
     pub(super) tally: Tally,
+    pub(super) gauges: Gauges,
 }
 
 /// Runs a shard on this thread until it is told to stop.
@@ -192,6 +181,7 @@ impl Reactor {
             drained: None,
             clock: Duration::ZERO,
             tally: Tally::default(),
+            gauges: Gauges::default(),
             seat,
             settings,
         }
@@ -218,6 +208,11 @@ impl Reactor {
                     self.settle();
                 }
                 Ok(Command::Read(reader, piece)) => self.take_piece(reader, piece.map(|piece| *piece)),
+                Ok(Command::Join(socket, peer, accepted)) => self.join(socket, peer, &accepted, &spawn),
+                Ok(Command::Report(to)) => self.report(to),
+                Ok(Command::Sessions(query, to)) => self.list_sessions(&query, to),
+                Ok(Command::Kick(id, reason, message, to)) => self.kick(id, reason, message.as_deref(), to),
+                Ok(Command::Respond(inquirer, kind, text)) => self.respond_to(inquirer, kind, &text),
                 Ok(Command::Beat) => self.settings.vitals.answer(self.seat.index),
                 Ok(Command::Reform(policy, done)) => {
                     self.reform(policy);
@@ -285,6 +280,7 @@ impl Reactor {
         }
         self.port.hand_over();
         let more = self.flush() | self.bury();
+        self.note_turn();
         self.reap();
         self.regulate();
         if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
@@ -479,6 +475,7 @@ impl Reactor {
                 }
             },
             Signal::Message(message) => {
+                self.gauges.came(&self.connections[key], message.len());
                 self.count_message(key);
                 self.core.receive(self.now(), conn_id(key), message);
                 self.settle();
@@ -493,6 +490,7 @@ impl Reactor {
             }
             Signal::Asked(line) => self.note_request(key, line),
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
+            Signal::Metrics { head_only, close, forwarded } => self.ask_for_metrics(key, head_only, close, &forwarded),
             Signal::File(request) => self.serve_file(key, request),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
@@ -505,6 +503,7 @@ impl Reactor {
         connection.phase = Phase::Open;
         connection.known = true;
         connection.websocket = matches!(link.framing, Framing::WebSocket { .. });
+        connection.meter = self.gauges.meter(connection, link);
         let peer = connection.peer.clone();
         self.keep_alive(key);
         self.core.open(now, conn_id(key), link, peer);
@@ -593,7 +592,7 @@ impl Reactor {
                             self.queue(key, frame);
                         }
                     }
-                    Effect::Fan { conns, frame } => self.fan_out(conns, &frame),
+                    Effect::Fan { conns, frame, since } => self.fan_out(conns, &frame, since),
                     Effect::Close { conn, ending } => {
                         let key = conn.0 as usize;
                         let frame = fault.filter(|fault| fault.0 == key).map(|fault| fault.1.clone());

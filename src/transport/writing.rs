@@ -67,6 +67,11 @@ impl Unwritten {
         }
     }
 
+    /// True if an event waits for its turn at some of its receivers.
+    pub(super) fn has_wide(&self) -> bool {
+        !self.wide.is_empty()
+    }
+
     /// When to write what has to wait.
     pub(super) fn due(&self) -> Option<Duration> {
         self.due
@@ -93,7 +98,8 @@ impl Reactor {
     }
 
     /// Adds a frame to what is written to many connections.
-    pub(super) fn fan_out(&mut self, conns: Vec<ConnId>, frame: &Frame) {
+    pub(super) fn fan_out(&mut self, conns: Vec<ConnId>, frame: &Frame, since: Duration) {
+        self.gauges.fans_out(since);
         let octets = frame.len().saturating_mul(conns.len());
         let wide =
             conns.len() >= WIDE_MIN || octets >= WIDE_BYTES || !self.settings.premises.config.write_delay.is_zero();
@@ -117,6 +123,7 @@ impl Reactor {
             return;
         }
         let connection = &mut self.connections[key];
+        self.gauges.goes(connection, frame.len());
         connection.out.push(frame);
         if !connection.blocked {
             self.unwritten.add(connection, key, list);

@@ -22,6 +22,8 @@ pub struct HandshakeOptions {
     pub deflate: bool,
     /// Here it is said whether the router is well, unless something else is served at exactly this path.
     pub health_path: Option<String>,
+    /// Where what the router counts and measures is told.
+    pub metrics_path: Option<String>,
     /// Here it is said whether clients should come, likewise.
     pub ready_path: Option<String>,
 }
@@ -72,6 +74,8 @@ pub enum Route<'a> {
     },
     /// To a question of a load balancer.
     Probe(Probe),
+    /// To what the router counts and measures.
+    Metrics,
     /// Nowhere.
     Nowhere,
     /// It is none.
@@ -87,6 +91,9 @@ impl HandshakeOptions {
             && !self.paths.iter().any(|served| served.path == path)
         {
             return Route::Probe(probe);
+        }
+        if self.metrics_path.as_deref() == Some(path) && !self.paths.iter().any(|served| served.path == path) {
+            return Route::Metrics;
         }
         let Some(names) = path::names(path) else { return Route::Malformed };
         let covering = self.paths.iter().enumerate();
@@ -118,6 +125,7 @@ impl Default for HandshakeOptions {
             header_bytes_max: 16 * 1024,
             deflate: true,
             health_path: None,
+            metrics_path: None,
             ready_path: None,
         }
     }
@@ -242,7 +250,7 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
             Serves::Pages => return refuse(404, &options.nothing_at(path)),
         },
         Route::Malformed => return refuse(400, "the path is malformed"),
-        Route::Probe(_) | Route::Nowhere => return refuse(404, &options.nothing_at(path)),
+        Route::Probe(_) | Route::Metrics | Route::Nowhere => return refuse(404, &options.nothing_at(path)),
     };
     if request.method != Some("GET") && request.method != Some("HEAD") {
         let response = refusal(405, &[("Allow", "GET, HEAD")], "only GET and HEAD are served here");

@@ -205,6 +205,29 @@ fn a_topic_that_is_asked_for_again_while_it_is_dropped_stays() {
 }
 
 #[test]
+fn what_was_answered_arrives_though_the_session_is_let_go() {
+    with_router(
+        |_| {},
+        async |urls| {
+            for url in &urls {
+                let caller = join(url, Serializer::Cbor).await;
+                for _ in 0..20 {
+                    let callee = join(url, Serializer::Cbor).await;
+                    let mut calls = callee.register("com.example.last", NONE).await.expect("registered");
+                    let serve = async {
+                        let call = calls.next().await.expect("a call");
+                        call.finish(vec!["answered".into()], NONE);
+                        drop((calls, callee));
+                    };
+                    let (outcome, ()) = tokio::join!(caller.call("com.example.last", Vec::new(), NONE, NONE), serve);
+                    assert_eq!(outcome.expect("a result").args, ["answered".into()]);
+                }
+            }
+        },
+    );
+}
+
+#[test]
 fn who_is_not_let_in_learns_why() {
     let change = |config: &mut RuntimeConfig| {
         let grant = Grant { role: Some("anonymous".into()), ..Grant::default() };

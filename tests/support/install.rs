@@ -29,21 +29,70 @@ pub fn node(name: &str, source: &Path) -> Option<PathBuf> {
     })
 }
 
+/// A folder in which this package of Debian is unpacked, with those that it needs and the system has not; none as above.
+/// Nothing is changed in the system.
+pub fn debian(package: &str) -> Option<PathBuf> {
+    install(&format!("debian-{package}"), package, |folder| {
+        let archives = folder.join("archives");
+        fs::create_dir_all(archives.join("partial")).map_err(|error| error.to_string())?;
+        let cache = format!("Dir::Cache::archives={}", archives.display());
+        let download = || {
+            let mut apt = Command::new("apt-get");
+            // Neither root nor its locks are needed for this.
+            apt.args(["-o", "Debug::NoLocking=1", "-o", &cache, "-y", "--no-install-recommends", "--download-only"]);
+            run(apt.args(["install", "--reinstall", package]))
+        };
+        // The lists of packages may be missing, or name what is no longer there.
+        download().or_else(|_| run(Command::new("apt-get").arg("update")).and_then(|()| download()))?;
+        for archive in fs::read_dir(&archives).map_err(|error| error.to_string())?.flatten() {
+            if archive.path().extension().is_some_and(|extension| extension == "deb") {
+                run(Command::new("dpkg").arg("-x").arg(archive.path()).arg(folder))?;
+            }
+        }
+        fs::remove_dir_all(archives).map_err(|error| error.to_string())
+    })
+}
+
+/// A program of a package that was unpacked in a folder, and finds its libraries there.
+pub fn unpacked(folder: &Path, program: &str) -> Command {
+    let mut command = Command::new(folder.join(program));
+    let mut places = Vec::new();
+    libraries(&folder.join("usr/lib"), &mut places);
+    command.env("LD_LIBRARY_PATH", std::env::join_paths(places).expect("plain paths"));
+    command
+}
+
+/// The folders in which libraries lie.
+fn libraries(folder: &Path, places: &mut Vec<PathBuf>) {
+    let entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
+    if entries.iter().any(|entry| entry.file_name().to_string_lossy().contains(".so")) {
+        places.push(folder.into());
+    }
+    for entry in entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        libraries(&entry.path(), places);
+    }
+}
+
 /// Calls `install` unless it has succeeded before with the same content of `inputs`.
-fn installed(name: &str, inputs: &[&Path], install: impl Fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
+fn installed(name: &str, inputs: &[&Path], installer: impl Fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
+    let wanted: String = inputs.iter().map(|path| fs::read_to_string(path).expect("a committed file")).collect();
+    install(name, &wanted, installer)
+}
+
+/// Calls `installer` unless it has succeeded before with the same text.
+fn install(name: &str, wanted: &str, installer: impl Fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
     let clients = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp lies in target").join("clients");
     fs::create_dir_all(&clients).expect("target can be written");
     // Each test may run in a process of its own.
     let lock = File::create(clients.join(format!("{name}.lock"))).expect("target can be written");
     lock.lock().expect("files can be locked");
-    let wanted: String = inputs.iter().map(|path| fs::read_to_string(path).expect("a committed file")).collect();
     let folder = clients.join(name);
     let marker = clients.join(format!("{name}.installed"));
     if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Some(folder);
     }
     let _ = fs::remove_dir_all(&folder);
-    match install(&folder) {
+    match installer(&folder) {
         Ok(()) => {
             fs::write(marker, wanted).expect("target can be written");
             Some(folder)

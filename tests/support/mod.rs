@@ -8,6 +8,7 @@
 )]
 
 pub mod authority;
+pub mod browser;
 pub mod client;
 pub mod directory;
 pub mod http;

@@ -1,7 +1,5 @@
 //! Running a scenario: against one router, or against router and yardstick in turns.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -11,6 +9,7 @@ use crate::cli::{self, FloorMode, Rate, Router, Run, Yardstick};
 use crate::load::crew::{self, Job, Task};
 use crate::load::plan::Plan;
 use crate::probe::Probe;
+use crate::program;
 use crate::result::outcome::{About, Outcome, TargetInfo};
 use crate::result::{output, report};
 use crate::server::Server;
@@ -197,7 +196,7 @@ fn start_floor(mode: FloorMode) -> Result<(Server, &'static str)> {
         FloorMode::Single => ("floor, single writes", "single"),
         FloorMode::Coalesce => ("floor, coalesced writes", "coalesce"),
     };
-    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    let mut command = program::again()?;
     command.args(["floor", "--mode", name]);
     Ok((Server::start(command)?, label))
 }

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::crew::{self, Task};
 use crate::load::plan::Share;
+use crate::program;
 use crate::stop;
 use crate::wire::link::{Order, Report};
 
@@ -39,7 +40,7 @@ impl Process {
     /// # Errors
     /// If it cannot be started or told what to do.
     pub(crate) fn start(task: &Task, shares: Vec<Share>, reports: Sender<(usize, Report)>) -> Result<Arc<Self>> {
-        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+        let mut command = program::again()?;
         // In a process group of its own: an interrupt from the terminal reaches it as an order.
         command.arg(COMMAND).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start a further process")?;

@@ -33,6 +33,7 @@ session.subscribe("com.example.value", ([value]) => {
   values.push(Number(value));
   values.splice(0, values.length - 120);
   find("value").textContent = value;
+  find("slider").value = value;
   draw();
 }, { get_retained: true });
 find("slider").oninput = () => send(Number(find("slider").value));
@@ -49,16 +50,33 @@ const send = (value) => report(session.publish("com.example.value", [value], { e
 
 function draw() {
   const canvas = find("chart");
-  const [width, height] = [canvas.clientWidth * devicePixelRatio, canvas.clientHeight * devicePixelRatio];
-  [canvas.width, canvas.height] = [width, height];
+  const scale = devicePixelRatio;
+  const [width, height] = [canvas.width, canvas.height] = [canvas.clientWidth * scale, canvas.clientHeight * scale];
+  const x = (index) => width - 5 * scale - (values.length - 1 - index) * ((width - 5 * scale) / 119);
+  const y = (value) => height * (1 - (value * 0.92 + 4) / 100);
   const pen = canvas.getContext("2d");
-  pen.strokeStyle = getComputedStyle(canvas).color;
-  pen.lineWidth = 2 * devicePixelRatio;
+  pen.strokeStyle = getComputedStyle(document.body).getPropertyValue("--line");
+  pen.lineWidth = scale;
+  for (const value of [0, 25, 50, 75, 100]) {
+    pen.beginPath();
+    pen.moveTo(0, y(value));
+    pen.lineTo(width, y(value));
+    pen.stroke();
+  }
+  if (!values.length) return;
+  pen.strokeStyle = pen.fillStyle = getComputedStyle(canvas).color;
+  pen.lineWidth = 2 * scale;
+  pen.lineJoin = "round";
   pen.beginPath();
-  values.forEach((value, index) => pen.lineTo(width - (values.length - 1 - index) * (width / 119), height * (1 - (value * 0.92 + 4) / 100)));
+  values.forEach((value, index) => pen.lineTo(x(index), y(value)));
   pen.stroke();
+  pen.beginPath();
+  pen.arc(x(values.length - 1), y(values.at(-1)), 4 * scale, 0, 2 * Math.PI);
+  pen.fill();
 }
 onresize = draw;
+matchMedia("(prefers-color-scheme: dark)").onchange = draw;
+draw();
 
 // A procedure that every open page offers: calls go to one after the other.
 session.register("com.example.who", () => name, { invoke: "roundrobin" });

@@ -1,144 +1,274 @@
 //! How the clients of a transport say who they are.
 
-use super::jwt::read_jwt;
+use super::jwt::{Jwt, read_jwt};
+use super::kinds::kinds;
+use super::schema::OWN;
 use super::{Fault, Read, read};
 use crate::auth::AuthConfig;
-use crate::auth::config::{
-    Anonymous, Callout, CraSalt, CraUser, Cryptosign, Dynamic, Grant, KeyUser, ScramKdf, ScramUser, Secret, Source,
-    TicketUser, TlsUsers,
-};
+use crate::auth::config::{self, Callout, CraSalt, Dynamic, Grant, ScramKdf, Secret, Source, TlsUsers};
 use crate::auth::reach::Reach;
 use data_encoding::HEXLOWER_PERMISSIVE;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-#[derive(Deserialize)]
+/// How clients say who they are. Of the methods that a client offers, the first that is here is tried.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Methods {
+pub(super) struct Methods {
+    /// Nobody is asked.
+    #[schemars(with = "Option<Anonymous>")]
     anonymous: Option<Value>,
+    /// The client sends a shared secret.
+    #[schemars(with = "Option<Ticket>")]
     ticket: Option<Value>,
+    /// A challenge, answered with HMAC-SHA256 and a shared secret.
+    #[schemars(with = "Option<WampCra>")]
     wampcra: Option<Value>,
+    /// SCRAM-SHA-256; the router keeps no password.
+    #[schemars(with = "Option<Scram>")]
     scram: Option<Value>,
+    /// A challenge, signed with Ed25519.
+    #[schemars(with = "Option<Cryptosign>")]
     cryptosign: Option<Value>,
+    /// The certificate of the client, verified when the connection was made. Needs `ca_certificates` in the `tls` of the
+    /// endpoint.
+    #[schemars(with = "Option<Tls>")]
     tls: Option<Value>,
+    /// A signed token.
+    #[schemars(with = "Option<Jwt>", extend("x-crossbar" = OWN))]
     jwt: Option<Value>,
+    /// Who has logged in with the same cookie before. Needs a `cookie` beside `auth`, and WebSocket.
     cookie: Option<Value>,
+    /// For proxies. Has no effect: those of this file need no connection. A transport with nothing else is not opened.
     #[serde(rename = "anonymous-proxy")]
     #[allow(dead_code, reason = "proxies are in the same process")]
+    #[schemars(extend("deprecated" = true))]
     anonymous_proxy: Option<Value>,
+    /// For proxies. Has no effect: those of this file need no connection. A transport with nothing else is not opened.
     #[serde(rename = "cryptosign-proxy")]
     #[allow(dead_code, reason = "proxies are in the same process")]
+    #[schemars(extend("deprecated" = true))]
     cryptosign_proxy: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// A method: with users in the file, or by an authenticator.
+macro_rules! method {
+    ($name:ident, $users:ty) => {
+        kinds! {
+            /// With users in the file, or asking an authenticator.
+            enum $name { "static" => Static($users), "dynamic" => Dynamic(DynamicMethod), "http" => Http(HttpMethod) }
+        }
+
+        impl $name {
+            fn source<T>(self, at: &str, users: impl FnOnce($users) -> Read<T>) -> Read<Source<T>> {
+                match self {
+                    $name::Static(part) => users(part).map(Source::Static),
+                    $name::Dynamic(part) => Ok(Source::Dynamic(part.read())),
+                    $name::Http(part) => part.read(at).map(Source::Dynamic),
+                }
+            }
+        }
+    };
+}
+
+method!(Anonymous, AnonymousMethod);
+method!(Ticket, Principals<TicketUser>);
+method!(WampCra, Principals<CraUser>);
+method!(Scram, Principals<ScramUser>);
+method!(Cryptosign, Principals<KeyUser>);
+method!(Tls, Certificates);
+
+/// A procedure that is called with the realm, the authid and details, and says who the client is.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DynamicMethod {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+    /// The procedure.
+    #[schemars(extend("examples" = ["com.example.authenticate"]))]
     authenticator: String,
+    /// The realm in which it is registered. Without it, that which the client wants to join.
     #[serde(rename = "authenticator-realm")]
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
-    /// The router itself asks, and is asked for no role.
+    /// The role of the caller. Has no effect: the router itself asks, and may call what it is told to.
     #[serde(rename = "authenticator-role")]
     #[allow(dead_code, reason = "the router may call what it is told to")]
+    #[schemars(extend("deprecated" = true))]
     role: Option<String>,
 }
 
-/// An application that is asked over HTTP; of our own.
-#[derive(Deserialize)]
+/// An application that is asked over HTTP: it gets a POST with the realm, the authid and details, and answers with status
+/// 200 and who the client is.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-crossbar" = OWN))]
 struct HttpMethod {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+    /// Where it is asked.
+    #[schemars(regex(pattern = "^https?://"), extend("examples" = ["https://app.example/login"]))]
     url: String,
+    /// Headers of the requests.
     #[serde(default)]
+    #[schemars(extend("examples" = [{"Authorization": "${HEADER}"}]))]
     headers: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+/// Everybody is let in.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AnonymousMethod {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+    /// The only realm that may be joined. Without it, any.
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
+    /// The role.
+    #[schemars(extend("default" = "anonymous"))]
     role: Option<String>,
+    /// The authid of all. Without it, a random one each.
+    #[schemars(extend("examples" = ["guest"]))]
     authid: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Users in the file.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline, transform = users_as_well)]
 struct Principals<T> {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+    /// The users, by their authid. The key `users` means the same.
     #[serde(alias = "users")]
     principals: BTreeMap<Box<str>, T>,
 }
 
-#[derive(Deserialize)]
+/// `users` is another name of `principals`.
+fn users_as_well(schema: &mut Schema) {
+    let properties = &mut schema.ensure_object()["properties"];
+    properties["users"] = properties["principals"].clone();
+    properties["users"]["description"] = "The same as `principals`.".into();
+    schema.remove("required");
+    schema.insert("anyOf".into(), json!([{"required": ["principals"]}, {"required": ["users"]}]));
+}
+
+/// A user with a ticket.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Ticket {
+struct TicketUser {
+    /// The shared secret.
+    #[schemars(length(min = 1), extend("examples" = ["${JOES_TICKET}"]))]
     ticket: String,
+    /// The role.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
+    /// The only realm that may be joined. Without it, any.
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A user with a secret for HMAC.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Cra {
+struct CraUser {
+    /// The shared secret: as the user knows it or, with `salt`, as PBKDF2 makes it.
+    #[schemars(length(min = 1), extend("examples" = ["${JOES_SECRET}"]))]
     secret: String,
+    /// The role.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
+    /// The only realm that may be joined. Without it, any.
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
+    /// The salt with which the client derives the key by PBKDF2.
+    #[schemars(extend("examples" = ["salt123"]))]
     salt: Option<String>,
+    /// Rounds of PBKDF2; with `salt`.
+    #[schemars(range(min = *CraSalt::ITERATIONS.start(), max = *CraSalt::ITERATIONS.end()), extend("default" = 1000))]
     iterations: Option<u32>,
+    /// Octets of the derived key; with `salt`.
+    #[schemars(range(min = *CraSalt::KEYLEN.start(), max = *CraSalt::KEYLEN.end()), extend("default" = 32, "x-unit" = "octets"))]
     keylen: Option<u32>,
 }
 
-#[derive(Deserialize)]
+/// A user with what a password has been made into.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Scram {
+struct ScramUser {
+    /// How keys are derived from the password.
+    #[schemars(extend("enum" = ["argon2id-13", "pbkdf2"]))]
     kdf: String,
+    /// Rounds of that.
+    #[schemars(extend("examples" = [4096]))]
     iterations: u32,
+    /// Memory that Argon2 takes.
+    #[schemars(extend("x-unit" = "KiB", "examples" = [512]))]
     memory: Option<u32>,
+    /// The salt, in hexadecimal digits.
+    #[schemars(regex(pattern = "^([0-9A-Fa-f]{2})*$"), extend("examples" = ["accecf1cd0b9a0b8"]))]
     salt: String,
+    /// The stored key: 32 octets in hexadecimal digits.
     #[serde(rename = "stored-key")]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"), extend("examples" = [KEY_EXAMPLE]))]
     stored_key: String,
+    /// The server's key: 32 octets in hexadecimal digits.
     #[serde(rename = "server-key")]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"), extend("examples" = [KEY_EXAMPLE]))]
     server_key: String,
+    /// The role.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
+    /// The only realm that may be joined. Without it, any.
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A key as it may stand in the file.
+pub(super) const KEY_EXAMPLE: &str = "545efb0a2192db8d43f118e9bf9aee081466e1ef36c708b96ee6f62dddad9122";
+
+/// A user with keys.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+struct KeyUser {
+    /// Public keys of Ed25519: 32 octets each, in hexadecimal digits.
+    #[schemars(inner(regex(pattern = "^[0-9A-Fa-f]{64}$")), extend("examples" = [[KEY_EXAMPLE]]))]
     authorized_keys: Vec<String>,
+    /// The role.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
+    /// The only realm that may be joined. Without it, any.
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Owners of certificates.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Certificates {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+    /// The owners: by their authid, with `certificate-sha1`; or by the SHA-256 fingerprint or the common name of the
+    /// certificate.
     #[serde(default)]
     principals: BTreeMap<Box<str>, Owner>,
+    /// The role of everybody else with a certificate. Without it, they may not join.
     #[serde(rename = "default-role")]
+    #[schemars(extend("x-crossbar" = OWN, "examples" = ["user"]))]
     default_role: Option<String>,
+    /// The same as `default-role`.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The owner of a certificate.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Owner {
-    /// Of Crossbar.io; without it the name of the owner is that in the certificate.
+    /// The fingerprint of the certificate: 20 octets in hexadecimal digits, also with colons. Without it the name of the
+    /// owner is what the certificate is known by.
     #[serde(rename = "certificate-sha1")]
+    #[schemars(regex(pattern = "^:*([0-9A-Fa-f]:*){40}$"),
+        extend("examples" = ["59:BF:67:0D:AF:4A:5D:D9:4E:AB:C9:6B:0C:29:30:06:D5:57:41:3F"]))]
     certificate_sha1: Option<String>,
+    /// The role.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
+    /// The only realm that may be joined. Without it, any.
+    #[schemars(extend("examples" = ["realm1"]))]
     realm: Option<String>,
 }
 
@@ -146,14 +276,25 @@ pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Rea
     let Some(value) = value else { return Ok(AuthConfig::default()) };
     let methods: Methods = read(value, at)?;
     let auth = AuthConfig {
-        anonymous: method(methods.anonymous, &format!("{at}.anonymous"), read_anonymous)?,
-        ticket: method(methods.ticket, &format!("{at}.ticket"), |value, at| users(value, at, read_ticket))?,
-        wampcra: method(methods.wampcra, &format!("{at}.wampcra"), |value, at| users(value, at, read_cra))?,
-        scram: method(methods.scram, &format!("{at}.scram"), |value, at| users(value, at, read_scram))?,
-        cryptosign: method(methods.cryptosign, &format!("{at}.cryptosign"), |value, at| {
-            Ok(Cryptosign { users: users(value, at, read_keys)? })
+        anonymous: method(methods.anonymous, &format!("{at}.anonymous"), |value, at| {
+            Anonymous::read(value, at)?.source(at, |part| Ok(read_anonymous(part)))
         })?,
-        tls: method(methods.tls, &format!("{at}.tls"), read_certificates)?,
+        ticket: method(methods.ticket, &format!("{at}.ticket"), |value, at| {
+            Ticket::read(value, at)?.source(at, |part| users(part, at, read_ticket))
+        })?,
+        wampcra: method(methods.wampcra, &format!("{at}.wampcra"), |value, at| {
+            WampCra::read(value, at)?.source(at, |part| users(part, at, read_cra))
+        })?,
+        scram: method(methods.scram, &format!("{at}.scram"), |value, at| {
+            Scram::read(value, at)?.source(at, |part| users(part, at, read_scram))
+        })?,
+        cryptosign: method(methods.cryptosign, &format!("{at}.cryptosign"), |value, at| {
+            let read = |part| Ok(config::Cryptosign { users: users(part, at, read_keys)? });
+            Cryptosign::read(value, at)?.source(at, read)
+        })?,
+        tls: method(methods.tls, &format!("{at}.tls"), |value, at| {
+            Tls::read(value, at)?.source(at, |part| read_certificates(part, at))
+        })?,
         jwt: methods.jwt.map(|value| read_jwt(value, &format!("{at}.jwt"), directory)).transpose()?,
         cookie: methods.cookie.is_some(),
         reach: Reach::default(),
@@ -166,8 +307,8 @@ pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Rea
 
 /// Crossbar.io knows principals by `certificate-sha1`; those by the SHA-256 fingerprint or common name as their key, and
 /// a role for all others, are our own.
-fn read_certificates(value: Value, at: &str) -> Read<TlsUsers> {
-    let Certificates { principals, default_role, role, .. } = read(value, at)?;
+fn read_certificates(certificates: Certificates, at: &str) -> Read<TlsUsers> {
+    let Certificates { principals, default_role, role } = certificates;
     let mut users =
         TlsUsers { default: default_role.or(role).map(|role| grant(Some(role), None)), ..TlsUsers::default() };
     for (name, owner) in principals {
@@ -192,44 +333,38 @@ fn read_certificates(value: Value, at: &str) -> Read<TlsUsers> {
 fn method<T>(
     value: Option<Value>,
     at: &str,
-    read_static: impl FnOnce(Value, &str) -> Read<T>,
+    read: impl FnOnce(Value, &str) -> Read<Source<T>>,
 ) -> Read<Option<Source<T>>> {
-    let Some(value) = value else { return Ok(None) };
-    match &*super::type_of(&value, at)? {
-        "static" => read_static(value, at).map(|users| Some(Source::Static(users))),
-        "dynamic" => {
-            let DynamicMethod { authenticator, realm, .. } = read(value, at)?;
-            let realm = realm.map(Into::into);
-            Ok(Some(Source::Dynamic(Dynamic::Procedure { procedure: authenticator.into(), realm })))
-        }
-        "http" => {
-            let HttpMethod { url, headers, .. } = read(value, at)?;
-            if !(url.starts_with("http://") || url.starts_with("https://")) {
-                return Err(Fault::new(&format!("{at}.url"), format!("is {url:?}, no address of http or https")));
-            }
-            let header = |(name, value): (String, String)| {
-                Ok((name.as_str().into(), secret(&value, &format!("{at}.headers.{name}"))?))
-            };
-            let headers = headers.into_iter().map(header).collect::<Read<_>>()?;
-            Ok(Some(Source::Dynamic(Dynamic::Http(Callout { url: url.into(), headers }))))
-        }
-        other => {
-            Err(Fault::new(&format!("{at}.type"), format!("is {other:?}; static, dynamic and http are supported")))
-        }
+    value.map(|value| read(value, at)).transpose()
+}
+
+impl DynamicMethod {
+    fn read(self) -> Dynamic {
+        let DynamicMethod { authenticator, realm, .. } = self;
+        Dynamic::Procedure { procedure: authenticator.into(), realm: realm.map(Into::into) }
     }
 }
 
-fn read_anonymous(value: Value, at: &str) -> Read<Anonymous> {
-    let AnonymousMethod { realm, role, authid, .. } = read(value, at)?;
-    Ok(Anonymous { grant: grant(role, realm), authid: authid.map(Into::into) })
+impl HttpMethod {
+    fn read(self, at: &str) -> Read<Dynamic> {
+        let HttpMethod { url, headers } = self;
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return Err(Fault::new(&format!("{at}.url"), format!("is {url:?}, no address of http or https")));
+        }
+        let header = |(name, value): (String, String)| {
+            Ok((name.as_str().into(), secret(&value, &format!("{at}.headers.{name}"))?))
+        };
+        let headers = headers.into_iter().map(header).collect::<Read<_>>()?;
+        Ok(Dynamic::Http(Callout { url: url.into(), headers }))
+    }
 }
 
-fn users<T: DeserializeOwned, U>(
-    value: Value,
-    at: &str,
-    user: impl Fn(T, &str) -> Read<U>,
-) -> Read<BTreeMap<Box<str>, U>> {
-    let principals: Principals<T> = read(value, at)?;
+fn read_anonymous(anonymous: AnonymousMethod) -> config::Anonymous {
+    let AnonymousMethod { realm, role, authid } = anonymous;
+    config::Anonymous { grant: grant(role, realm), authid: authid.map(Into::into) }
+}
+
+fn users<T, U>(principals: Principals<T>, at: &str, user: impl Fn(T, &str) -> Read<U>) -> Read<BTreeMap<Box<str>, U>> {
     let named = |(name, one): (Box<str>, T)| {
         let user = user(one, &format!("{at}.principals.{name}"))?;
         Ok((name, user))
@@ -237,11 +372,14 @@ fn users<T: DeserializeOwned, U>(
     principals.principals.into_iter().map(named).collect()
 }
 
-fn read_ticket(user: Ticket, at: &str) -> Read<TicketUser> {
-    Ok(TicketUser { ticket: secret(&user.ticket, &format!("{at}.ticket"))?, grant: grant(user.role, user.realm) })
+fn read_ticket(user: TicketUser, at: &str) -> Read<config::TicketUser> {
+    Ok(config::TicketUser {
+        ticket: secret(&user.ticket, &format!("{at}.ticket"))?,
+        grant: grant(user.role, user.realm),
+    })
 }
 
-fn read_cra(user: Cra, at: &str) -> Read<CraUser> {
+fn read_cra(user: CraUser, at: &str) -> Read<config::CraUser> {
     let secret = secret(&user.secret, &format!("{at}.secret"))?;
     let salt = match (user.salt, user.iterations, user.keylen) {
         (None, None, None) => None,
@@ -251,10 +389,10 @@ fn read_cra(user: Cra, at: &str) -> Read<CraUser> {
         }
         _ => return Err(Fault::new(at, "has `iterations` or `keylen`, but no `salt`")),
     };
-    Ok(CraUser::new(&secret.0, salt, grant(user.role, user.realm)))
+    Ok(config::CraUser::new(&secret.0, salt, grant(user.role, user.realm)))
 }
 
-fn read_scram(user: Scram, at: &str) -> Read<ScramUser> {
+fn read_scram(user: ScramUser, at: &str) -> Read<config::ScramUser> {
     let hex = |text: &str, key: &str| {
         let wrong = |_| Fault::new(&format!("{at}.{key}"), "is not written in hexadecimal digits");
         HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(wrong)
@@ -268,7 +406,7 @@ fn read_scram(user: Scram, at: &str) -> Read<ScramUser> {
     };
     let kdf = ScramKdf::by_name(&user.kdf)
         .ok_or_else(|| Fault::new(&format!("{at}.kdf"), format!("is {:?}, not argon2id-13 or pbkdf2", user.kdf)))?;
-    Ok(ScramUser {
+    Ok(config::ScramUser {
         kdf,
         iterations: user.iterations,
         memory: user.memory,
@@ -279,14 +417,14 @@ fn read_scram(user: Scram, at: &str) -> Read<ScramUser> {
     })
 }
 
-fn read_keys(user: Keys, at: &str) -> Read<KeyUser> {
+fn read_keys(user: KeyUser, at: &str) -> Read<config::KeyUser> {
     let mut keys = Vec::new();
     for (index, text) in user.authorized_keys.iter().enumerate() {
         let octets = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|octets| octets.try_into().ok());
         let wrong = || Fault::new(&format!("{at}.authorized_keys[{index}]"), "is not a key of 64 hexadecimal digits");
         keys.push(octets.ok_or_else(wrong)?);
     }
-    Ok(KeyUser { keys, grant: grant(user.role, user.realm) })
+    Ok(config::KeyUser { keys, grant: grant(user.role, user.realm) })
 }
 
 fn secret(text: &str, at: &str) -> Read<Secret> {

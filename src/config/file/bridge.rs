@@ -1,9 +1,10 @@
 //! Paths of the types `publisher`, `caller` and `webhook`.
 
-use super::{Fault, Read, read};
+use super::{Fault, Read};
 use crate::auth::config::Secret;
 use crate::config::bridge::{Action, BridgeConfig};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,37 +15,99 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// The largest difference of times that can be asked for, in seconds.
 const TIMESTAMP_DELTA_MAX: u64 = 86_400;
 
-#[derive(Deserialize)]
+/// Publications or calls for programs that speak HTTP alone.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Bridge {
-    r#type: String,
+pub(super) struct Bridge<O> {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// The realm of its sessions.
     realm: Box<str>,
+    /// Their role, which says what they may do.
     role: Box<str>,
-    #[serde(default)]
-    options: Options,
+    /// What is asked of requests.
+    options: Option<O>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
+/// Options of publishers and callers.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SignedOptions {
+    /// Has no effect: the log has what there is to know.
     #[allow(dead_code, reason = "the log has what there is to know")]
+    #[schemars(extend("deprecated" = true))]
     debug: Option<bool>,
+    /// Requests have to be signed, and to name this key; with `secret`.
     key: Option<Box<str>>,
+    /// What they are signed with: HMAC-SHA256.
+    #[schemars(length(min = 1), extend("examples" = ["${SECRET}"]))]
     secret: Option<Box<str>>,
-    #[serde(default)]
+    /// Requests without TLS get 403.
     require_tls: bool,
-    #[serde(default)]
+    /// Requests from elsewhere get 403: addresses, and networks with a length or a mask.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "192.168.1.0/255.255.255.0"]]))]
+    require_ip: Vec<String>,
+    /// Octets of a body; 0: as many as a message may have. Beyond: 413.
+    #[schemars(range(max = BODY_BYTES_MAX), extend("x-unit" = "octets", "default" = 0))]
+    post_body_limit: Option<usize>,
+    /// How far the timestamp of a signed request may be off; 0: any. Within it a request can be sent again by who has seen
+    /// it.
+    #[schemars(range(max = TIMESTAMP_DELTA_MAX),
+        extend("x-unit" = "seconds", "default" = BridgeConfig::TIMESTAMP_DELTA.as_secs()))]
+    timestamp_delta_limit: Option<u64>,
+    /// Scripts of any page may ask.
+    #[schemars(extend("x-crossbar" = "allows that always"))]
+    allow_cross_origin: bool,
+}
+
+/// Options of hooks.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HookOptions {
+    /// Has no effect: the log has what there is to know.
+    #[allow(dead_code, reason = "the log has what there is to know")]
+    #[schemars(extend("deprecated" = true))]
+    debug: Option<bool>,
+    /// The topic to which every request is published.
+    #[schemars(required, extend("type" = "string", "examples" = ["com.example.push"]))]
+    topic: Option<Box<str>>,
+    /// The body of the answer when it has been published.
+    #[schemars(extend("default" = SUCCESS))]
+    success_response: Option<Box<str>>,
+    /// The body of the answer when that was not possible.
+    #[schemars(extend("default" = FAILURE))]
+    error_response: Option<Box<str>>,
+    /// Requests have to have the header `X-Hub-Signature-256` that GitHub sends with this secret. The older one with SHA-1
+    /// is not looked at.
+    #[schemars(extend("examples" = ["${SECRET}"]))]
+    github_secret: Option<Box<str>>,
+    /// Requests without TLS get 403.
+    require_tls: bool,
+    /// Requests from elsewhere get 403: addresses, and networks with a length or a mask.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "192.168.1.0/255.255.255.0"]]))]
+    require_ip: Vec<String>,
+    /// Octets of a body; 0: as many as a message may have. Beyond: 413.
+    #[schemars(range(max = BODY_BYTES_MAX), extend("x-unit" = "octets", "default" = 0))]
+    post_body_limit: Option<usize>,
+    /// How far the timestamp of a signed request may be off. Has no effect: GitHub sends none.
+    #[schemars(range(max = TIMESTAMP_DELTA_MAX), extend("deprecated" = true))]
+    timestamp_delta_limit: Option<u64>,
+    /// Scripts of any page may ask.
+    #[schemars(extend("x-crossbar" = "allows that always"))]
+    allow_cross_origin: bool,
+}
+
+/// What hooks answer if nothing else is said.
+const SUCCESS: &str = "OK";
+const FAILURE: &str = "NOT OK";
+
+/// What all requests of a path have to be.
+struct Guard {
+    require_tls: bool,
     require_ip: Vec<String>,
     post_body_limit: Option<usize>,
     timestamp_delta_limit: Option<u64>,
-    topic: Option<Box<str>>,
-    success_response: Option<Box<str>>,
-    error_response: Option<Box<str>>,
-    github_secret: Option<Box<str>>,
-    /// Of our own.
-    #[serde(default)]
     allow_cross_origin: bool,
 }
 
@@ -52,62 +115,74 @@ fn secret(text: Box<str>) -> Secret {
     Secret(text.into_boxed_bytes())
 }
 
-/// Reads a path; gives also the `auth` of the way in that its sessions come by.
-pub(super) fn read_bridge(value: Value, at: &str) -> Read<(BridgeConfig, Value)> {
-    let Bridge { r#type, realm, role, options, .. } = read(value, at)?;
-    let hook = r#type == "webhook";
-    let of_hooks = [
-        ("topic", options.topic.is_some()),
-        ("success_response", options.success_response.is_some()),
-        ("error_response", options.error_response.is_some()),
-        ("github_secret", options.github_secret.is_some()),
-    ];
-    let of_others = [("key", options.key.is_some()), ("secret", options.secret.is_some())];
-    let foreign = if hook { &of_others[..] } else { &of_hooks };
-    if let Some((key, _)) = foreign.iter().find(|(_, there)| *there) {
-        let text = format!("does not belong to a path of the type {type:?}");
-        return Err(Fault::new(&format!("{at}.options.{key}"), text));
+impl Bridge<SignedOptions> {
+    /// Reads a publisher or caller; gives also the `auth` of the way in that its sessions come by.
+    pub(super) fn read(self, action: Action, at: &str) -> Read<(BridgeConfig, Value)> {
+        let options = self.options.unwrap_or_default();
+        let signed = match (options.key, options.secret) {
+            (None, None) => None,
+            (Some(key), Some(text)) if !text.is_empty() => Some((key, secret(text))),
+            _ => return Err(Fault::new(&format!("{at}.options"), "needs both `key` and `secret`, or neither")),
+        };
+        let SignedOptions {
+            require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin, ..
+        } = options;
+        let guard = Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin };
+        guard.read((self.realm, self.role), (action, signed), at)
     }
-    let action = match &*r#type {
-        "publisher" => Action::Publish,
-        "caller" => Action::Call,
-        _ => Action::Hook {
+}
+
+impl Bridge<HookOptions> {
+    /// Reads a hook; gives also the `auth` of the way in that its sessions come by.
+    pub(super) fn read_hook(self, at: &str) -> Read<(BridgeConfig, Value)> {
+        let options = self.options.unwrap_or_default();
+        let action = Action::Hook {
             topic: options.topic.ok_or_else(|| Fault::new(&format!("{at}.options"), "needs a `topic`"))?,
-            success: options.success_response.unwrap_or_else(|| "OK".into()),
-            failure: options.error_response.unwrap_or_else(|| "NOT OK".into()),
+            success: options.success_response.unwrap_or_else(|| SUCCESS.into()),
+            failure: options.error_response.unwrap_or_else(|| FAILURE.into()),
             github_secret: options.github_secret.map(secret),
-        },
-    };
-    let signed = match (options.key, options.secret) {
-        (None, None) => None,
-        (Some(key), Some(text)) if !text.is_empty() => Some((key, secret(text))),
-        _ => return Err(Fault::new(&format!("{at}.options"), "needs both `key` and `secret`, or neither")),
-    };
-    let delta = options.timestamp_delta_limit.map_or(BridgeConfig::TIMESTAMP_DELTA, Duration::from_secs);
-    if delta.as_secs() > TIMESTAMP_DELTA_MAX {
-        let text = format!("is not a number of seconds from 0 to {TIMESTAMP_DELTA_MAX}");
-        return Err(Fault::new(&format!("{at}.options.timestamp_delta_limit"), text));
+        };
+        let HookOptions { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin, .. } =
+            options;
+        let guard = Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin };
+        guard.read((self.realm, self.role), (action, None), at)
     }
-    if options.post_body_limit.is_some_and(|limit| limit > BODY_BYTES_MAX) {
-        let text = format!("is not a number of octets from 0 to {BODY_BYTES_MAX}");
-        return Err(Fault::new(&format!("{at}.options.post_body_limit"), text));
+}
+
+impl Guard {
+    fn read(
+        self,
+        (realm, role): (Box<str>, Box<str>),
+        (action, signed): (Action, Option<(Box<str>, Secret)>),
+        at: &str,
+    ) -> Read<(BridgeConfig, Value)> {
+        let delta = self.timestamp_delta_limit.map_or(BridgeConfig::TIMESTAMP_DELTA, Duration::from_secs);
+        if delta.as_secs() > TIMESTAMP_DELTA_MAX {
+            let text = format!("is not a number of seconds from 0 to {TIMESTAMP_DELTA_MAX}");
+            return Err(Fault::new(&format!("{at}.options.timestamp_delta_limit"), text));
+        }
+        if self.post_body_limit.is_some_and(|limit| limit > BODY_BYTES_MAX) {
+            let text = format!("is not a number of octets from 0 to {BODY_BYTES_MAX}");
+            return Err(Fault::new(&format!("{at}.options.post_body_limit"), text));
+        }
+        let network = |text: &String| {
+            let wrong = || Fault::new(&format!("{at}.options.require_ip"), format!("{text:?} is no network"));
+            network(text).ok_or_else(wrong)
+        };
+        let auth = json!({"anonymous": {"type": "static", "realm": realm, "role": role}});
+        let config = BridgeConfig {
+            action,
+            transport: 0,
+            realm,
+            signed,
+            timestamp_delta_max: Some(delta).filter(|delta| !delta.is_zero()),
+            require_tls: self.require_tls,
+            require_ip: self.require_ip.iter().map(network).collect::<Read<_>>()?,
+            body_bytes_max: self.post_body_limit.filter(|limit| *limit > 0),
+            cross_origin: self.allow_cross_origin,
+        };
+        Ok((config, auth))
     }
-    let network = |text: &String| {
-        network(text).ok_or_else(|| Fault::new(&format!("{at}.options.require_ip"), format!("{text:?} is no network")))
-    };
-    let auth = json!({"anonymous": {"type": "static", "realm": realm, "role": role}});
-    let config = BridgeConfig {
-        action,
-        transport: 0,
-        realm,
-        signed,
-        timestamp_delta_max: Some(delta).filter(|delta| !delta.is_zero()),
-        require_tls: options.require_tls,
-        require_ip: options.require_ip.iter().map(network).collect::<Read<_>>()?,
-        body_bytes_max: options.post_body_limit.filter(|limit| *limit > 0),
-        cross_origin: options.allow_cross_origin,
-    };
-    Ok((config, auth))
 }
 
 /// An address, or a network with a length or a mask.

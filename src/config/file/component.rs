@@ -1,56 +1,98 @@
 //! Components in Python: workers of the type `container`, and `components` of routers.
 
-use super::connecting::read_connecting;
+use super::connecting::{Connecting, read_connecting};
 use super::guest::{Env, read_restart};
+use super::kinds::kinds;
 use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
-use super::{Fault, Read, Reader, read, read_id, type_of};
+use super::{Fault, ID, Read, Reader, read, read_id};
 use crate::config::RuntimeConfig;
 use crate::config::component::{Bond, Breaks, ComponentConfig, Program, TRUSTED, Way};
 use crate::config::guest::{Inherit, RestartConfig, RestartPolicy};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-#[derive(Deserialize)]
+/// Application sessions and functions in Python.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Container {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Container {
+    /// Its name, before the lines of its components in the log; by default `worker001` and so on, by its place.
+    #[schemars(regex(pattern = ID), extend("examples" = ["backend"]))]
     id: Option<String>,
+    /// How its components are run.
+    #[schemars(with = "Option<Options>")]
     options: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     manhole: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     connections: Option<Value>,
+    /// The components. They start in this order, each when the one before it is ready.
     #[serde(default)]
+    #[schemars(with = "Vec<Component>")]
     components: Vec<Value>,
 }
 
-#[derive(Deserialize)]
+kinds! {
+    /// A component: a process of its own, with the interpreter of the worker.
+    pub(super) enum Component { "class" => Class(Class), "function" => Functions(Functions) }
+}
+
+/// An application session.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Class {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Class {
+    /// Its name; by default `component001` and so on, by its place.
+    #[schemars(regex(pattern = ID), extend("examples" = ["backend"]))]
     id: Option<String>,
+    /// The class: a module, a dot and a name in it.
+    #[schemars(extend("examples" = ["backend.Backend"]))]
     classname: Box<str>,
+    /// The realm that it joins.
     realm: String,
+    /// Its role; of components of routers only. `trusted` may do everything in realms that do not define that role.
+    #[schemars(extend("default" = "anonymous"))]
     role: Option<Box<str>>,
+    /// Other components. Has no effect: they do not share a process.
+    #[schemars(extend("deprecated" = true))]
     references: Option<Vec<String>>,
+    /// By which it connects; of components of containers only, and needed there.
+    #[schemars(with = "Option<Connecting>")]
     transport: Option<Value>,
+    /// What it gets as `config.extra`: an object, to which `cbdir` is added. A text in it that looks like a variable is that
+    /// text.
+    #[schemars(with = "Option<Map<String, Value>>")]
     extra: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// Functions that are called when something happens to a session.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Functions {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Functions {
+    /// Its name; by default `component001` and so on, by its place.
+    #[schemars(regex(pattern = ID), extend("examples" = ["backend"]))]
     id: Option<String>,
+    /// The functions, each a module, a dot and a name in it: of `connect`, `join`, `leave` and `disconnect`.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = {"enum": EVENTS}, "examples" = [{"join": "backend.joined"}]))]
     callbacks: BTreeMap<Box<str>, Box<str>>,
+    /// The realm that it joins.
     realm: String,
+    /// Its role; of components of routers only.
+    #[schemars(extend("default" = "anonymous"))]
     role: Option<Box<str>>,
+    /// By which it connects; of components of containers only, and needed there.
+    #[schemars(with = "Option<Connecting>")]
     transport: Option<Value>,
+    /// How it says who it is: methods with their arguments as autobahn has them. Of components of containers only.
+    #[schemars(extend("examples" = [{"ticket": {"authid": "joe", "ticket": "secret!"}}]))]
     auth: Option<Map<String, Value>>,
+    /// What it gets as `config.extra`: an object, to which `cbdir` is added. A text in it that looks like a variable is that
+    /// text.
+    #[schemars(with = "Option<Map<String, Value>>")]
     extra: Option<Value>,
 }
 
@@ -84,12 +126,11 @@ const EVENTS: [&str; 4] = ["connect", "join", "leave", "disconnect"];
 /// A container; `number` is its place among all workers, for one without an id.
 pub(super) fn read_container(
     reader: &mut Reader,
-    value: Value,
+    container: Container,
     number: usize,
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    let container: Container = read(value, at)?;
     let given = [("manhole", container.manhole.is_some()), ("connections", container.connections.is_some())];
     reader.without_effect(at, &given);
     let id = match &container.id {
@@ -147,7 +188,10 @@ impl Worker {
         let restart = RestartConfig { crashes_max: 0, ..RestartConfig::default() };
         let restart = match options.restart {
             None => restart,
-            Some(RestartValue::Own(own)) => read_restart(own, restart, &format!("{at}.restart"))?,
+            Some(RestartValue::Own(own)) => {
+                let at = format!("{at}.restart");
+                read_restart(read(own.into(), &at)?, restart, &at)?
+            }
             Some(RestartValue::Mode(mode)) => {
                 let policy = match mode {
                     Mode::Always => RestartPolicy::Always,
@@ -236,9 +280,8 @@ impl Worker {
     }
 
     fn parts(&self, reader: &mut Reader, value: Value, at: &str) -> Read<Parts> {
-        match &*type_of(&value, at)? {
-            "class" => {
-                let class: Class = read(value, at)?;
+        match Component::read(value, at)? {
+            Component::Class(class) => {
                 is_dotted(&class.classname, &format!("{at}.classname"))?;
                 if self.namespace.is_none() && class.references.is_some() {
                     return Err(Fault::new(&format!("{at}.references"), "is for components of routers only"));
@@ -247,8 +290,7 @@ impl Worker {
                 let Class { id, classname, realm, role, transport, extra, .. } = class;
                 Ok(Parts { id, program: Program::Class(classname), realm, role, transport, auth: None, extra })
             }
-            "function" => {
-                let functions: Functions = read(value, at)?;
+            Component::Functions(functions) => {
                 for (event, name) in &functions.callbacks {
                     let at = format!("{at}.callbacks.{event}");
                     if !EVENTS.contains(&&**event) {
@@ -259,10 +301,9 @@ impl Worker {
                 if self.namespace.is_some() && functions.auth.is_some() {
                     return Err(Fault::new(&format!("{at}.auth"), "is for components of containers only"));
                 }
-                let Functions { id, callbacks, realm, role, transport, auth, extra, .. } = functions;
+                let Functions { id, callbacks, realm, role, transport, auth, extra } = functions;
                 Ok(Parts { id, program: Program::Functions(callbacks), realm, role, transport, auth, extra })
             }
-            other => Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, not class or function"))),
         }
     }
 }

@@ -1,48 +1,81 @@
 //! The key `controller`: what Crossbar.io's own process does beside its workers.
 
-use super::{Read, Reader, read, read_id};
+use super::{ID, Read, Reader, read, read_id};
 use crate::config::node::ShutdownOn;
 use crate::config::{NodeConfig, RuntimeConfig};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
+/// The node itself.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Controller {
+pub(super) struct Controller {
+    /// What the node is called: 3 to 64 lower case letters, digits and `_`, a letter first.
+    #[schemars(regex(pattern = ID), extend("examples" = ["node1"]))]
     id: Option<String>,
+    /// When it ends.
     options: Option<Options>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     manhole: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     connections: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     keyring: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     fabric: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     blockchain: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     enable_docker: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// Options of the node.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ControllerOptions")]
 struct Options {
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     title: Option<Value>,
+    /// When the node ends by itself, one or a list. Without it, it does not.
+    #[schemars(extend("examples" = [["shutdown_on_worker_exit_with_error"]],
+        "x-crossbar" = "ends with its last worker if nothing is said"))]
     shutdown: Option<Shutdown>,
+    /// Has no effect: whatever can start at once, does.
     #[allow(dead_code, reason = "whatever can start at once, does")]
+    #[schemars(extend("deprecated" = true))]
     enable_parallel_worker_start: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a shutdown mode or a list of them")]
+#[schemars(inline)]
 enum Shutdown {
     One(Mode),
     List(Vec<Mode>),
 }
 
-#[derive(Clone, Copy, Deserialize)]
+/// When a node ends by itself.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "NodeShutdown")]
 enum Mode {
+    /// When it is told to.
     #[serde(rename = "shutdown_on_shutdown_requested")]
     Requested,
+    /// When a guest or component has ended and is not started again.
     #[serde(rename = "shutdown_on_worker_exit")]
     Exit,
+    /// When one has failed; then with exit code 1.
     #[serde(rename = "shutdown_on_worker_exit_with_error")]
     ExitWithError,
+    /// When all have ended.
     #[serde(rename = "shutdown_on_last_worker_exit")]
     LastExit,
 }

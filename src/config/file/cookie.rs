@@ -1,35 +1,89 @@
 //! The cookie of a transport.
 
-use super::{Fault, Read, Reader, read, type_of};
+use super::kinds::kinds;
+use super::{Fault, Read, Reader, read};
 use crate::config::cookie::{CookieConfig, CookieStore, SameSite};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[derive(Deserialize)]
+/// The cookie by which browsers are known again.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Cookie {
+pub(super) struct Cookie {
+    /// Its name.
+    #[schemars(regex(pattern = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"), extend("default" = CookieConfig::default().name))]
     name: Option<String>,
+    /// Characters of its value; each is worth 6 bits. 16 are safe.
+    #[schemars(range(min = 6, max = 64), extend("x-unit" = "characters", "default" = CookieConfig::default().length))]
     length: Option<u8>,
+    /// For how long it is known.
+    #[schemars(extend("x-unit" = "seconds", "default" = CookieConfig::default().age_max.as_secs()))]
     max_age: Option<u64>,
+    /// Browsers send it over TLS only. Without it, where the endpoint has TLS.
     secure: Option<bool>,
+    /// Scripts cannot read it.
+    #[schemars(extend("default" = true))]
     http_strict: Option<bool>,
+    /// Whether browsers send it with what pages of other sites ask for: `Strict`, never; `Lax`, if somebody follows a link;
+    /// `None`, always, with `secure` only. Upper and lower case are the same.
+    #[schemars(regex(pattern = "^([Ss][Tt][Rr][Ii][Cc][Tt]|[Ll][Aa][Xx]|[Nn][Oo][Nn][Ee])$"),
+        extend("default" = CookieConfig::default().same_site.name()))]
     same_site: Option<String>,
+    /// Where what is known of cookies is kept.
+    #[schemars(with = "Option<CookieKeep>")]
     store: Option<Value>,
 }
 
-#[derive(Deserialize)]
+kinds! {
+    /// Where what is known of cookies is kept.
+    enum CookieKeep { "memory" => Memory(MemoryStore), "file" => File(FileStore), "database" => Database(DatabaseStore) }
+}
+
+/// It ends with the process.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Store {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
-    filename: Option<PathBuf>,
-    path: Option<PathBuf>,
+struct MemoryStore {
+    /// What is kept there is forgotten at the start. Has no effect in memory.
+    #[serde(default)]
+    #[allow(dead_code, reason = "nothing is kept")]
+    #[schemars(extend("deprecated" = true))]
+    purge_on_startup: bool,
+}
+
+/// In a file with a line for each change.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileStore {
+    /// The file, relative to the node directory.
+    #[schemars(extend("examples" = ["cookies.dat"]))]
+    filename: PathBuf,
+    /// What is kept there is forgotten at the start.
     #[serde(default)]
     purge_on_startup: bool,
+}
+
+/// In a file that is an embedded database.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DatabaseStore {
+    /// The directory of Crossbar.io's database, relative to the node directory; the file stands beside it, as
+    /// `PATH.cookies`.
+    #[schemars(extend("examples" = ["cookies"]))]
+    path: PathBuf,
+    /// What is kept there is forgotten at the start.
+    #[serde(default)]
+    purge_on_startup: bool,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     maxsize: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     readonly: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     sync: Option<Value>,
 }
 
@@ -80,21 +134,17 @@ pub(super) fn read_cookie(reader: &mut Reader, value: Value, secure: bool, at: &
 
 /// Crossbar.io's database is a directory, and this one a file beside it.
 fn read_store(reader: &mut Reader, value: Value, at: &str) -> Read<(CookieStore, bool)> {
-    let kind = type_of(&value, at)?;
-    let store: Store = read(value, at)?;
-    let given =
-        [("maxsize", store.maxsize.is_some()), ("readonly", store.readonly.is_some()), ("sync", store.sync.is_some())];
-    reader.without_effect(at, &given);
-    let kept = match &*kind {
-        "memory" => CookieStore::Memory,
-        "file" => CookieStore::File(store.filename.ok_or_else(|| Fault::new(at, "needs a filename"))?),
-        "database" => {
-            let path = store.path.ok_or_else(|| Fault::new(at, "needs a path"))?;
-            CookieStore::Database(path.with_extension("cookies"))
+    Ok(match CookieKeep::read(value, at)? {
+        CookieKeep::Memory(_) => (CookieStore::Memory, false),
+        CookieKeep::File(store) => (CookieStore::File(store.filename), store.purge_on_startup),
+        CookieKeep::Database(store) => {
+            let given = [
+                ("maxsize", store.maxsize.is_some()),
+                ("readonly", store.readonly.is_some()),
+                ("sync", store.sync.is_some()),
+            ];
+            reader.without_effect(at, &given);
+            (CookieStore::Database(store.path.with_extension("cookies")), store.purge_on_startup)
         }
-        other => {
-            return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, not memory, file or database")));
-        }
-    };
-    Ok((kept, store.purge_on_startup))
+    })
 }

@@ -1,75 +1,141 @@
 //! Where a transport listens.
 
-use super::{Fault, Read, Reader, environment, read, type_of};
+use super::kinds::kinds;
+use super::schema::OWN;
+use super::{Fault, Read, Reader, environment, read};
 use crate::config::tls::{CertificateConfig, TlsConfig};
 use crate::config::{ListenAddress, ListenerConfig};
 use crate::wire::forwarded::ForwardedHeader;
 use core::net::IpAddr;
 use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
 
-#[derive(Deserialize)]
+kinds! {
+    /// Where a transport listens.
+    pub(super) enum Endpoint { "tcp" => Tcp(Tcp), "unix" => Unix(Unix) }
+}
+
+/// A port.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Tcp {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Tcp {
+    /// The port; 0: any that is free. Also `"$NAME"`, of a variable of the environment.
+    #[schemars(schema_with = "port_schema", extend("examples" = [8080]))]
     port: Value,
+    /// The address or name to listen on. Without it, all.
+    #[schemars(extend("examples" = ["127.0.0.1"]))]
     interface: Option<String>,
+    /// Connections that the system holds ready.
+    #[schemars(extend("default" = ListenerConfig::BACKLOG, "x-crossbar" = "holds 50"))]
     backlog: Option<i32>,
+    /// TLS.
+    #[schemars(with = "Option<Tls>")]
     tls: Option<Value>,
+    /// The version of IP. Has no effect: the interface says it.
+    #[schemars(extend("deprecated" = true))]
     version: Option<u8>,
+    /// Other workers listen there as well. One process accepts for all workers, and on all cores; they must have the same
+    /// transport there.
     #[allow(dead_code, reason = "one process accepts for all workers, and on all cores")]
+    #[schemars(with = "Option<bool>")]
     shared: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     user_timeout: Option<Value>,
+    /// Networks of proxies that begin each connection with a PROXY header, version 1 or 2: from there it is required, from
+    /// elsewhere it is an error.
     #[serde(default)]
+    #[schemars(extend("x-crossbar" = OWN, "examples" = [["10.0.0.0/8"]]))]
     proxy_protocol: Vec<String>,
+    /// HTTP proxies whose word about the address of a client is believed.
+    #[schemars(extend("x-crossbar" = OWN))]
     forwarded: Option<Forwarded>,
 }
 
-/// HTTP proxies that tell the address of a client; of our own.
-#[derive(Deserialize)]
+/// HTTP proxies that tell the address of a client.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Forwarded {
+    /// Their networks.
+    #[schemars(extend("examples" = [["10.0.0.0/8"]]))]
     from: Vec<String>,
+    /// The header in which they tell it: `X-Forwarded-For` or `Forwarded`; never both, since a client could send the other.
+    #[schemars(regex(pattern = "^([Xx]-)?[Ff][Oo][Rr][Ww][Aa][Rr][Dd][Ee][Dd](-[Ff][Oo][Rr])?$"),
+        extend("default" = "X-Forwarded-For"))]
     header: Option<String>,
 }
 
-/// As Crossbar.io has it, and with `sni` and `client_certificate` of our own.
-#[derive(Deserialize)]
+/// Certificates and keys, all in PEM.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ServerTls")]
 struct Tls {
+    /// The file of the certificate, relative to the node directory.
+    #[schemars(extend("examples" = ["server.crt"]))]
     certificate: PathBuf,
+    /// The file of its private key, relative to the node directory.
+    #[schemars(extend("examples" = ["server.key"]))]
     key: PathBuf,
+    /// Files of certificates between that and one that clients know.
     #[serde(default)]
+    #[schemars(extend("examples" = [["chain.crt"]]))]
     chain_certificates: Vec<PathBuf>,
+    /// Files of authorities: clients are asked for a certificate of one of them.
+    #[schemars(extend("examples" = [["ca.crt"]]))]
     ca_certificates: Option<Vec<PathBuf>>,
+    /// Whether clients without a certificate are refused; with `ca_certificates`.
+    #[schemars(extend("enum" = ["required", "optional"], "default" = "required", "x-crossbar" = OWN))]
     client_certificate: Option<String>,
+    /// More certificates; of all, the one counts whose name the client asks for.
     #[serde(default)]
+    #[schemars(extend("x-crossbar" = OWN))]
     sni: Vec<Certificate>,
+    /// Parameters of Diffie-Hellman. Has no effect: elliptic curves are used.
+    #[schemars(extend("deprecated" = true))]
     dhparam: Option<Value>,
+    /// Ciphers. Has no effect: the library chooses those that are safe.
+    #[schemars(extend("deprecated" = true))]
     ciphers: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// One more certificate.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Certificate {
+    /// The file of the certificate, relative to the node directory.
+    #[schemars(extend("examples" = ["other.crt"]))]
     certificate: PathBuf,
+    /// The file of its private key, relative to the node directory.
+    #[schemars(extend("examples" = ["other.key"]))]
     key: PathBuf,
+    /// Files of certificates between that and one that clients know.
     #[serde(default)]
+    #[schemars(extend("examples" = [["chain.crt"]]))]
     chain_certificates: Vec<PathBuf>,
 }
 
-#[derive(Deserialize)]
+/// A Unix socket.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Unix {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Unix {
+    /// Its path, relative to the node directory.
+    #[schemars(length(min = 1), extend("examples" = ["router.sock"]))]
     path: String,
+    /// Connections that the system holds ready.
+    #[schemars(extend("default" = ListenerConfig::BACKLOG, "x-crossbar" = "holds 50"))]
     backlog: Option<i32>,
+    /// Each connection begins with a PROXY header.
     #[serde(default)]
+    #[schemars(extend("x-crossbar" = OWN))]
     proxy_protocol: bool,
+}
+
+fn port_schema(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": u16::MAX},
+        {"type": "string", "pattern": r"^(\$.+|[0-9]+)$"}]})
 }
 
 pub(super) fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read<ListenerConfig> {
@@ -77,9 +143,8 @@ pub(super) fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read
         let plain = ListenerConfig::plain(address);
         ListenerConfig { backlog: backlog.unwrap_or(plain.backlog), proxy_protocol, ..plain }
     };
-    match &*type_of(&value, at)? {
-        "tcp" => {
-            let tcp: Tcp = read(value, at)?;
+    match Endpoint::read(value, at)? {
+        Endpoint::Tcp(tcp) => {
             let tls = tcp.tls.map(|tls| read_tls(reader, tls, &format!("{at}.tls"))).transpose()?;
             let given = [("version", tcp.version.is_some()), ("user_timeout", tcp.user_timeout.is_some())];
             reader.without_effect(at, &given);
@@ -91,15 +156,13 @@ pub(super) fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read
             };
             Ok(ListenerConfig { tls, forwarded, forwarded_header, ..listener(address, tcp.backlog, proxies) })
         }
-        "unix" => {
-            let unix: Unix = read(value, at)?;
+        Endpoint::Unix(unix) => {
             if unix.path.is_empty() {
                 return Err(Fault::new(&format!("{at}.path"), "is empty"));
             }
             let everybody = unix.proxy_protocol.then(|| vec![IpNet::default()]);
             Ok(listener(ListenAddress::Unix(unix.path.into()), unix.backlog, everybody.unwrap_or_default()))
         }
-        other => Err(Fault::new(&format!("{at}.type"), format!("is {other:?}; tcp and unix are supported"))),
     }
 }
 

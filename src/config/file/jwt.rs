@@ -1,43 +1,76 @@
 //! Tokens that say who a client is; of our own.
 
-use super::{Fault, Read, read, type_of};
+use super::kinds::kinds;
+use super::{Fault, Read};
 use crate::auth::jwt::{ALGORITHMS, JwtConfig, JwtKey, KeyRing, SECRET_BYTES_MIN};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::Algorithm;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-#[derive(Deserialize)]
+kinds! {
+    /// Signed tokens; of `secret`, `secret_base64`, `key` and `jwks` there has to be one.
+    pub(super) enum Jwt { "static" => Static(Tokens) }
+}
+
+/// Tokens that are verified with keys in the file, or beside it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Jwt {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Tokens {
+    /// Of `HS256`, `RS256`, `ES256` and `EdDSA`. Without it, all.
+    #[schemars(extend("examples" = [["EdDSA"]]))]
     algorithms: Option<Vec<String>>,
+    /// A shared secret of at least 32 octets.
+    #[schemars(extend("examples" = ["${TOKEN_SECRET}"]))]
     secret: Option<String>,
+    /// A shared secret of at least 32 octets, in base64.
+    #[schemars(extend("examples" = ["${TOKEN_SECRET}"]))]
     secret_base64: Option<String>,
+    /// A file with a public key in PEM, relative to the node directory.
+    #[schemars(extend("examples" = ["key.pem"]))]
     key: Option<PathBuf>,
+    /// A file with a JWKS document, relative to the node directory. It is read again when it has changed.
+    #[schemars(extend("examples" = ["keys.json"]))]
     jwks: Option<PathBuf>,
+    /// What the claim `iss` has to be.
+    #[schemars(extend("examples" = ["https://login.example"]))]
     issuer: Option<String>,
+    /// What the claim `aud` has to be or to name. Without it, a token with that claim is for somebody else.
+    #[schemars(extend("examples" = ["router"]))]
     audience: Option<String>,
+    /// By how much clocks may differ.
+    #[schemars(range(min = 0.0, max = JwtConfig::LEEWAY_MAX.as_secs_f64()), extend("x-unit" = "seconds", "default" = LEEWAY))]
     leeway: Option<f64>,
+    /// Tokens have to end.
+    #[schemars(extend("default" = true))]
     require_exp: Option<bool>,
+    /// The claim that is the authid.
+    #[schemars(extend("default" = "sub"))]
     authid_claim: Option<String>,
+    /// The role of all. Without it, the claim says it.
+    #[schemars(extend("examples" = ["user"]))]
     role: Option<String>,
+    /// The claim that is the role.
+    #[schemars(extend("default" = "role"))]
     role_claim: Option<String>,
+    /// The claim that is the only realm that may be joined. Without it, any may.
+    #[schemars(extend("examples" = ["realm"]))]
     realm_claim: Option<String>,
+    /// Claims that go to `authextra`.
     #[serde(default)]
+    #[schemars(extend("examples" = [["email"]]))]
     extra_claims: Vec<String>,
 }
 
+/// By how many seconds clocks may differ if nothing is said.
+const LEEWAY: f64 = 30.0;
+
 pub(super) fn read_jwt(value: Value, at: &str, directory: &Path) -> Read<JwtConfig> {
-    let kind = type_of(&value, at)?;
-    if kind != "static" {
-        return Err(Fault::new(&format!("{at}.type"), format!("is {kind:?}; static is supported")));
-    }
-    let jwt: Jwt = read(value, at)?;
+    let Jwt::Static(jwt) = Jwt::read(value, at)?;
     let algorithms = match &jwt.algorithms {
         None => ALGORITHMS.iter().map(|(_, algorithm)| *algorithm).collect(),
         Some(names) => {
@@ -49,7 +82,7 @@ pub(super) fn read_jwt(value: Value, at: &str, directory: &Path) -> Read<JwtConf
         }
     };
     let (keys, jwks) = read_keys(&jwt, &algorithms, at, directory)?;
-    let leeway = jwt.leeway.unwrap_or(30.0);
+    let leeway = jwt.leeway.unwrap_or(LEEWAY);
     if !(0.0..=JwtConfig::LEEWAY_MAX.as_secs_f64()).contains(&leeway) {
         let text = format!("is {leeway}, not from 0 to {} seconds", JwtConfig::LEEWAY_MAX.as_secs());
         return Err(Fault::new(&format!("{at}.leeway"), text));
@@ -72,7 +105,12 @@ pub(super) fn read_jwt(value: Value, at: &str, directory: &Path) -> Read<JwtConf
 }
 
 /// The keys, and the file that may bring others.
-fn read_keys(jwt: &Jwt, algorithms: &[Algorithm], at: &str, directory: &Path) -> Read<(Vec<JwtKey>, Option<PathBuf>)> {
+fn read_keys(
+    jwt: &Tokens,
+    algorithms: &[Algorithm],
+    at: &str,
+    directory: &Path,
+) -> Read<(Vec<JwtKey>, Option<PathBuf>)> {
     let given = [jwt.secret.is_some(), jwt.secret_base64.is_some(), jwt.key.is_some(), jwt.jwks.is_some()];
     if given.iter().filter(|given| **given).count() != 1 {
         return Err(Fault::new(at, "needs one of secret, secret_base64, key and jwks"));

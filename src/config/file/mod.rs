@@ -12,13 +12,17 @@ pub mod format;
 mod guest;
 mod jwt;
 mod keys;
+mod kinds;
+mod management;
 mod namespaces;
 mod options;
+mod path;
 mod permissions;
 mod proxy;
 mod realm;
 mod router;
-pub(super) mod settings;
+pub mod schema;
+pub(crate) mod settings;
 mod testee;
 mod transport;
 mod transports;
@@ -30,8 +34,10 @@ use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::auth::reach::Reach;
 use format::Format;
+pub(super) use keys::distance;
 use namespaces::Namespaces;
 use options::Taken;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -41,6 +47,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use transports::Seen;
+use worker::Worker;
 
 /// Names of the file in a node directory, in the order in which they are looked for.
 const NAMES: [&str; 2] = ["config.yaml", "config.json"];
@@ -83,16 +90,27 @@ pub struct NodeFile {
     pub warnings: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// The file of a node.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Node {
+    /// The schema of the file, for editors.
     #[serde(rename = "$schema")]
     #[allow(dead_code, reason = "editors use it")]
+    #[schemars(extend("examples" = ["https://corebar.example/schema.json"]))]
     schema: Option<Value>,
+    /// The version of the format. Files of version 1, or without, are read as well; `corebar upgrade` brings them here.
+    #[schemars(required, extend("type" = "integer", "const" = 2))]
     version: Option<u32>,
+    /// The node itself.
+    #[schemars(with = "Option<controller::Controller>")]
     controller: Option<Value>,
+    /// Limits and times of this router.
+    #[schemars(with = "Option<settings::Settings>", extend("x-crossbar" = schema::OWN))]
     corebar: Option<Value>,
+    /// What the node does.
     #[serde(default)]
+    #[schemars(with = "Vec<worker::Worker>")]
     workers: Vec<Value>,
 }
 
@@ -203,10 +221,15 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     if let Some(controller) = node.controller {
         controller::read_controller(&mut reader, controller, &mut config)?;
     }
-    if let Some(settings) = node.corebar {
+    let mut management = None;
+    if let Some(mut settings) = node.corebar {
+        management = management::take(&mut settings);
         reader.given = settings::read_settings(&settings, &mut config)?;
     }
-    read_workers(&mut reader, node.workers, &mut config)?;
+    let namespaces = read_workers(&mut reader, node.workers, &mut config)?;
+    if let Some(management) = management {
+        management::read_management(&mut reader, management, &namespaces, &mut config)?;
+    }
     if config.listeners.is_empty() && config.has_no_programs() {
         return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
@@ -216,8 +239,13 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     Ok((config, grouped(reader.warnings)))
 }
 
-fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut RuntimeConfig) -> Read<()> {
-    let mut on = Vec::new();
+/// Gives the ids of the router workers with their namespaces.
+fn read_workers(
+    reader: &mut Reader,
+    mut workers: Vec<Value>,
+    config: &mut RuntimeConfig,
+) -> Read<Vec<(Box<str>, Box<str>)>> {
+    let (mut on, mut routers) = (Vec::new(), Vec::new());
     for (index, worker) in workers.iter().enumerate() {
         on.push(!worker::is_off(worker, &format!("workers[{index}]"))?);
     }
@@ -226,24 +254,20 @@ fn read_workers(reader: &mut Reader, mut workers: Vec<Value>, config: &mut Runti
     let namespaces = Namespaces::of(&workers)?;
     for (index, worker) in workers.into_iter().enumerate().filter(|(index, _)| on[*index]) {
         let at = format!("workers[{index}]");
-        match &*type_of(&worker, &at)? {
-            "router" => {
-                let names = (namespaces::id(&worker, index), namespaces.name(index));
-                router::read_router(reader, worker, names, &at, config)?;
+        let names = (namespaces::id(&worker, index), namespaces.name(index));
+        match Worker::read(worker, &at)? {
+            Worker::Router(router) => {
+                routers.push(names.clone());
+                router::read_router(reader, router, names, &at, config)?;
             }
-            "container" => component::read_container(reader, worker, index + 1, &at, config)?,
-            "proxy" => proxy::read_proxy(reader, worker, namespaces.name(index), &at, config)?,
-            "guest" => config.guests.push(guest::read_guest(reader, worker, index + 1, &at)?),
-            "websocket-testee" => testee::read_worker(reader, worker, &at, config)?,
-            "hostmonitor" => reader.warn(&at, "is not there: the router itself says how it is"),
-            other => {
-                let text =
-                    format!("is {other:?}, not router, proxy, container, guest, websocket-testee or hostmonitor");
-                return Err(Fault::new(&format!("{at}.type"), text));
-            }
+            Worker::Container(container) => component::read_container(reader, container, index + 1, &at, config)?,
+            Worker::Proxy(proxy) => proxy::read_proxy(reader, proxy, names.1, &at, config)?,
+            Worker::Guest(guest) => config.guests.push(guest::read_guest(reader, guest, index + 1, &at)?),
+            Worker::Testee(testee) => testee::read_worker(reader, testee, &at, config)?,
+            Worker::HostMonitor(_) => reader.warn(&at, "is not there: the router itself says how it is"),
         }
     }
-    Ok(())
+    Ok(routers)
 }
 
 /// The same said of many workers is said once.
@@ -322,11 +346,8 @@ fn read<T: DeserializeOwned>(value: Value, at: &str) -> Read<T> {
     })
 }
 
-/// The value of the key `type`.
-fn type_of(value: &Value, at: &str) -> Read<String> {
-    let kind = value.get("type").and_then(Value::as_str).map(str::to_owned);
-    kind.ok_or_else(|| Fault::new(at, "has to be an object with a `type`"))
-}
+/// What `read_id` takes.
+const ID: &str = "^[a-z][0-9_a-z]{2,63}$";
 
 /// The id of something that other things can name.
 fn read_id(id: &str, at: &str) -> Read<Box<str>> {

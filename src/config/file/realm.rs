@@ -1,109 +1,218 @@
 //! Realms, their roles and what these may do.
 
+use super::kinds::kinds;
 use super::permissions::warn_of_permissions;
+use super::schema::OWN;
 use super::version::from_stars;
 use super::{Fault, Read, Reader, read};
 use crate::session::role::{Actions, Disclose};
 use crate::session::{Access, HistoryRule, HistoryStore, Permission, RealmConfig, RoleConfig};
 use crate::wamp::{MatchPolicy, UriRules};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
 
-#[derive(Deserialize)]
+/// A realm: its roles, and what is kept of its events.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Realm {
+pub(super) struct Realm {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "realms go by their names")]
     id: Option<String>,
+    /// Its name, a URI.
+    #[schemars(extend("examples" = ["realm1"]))]
     name: String,
+    /// The roles whose sessions may join. A role that is not here is `wamp.error.no_such_role`.
     #[serde(default)]
+    #[schemars(with = "Vec<Role>")]
     roles: Vec<Value>,
+    /// How it works.
     options: Option<Options>,
+    /// Sessions at once. Beyond: ABORT `wamp.error.limit_exceeded`. Without it, any number.
+    #[schemars(extend("x-crossbar" = OWN))]
     sessions_max: Option<u32>,
+    /// Sessions of one authid at once. Beyond: the same.
+    #[schemars(extend("x-crossbar" = OWN))]
     sessions_per_authid_max: Option<u32>,
-    store: Option<Store>,
+    /// Events that are kept for those who come later.
+    #[schemars(with = "Option<Store>")]
+    store: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     stats: Option<Value>,
+    /// Links to other routers. Has no effect.
+    #[schemars(extend("deprecated" = true))]
     rlinks: Option<Vec<Value>>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     inventory: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     trace: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// How a realm works.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "RealmOptions")]
 struct Options {
+    /// Has no effect: what roles may call is said by their permissions.
+    #[schemars(extend("deprecated" = true, "default" = true))]
     enable_meta_api: Option<bool>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     bridge_meta_api: Option<bool>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     event_dispatching_chunk_size: Option<u64>,
+    /// Which characters URIs may have: of `strict`, lower case letters, digits and `_` alone.
+    #[schemars(extend("enum" = ["strict", "loose"], "default" = "loose"))]
     uri_check: Option<String>,
 }
 
-#[derive(Deserialize)]
+kinds! {
+    /// Where events are kept.
+    enum Store { "memory" => Memory(MemoryStore), "cfxdb" => Disk(DiskStore) }
+}
+
+/// It ends with the process.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Store {
-    r#type: String,
+struct MemoryStore {
+    /// Events of each topic that are kept, if its own entry does not say it.
+    #[schemars(extend("default" = HISTORY_LIMIT))]
     limit: Option<u32>,
+    /// The topics whose events are kept.
     #[serde(rename = "event-history", default)]
     event_history: Vec<History>,
+    /// Calls that wait. Has no effect; see `corebar.limits.calls_waiting_max`.
     #[serde(rename = "call-queue")]
+    #[schemars(extend("deprecated" = true))]
     call_queue: Option<Value>,
-    path: Option<PathBuf>,
+}
+
+/// On disk.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DiskStore {
+    /// The directory of Crossbar.io's database, relative to the node directory; the file stands beside it, as
+    /// `PATH.history`.
+    #[schemars(extend("examples" = ["realm1"]))]
+    path: PathBuf,
+    /// A publication is acknowledged only when its event is safely in the file.
     #[serde(default)]
     sync: bool,
+    /// Events of each topic that are kept, if its own entry does not say it.
+    #[schemars(extend("default" = HISTORY_LIMIT))]
+    limit: Option<u32>,
+    /// The topics whose events are kept.
+    #[serde(rename = "event-history", default)]
+    event_history: Vec<History>,
+    /// Calls that wait. Has no effect; see `corebar.limits.calls_waiting_max`.
+    #[serde(rename = "call-queue")]
+    #[schemars(extend("deprecated" = true))]
+    call_queue: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     maxsize: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     readonly: Option<Value>,
+    /// Has no effect.
     #[serde(rename = "max-buffer")]
+    #[schemars(extend("deprecated" = true))]
     max_buffer: Option<Value>,
+    /// Has no effect.
     #[serde(rename = "buffer-flush")]
+    #[schemars(extend("deprecated" = true))]
     buffer_flush: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// A topic or pattern whose events are kept.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct History {
+    /// The topic, or the pattern.
+    #[schemars(extend("examples" = ["com.example.news"]))]
     uri: String,
+    /// How topics match.
+    #[schemars(extend("enum" = ["exact", "prefix", "wildcard"], "default" = "exact"))]
     r#match: Option<String>,
+    /// How many events are kept; the oldest is forgotten for a new one. Without it, as many as the store says.
+    #[schemars(extend("examples" = [100]))]
     limit: Option<u32>,
 }
 
-#[derive(Deserialize)]
+/// A role, and what it may do: `permissions` or an `authorizer`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Role {
+pub(super) struct Role {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "roles go by their names")]
     id: Option<String>,
+    /// Its name.
+    #[schemars(extend("examples" = ["user"]))]
     name: String,
+    /// What it may do; the most specific rule that matches decides. What no rule allows is `wamp.error.not_authorized`.
     permissions: Option<Vec<Rule>>,
+    /// A procedure of the realm that is asked what it may do, in place of permissions.
+    #[schemars(extend("examples" = ["com.example.authorize"]))]
     authorizer: Option<String>,
+    /// Without permissions and authorizer it may do everything.
     #[serde(rename = "allow-by-default")]
+    #[schemars(extend("default" = false))]
     allow_by_default: Option<bool>,
 }
 
-#[derive(Deserialize)]
+/// What is allowed at a URI.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Permission")]
 struct Rule {
+    /// The URI. Without `match`, a star at its end makes it a prefix, and stars elsewhere a wildcard. `{authid}`, `{authrole}`
+    /// and `{session}` stand for the session's own.
+    #[schemars(extend("examples" = ["com.example."]))]
     uri: String,
+    /// How it is matched. Without it, stars in the URI say it.
+    #[schemars(extend("enum" = ["exact", "prefix", "wildcard"], "examples" = ["prefix"]))]
     r#match: Option<String>,
+    /// What is allowed; the rest is not.
     #[serde(default)]
     allow: Allow,
+    /// Who is made known to receivers, whether or not they ask for it.
     #[serde(default)]
     disclose: Disclosed,
+    /// Remember the decision. Has no effect: there is nothing to remember.
     #[allow(dead_code, reason = "there is nothing to cache")]
+    #[schemars(extend("deprecated" = true))]
     cache: Option<bool>,
+    /// Check the payload. Has no effect.
+    #[schemars(extend("deprecated" = true))]
     validate: Option<Value>,
 }
 
-#[derive(Default, Deserialize)]
+/// Actions.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Allow {
+    /// Calls of procedures.
     call: bool,
+    /// Registrations of procedures.
     register: bool,
+    /// Publications to topics.
     publish: bool,
+    /// Subscriptions to topics.
     subscribe: bool,
 }
 
-#[derive(Default, Deserialize)]
+/// Who is made known.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Disclosed {
+    /// Who calls, to callees.
     caller: bool,
+    /// Who publishes, to subscribers.
     publisher: bool,
 }
 
@@ -157,32 +266,28 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
 }
 
 /// Crossbar.io's database is a directory, and this one a file beside it.
-fn read_store(reader: &mut Reader, store: Store, at: &str) -> Read<(Vec<HistoryRule>, HistoryStore)> {
-    let given = [
-        ("call-queue", store.call_queue.is_some()),
-        ("maxsize", store.maxsize.is_some()),
-        ("readonly", store.readonly.is_some()),
-        ("max-buffer", store.max_buffer.is_some()),
-        ("buffer-flush", store.buffer_flush.is_some()),
-    ];
-    reader.without_effect(at, &given);
-    let kept = match (&*store.r#type, store.path) {
-        ("memory", None) => HistoryStore::Memory,
-        ("memory", Some(_)) => return Err(Fault::new(&format!("{at}.path"), "means nothing in memory")),
-        ("cfxdb", Some(path)) => {
-            let path = reader.directory.join(path).with_extension("history");
-            HistoryStore::Disk { path, sync: store.sync }
-        }
-        ("cfxdb", None) => return Err(Fault::new(at, "the type \"cfxdb\" needs the key `path`")),
-        (other, _) => {
-            return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, not memory or cfxdb")));
+fn read_store(reader: &mut Reader, store: Value, at: &str) -> Read<(Vec<HistoryRule>, HistoryStore)> {
+    let (limit, histories, kept, call_queue) = match Store::read(store, at)? {
+        Store::Memory(store) => (store.limit, store.event_history, HistoryStore::Memory, store.call_queue),
+        Store::Disk(store) => {
+            let given = [
+                ("maxsize", store.maxsize.is_some()),
+                ("readonly", store.readonly.is_some()),
+                ("max-buffer", store.max_buffer.is_some()),
+                ("buffer-flush", store.buffer_flush.is_some()),
+            ];
+            reader.without_effect(at, &given);
+            let path = reader.directory.join(store.path).with_extension("history");
+            let kept = HistoryStore::Disk { path, sync: store.sync };
+            (store.limit, store.event_history, kept, store.call_queue)
         }
     };
+    reader.without_effect(at, &[("call-queue", call_queue.is_some())]);
     let mut rules = Vec::new();
-    for (index, history) in store.event_history.into_iter().enumerate() {
+    for (index, history) in histories.into_iter().enumerate() {
         let at = format!("{at}.event-history[{index}]");
         let policy = policy(history.r#match.as_deref(), &at)?;
-        let events_max = history.limit.or(store.limit).unwrap_or(HISTORY_LIMIT);
+        let events_max = history.limit.or(limit).unwrap_or(HISTORY_LIMIT);
         rules.push(HistoryRule { events_max, ..HistoryRule::new(&history.uri, policy) });
     }
     // Without a topic to keep there is nothing to write.

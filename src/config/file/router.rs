@@ -1,40 +1,55 @@
 //! A worker of the type `router`.
 
-use super::realm::read_realm;
+use super::realm::{Realm, read_realm};
+use super::transport::Transport;
 use super::transports::read_transports;
-use super::{Fault, Read, Reader, component, read, worker};
+use super::{Fault, Read, Reader, component, worker};
 use crate::auth::reach::Reach;
 use crate::config::RuntimeConfig;
 use crate::session::RealmConfig;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
+/// Realms, and the ways into them. All router workers are one process on all cores, and each is a namespace: its transports
+/// lead to its own realms only.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Router {
+pub(super) struct Router {
+    /// Its name.
     #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
-    #[allow(dead_code, reason = "has been read already")]
+    #[schemars(extend("examples" = ["router1"]))]
     id: Option<String>,
+    /// How its components are run.
+    #[schemars(with = "Option<worker::Options>")]
     options: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     manhole: Option<Value>,
+    /// Its realms.
     #[serde(default)]
+    #[schemars(with = "Vec<Realm>")]
     realms: Vec<Value>,
+    /// The ways into them, and to pages.
     #[serde(default)]
+    #[schemars(with = "Vec<Transport>")]
     transports: Vec<Value>,
+    /// Application sessions and functions in Python, each a process of its own.
     #[serde(default)]
+    #[schemars(with = "Vec<component::Component>")]
     components: Vec<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     connections: Option<Value>,
 }
 
 pub(super) fn read_router(
     reader: &mut Reader,
-    value: Value,
+    router: Router,
     (id, namespace): (Box<str>, Box<str>),
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    let router: Router = read(value, at)?;
     let options = worker::read_options(reader, router.options, worker::Kind::Router, &format!("{at}.options"))?;
     reader.without_effect(at, &[("manhole", router.manhole.is_some()), ("connections", router.connections.is_some())]);
     for (index, value) in router.realms.into_iter().enumerate() {

@@ -1,10 +1,15 @@
 //! The key `corebar` of the file: what Crossbar.io has no place for.
 
 use super::keys::distance;
+use super::management::Management;
 use super::{Fault, Read};
+use crate::config::allowed::Allowed;
+use crate::config::log::LogConfig;
 use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
-use serde_json::{Map, Value};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,8 +44,8 @@ enum Place {
     Limit(fn(&mut RuntimeConfig) -> &mut Option<u32>),
     /// The path of requests, or null.
     Path(fn(&mut RuntimeConfig) -> &mut Option<String>),
-    /// A text that means something, or null.
-    Text(fn(&mut RuntimeConfig) -> &mut Option<String>, fn(&str) -> bool, &'static str),
+    /// A text that means something, with what that may be and an example, or null.
+    Text(fn(&mut RuntimeConfig) -> &mut Option<String>, fn(&str) -> bool, &'static str, &'static str),
     /// A file, or null; a relative path begins in the node directory.
     File(fn(&mut RuntimeConfig) -> &mut Option<PathBuf>),
     /// An address to listen on, or null.
@@ -51,77 +56,240 @@ enum Place {
 
 use Place::{Address, Depth, File, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Text, Time};
 
-/// Every setting: its group (none: at the top), its name, and its place.
+/// Every setting: its group (none: at the top), its name, what it is, and its place.
 #[rustfmt::skip]
-const SETTINGS: &[(&str, &str, Place)] = &[
-    ("", "shards", Shards),
-    ("", "pin", Flag(|config| &mut config.pin)),
-    ("", "shutdown_timeout", Time(|config| &mut config.shutdown_timeout, 0.0, TIME_MAX)),
-    ("log", "level", Text(|config| &mut config.node.log.level, is_filter, "levels such as \"info\" or \"warn,corebar::transport=debug\"")),
-    ("log", "json", Flag(|config| &mut config.node.log.json)),
-    ("log", "file", File(|config| &mut config.node.log.file)),
-    ("drain", "delay", Time(|config| &mut config.drain_delay, 0.0, TIME_MAX)),
-    ("drain", "spread", Time(|config| &mut config.drain_spread, 0.0, TIME_MAX)),
-    ("drain", "calls_timeout", Time(|config| &mut config.drain_calls_timeout, 0.0, TIME_MAX)),
-    ("drain", "retry_spread", Time(|config| &mut config.drain_retry_spread, 0.0, TIME_MAX)),
-    ("health", "path", Path(|config| &mut config.health_path)),
-    ("health", "ready_path", Path(|config| &mut config.health_ready_path)),
-    ("health", "listen", Address(|config| &mut config.health_listen)),
-    ("health", "stuck_after", Time(|config| &mut config.health_stuck_after, 1.0, TIME_MAX)),
-    ("limits", "depth_max", Depth(|config| &mut config.limits.depth_max, 1, DEPTH_MAX as u64)),
-    ("limits", "uri_bytes_max", Number(|config| &mut config.limits.uri_bytes_max, 16, MIB)),
-    ("limits", "node_key_bytes_max", Number(|config| &mut config.limits.node_key_bytes_max, 1, MIB)),
-    ("limits", "subscriptions_max", Number(|config| &mut config.limits.subscriptions_max, 0, u32::MAX as u64)),
-    ("limits", "registrations_max", Number(|config| &mut config.limits.registrations_max, 0, u32::MAX as u64)),
-    ("limits", "calls_max", Number(|config| &mut config.limits.calls_max, 0, u32::MAX as u64)),
-    ("limits", "calls_waiting_max", Number(|config| &mut config.limits.calls_waiting_max, 0, u32::MAX as u64)),
-    ("limits", "forwarded_timeout_grace", Time(|config| &mut config.limits.forwarded_timeout_grace, 0.0, TIME_MAX)),
-    ("limits", "testaments_max", Number(|config| &mut config.limits.testaments_max, 0, u32::MAX as u64)),
-    ("limits", "testament_bytes_max", Number(|config| &mut config.limits.testament_bytes_max, 0, GIB)),
-    ("limits", "hello_timeout", Time(|config| &mut config.limits.hello_timeout, TIME_MIN, TIME_MAX)),
-    ("limits", "authentication_timeout", Time(|config| &mut config.limits.authentication_timeout, TIME_MIN, TIME_MAX)),
-    ("limits", "failed_attempts_free", Number(|config| &mut config.limits.failed_attempts_free, 0, u32::MAX as u64 - 1)),
-    ("limits", "failed_attempts_window", Time(|config| &mut config.limits.failed_attempts_window, 1.0, TIME_MAX)),
-    ("limits", "failed_attempt_delay_max", Time(|config| &mut config.limits.failed_attempt_delay_max, 0.0, 60.0)),
-    ("limits", "authorization_timeout", Time(|config| &mut config.limits.authorization_timeout, TIME_MIN, TIME_MAX)),
-    ("limits", "authorization_ttl_max", Time(|config| &mut config.limits.authorization_ttl_max, 0.0, TIME_MAX)),
-    ("limits", "authorizations_cached_max", Number(|config| &mut config.limits.authorizations_cached_max, 0, 1 << 24)),
-    ("limits", "authorizations_open_max", Number(|config| &mut config.limits.authorizations_open_max, 1, 1 << 16)),
-    ("limits", "gate_bytes_max", Number(|config| &mut config.limits.gate_bytes_max, 1024, GIB)),
-    ("limits", "goodbye_timeout", Time(|config| &mut config.limits.goodbye_timeout, TIME_MIN, TIME_MAX)),
-    ("transport", "handshake_timeout", Time(|config| &mut config.handshake_timeout, TIME_MIN, TIME_MAX)),
-    ("transport", "close_timeout", Time(|config| &mut config.close_timeout, TIME_MIN, TIME_MAX)),
-    ("transport", "connections_max", Number(|config| &mut config.connections_max, 1, u32::MAX as u64)),
-    ("transport", "connections_per_address_max", Limit(|config| &mut config.connections_per_address_max)),
-    ("transport", "accept_rate_max", Limit(|config| &mut config.accept_rate_max)),
-    ("transport", "message_rate_max", Limit(|config| &mut config.message_rate_max)),
-    ("transport", "ping_interval", Time(|config| &mut config.ping_interval, 0.0, TIME_MAX)),
-    ("transport", "ping_timeout", Time(|config| &mut config.ping_timeout, TIME_MIN, TIME_MAX)),
-    ("", "jwks_interval", Time(|config| &mut config.jwks_interval, 0.1, TIME_MAX)),
-    ("", "callout_threads", Size(|config| &mut config.callout_threads, 1, 256)),
-    ("transport", "ping_rawsocket", Flag(|config| &mut config.ping_rawsocket)),
-    ("transport", "accept_pause", Time(|config| &mut config.accept_pause, 0.001, 60.0)),
-    ("transport", "message_bytes_max", Size(|config| &mut config.message_bytes_max, 512, GIB)),
-    ("transport", "out_queue_bytes_max", Size(|config| &mut config.out_queue_bytes_max, 1024, 64 * GIB)),
-    ("transport", "write_slice", Time(|config| &mut config.write_slice, 0.0, 1.0)),
-    ("transport", "write_delay", Milliseconds(
+const SETTINGS: &[(&str, &str, &str, Place)] = &[
+    ("", "shards",
+        "Reactor threads: a number, or `auto` for one per core that the process may use.",
+        Shards),
+    ("", "pin",
+        "Pin each shard to a core of its own, if there are enough.",
+        Flag(|config| &mut config.pin)),
+    ("", "shutdown_timeout",
+        "From the last GOODBYE to the end of the process, though clients are left.",
+        Time(|config| &mut config.shutdown_timeout, 0.0, TIME_MAX)),
+    ("log", "level",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace` or `off`, also by module, as `warn,corebar::transport=debug`. Null: `info`.",
+        Text(|config| &mut config.node.log.level, is_filter, "levels such as \"info\" or \"warn,corebar::transport=debug\"", "warn,corebar::transport=debug")),
+    ("log", "json",
+        "Log lines of JSON.",
+        Flag(|config| &mut config.node.log.json)),
+    ("log", "format",
+        "What a line for people begins with: with `standard` the time and the level, with `syslogd` the level, with `none` nothing. Null: `standard`.",
+        Text(|config| &mut config.node.log.format, |text| LogConfig::FORMATS.contains(&text), "\"standard\", \"syslogd\" or \"none\"", "syslogd")),
+    ("log", "color",
+        "Whether lines for people have colours: `true`, `false`, or with `auto` where they go to a terminal. Null: `auto`.",
+        Text(|config| &mut config.node.log.color, |text| LogConfig::COLORS.contains(&text), "\"auto\", \"true\" or \"false\"", "false")),
+    ("log", "file",
+        "The file to which the log is added, relative to the node directory; SIGUSR1 opens it again. Null: standard error.",
+        File(|config| &mut config.node.log.file)),
+    ("drain", "delay",
+        "How long the router says that it is not ready before it accepts nobody any more, when it shuts down.",
+        Time(|config| &mut config.drain_delay, 0.0, TIME_MAX)),
+    ("drain", "spread",
+        "In which time sessions get their GOODBYE at the end; callees come last.",
+        Time(|config| &mut config.drain_spread, 0.0, TIME_MAX)),
+    ("drain", "calls_timeout",
+        "How much longer a session may take at the end for calls and other requests that are open.",
+        Time(|config| &mut config.drain_calls_timeout, 0.0, TIME_MAX)),
+    ("drain", "retry_spread",
+        "Clients are told at the end to come back after different times, up to this one.",
+        Time(|config| &mut config.drain_retry_spread, 0.0, TIME_MAX)),
+    ("health", "path",
+        "Where it is said on every listener whether the router is well. Null: nowhere.",
+        Path(|config| &mut config.health_path)),
+    ("health", "ready_path",
+        "Where it is said on every listener whether clients should come. Null: nowhere.",
+        Path(|config| &mut config.health_ready_path)),
+    ("health", "listen",
+        "An address where nothing else is served than these two and the metrics, and to everybody. Null: none.",
+        Address(|config| &mut config.health_listen)),
+    ("health", "stuck_after",
+        "A shard that has not turned for so long is stuck: both say 503.",
+        Time(|config| &mut config.health_stuck_after, 1.0, TIME_MAX)),
+    ("metrics", "path",
+        "Where it is told on every listener, in the text format of Prometheus, what the router counts and measures. Null: nowhere.",
+        Path(|config| &mut config.metrics_path)),
+    ("metrics", "allow",
+        "To whom, by address as trusted proxies tell it: `loopback` (this machine and Unix sockets), `any`, or networks with commas between them. Others get 404, and so does what comes by a proxy that is not trusted. Null: nobody but at `health.listen`.",
+        Text(|config| &mut config.metrics_allow, Allowed::is_one, "\"loopback\", \"any\" or networks such as \"10.0.0.0/8, ::1\"", "10.0.0.0/8, ::1")),
+    ("limits", "depth_max",
+        "Nesting of a message. Beyond: ABORT `wamp.error.protocol_violation`.",
+        Depth(|config| &mut config.limits.depth_max, 1, DEPTH_MAX as u64)),
+    ("limits", "uri_bytes_max",
+        "Octets of a URI. Beyond: `wamp.error.invalid_uri`.",
+        Number(|config| &mut config.limits.uri_bytes_max, 16, MIB)),
+    ("limits", "node_key_bytes_max",
+        "Octets of a node key (`nkey`). Beyond: `wamp.error.limit_exceeded`.",
+        Number(|config| &mut config.limits.node_key_bytes_max, 1, MIB)),
+    ("limits", "subscriptions_max",
+        "Subscriptions of a session. Beyond: `wamp.error.limit_exceeded`.",
+        Number(|config| &mut config.limits.subscriptions_max, 0, u32::MAX as u64)),
+    ("limits", "registrations_max",
+        "Registrations of a session. Beyond: `wamp.error.limit_exceeded`.",
+        Number(|config| &mut config.limits.registrations_max, 0, u32::MAX as u64)),
+    ("limits", "calls_max",
+        "Open calls of a session. Beyond: `wamp.error.limit_exceeded`.",
+        Number(|config| &mut config.limits.calls_max, 0, u32::MAX as u64)),
+    ("limits", "calls_waiting_max",
+        "Calls per shard and registration that wait for a callee with a limit of `concurrency`. Beyond: `crossbar.error.max_concurrency_reached`, the URI that clients know.",
+        Number(|config| &mut config.limits.calls_waiting_max, 0, u32::MAX as u64)),
+    ("limits", "forwarded_timeout_grace",
+        "How much longer the router waits than a callee that watches over the timeout of a call itself.",
+        Time(|config| &mut config.limits.forwarded_timeout_grace, 0.0, TIME_MAX)),
+    ("limits", "testaments_max",
+        "Testaments of a session. Beyond: `wamp.error.limit_exceeded`.",
+        Number(|config| &mut config.limits.testaments_max, 0, u32::MAX as u64)),
+    ("limits", "testament_bytes_max",
+        "Octets of all testaments of a session. Beyond: `wamp.error.limit_exceeded`.",
+        Number(|config| &mut config.limits.testament_bytes_max, 0, GIB)),
+    ("limits", "hello_timeout",
+        "From the handshake to HELLO. Beyond: ABORT, and the connection is closed.",
+        Time(|config| &mut config.limits.hello_timeout, TIME_MIN, TIME_MAX)),
+    ("limits", "authentication_timeout",
+        "From CHALLENGE to AUTHENTICATE, and for what a dynamic authenticator says. Beyond: ABORT `wamp.error.authentication_failed`.",
+        Time(|config| &mut config.limits.authentication_timeout, TIME_MIN, TIME_MAX)),
+    ("limits", "failed_attempts_free",
+        "Failed attempts to log in within the window, by address and by user. Beyond: what is decided about further attempts, right or wrong, waits.",
+        Number(|config| &mut config.limits.failed_attempts_free, 0, u32::MAX as u64 - 1)),
+    ("limits", "failed_attempts_window",
+        "How long failed attempts are counted together.",
+        Time(|config| &mut config.limits.failed_attempts_window, 1.0, TIME_MAX)),
+    ("limits", "failed_attempt_delay_max",
+        "How long an attempt waits at most; it begins with 0.1 seconds and doubles with each failure. 0: never.",
+        Time(|config| &mut config.limits.failed_attempt_delay_max, 0.0, 60.0)),
+    ("limits", "authorization_timeout",
+        "For what a dynamic authorizer says. Beyond: `wamp.error.authorization_failed`.",
+        Time(|config| &mut config.limits.authorization_timeout, TIME_MIN, TIME_MAX)),
+    ("limits", "authorization_ttl_max",
+        "For how long at most what an authorizer has said is remembered, where it allows that.",
+        Time(|config| &mut config.limits.authorization_ttl_max, 0.0, TIME_MAX)),
+    ("limits", "authorizations_cached_max",
+        "Decisions of authorizers that a shard remembers; the oldest is forgotten for a new one.",
+        Number(|config| &mut config.limits.authorizations_cached_max, 0, 1 << 24)),
+    ("limits", "authorizations_open_max",
+        "Requests of a session about which an authorizer is asked at once; more wait.",
+        Number(|config| &mut config.limits.authorizations_open_max, 1, 1 << 16)),
+    ("limits", "gate_bytes_max",
+        "Octets of a session that wait for an authorizer. Beyond: no more is read from it; with eight times as much it is ended.",
+        Number(|config| &mut config.limits.gate_bytes_max, 1024, GIB)),
+    ("limits", "goodbye_timeout",
+        "How long a killed session may take to answer GOODBYE. Beyond: its connection is closed.",
+        Time(|config| &mut config.limits.goodbye_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "handshake_timeout",
+        "From accepting a socket to the end of its handshake, TLS included. Beyond: the connection is closed; the head of a later request on it gets 408.",
+        Time(|config| &mut config.handshake_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "close_timeout",
+        "From the router's last word to the client's closing the connection. Beyond: the router stops waiting.",
+        Time(|config| &mut config.close_timeout, TIME_MIN, TIME_MAX)),
+    ("transport", "connections_max",
+        "Connections of all listeners together. Beyond: a connection is closed without a word; a long-poll `open` gets 503.",
+        Number(|config| &mut config.connections_max, 1, u32::MAX as u64)),
+    ("transport", "connections_per_address_max",
+        "Connections from one address; one of IPv6 counts by its first 64 bits. Beyond: the same. Null: no limit.",
+        Limit(|config| &mut config.connections_per_address_max)),
+    ("transport", "accept_rate_max",
+        "Connections that each listener accepts in a second. Beyond: they wait where the system keeps them. Null: no limit.",
+        Limit(|config| &mut config.accept_rate_max)),
+    ("transport", "message_rate_max",
+        "Messages that a client may send in a second, by and large. Beyond: it is read more slowly. Null: no limit.",
+        Limit(|config| &mut config.message_rate_max)),
+    ("transport", "ping_interval",
+        "A client that has been silent for so long is sent a ping. 0: never.",
+        Time(|config| &mut config.ping_interval, 0.0, TIME_MAX)),
+    ("transport", "ping_timeout",
+        "How long the answer to a ping may take. Beyond: the connection is closed.",
+        Time(|config| &mut config.ping_timeout, TIME_MIN, TIME_MAX)),
+    ("", "jwks_interval",
+        "How often it is looked whether files with keys for tokens (`jwks`) have changed.",
+        Time(|config| &mut config.jwks_interval, 0.1, TIME_MAX)),
+    ("", "callout_threads",
+        "How many questions to applications who a client is are under way at once; more wait.",
+        Size(|config| &mut config.callout_threads, 1, 256)),
+    ("transport", "ping_rawsocket",
+        "Pings over RawSocket as well; without, TCP itself asks. autobahn for Twisted takes a ping for a message of 16 MiB.",
+        Flag(|config| &mut config.ping_rawsocket)),
+    ("transport", "accept_pause",
+        "How long nobody is accepted after the system ran out of descriptors or memory.",
+        Time(|config| &mut config.accept_pause, 0.001, 60.0)),
+    ("transport", "message_bytes_max",
+        "Octets of a message from a client, after decompression. Beyond: ABORT `wamp.error.protocol_violation` and close code 1009, or the RawSocket connection is closed, or 413 on long-poll.",
+        Size(|config| &mut config.message_bytes_max, 512, GIB)),
+    ("transport", "out_queue_bytes_max",
+        "Octets that may wait for a client that does not read. Beyond: its connection, or its long-poll transport, is ended.",
+        Size(|config| &mut config.out_queue_bytes_max, 1024, 64 * GIB)),
+    ("transport", "write_slice",
+        "How long a turn at least writes to those who share an event with 63 or more others on the shard, before it looks after others again; the same for ends of connections and for handshakes of TLS.",
+        Time(|config| &mut config.write_slice, 0.0, 1.0)),
+    ("transport", "write_delay",
+        "How long an event may wait for others that can leave with it in one write; answers to requests never wait. Whole milliseconds.",
+        Milliseconds(
         |config| &mut config.write_delay, 0.0, RuntimeConfig::WRITE_DELAY_MAX.as_secs() as f64)),
-    ("longpoll", "receive_timeout", Time(|config| &mut config.longpoll_receive_timeout, TIME_MIN, TIME_MAX)),
-    ("longpoll", "idle_timeout", Time(|config| &mut config.longpoll_idle_timeout, TIME_MIN, TIME_MAX)),
-    ("longpoll", "body_timeout", Time(|config| &mut config.longpoll_body_timeout, TIME_MIN, TIME_MAX)),
-    ("web", "keep_alive_timeout", Time(|config| &mut config.web_keep_alive_timeout, TIME_MIN, TIME_MAX)),
-    ("web", "call_timeout", Time(|config| &mut config.web_call_timeout, TIME_MIN, TIME_MAX)),
-    ("web", "read_threads", Size(|config| &mut config.web_read_threads, 1, 256)),
-    ("web", "piece_bytes", Size(|config| &mut config.web_piece_bytes, 4096, GIB)),
-    ("web", "listing_entries_max", Size(|config| &mut config.web_listing_entries_max, 1, 1 << 20)),
-    ("web", "download_bytes_max", Size(|config| &mut config.web_download_bytes_max, 1024, 64 * GIB)),
-    ("web", "download_timeout", Time(|config| &mut config.web_download_timeout, TIME_MIN, TIME_MAX)),
-    ("history", "flush_interval", Time(|config| &mut config.history_flush_interval, 0.001, 60.0)),
-    ("history", "queue_bytes_max", Size(|config| &mut config.history_queue_bytes_max, 1024, 64 * GIB)),
-    ("mesh", "ring_batches", Size(|config| &mut config.ring_batches, 1, 1 << 16)),
-    ("mesh", "overflow_high_bytes", Size(|config| &mut config.overflow_high_bytes, 1024, 64 * GIB)),
-    ("mesh", "overflow_low_bytes", Size(|config| &mut config.overflow_low_bytes, 0, 64 * GIB)),
-    ("mesh", "spin", Time(|config| &mut config.spin, 0.0, RuntimeConfig::SPIN_MAX.as_millis() as f64 / 1000.0)),
+    ("longpoll", "receive_timeout",
+        "A `receive` without messages is answered after so long. Clients give up earlier or later; autobahn for JavaScript after 12 seconds.",
+        Time(|config| &mut config.longpoll_receive_timeout, TIME_MIN, TIME_MAX)),
+    ("longpoll", "idle_timeout",
+        "A transport from which nobody receives for so long is ended, and a connection on which long-polling was asked for and no further request comes.",
+        Time(|config| &mut config.longpoll_idle_timeout, TIME_MIN, TIME_MAX)),
+    ("longpoll", "body_timeout",
+        "In this time the body of a request has to have come (else 408), or some of a response to have been read (else the session is ended).",
+        Time(|config| &mut config.longpoll_body_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "keep_alive_timeout",
+        "A connection without a further request is ended after so long.",
+        Time(|config| &mut config.web_keep_alive_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "call_timeout",
+        "A call that a request has become is answered with `wamp.error.timeout` after so long.",
+        Time(|config| &mut config.web_call_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "read_threads",
+        "Threads that read files.",
+        Size(|config| &mut config.web_read_threads, 1, 256)),
+    ("web", "piece_bytes",
+        "Octets of a file that are read at once, and what a client that reads slowly holds in memory.",
+        Size(|config| &mut config.web_piece_bytes, 4096, GIB)),
+    ("web", "listing_entries_max",
+        "Entries of the listing of a directory. Beyond: it says that there are more.",
+        Size(|config| &mut config.web_listing_entries_max, 1, 1 << 20)),
+    ("web", "download_bytes_max",
+        "Octets of an archive that is downloaded. A larger one is not got, and the router does not start.",
+        Size(|config| &mut config.web_download_bytes_max, 1024, 64 * GIB)),
+    ("web", "download_timeout",
+        "How long such a download may take. Beyond: the same.",
+        Time(|config| &mut config.web_download_timeout, TIME_MIN, TIME_MAX)),
+    ("history", "flush_interval",
+        "How long an event may wait for the disk if its publisher does not wait for it.",
+        Time(|config| &mut config.history_flush_interval, 0.001, 60.0)),
+    ("history", "queue_bytes_max",
+        "Octets that wait for the disk. Beyond: all shards stop reading from their clients until half of it is written.",
+        Size(|config| &mut config.history_queue_bytes_max, 1024, 64 * GIB)),
+    ("mesh", "ring_batches",
+        "Batches in each ring between two shards; more go to the overflow.",
+        Size(|config| &mut config.ring_batches, 1, 1 << 16)),
+    ("mesh", "overflow_high_bytes",
+        "Octets of the overflow. Beyond: the shard stops reading from its clients.",
+        Size(|config| &mut config.overflow_high_bytes, 1024, 64 * GIB)),
+    ("mesh", "overflow_low_bytes",
+        "With no more octets than this in the overflow, the shard reads again; not above the other.",
+        Size(|config| &mut config.overflow_low_bytes, 0, 64 * GIB)),
+    ("mesh", "spin",
+        "For how long a shard without work goes on looking for some before it sleeps: answers come sooner, and the core is busy meanwhile.",
+        Time(|config| &mut config.spin, 0.0, RuntimeConfig::SPIN_MAX.as_millis() as f64 / 1000.0)),
+];
+
+/// The groups of settings, and what they are about.
+const GROUPS: &[(&str, &str)] = &[
+    ("log", "What is logged, and where it goes. The flags of `start` come before it."),
+    ("drain", "How the router takes leave when it shuts down."),
+    ("health", "Where the router says how it is."),
+    ("metrics", "Where and to whom the router tells what it counts and measures."),
+    ("limits", "What one session may ask for; what goes beyond is refused, and nothing else happens."),
+    (
+        "transport",
+        "Limits and times of connections. Those that a transport has among its `options` as well hold for all others.",
+    ),
+    ("longpoll", "Times of long-polling."),
+    ("web", "How pages and files are served."),
+    ("history", "How histories of events are written to disk."),
+    ("mesh", "The queues between shards."),
 ];
 
 /// Settings that hold from the start of a router to its end.
@@ -129,6 +297,8 @@ const AT_START: &[&str] = &[
     "shards",
     "pin",
     "log.json",
+    "log.format",
+    "log.color",
     "log.file",
     "callout_threads",
     "web.read_threads",
@@ -149,7 +319,7 @@ pub(in crate::config) struct Change {
 pub(in crate::config) fn differences(old: &RuntimeConfig, new: &mut RuntimeConfig) -> Vec<Change> {
     let mut old = old.clone();
     let mut changes = Vec::new();
-    for (group, name, place) in SETTINGS {
+    for (group, name, _, place) in SETTINGS {
         let (before, after) = (place.value(&mut old), place.value(new));
         if before == after {
             continue;
@@ -162,6 +332,12 @@ pub(in crate::config) fn differences(old: &RuntimeConfig, new: &mut RuntimeConfi
         changes.push(Change { text: format!("{KEY}.{path}: {before} becomes {after}"), at_start });
     }
     changes
+}
+
+/// All settings of a configuration, by their paths below `corebar`.
+pub(crate) fn values(config: &RuntimeConfig) -> Vec<(String, Value)> {
+    let mut config = config.clone();
+    SETTINGS.iter().map(|(group, name, _, place)| (path(group, name), place.value(&mut config))).collect()
 }
 
 impl Place {
@@ -180,6 +356,25 @@ impl Place {
         }
     }
 
+    /// The schema of its values.
+    fn schema(&self) -> Value {
+        let whole = |min: u64, max: u64| json!({"type": "integer", "minimum": min, "maximum": max});
+        match self {
+            Flag(_) => json!({"type": "boolean"}),
+            Shards => json!({"anyOf": [{"const": "auto"}, whole(1, RuntimeConfig::SHARDS_MAX.into())]}),
+            Time(_, min, max) => json!({"type": "number", "minimum": min, "maximum": max, "x-unit": "seconds"}),
+            Milliseconds(_, min, max) => json!({"type": "number", "minimum": min, "maximum": max,
+                "x-unit": "seconds, in whole milliseconds"}),
+            Depth(_, min, max) | Number(_, min, max) => whole(*min, *max),
+            Limit(_) => json!({"type": ["integer", "null"], "minimum": 1, "maximum": u32::MAX}),
+            Path(_) => json!({"type": ["string", "null"], "pattern": "^/[!\"$->@-~]*$"}),
+            Text(.., example) => json!({"type": ["string", "null"], "examples": [example]}),
+            File(_) => json!({"type": ["string", "null"], "minLength": 1, "examples": ["node.log"]}),
+            Address(_) => json!({"type": ["string", "null"], "examples": ["127.0.0.1:8081"]}),
+            Size(_, min, max) => whole(*min, *max),
+        }
+    }
+
     fn copy(&self, from: &mut RuntimeConfig, to: &mut RuntimeConfig) {
         match self {
             Flag(field) => *field(to) = *field(from),
@@ -193,6 +388,44 @@ impl Place {
             Address(field) => field(to).clone_from(field(from)),
             Size(field, ..) => *field(to) = *field(from),
         }
+    }
+}
+
+/// The schema of the key.
+pub(super) struct Settings;
+
+impl JsonSchema for Settings {
+    fn schema_name() -> Cow<'static, str> {
+        "Settings".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut default = RuntimeConfig::default();
+        let mut top = Map::new();
+        for (group, name, about, place) in SETTINGS {
+            let mut schema = place.schema();
+            schema["description"] = (*about).into();
+            if name.ends_with("_bytes") || name.ends_with("_bytes_max") {
+                schema["x-unit"] = "octets".into();
+            }
+            if AT_START.contains(&&*path(group, name)) {
+                schema["x-reload"] = "holds from the start of a router to its end".into();
+            }
+            schema["default"] = place.value(&mut default);
+            if group.is_empty() {
+                top.insert((*name).into(), schema);
+                continue;
+            }
+            let about = GROUPS.iter().find(|(known, _)| known == group).map_or("", |(_, about)| about);
+            let new =
+                || json!({"description": about, "type": "object", "additionalProperties": false, "properties": {}});
+            top.entry(*group).or_insert_with(new)["properties"][*name] = schema;
+        }
+        top.insert("management".into(), generator.subschema_for::<Management>().into());
+        let description = "Limits and times of this router, for which Crossbar.io has no place.";
+        let schema =
+            json!({"description": description, "type": "object", "properties": top, "additionalProperties": false});
+        Schema::try_from(schema).unwrap_or_default()
     }
 }
 
@@ -235,7 +468,7 @@ fn path(group: &str, name: &str) -> String {
 
 fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConfig) -> Read<()> {
     let at = format!("{KEY}.{}", path(group, name));
-    let known = SETTINGS.iter().find(|(its_group, its_name, _)| (*its_group, *its_name) == (group, name));
+    let known = SETTINGS.iter().find(|(its_group, its_name, ..)| (*its_group, *its_name) == (group, name));
     let Some((.., place)) = known else {
         return Err(Fault::new(&at, format!("is not known; did you mean {KEY}.{}?", nearest(group, name))));
     };
@@ -259,7 +492,7 @@ fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConf
                 value => Some(number(value, 1, u32::MAX as u64, &at)? as u32),
             };
         }
-        Text(field, is_good, what) => {
+        Text(field, is_good, what, _) => {
             *field(config) = optional(value, &at, what, |text| is_good(text).then(|| text.into()))?;
         }
         File(field) => {
@@ -324,7 +557,7 @@ fn time(value: &Value, min: f64, max: f64, at: &str) -> Read<Duration> {
 
 /// The setting whose name is most like this one; of several those of the group come first.
 fn nearest(group: &str, name: &str) -> String {
-    let settings = SETTINGS.iter().map(|(its_group, its_name, _)| {
+    let settings = SETTINGS.iter().map(|(its_group, its_name, ..)| {
         let likeness = (distance(name, its_name), *its_group != group);
         (likeness, path(its_group, its_name))
     });
@@ -406,12 +639,12 @@ mod tests {
     /// The default and both ends of the range can be written in the file, and the runtime takes them.
     #[test]
     fn ranges_hold_what_the_runtime_takes() {
-        for (group, name, place) in SETTINGS {
+        for (group, name, _, place) in SETTINGS {
             let ends = match place {
                 Flag(_) | Shards => continue,
                 Limit(_) => [json!(1), Value::Null],
                 Path(_) | File(_) => [json!("/x"), Value::Null],
-                Text(..) => [json!("debug"), Value::Null],
+                Text(.., example) => [json!(example), Value::Null],
                 Address(_) => [json!("127.0.0.1:1"), Value::Null],
                 Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
                 Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
@@ -438,36 +671,23 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
         all.extend(fields(include_str!("../log.rs"), "LogConfig"));
         assert_eq!(all.len(), SETTINGS.len());
         for field in all {
-            let is = |(group, name, _): &(&str, &str, Place)| *name == field || format!("{group}_{name}") == field;
+            let is =
+                |(group, name, ..): &(&str, &str, &str, Place)| *name == field || format!("{group}_{name}") == field;
             assert_eq!(SETTINGS.iter().filter(|setting| is(setting)).count(), 1, "{field}");
-        }
-    }
-
-    #[test]
-    fn every_setting_is_in_the_documentation() {
-        let docs = include_str!("../../../docs/configuration.md");
-        let (_, table) = docs.split_once("## The key `corebar`").expect("there is a chapter");
-        let (table, _) = table.split_once("\n## ").expect("another chapter follows");
-        for (group, name, _) in SETTINGS {
-            assert!(table.contains(&format!("| `{}` |", path(group, name))), "{}", path(group, name));
-        }
-        for line in table.lines().filter_map(|line| line.strip_prefix("| `")) {
-            let named = line.split('`').next().unwrap_or_default();
-            assert!(SETTINGS.iter().any(|(group, name, _)| path(group, name) == named), "{named} is no setting");
         }
     }
 
     #[test]
     fn differences_are_found() {
         for name in AT_START {
-            assert!(SETTINGS.iter().any(|(group, own, _)| path(group, own) == *name), "{name}");
+            assert!(SETTINGS.iter().any(|(group, own, ..)| path(group, own) == *name), "{name}");
         }
         let old = RuntimeConfig::default();
         let mut new = RuntimeConfig { shards: Some(3), spin: Duration::from_millis(1), ..RuntimeConfig::default() };

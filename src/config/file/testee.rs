@@ -1,66 +1,81 @@
 //! WebSocket that gives back what it gets, for conformance tests: a worker of the type `websocket-testee`, or a transport
 //! of the type `websocket.testee`.
 
-use super::endpoint::{is_any_port, read_endpoint};
-use super::options::read_options;
+use super::endpoint::{Endpoint, is_any_port, read_endpoint};
+use super::kinds::kinds;
+use super::options::{WebSocketOptions, read_websocket};
 use super::transports::read_one;
-use super::{Fault, Read, Reader, read, type_of, worker};
+use super::{Fault, Read, Reader, worker};
 use crate::auth::reach::Reach;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{RuntimeConfig, TransportConfig};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The type of the transport.
-pub(super) const KIND: &str = "websocket.testee";
+const KIND: &str = "websocket.testee";
 
-#[derive(Deserialize)]
+/// WebSocket that gives back what it gets, for conformance tests.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Worker {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Worker {
+    /// Its name.
     #[allow(dead_code, reason = "nothing names it")]
     id: Option<String>,
+    /// What all workers have.
+    #[schemars(with = "Option<worker::Options>")]
     options: Option<Value>,
+    /// Where it listens.
+    #[schemars(with = "TesteeTransport")]
     transport: Value,
 }
 
-#[derive(Deserialize)]
+kinds! {
+    /// The transport of a testee.
+    enum TesteeTransport { "websocket" => WebSocket(Transport), "websocket.testee" => Testee(Transport) }
+}
+
+/// WebSocket that gives back what it gets.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Transport {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+#[schemars(rename = "Testee")]
+pub(super) struct Transport {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "nothing names it")]
     id: Option<String>,
+    /// Where it listens.
+    #[schemars(with = "Endpoint")]
     endpoint: Value,
+    /// By which URL clients come; they may come by any.
     #[allow(dead_code, reason = "clients may come by any")]
     url: Option<Value>,
-    options: Option<Value>,
+    /// Limits and times of its connections.
+    options: Option<WebSocketOptions>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
 
-pub(super) fn read_worker(reader: &mut Reader, value: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
-    let worker: Worker = read(value, at)?;
+pub(super) fn read_worker(reader: &mut Reader, worker: Worker, at: &str, config: &mut RuntimeConfig) -> Read<()> {
     worker::read_options(reader, worker.options, worker::Kind::Bare, &format!("{at}.options"))?;
     let at = format!("{at}.transport");
-    let kind = type_of(&worker.transport, &at)?;
-    if kind != "websocket" && kind != KIND {
-        return Err(Fault::new(&format!("{at}.type"), format!("is {kind:?}, not websocket")));
-    }
     let mut transport = worker.transport;
+    TesteeTransport::read(transport.clone(), &at)?;
     transport["type"] = KIND.into();
     read_one(reader, transport, &Reach::default(), &at, config)
 }
 
-pub(super) fn read_testee(reader: &mut Reader, value: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
-    let transport: Transport = read(value, at)?;
+pub(super) fn read_testee(reader: &mut Reader, transport: Transport, at: &str, config: &mut RuntimeConfig) -> Read<()> {
     let mut listener = read_endpoint(reader, transport.endpoint, &format!("{at}.endpoint"))?;
     let address = &listener.address;
     if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
         return Err(Fault::new(&format!("{at}.endpoint"), format!("another transport listens on {address} already")));
     }
     reader.without_effect(at, &[("debug", transport.debug.is_some())]);
-    read_options(reader, transport.options, true, &format!("{at}.options"), config)?;
+    if let Some(options) = transport.options {
+        read_websocket(reader, options, &format!("{at}.options"), config)?;
+    }
     listener.paths = vec![PathConfig { path: "/".into(), deep: true, service: Service::Echo }];
     listener.rawsocket = None;
     // Nobody comes in by it, but each listener names one.

@@ -1,7 +1,18 @@
 use super::*;
 
 fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
-    super::parse(text, if yaml { Format::Yaml } else { Format::Json }, Path::new(""))
+    parse_in(text, if yaml { Format::Yaml } else { Format::Json }, Path::new(""))
+}
+
+/// Reads a file; the schema has to take what the reader takes.
+fn parse_in(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
+    let read = super::parse(text, format, directory)?;
+    let mut value = format.parse(text).expect("it has been read");
+    version::upgrade(&mut value);
+    let validator = schema::tests::validator();
+    let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{text}: {errors:?}");
+    Ok(read)
 }
 
 use crate::auth::config::Dynamic;
@@ -113,8 +124,8 @@ fn mistakes_are_told_with_their_place() {
         ),
         ("\"permissions\": []", "\"authorizer\": \"a..b\"", "roles[1].authorizer: \"a..b\" is not the URI"),
         ("\"name\": \"user\"", "\"name\": \"anonymous\"", "roles[1].name: \"anonymous\" is there twice"),
-        ("\"type\": \"web\",", "\"type\": \"web\", \"auth\": {},", "transports[0].auth: does not belong to"),
-        ("\"type\": \"rawsocket\",", "\"type\": \"rawsocket\", \"paths\": {},", "transports[1].paths: does not"),
+        ("\"type\": \"web\",", "\"type\": \"web\", \"auth\": {},", "transports[0].auth: is not known; it is none of "),
+        ("\"type\": \"rawsocket\",", "\"type\": \"rawsocket\", \"paths\": {},", "transports[1].paths: is not known"),
         ("\"port\": 8080", "\"port\": 70000", "endpoint.port: is 70000"),
         ("\"port\": 8080", "\"port\": \"$NO_SUCH_VARIABLE_1\"", "the variable \"NO_SUCH_VARIABLE_1\" is not set"),
         ("\"backlog\": 10", "\"tls\": {}", "endpoint.tls: missing field `certificate`"),
@@ -239,7 +250,10 @@ fn options_of_transports_are_taken_over() {
     for (options, expected) in [
         (r#"{"max_message_size": 0}"#, "options.max_message_size: is 0, not a number of octets from 1"),
         (r#"{"open_handshake_timeout": 10}"#, "open_handshake_timeout: is 10, not a number of milliseconds from 1000"),
-        (r#"{"max_message": 1}"#, "transports[0].options.max_message: is no option of such a transport"),
+        (
+            r#"{"max_message": 1}"#,
+            "transports[0].options.max_message: is not known; did you mean \"max_message_size\"?",
+        ),
     ] {
         let said = with_options("{}", options, "").expect_err("a mistake");
         assert!(said.contains(expected), "{said}");
@@ -327,7 +341,7 @@ fn doors_are_read() {
         (r#""name": "me""#, r#""name": "m e""#, "cookie.name: \"m e\" is no name for a cookie"),
         (r#""max_age": 60"#, r#""length": 5"#, "cookie.length: is 5, not from 6 to 64"),
         ("\"strict\"", "\"odd\"", "same_site: is \"odd\", not Strict, Lax or None"),
-        (r#", "filename": "cookies""#, "", "cookie.store: needs a filename"),
+        (r#", "filename": "cookies""#, "", "cookie.store: missing field `filename`"),
         (r#""type": "file""#, r#""type": "tin""#, "cookie.store.type: is \"tin\""),
     ] {
         assert!(text.contains(from), "{from}");
@@ -343,7 +357,7 @@ fn tokens_are_configured() {
         let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1"}], "transports": [
             {"type": "websocket", "endpoint": {"type": "tcp", "port": 0}, "auth": {"jwt": {"type": "static", JWT}}}]}]}"#;
         let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/auth/jwt"));
-        let read = super::parse(&text.replace("JWT", jwt), Format::Json, directory);
+        let read = parse_in(&text.replace("JWT", jwt), Format::Json, directory);
         read.map(|(config, _)| config.transports[0].auth.jwt.clone().expect("a method")).map_err(|fault| {
             assert!(fault.at.starts_with("workers[0].transports[0].auth.jwt"), "{}", fault.at);
             fault.message
@@ -408,7 +422,7 @@ const WORKERS: &str = r#"{"version": 2, "controller": {"id": "node1", "options":
         "connections": {"conn1": {"transport": {"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}}}},
         "routes": {"realm1": {"anonymous": "conn1"}},
         "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 8082}}]},
-    {"type": "router", "options": {"disabled": true}, "realms": 1}
+    {"type": "router", "options": {"disabled": true}, "realms": [{"name": "other"}]}
 ]}"#;
 
 #[test]
@@ -475,13 +489,16 @@ fn workers_are_namespaces() {
 fn histories_are_kept_on_disk() {
     let with = |store: &str| {
         let text = WHOLE.replace(r#"{"type": "memory", "#, store);
-        let read = super::parse(&text, Format::Json, Path::new("/node"));
+        let read = parse_in(&text, Format::Json, Path::new("/node"));
         read.map(|(config, _)| config.realms[0].history_store.clone()).map_err(|fault| fault.message)
     };
     let disk = HistoryStore::Disk { path: "/node/db.history".into(), sync: true };
     assert_eq!(with(r#"{"type": "cfxdb", "path": "db", "sync": true, "#), Ok(disk));
-    assert_eq!(with(r#"{"type": "cfxdb", "#).expect_err("no path"), "the type \"cfxdb\" needs the key `path`");
-    assert_eq!(with(r#"{"type": "memory", "path": "db", "#).expect_err("a path"), "means nothing in memory");
+    assert_eq!(with(r#"{"type": "cfxdb", "#).expect_err("no path"), "missing field `path`");
+    assert_eq!(
+        with(r#"{"type": "memory", "path": "db", "#).expect_err("a path"),
+        "is not known; it is none of \"limit\", \"event-history\", \"call-queue\""
+    );
     assert_eq!(with(r#"{"type": "disk", "#).expect_err("no type"), "is \"disk\", not memory or cfxdb");
 }
 
@@ -489,7 +506,7 @@ fn histories_are_kept_on_disk() {
 fn with_paths(paths: &str, more: &str) -> Read<(RuntimeConfig, Vec<String>)> {
     let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}], "transports": [
         {"type": "web", "endpoint": {"type": "tcp", "port": 0}, "paths": {PATHS} MORE}]}]}"#;
-    super::parse(&text.replace("PATHS", paths).replace("MORE", more), Format::Json, Path::new("/node/.crossbar"))
+    parse_in(&text.replace("PATHS", paths).replace("MORE", more), Format::Json, Path::new("/node/.crossbar"))
 }
 
 #[test]
@@ -536,7 +553,7 @@ fn web_paths_are_read() {
 fn mistakes_in_web_paths_are_told() {
     for (paths, more, expected) in [
         ("", "", "transports[0]: serves nothing"),
-        (r#""x": {"type": "stat"}"#, "", "paths.x.type: is \"stat\", which is no type of a path"),
+        (r#""x": {"type": "stat"}"#, "", "paths.x.type: is \"stat\", which is not known; did you mean \"static\"?"),
         (r#""x": {"type": "static"}"#, "", "paths.x: needs either a `directory` or"),
         (r#""x": {"type": "static", "directory": "a", "package": "b"}"#, "", "paths.x: needs either"),
         (r#""x": {"type": "static", "package": "-c", "resource": "x"}"#, "", "package: is \"-c\""),
@@ -558,7 +575,7 @@ fn mistakes_in_web_paths_are_told() {
         (r#""x": {"type": "static", "directory": "a", "options": {"cach": 1}}"#, "", "x.options.cach: is not known"),
         (r#""x": {"type": "redirect", "url": "a\r\nb"}"#, "", "x.url: is \"a\\r\\nb\""),
         (r#""x": {"type": "json"}"#, "", "missing field `value`"),
-        (r#""x": {"type": "websocket", "backends": []}"#, "", "x.backends: is for paths of the type websocket-proxy"),
+        (r#""x": {"type": "websocket", "backends": []}"#, "", "x.backends: is not known"),
         (r#""x": {"type": "archive", "archive": "a", "download": true}"#, "", "x.download: needs an `origin`"),
         (r#""x": {"type": "archive", "archive": "a", "origin": "file:///x"}"#, "", "is no URL of HTTP"),
         (r#""x": {"type": "archive", "archive": "a", "hashes": ["12"]}"#, "", "hashes: \"12\" is no SHA-256"),
@@ -597,9 +614,9 @@ fn bridges_are_read() {
     assert!(matches!(bridge("webhook", r#""topic": "com.x""#).expect("good options").action, Action::Hook { .. }));
     for (kind, options, expected) in [
         ("publisher", r#""key": "k""#, "needs both `key` and `secret`"),
-        ("caller", r#""topic": "x""#, "options.topic: does not belong to a path of the type \"caller\""),
+        ("caller", r#""topic": "x""#, "options.topic: is not known"),
         ("webhook", "", "needs a `topic`"),
-        ("webhook", r#""topic": "x", "key": "x""#, "options.key: does not belong"),
+        ("webhook", r#""topic": "x", "key": "x""#, "options.key: is not known"),
         ("caller", r#""require_ip": ["x"]"#, "\"x\" is no network"),
         ("caller", r#""post_body_limit": 1048577"#, "post_body_limit: is not a number of octets"),
         ("caller", r#""timestamp_delta_limit": 86401"#, "timestamp_delta_limit: is not a number"),

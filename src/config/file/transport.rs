@@ -1,158 +1,308 @@
 //! Transports and where they listen.
 
-use super::auth::read_auth;
-use super::bridge::read_bridge;
-use super::cookie::read_cookie;
-use super::endpoint::{is_any_port, read_endpoint};
-use super::options::{read_longpoll, read_options};
-use super::web::{path_of, read_service, read_web_options};
-use super::{Fault, Read, Reader, read, type_of};
+use super::auth::{Methods, read_auth};
+use super::cookie::{Cookie, read_cookie};
+use super::endpoint::{Endpoint, is_any_port, read_endpoint};
+use super::kinds::{Absent, kinds};
+use super::options::{
+    LongPollOptions, Own, RawSocketOptions, WebSocketOptions, read_longpoll, read_rawsocket, read_websocket,
+};
+use super::path::Path;
+use super::schema::OWN;
+use super::web::{WebOptions, path_of, read_service, read_web_options};
+use super::{Fault, Read, Reader, testee};
+use crate::config::bridge::{Action, BridgeConfig};
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::wire::handshake::Subprotocol;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
+kinds! {
+    /// A way into the router, or to pages.
+    pub(super) enum Transport {
+        "websocket" => WebSocket(Single<WebSocketOptions>),
+        "rawsocket" => RawSocket(Single<RawSocketOptions>),
+        "universal" => Universal(Universal),
+        "web" => Web(WebTransport),
+        "websocket.testee" => Testee(testee::Transport),
+        "mqtt" => Mqtt(Absent),
+        "flashpolicy" => FlashPolicy(Absent),
+        "stream.testee" => StreamTestee(Absent),
+    }
+}
+
+/// A transport that serves one protocol at an endpoint of its own.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Transport {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Single<O> {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "transports go by their addresses")]
     id: Option<String>,
+    /// Where it listens.
+    #[schemars(with = "Endpoint")]
     endpoint: Value,
+    /// By which URL clients come; they may come by any.
+    #[allow(dead_code, reason = "clients may come by any")]
     url: Option<Value>,
+    /// What clients may speak: of `json`, `msgpack`, `cbor` and `ubjson`, over WebSocket each also with `.batched`. Without
+    /// it, all.
+    #[schemars(extend("examples" = [["msgpack", "json"]]))]
     serializers: Option<Vec<String>>,
-    options: Option<Value>,
+    /// Limits and times of its connections.
+    options: Option<O>,
+    /// How clients say who they are. Without it, everybody is `anonymous`.
+    #[schemars(with = "Option<Methods>")]
     auth: Option<Value>,
+    /// The cookie by which browsers are known again.
+    #[schemars(with = "Option<Cookie>")]
     cookie: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
-    paths: Option<BTreeMap<String, Value>>,
-    rawsocket: Option<Inner>,
-    websocket: Option<BTreeMap<String, Inner>>,
+}
+
+/// WebSocket, RawSocket and pages at one endpoint.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Universal {
+    /// A name for it; nothing goes by it.
+    #[allow(dead_code, reason = "transports go by their addresses")]
+    id: Option<String>,
+    /// Where it listens.
+    #[schemars(with = "Endpoint")]
+    endpoint: Value,
+    /// RawSocket; without it, it is refused.
+    rawsocket: Option<Inner<RawSocketOptions>>,
+    /// WebSocket, by its paths.
+    websocket: Option<BTreeMap<String, Inner<WebSocketOptions>>>,
+    /// Pages and files.
     web: Option<Web>,
+    /// MQTT. Has no effect: it is not spoken.
+    #[schemars(extend("deprecated" = true))]
     mqtt: Option<Value>,
+    /// Has no effect: options stand where they belong, in the parts.
+    #[schemars(extend("deprecated" = true))]
+    options: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
+    debug: Option<Value>,
+}
+
+/// Pages and files, and WebSocket and long-polling among them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebTransport {
+    /// A name for it; nothing goes by it.
+    #[allow(dead_code, reason = "transports go by their addresses")]
+    id: Option<String>,
+    /// Where it listens.
+    #[schemars(with = "Endpoint")]
+    endpoint: Value,
+    /// What is served where; `/` is for what has nothing of its own.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Path>")]
+    paths: BTreeMap<String, Value>,
+    /// How pages are served.
+    #[schemars(with = "Option<WebOptions>")]
+    options: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
+    debug: Option<Value>,
 }
 
 /// A transport inside another, without an endpoint of its own.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Inner {
+#[schemars(rename = "PartWith{O}")]
+pub(super) struct Inner<O> {
+    /// What it is, which the place says as well.
+    #[allow(dead_code, reason = "the place says it")]
     r#type: Option<String>,
-    #[allow(dead_code, reason = "transports go by their addresses")]
+    /// A name for it; nothing goes by it.
+    #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// By which URL clients come; they may come by any.
     #[allow(dead_code, reason = "clients may come by any")]
     url: Option<Value>,
-    backends: Option<Value>,
+    /// What clients may speak: of `json`, `msgpack`, `cbor` and `ubjson`, over WebSocket each also with `.batched`. Without
+    /// it, all.
+    #[schemars(extend("examples" = [["msgpack", "json"]]))]
     serializers: Option<Vec<String>>,
-    options: Option<Value>,
+    /// Limits and times of its connections.
+    options: Option<O>,
+    /// How clients say who they are. Without it, everybody is `anonymous`.
+    #[schemars(with = "Option<Methods>")]
     auth: Option<Value>,
+    /// The cookie by which browsers are known again.
+    #[schemars(with = "Option<Cookie>")]
     cookie: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
 
-#[derive(Deserialize)]
+/// WebSocket of a proxy of the older form.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct LongPoll {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Proxied {
+    /// Endpoints of router workers of this file, to whose realms it leads.
+    #[allow(dead_code, reason = "where they lead to has been found out already")]
+    backends: Option<Value>,
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
-    options: Option<Value>,
-    /// Of our own.
+    /// By which URL clients come; they may come by any.
+    #[allow(dead_code, reason = "clients may come by any")]
+    url: Option<Value>,
+    /// What clients may speak. Without it, all.
+    serializers: Option<Vec<String>>,
+    /// Limits and times of its connections.
+    options: Option<WebSocketOptions>,
+    /// How clients say who they are. Without it, everybody is `anonymous`.
+    #[schemars(with = "Option<Methods>")]
+    auth: Option<Value>,
+    /// The cookie by which browsers are known again.
+    #[schemars(with = "Option<Cookie>")]
+    cookie: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
+    debug: Option<Value>,
+}
+
+/// Long-polling: `open` and so on below the path.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LongPoll {
+    /// A name for it; nothing goes by it.
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+    /// Its times.
+    options: Option<LongPollOptions>,
+    /// How clients say who they are. Without it, as those of the first WebSocket of the transport, or of RawSocket.
+    #[schemars(with = "Option<Methods>", extend("x-crossbar" = OWN))]
     auth: Option<Value>,
 }
 
 /// Paths inside a path.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Nested {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Nested {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// What is served where, below this path.
+    #[schemars(with = "BTreeMap<String, Path>")]
     paths: BTreeMap<String, Value>,
 }
 
-#[derive(Deserialize)]
+/// Pages and files of a universal transport.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Web {
+pub(super) struct Web {
+    /// What is served where; `/` is for what has nothing of its own.
+    #[schemars(with = "BTreeMap<String, Path>")]
     paths: BTreeMap<String, Value>,
+    /// How pages are served.
+    #[schemars(with = "Option<WebOptions>")]
     options: Option<Value>,
 }
 
+/// A part of a transport, wherever it stands.
+#[derive(Default)]
+struct Part<O> {
+    serializers: Option<Vec<String>>,
+    options: Option<O>,
+    auth: Option<Value>,
+    cookie: Option<Value>,
+    debug: Option<Value>,
+}
+
+impl<O> From<Inner<O>> for Part<O> {
+    fn from(inner: Inner<O>) -> Part<O> {
+        let Inner { serializers, options, auth, cookie, debug, .. } = inner;
+        Part { serializers, options, auth, cookie, debug }
+    }
+}
+
+impl<O> From<Single<O>> for (Value, Part<O>) {
+    fn from(single: Single<O>) -> (Value, Part<O>) {
+        let Single { endpoint, serializers, options, auth, cookie, debug, .. } = single;
+        (endpoint, Part { serializers, options, auth, cookie, debug })
+    }
+}
+
+/// Options of a part.
+trait PartOptions: Sized {
+    /// Over WebSocket.
+    const WEBSOCKET: bool;
+
+    fn read(self, reader: &mut Reader, at: &str, config: &mut RuntimeConfig) -> Read<Own>;
+}
+
+impl PartOptions for WebSocketOptions {
+    const WEBSOCKET: bool = true;
+
+    fn read(self, reader: &mut Reader, at: &str, config: &mut RuntimeConfig) -> Read<Own> {
+        read_websocket(reader, self, at, config)
+    }
+}
+
+impl PartOptions for RawSocketOptions {
+    const WEBSOCKET: bool = false;
+
+    fn read(self, reader: &mut Reader, at: &str, config: &mut RuntimeConfig) -> Read<Own> {
+        read_rawsocket(reader, self, at, config)
+    }
+}
+
 pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config: &mut RuntimeConfig) -> Read<()> {
-    let kind = type_of(&value, at)?;
-    if !["websocket", "rawsocket", "universal", "web"].contains(&&*kind) {
-        return Err(Fault::new(&format!("{at}.type"), format!("is {kind:?}, which is not supported")));
-    }
-    let own: &[&str] = match &*kind {
-        "websocket" | "rawsocket" => &["url", "serializers", "options", "auth", "cookie", "debug"],
-        "universal" => &["rawsocket", "websocket", "web", "mqtt", "options", "debug"],
-        _ => &["paths", "options", "debug"],
-    };
-    // An `auth` that stands where nobody looks for it would leave the door open.
-    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
-    let mut foreign = keys.filter(|key| !["type", "id", "endpoint"].contains(&&***key) && !own.contains(&&***key));
-    if let Some(key) = foreign.next() {
-        return Err(Fault::new(&format!("{at}.{key}"), format!("does not belong to a transport of the type {kind:?}")));
-    }
-    let transport: Transport = read(value, at)?;
-    let Transport {
-        endpoint,
-        url,
-        serializers,
-        options,
-        auth,
-        cookie,
-        debug,
-        paths,
-        rawsocket,
-        websocket,
-        web,
-        mqtt,
-        ..
-    } = transport;
-    let listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
-    let address = &listener.address;
-    if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
-        return Err(Fault::new(&format!("{at}.endpoint"), format!("another transport listens on {address} already")));
-    }
-    let mut parts = Parts { reader, config, listener, own: Vec::new(), without_auth: Vec::new() };
-    parts.listener.paths.clear();
-    parts.listener.rawsocket = None;
-    match &*kind {
-        "websocket" | "rawsocket" => {
-            let inner = Inner { url, serializers, options, auth, cookie, debug, ..Inner::default() };
-            if kind == "rawsocket" { parts.rawsocket(inner, at)? } else { parts.websocket("/".into(), inner, at)? }
+    match Transport::read(value, at)? {
+        Transport::WebSocket(single) => {
+            let (endpoint, part) = single.into();
+            let mut parts = Parts::begin(reader, endpoint, at, config)?;
+            parts.websocket("/".into(), part, at)?;
+            parts.finish(at)
         }
-        _ => {
-            parts.reader.without_effect(at, &[("debug", debug.is_some()), ("mqtt", mqtt.is_some())]);
+        Transport::RawSocket(single) => {
+            let (endpoint, part) = single.into();
+            let mut parts = Parts::begin(reader, endpoint, at, config)?;
+            parts.rawsocket(part, at)?;
+            parts.finish(at)
+        }
+        Transport::Universal(Universal { endpoint, rawsocket, websocket, web, mqtt, options, debug, .. }) => {
+            let mut parts = Parts::begin(reader, endpoint, at, config)?;
+            let given = [("debug", debug.is_some()), ("mqtt", mqtt.is_some()), ("options", options.is_some())];
+            parts.reader.without_effect(at, &given);
             if let Some(inner) = rawsocket {
-                parts.rawsocket(inner, &format!("{at}.rawsocket"))?;
+                parts.rawsocket(inner.into(), &format!("{at}.rawsocket"))?;
             }
             for (path, inner) in websocket.unwrap_or_default() {
                 let at = format!("{at}.websocket.{path}");
-                parts.websocket(path_of("/", &path, &at)?, inner, &at)?;
+                parts.websocket(path_of("/", &path, &at)?, inner.into(), &at)?;
             }
-            let (web_at, web) = match web {
-                web if kind == "universal" => {
-                    parts.reader.without_effect(at, &[("options", options.is_some())]);
-                    let web = web.unwrap_or(Web { paths: BTreeMap::new(), options: None });
-                    (format!("{at}.web"), web)
-                }
-                _ => (at.to_string(), Web { paths: paths.unwrap_or_default(), options }),
-            };
-            if let Some(options) = web.options {
-                let secure = parts.listener.tls.is_some();
-                parts.listener.web = read_web_options(parts.reader, options, secure, &format!("{web_at}.options"))?;
-            }
-            parts.web("/", web.paths, &format!("{web_at}.paths"))?;
+            parts.pages(web.unwrap_or_default(), &format!("{at}.web"))?;
+            parts.finish(at)
         }
+        Transport::Web(WebTransport { endpoint, paths, options, debug, .. }) => {
+            let mut parts = Parts::begin(reader, endpoint, at, config)?;
+            parts.reader.without_effect(at, &[("debug", debug.is_some())]);
+            parts.pages(Web { paths, options }, at)?;
+            parts.finish(at)
+        }
+        Transport::Testee(transport) => testee::read_testee(reader, transport, at, config),
+        Transport::Mqtt(_) => not_served(reader, "mqtt", at),
+        Transport::FlashPolicy(_) => not_served(reader, "flashpolicy", at),
+        Transport::StreamTestee(_) => not_served(reader, "stream.testee", at),
     }
-    parts.finish(at)
+}
+
+fn not_served(reader: &mut Reader, kind: &str, at: &str) -> Read<()> {
+    reader.warn(at, &format!("is not served: there is no {kind}"));
+    Ok(())
 }
 
 /// The names of serializers, with `.batched` for several messages in one of WebSocket.
@@ -188,41 +338,60 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn rawsocket(&mut self, inner: Inner, at: &str) -> Read<()> {
-        self.listener.rawsocket = Some(self.part(inner, false, at)?);
+    /// A listener without any.
+    fn begin<'a>(reader: &'a mut Reader, endpoint: Value, at: &str, config: &'a mut RuntimeConfig) -> Read<Parts<'a>> {
+        let mut listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
+        let address = &listener.address;
+        if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
+            let text = format!("another transport listens on {address} already");
+            return Err(Fault::new(&format!("{at}.endpoint"), text));
+        }
+        listener.paths.clear();
+        listener.rawsocket = None;
+        Ok(Parts { reader, config, listener, own: Vec::new(), without_auth: Vec::new() })
+    }
+
+    fn rawsocket(&mut self, part: Part<RawSocketOptions>, at: &str) -> Read<()> {
+        self.listener.rawsocket = Some(self.part(part, at)?);
         Ok(())
     }
 
     /// WebSocket at a path and everything below that has nothing of its own.
-    fn websocket(&mut self, path: String, inner: Inner, at: &str) -> Read<()> {
-        let transport = self.part(inner, true, at)?;
+    fn websocket(&mut self, path: String, part: Part<WebSocketOptions>, at: &str) -> Read<()> {
+        let transport = self.part(part, at)?;
         self.add(PathConfig::websocket(&path, true, transport), at)
     }
 
-    /// Adds a transport, unless it is the same as another of this listener.
-    fn part(&mut self, inner: Inner, websocket: bool, at: &str) -> Read<TransportIndex> {
-        // Where those of a proxy lead to has been found out already.
-        if inner.backends.is_some() && inner.r#type.as_deref() != Some("websocket-proxy") {
-            return Err(Fault::new(&format!("{at}.backends"), "is for paths of the type websocket-proxy only"));
+    /// Pages and files.
+    fn pages(&mut self, web: Web, at: &str) -> Read<()> {
+        if let Some(options) = web.options {
+            let secure = self.listener.tls.is_some();
+            self.listener.web = read_web_options(self.reader, options, secure, &format!("{at}.options"))?;
         }
-        self.reader.without_effect(at, &[("debug", inner.debug.is_some())]);
+        self.web("/", web.paths, &format!("{at}.paths"))
+    }
+
+    /// Adds a transport, unless it is the same as another of this listener.
+    fn part<O: PartOptions>(&mut self, part: Part<O>, at: &str) -> Read<TransportIndex> {
+        self.reader.without_effect(at, &[("debug", part.debug.is_some())]);
         let serializers =
-            inner.serializers.map(|names| read_serializers(self.reader, names, websocket, at)).transpose()?;
+            part.serializers.map(|names| read_serializers(self.reader, names, O::WEBSOCKET, at)).transpose()?;
         self.reader.parts += 1;
-        let options = read_options(self.reader, inner.options, websocket, &format!("{at}.options"), self.config)?;
-        let mut auth = read_auth(inner.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        let own = part.options.map(|options| options.read(self.reader, &format!("{at}.options"), self.config));
+        let own = own.transpose()?.unwrap_or_default();
+        let mut auth = read_auth(part.auth, &format!("{at}.auth"), &self.reader.directory)?;
         auth.reach = self.reader.reach.clone();
         let secure = self.listener.tls.is_some();
-        let cookie = inner.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));
+        let cookie = part.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));
         let cookie = cookie.transpose()?;
-        if auth.cookie && (cookie.is_none() || !websocket) {
+        if auth.cookie && (cookie.is_none() || !O::WEBSOCKET) {
             let text = "needs a `cookie` beside `auth`, and WebSocket";
             return Err(Fault::new(&format!("{at}.auth.cookie"), text));
         }
         if auth.tls.is_some() && self.listener.tls.as_ref().is_none_or(|tls| tls.client_authorities.is_empty()) {
             return Err(Fault::new(&format!("{at}.auth.tls"), "needs `ca_certificates` in the `tls` of the endpoint"));
         }
-        let (origins, null_origin) = (options.origins, options.null_origin);
+        let (origins, null_origin) = (own.origins, own.null_origin);
         let transport = TransportConfig { auth, origins, null_origin, serializers, cookie };
         let known = self.own.iter().find(|index| self.config.transports[usize::from(**index)] == transport);
         if let Some(index) = known {
@@ -240,26 +409,31 @@ impl Parts<'_> {
         for (name, value) in paths {
             let at = format!("{at}.{name}");
             let path = path_of(base, &name, &at)?;
-            match &*type_of(&value, &at)? {
-                // A proxy of the older form; its back ends are in this process.
-                "websocket" | "websocket-proxy" => self.websocket(path, read(value, &at)?, &at)?,
-                "longpoll" => self.longpoll(path, read(value, &at)?, &at)?,
-                "path" => {
-                    let Nested { paths, .. } = read(value, &at)?;
-                    self.web(&path, paths, &format!("{at}.paths"))?;
+            match Path::read(value, &at)? {
+                Path::WebSocket(inner) => self.websocket(path, inner.into(), &at)?,
+                // Its back ends are in this process.
+                Path::Proxied(proxied) => {
+                    let Proxied { serializers, options, auth, cookie, debug, .. } = proxied;
+                    self.websocket(path, Part { serializers, options, auth, cookie, debug }, &at)?;
                 }
-                "publisher" | "caller" | "webhook" => {
-                    let (mut bridge, auth) = read_bridge(value, &at)?;
-                    bridge.transport = self.part(Inner { auth: Some(auth), ..Inner::default() }, false, &at)?;
-                    self.add(PathConfig { path, deep: true, service: Service::Bridge(Box::new(bridge)) }, &at)?;
-                }
-                kind => {
-                    let (deep, service) = read_service(self.reader, kind, value, &at)?;
+                Path::LongPoll(inner) => self.longpoll(path, inner, &at)?,
+                Path::Nested(Nested { paths, .. }) => self.web(&path, paths, &format!("{at}.paths"))?,
+                Path::Publisher(bridge) => self.bridge(path, bridge.read(Action::Publish, &at)?, &at)?,
+                Path::Caller(bridge) => self.bridge(path, bridge.read(Action::Call, &at)?, &at)?,
+                Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
+                other => {
+                    let (deep, service) = read_service(self.reader, other, &at)?;
                     self.add(PathConfig { path, deep, service }, &at)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The sessions of a bridge have a way in of their own.
+    fn bridge(&mut self, path: String, (mut bridge, auth): (BridgeConfig, Value), at: &str) -> Read<()> {
+        bridge.transport = self.part(Part { auth: Some(auth), ..Part::<RawSocketOptions>::default() }, at)?;
+        self.add(PathConfig { path, deep: true, service: Service::Bridge(Box::new(bridge)) }, at)
     }
 
     fn longpoll(&mut self, path: String, inner: LongPoll, at: &str) -> Read<()> {
@@ -268,7 +442,7 @@ impl Parts<'_> {
             read_longpoll(self.reader, options, &format!("{at}.options"), self.config)?;
         }
         let transport = match auth {
-            Some(auth) => self.part(Inner { auth: Some(auth), ..Inner::default() }, false, at)?,
+            Some(auth) => self.part(Part { auth: Some(auth), ..Part::<RawSocketOptions>::default() }, at)?,
             None => {
                 self.without_auth.push(self.listener.paths.len());
                 0
@@ -296,7 +470,7 @@ impl Parts<'_> {
         });
         let first = match websocket.or(self.listener.rawsocket) {
             Some(first) => first,
-            None => self.part(Inner::default(), false, at)?,
+            None => self.part(Part::<RawSocketOptions>::default(), at)?,
         };
         for index in &self.without_auth {
             self.listener.paths[*index].service = Service::LongPoll(first);

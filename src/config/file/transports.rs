@@ -2,7 +2,7 @@
 
 use super::namespaces::Place;
 use super::transport::read_transport;
-use super::{Read, Reader, testee, type_of};
+use super::{Read, Reader};
 use crate::auth::reach::Reach;
 use crate::config::RuntimeConfig;
 use serde_json::Value;
@@ -14,9 +14,6 @@ pub(super) struct Seen {
     value: Value,
     reach: Reach,
 }
-
-/// Transports of Crossbar.io that are not there.
-const ABSENT: [&str; 3] = ["mqtt", "flashpolicy", "stream.testee"];
 
 pub(super) fn read_transports(
     reader: &mut Reader,
@@ -36,20 +33,12 @@ pub(super) fn read_one(
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    let kind = type_of(&value, at)?;
-    if ABSENT.contains(&&*kind) {
-        reader.warn(at, &format!("is not served: there is no {kind}"));
-        return Ok(());
-    }
     if is_for_proxies(&value) {
         reader.warn(at, "is not served: it is for proxies, and those of this file need no connection");
         return Ok(());
     }
     if is_shared_with(reader, &value, reach) {
         return Ok(());
-    }
-    if kind == testee::KIND {
-        return testee::read_testee(reader, value, at, config);
     }
     reader.reach = reach.clone();
     read_transport(reader, value, at, config)

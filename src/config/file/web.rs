@@ -1,142 +1,190 @@
 //! Paths of web transports: pages, files and values.
 
+use super::path::Path;
+use super::schema::OWN;
 use super::settings::TIME_MAX;
 use super::{Fault, Read, Reader, read};
-use crate::config::web::{ArchiveConfig, JsonConfig, Root, Service, StaticConfig, WebOptions, is_plain};
+use crate::config;
+use crate::config::web::{ArchiveConfig, JsonConfig, Root, Service, StaticConfig, is_plain};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What Crossbar.io serves besides.
-const ELSEWHERE: [&str; 10] = [
-    "catalog",
-    "cgi",
-    "pairme",
-    "resource",
-    "reverseproxy",
-    "upload",
-    "wap",
-    "websocket-proxy",
-    "websocket-reverseproxy",
-    "wsgi",
-];
-
-#[derive(Deserialize)]
+/// The files of a directory, or of a place inside a Python package: one of the two.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Static {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Static {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// The directory, relative to the node directory.
+    #[schemars(extend("examples" = ["../web"]))]
     directory: Option<PathBuf>,
+    /// A Python package; with `resource`. It is found by asking `python3` once, at the start.
+    #[schemars(extend("examples" = ["my.package"]))]
     package: Option<Box<str>>,
+    /// The directory inside the package.
+    #[schemars(extend("examples" = ["web"]))]
     resource: Option<Box<str>>,
+    /// How the files are served.
     #[serde(default)]
     options: StaticOptions,
 }
 
-#[derive(Default, Deserialize)]
+/// Options of files.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct StaticOptions {
+pub(super) struct StaticOptions {
+    /// Directories without a file that stands for them are listed.
     #[serde(default)]
     enable_directory_listing: bool,
+    /// Content types by extension, before those that are known.
     #[serde(default)]
+    #[schemars(extend("examples" = [{".x": "text/x"}]))]
     mime_types: BTreeMap<Box<str>, Box<str>>,
-    /// In seconds. Not there, null, or a number.
+    /// For how long browsers keep files without asking (`Cache-Control`). Null: nothing is said about it.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(extend("x-unit" = "seconds", "default" = StaticConfig::CACHE.as_secs()))]
     cache_timeout: Option<Option<u32>>,
+    /// Stands for a directory, before `index.html` and `index.htm`; and is served where there is nothing, unless there is a
+    /// `fallback`.
+    #[schemars(extend("examples" = ["index.html"]))]
     default_file: Option<Box<str>>,
+    /// Is served with status 200 where there is nothing: for applications that read the path themselves.
+    #[schemars(extend("x-crossbar" = OWN, "examples" = ["index.html"]))]
     fallback: Option<Box<str>>,
+    /// Scripts of all pages may read the files.
     #[serde(default)]
+    #[schemars(extend("x-crossbar" = "allows that always"))]
     allow_cross_origin: bool,
+    /// Names that begin with a dot are served. `.well-known` always is.
     #[serde(default)]
+    #[schemars(extend("x-crossbar" = "serves them always"))]
     hidden_files: bool,
 }
 
-#[derive(Deserialize)]
+/// A value, at its own path alone.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Json {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Json {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// The value; a text in it that looks like a variable is that text.
     #[serde(deserialize_with = "given")]
+    #[schemars(required, extend("examples" = [{"realm": "realm1"}]))]
     value: Option<Value>,
+    /// How it is served.
     #[serde(default)]
     options: JsonOptions,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonOptions {
-    #[serde(default)]
+/// Options of values.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JsonOptions {
+    /// Write it for people.
     prettify: bool,
-    #[serde(default)]
+    /// Scripts of all pages may read it.
+    #[schemars(extend("x-crossbar" = "allows that always"))]
     allow_cross_origin: bool,
-    #[serde(default)]
+    /// Nobody should keep it.
     discourage_caching: bool,
 }
 
-#[derive(Deserialize)]
+/// Another address: 302.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Redirect {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Redirect {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// The address.
+    #[schemars(regex(pattern = "^[!-~]+$"), extend("examples" = ["https://docs.example"]))]
     url: Box<str>,
 }
 
-#[derive(Deserialize)]
+/// Nothing else: a page about the router for `nodeinfo`, 404 for `none`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Bare {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Bare {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The files of an archive in the ZIP format.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Archive {
-    #[allow(dead_code, reason = "has been read already")]
-    r#type: String,
+pub(super) struct Archive {
+    /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+    /// The archive, relative to the node directory.
+    #[schemars(extend("examples" = ["api.zip"]))]
     archive: PathBuf,
+    /// From where it is got at the start if it is missing; with `download`.
+    #[schemars(regex(pattern = "^https?://"), extend("examples" = ["https://files.example/api.zip"]))]
     origin: Option<Box<str>>,
+    /// Get it from `origin` if it is missing.
     #[serde(default)]
     download: bool,
+    /// Keep it in memory. Has no effect: the system keeps what is read often.
     #[allow(dead_code, reason = "the system keeps what is read often")]
+    #[schemars(extend("deprecated" = true))]
     cache: Option<bool>,
+    /// The name that is put behind a path that ends with a slash.
+    #[schemars(extend("examples" = ["index.html"]))]
     default_object: Option<Box<str>>,
+    /// What is put in front of every name.
+    #[schemars(extend("examples" = ["docs/"]))]
     object_prefix: Option<Box<str>>,
+    /// Content types by extension, before those that are known.
     #[serde(default)]
+    #[schemars(extend("examples" = [{".x": "text/x"}]))]
     mime_types: BTreeMap<Box<str>, Box<str>>,
+    /// SHA-256, in hexadecimal digits, of which the archive has to have one. Empty: it may be any.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = "^[0-9A-Fa-f]{64}$")))]
     hashes: Vec<Box<str>>,
+    /// How its files are served.
     #[serde(default)]
     options: ArchiveOptions,
 }
 
-#[derive(Default, Deserialize)]
+/// Options of archives.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ArchiveOptions {
+pub(super) struct ArchiveOptions {
+    /// What is served where there is nothing.
+    #[schemars(extend("examples" = ["404.html"]))]
     default_file: Option<Box<str>>,
 }
 
-#[derive(Deserialize)]
+/// How pages are served.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Options {
+#[schemars(rename = "WebOptions")]
+pub(super) struct WebOptions {
+    /// A line in the log for each request, with status and octets, and without the ids of long-poll transports, which are
+    /// secrets.
     #[serde(default)]
     access_log: bool,
+    /// Pages that show where a program failed. Has no effect: there are none.
     #[serde(default)]
+    #[schemars(extend("deprecated" = true))]
     display_tracebacks: bool,
+    /// Browsers are told to come by TLS only; with TLS only.
     #[serde(default)]
     hsts: bool,
+    /// For how long they are told so.
+    #[schemars(extend("x-unit" = "seconds", "default" = config::web::WebOptions::HSTS_SECONDS))]
     hsts_max_age: Option<u32>,
+    /// How long a connection may be idle between two requests. Null: as `corebar.web.keep_alive_timeout`.
+    #[schemars(range(min = 1, max = TIME_MAX as u64), extend("x-unit" = "seconds", "default" = null))]
     client_timeout: Option<u32>,
 }
 
@@ -160,8 +208,13 @@ pub(super) fn path_of(base: &str, name: &str, at: &str) -> Read<String> {
 }
 
 /// Reads the options of a web transport.
-pub(super) fn read_web_options(reader: &mut Reader, options: Value, secure: bool, at: &str) -> Read<WebOptions> {
-    let options: Options = read(options, at)?;
+pub(super) fn read_web_options(
+    reader: &mut Reader,
+    options: Value,
+    secure: bool,
+    at: &str,
+) -> Read<config::web::WebOptions> {
+    let options: WebOptions = read(options, at)?;
     if options.display_tracebacks {
         reader.warn(&format!("{at}.display_tracebacks"), "has no effect: there are none");
     }
@@ -176,44 +229,52 @@ pub(super) fn read_web_options(reader: &mut Reader, options: Value, secure: bool
         let text = format!("is not a number of seconds from 1 to {TIME_MAX}, or null");
         return Err(Fault::new(&format!("{at}.client_timeout"), text));
     }
-    Ok(WebOptions {
+    Ok(config::web::WebOptions {
         access_log: options.access_log,
-        hsts: (options.hsts && secure).then(|| options.hsts_max_age.unwrap_or(WebOptions::HSTS_SECONDS)),
+        hsts: (options.hsts && secure).then(|| options.hsts_max_age.unwrap_or(config::web::WebOptions::HSTS_SECONDS)),
         idle_timeout: idle_timeout.map(Duration::from_secs),
     })
 }
 
 /// Reads a path that is no way into the router.
-pub(super) fn read_service(reader: &mut Reader, kind: &str, value: Value, at: &str) -> Read<(bool, Service)> {
-    Ok(match kind {
-        "static" => (true, Service::Static(read_static(reader, value, at)?)),
-        "archive" => (true, Service::Archive(read_archive(reader, value, at)?)),
-        "json" => (false, Service::Json(read_json(value, at)?)),
-        "redirect" => {
-            let Redirect { url, .. } = read(value, at)?;
+pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(bool, Service)> {
+    let elsewhere = |reader: &mut Reader, kind: &str| {
+        reader.warn(at, &format!("a path of the type {kind:?} is not served"));
+        (true, Service::Nothing)
+    };
+    Ok(match path {
+        Path::Static(files) => (true, Service::Static(read_static(reader, files, at)?)),
+        Path::Archive(archive) => (true, Service::Archive(read_archive(reader, archive, at)?)),
+        Path::Json(json) => (false, Service::Json(read_json(json))),
+        Path::Redirect(Redirect { url, .. }) => {
             if url.is_empty() || !url.bytes().all(|octet| octet.is_ascii_graphic()) {
                 return Err(Fault::new(&format!("{at}.url"), format!("is {url:?}, which is no URL")));
             }
             (true, Service::Redirect(url))
         }
-        "nodeinfo" => {
-            let Bare { .. } = read(value, at)?;
-            (true, Service::NodeInfo)
-        }
-        "none" => {
-            let Bare { .. } = read(value, at)?;
-            (true, Service::Nothing)
-        }
-        other if ELSEWHERE.contains(&other) => {
-            reader.warn(at, &format!("a path of the type {other:?} is not served"));
-            (true, Service::Nothing)
-        }
-        other => return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, which is no type of a path"))),
+        Path::NodeInfo(_) => (true, Service::NodeInfo),
+        Path::Catalog(_) => elsewhere(reader, "catalog"),
+        Path::Cgi(_) => elsewhere(reader, "cgi"),
+        Path::PairMe(_) => elsewhere(reader, "pairme"),
+        Path::Resource(_) => elsewhere(reader, "resource"),
+        Path::ReverseProxy(_) => elsewhere(reader, "reverseproxy"),
+        Path::Upload(_) => elsewhere(reader, "upload"),
+        Path::Wap(_) => elsewhere(reader, "wap"),
+        Path::WebSocketReverseProxy(_) => elsewhere(reader, "websocket-reverseproxy"),
+        Path::Wsgi(_) => elsewhere(reader, "wsgi"),
+        Path::Nothing(_)
+        | Path::WebSocket(_)
+        | Path::Proxied(_)
+        | Path::LongPoll(_)
+        | Path::Nested(_)
+        | Path::Publisher(_)
+        | Path::Caller(_)
+        | Path::Webhook(_) => (true, Service::Nothing),
     })
 }
 
-fn read_static(reader: &Reader, value: Value, at: &str) -> Read<StaticConfig> {
-    let Static { directory, package, resource, options, .. } = read(value, at)?;
+fn read_static(reader: &Reader, files: Static, at: &str) -> Read<StaticConfig> {
+    let Static { directory, package, resource, options, .. } = files;
     let root = match (directory, package, resource) {
         (Some(directory), None, None) => Root::Directory(reader.directory.join(directory)),
         (None, Some(package), Some(resource)) => {
@@ -263,17 +324,16 @@ fn types(types: BTreeMap<Box<str>, Box<str>>, at: &str) -> Read<BTreeMap<Box<str
     Ok(types.into_iter().map(|(extension, kind)| (extension.to_lowercase().into(), kind)).collect())
 }
 
-fn read_json(value: Value, at: &str) -> Read<JsonConfig> {
-    let Json { value, options, .. } = read(value, at)?;
+fn read_json(json: Json) -> JsonConfig {
+    let Json { value, options, .. } = json;
     let value = value.unwrap_or_default();
     let text = if options.prettify { format!("{value:#}\n") } else { value.to_string() };
     let JsonOptions { allow_cross_origin, discourage_caching, .. } = options;
-    Ok(JsonConfig { text: text.into(), cross_origin: allow_cross_origin, no_store: discourage_caching })
+    JsonConfig { text: text.into(), cross_origin: allow_cross_origin, no_store: discourage_caching }
 }
 
-fn read_archive(reader: &Reader, value: Value, at: &str) -> Read<ArchiveConfig> {
-    let Archive { archive, origin, download, default_object, object_prefix, mime_types, hashes, options, .. } =
-        read(value, at)?;
+fn read_archive(reader: &Reader, archive: Archive, at: &str) -> Read<ArchiveConfig> {
+    let Archive { archive, origin, download, default_object, object_prefix, mime_types, hashes, options, .. } = archive;
     if let Some(origin) = &origin
         && !["http://", "https://"].iter().any(|scheme| origin.starts_with(scheme))
     {

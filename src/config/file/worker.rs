@@ -1,10 +1,16 @@
 //! What all native workers have: here they are one process, and their Python components run in others.
 
+use super::component::Container;
 use super::environment::is_disabled;
-use super::guest::{Env, Restart};
-use super::{Fault, Read, Reader, read};
+use super::guest::{Env, Guest, Restart, read_restart};
+use super::kinds::{Absent, kinds};
+use super::proxy::Proxy;
+use super::router::Router;
+use super::{Fault, Read, Reader, read, testee};
+use crate::config::guest::RestartConfig;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 /// What a native worker is.
@@ -18,55 +24,109 @@ pub(super) enum Kind {
     Bare,
 }
 
-/// Options of native workers. Most are for components.
-#[derive(Default, Deserialize)]
+/// Options of workers. Most are for components.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "WorkerOptions")]
 pub(super) struct Options {
+    /// The interpreter of its components. Without it, `python3` on the PATH.
+    #[schemars(extend("examples" = ["/usr/bin/python3"]))]
     pub(super) python: Option<PathBuf>,
+    /// Directories in which they look for modules, relative to the node directory.
+    #[schemars(extend("examples" = [[".."]]))]
     pub(super) pythonpath: Vec<PathBuf>,
+    /// Their variables.
     pub(super) env: Option<Env>,
+    /// Numbers of the cores on which the components of a container may run. The router itself runs on all.
+    #[schemars(inner(inner(range(max = 1023))), extend("examples" = [[0, 1]]))]
     pub(super) cpu_affinity: Option<Vec<usize>>,
+    /// What happens when a component has ended by itself; of workers with components only.
     pub(super) restart: Option<RestartValue>,
+    /// Whose end ends the other components; of containers only.
     pub(super) shutdown: Option<Shutdown>,
+    /// The worker is not there, but the others keep their numbers: true, or `"${NAME}"` of a variable that is not empty.
     #[allow(dead_code, reason = "has been read already")]
+    #[schemars(with = "Disabled", extend("default" = false))]
     disabled: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     title: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     extra: Option<Value>,
+    /// Has no effect: what a component needs is told by its class.
+    #[schemars(extend("deprecated" = true))]
     reactor: Option<Value>,
+    /// Has no effect.
+    #[schemars(extend("deprecated" = true))]
     expose_controller: Option<Value>,
+    /// Has no effect: components do not share a process.
+    #[schemars(extend("deprecated" = true))]
     expose_shared: Option<Value>,
 }
 
+/// Whether a worker is there.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[allow(dead_code, reason = "is read before everything else")]
+enum Disabled {
+    Flag(bool),
+    Variable(String),
+}
+
 /// When components are started again: as Crossbar.io says it, or as guests have it.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected restart-always, restart-on-failed, restart-never, or an object as guests have")]
+#[schemars(inline)]
 pub(super) enum RestartValue {
     Mode(Mode),
-    Own(Restart),
+    #[schemars(with = "Restart")]
+    Own(Map<String, Value>),
 }
 
 /// How Crossbar.io says it.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "RestartMode")]
 pub(super) enum Mode {
+    /// Whenever it has ended.
     #[serde(rename = "restart-always")]
     Always,
+    /// When it has failed.
     #[serde(rename = "restart-on-failed")]
     OnFailure,
+    /// Never.
     #[serde(rename = "restart-never")]
     Never,
 }
 
 /// Whose end ends the other components of a container.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "ContainerShutdown")]
 pub(super) enum Shutdown {
+    /// Nobody's.
     #[serde(rename = "shutdown-manual")]
     Manual,
+    /// There is nothing left to end.
     #[serde(rename = "shutdown-on-last-component-stopped")]
     LastStopped,
+    /// That of one that has failed.
     #[serde(rename = "shutdown-on-any-component-failed")]
     AnyFailed,
+    /// Anybody's.
     #[serde(rename = "shutdown-on-any-component-stopped")]
     AnyStopped,
+}
+
+kinds! {
+    /// A part of what the node does.
+    pub(super) enum Worker {
+        "router" => Router(Router),
+        "proxy" => Proxy(Proxy),
+        "container" => Container(Container),
+        "guest" => Guest(Guest),
+        "websocket-testee" => Testee(testee::Worker),
+        "hostmonitor" => HostMonitor(Absent),
+    }
 }
 
 /// True if a worker is switched off.
@@ -78,6 +138,11 @@ pub(super) fn is_off(worker: &Value, at: &str) -> Read<bool> {
 pub(super) fn read_options(reader: &mut Reader, options: Option<Value>, kind: Kind, at: &str) -> Read<Options> {
     let Some(options) = options else { return Ok(Options::default()) };
     let options: Options = read(options, at)?;
+    if let Some(RestartValue::Own(own)) = &options.restart {
+        // Also where nothing is to be started again, mistakes are told.
+        let at = format!("{at}.restart");
+        read_restart(read(own.clone().into(), &at)?, RestartConfig::default(), &at)?;
+    }
     let misplaced = [
         ("restart", options.restart.is_some() && kind == Kind::Bare),
         ("shutdown", options.shutdown.is_some() && kind != Kind::Container),

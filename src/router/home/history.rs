@@ -211,7 +211,7 @@ mod tests {
             let raw = codec::payload(Serializer::Json, vec![Value::from(id)], Dict::new()).expect("a number");
             let publication = Publication {
                 id: PublicationId::from_raw(100 + id),
-                stamp: Stamp { shard: 0, serial: id },
+                stamp: Stamp { shard: 0, serial: id, ..Stamp::default() },
                 excluded: None,
                 topic: if id.is_multiple_of(2) { "a.even".into() } else { "a.odd".into() },
                 payload: Payload::new(raw),

@@ -205,7 +205,7 @@ mod tests {
         let raw = codec::payload(Serializer::Json, vec![payload.into()], Dict::new()).expect("text");
         Arc::new(Publication {
             id: PublicationId::from_raw(id),
-            stamp: Stamp { shard: 0, serial: id },
+            stamp: Stamp { shard: 0, serial: id, ..Stamp::default() },
             excluded: None,
             topic: topic.into(),
             payload: if payload.is_empty() { Payload::NONE } else { Payload::new(raw) },

@@ -6,6 +6,7 @@ use crate::session::{Audience, RealmIndex};
 use crate::wamp::{Dict, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An event on its way to subscribers.
 #[derive(Debug)]
@@ -25,12 +26,14 @@ pub struct Publication {
 }
 
 /// The place of a publication among those of its shard. Those of one publisher are in the order in which it sent them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// The publisher's shard.
     pub shard: ShardIndex,
     /// Counts the publications of that shard.
     pub serial: u64,
+    /// When it came, since the start of time.
+    pub at: Duration,
 }
 
 /// What hardly any publication has.

@@ -8,7 +8,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -63,8 +63,9 @@ impl Ledger {
         match store {
             CookieStore::Memory => Ok((Ledger::Memory, Entries::new())),
             CookieStore::File(path) => {
-                let known = if purge { Ok(Entries::new()) } else { read_lines(path, now) };
-                let known = known.map_err(|error| wrong(path, error))?;
+                let before = hold(path).map_err(|error| wrong(path, error))?;
+                let known = before.as_ref().filter(|_| !purge).map(|file| read_lines(file, now)).transpose();
+                let known = known.map_err(|error| wrong(path, error))?.unwrap_or_default();
                 let file = rewrite(path, &known).map_err(|error| wrong(path, error))?;
                 Ok((Ledger::File(file), known))
             }
@@ -107,11 +108,25 @@ fn write(file: &mut File, line: &Line) -> io::Result<()> {
     file.write_all(&octets)
 }
 
-fn read_lines(path: &Path, now: u64) -> io::Result<Entries> {
+/// The file as it is, if there is one, for as long as nobody else can have it.
+fn hold(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
+    lock(&file)?;
+    Ok(Some(file))
+}
+
+/// What another one wrote after this one has begun would be lost.
+fn lock(file: &File) -> io::Result<()> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("is in use, perhaps by another process"),
+        TryLockError::Error(error) => error,
+    })
+}
+
+fn read_lines(file: &File, now: u64) -> io::Result<Entries> {
     let mut known = HashMap::new();
     for line in BufReader::new(file).lines() {
         // A line that was cut off by a crash is nothing that anybody was told.
@@ -129,12 +144,13 @@ fn rewrite(path: &Path, known: &Entries) -> io::Result<File> {
     let fresh = path.with_extension("new");
     // Who can read it can be anybody in it.
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+    lock(&file)?;
     for (cookie, (who, until)) in known {
         write(&mut file, &Line { cookie: cookie.clone(), until: *until, known: Some(who.clone()) })?;
     }
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
-    OpenOptions::new().append(true).open(path)
+    Ok(file)
 }
 
 /// Opens a database, or makes one where there is nothing.

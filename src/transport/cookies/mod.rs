@@ -207,15 +207,17 @@ mod tests {
             ["a", "b", "c"].into_iter().for_each(|id| small.remember(id, who(id)));
             assert_eq!(small.jar.lock().expect("nobody panics").known.len(), 2);
         }
-        let taken = CookieStore::Database(directory.join("database"));
-        let config = CookieConfig { store: taken, ..CookieConfig::default() };
-        let first = Cookies::open(&config).expect("a file");
-        let second = Cookies::open(&config).expect_err("a file in use").to_string();
-        assert!(second.contains("database"), "{second}");
-        drop(first);
+        for taken in [CookieStore::File(directory.join("lines")), CookieStore::Database(directory.join("database"))] {
+            let config = CookieConfig { store: taken, ..CookieConfig::default() };
+            let first = Cookies::open(&config).expect("a file");
+            let second = Cookies::open(&config).expect_err("a file in use").to_string();
+            assert!(second.contains("database") || second.contains("lines: is in use"), "{second}");
+            drop(first);
+            drop(Cookies::open(&config).expect("a file that is free again"));
+        }
         std::fs::write(directory.join("text"), "no database").expect("a file");
         let text = CookieStore::Database(directory.join("text"));
-        assert!(Cookies::open(&CookieConfig { store: text, ..config }).is_err());
+        assert!(Cookies::open(&CookieConfig { store: text, ..CookieConfig::default() }).is_err());
         assert_eq!(std::fs::read(directory.join("text")).expect("a file"), b"no database", "it is left as it was");
         let _ = std::fs::remove_dir_all(&directory);
     }

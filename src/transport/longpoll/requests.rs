@@ -145,6 +145,7 @@ impl Reactor {
         for message in Messages::new(body, transport.serializer.is_text(), transport.batched) {
             match message {
                 Ok(message) => {
+                    self.gauges.came(&self.connections[key], message.len());
                     self.count_message(socket);
                     self.core.receive(self.clock, conn_id(key), message);
                 }
