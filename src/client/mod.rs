@@ -58,3 +58,8 @@ pub use settings::Load;
 pub use state::{Hook, State};
 pub use subscription::{Event, Listen, Publication, Subscription};
 pub use tls::{Certificate, Trust};
+
+/// The programs of the documentation are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/client.md")]
+struct Documentation;

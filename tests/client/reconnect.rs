@@ -180,7 +180,7 @@ fn a_router_that_says_nothing_is_gone() {
                 let connect = Connect { ping_interval, ping_timeout, ping_rawsocket, ..connect(&url) };
                 let session = connect.open().await.expect("a session");
                 // It is asked, and it answers.
-                tokio::time::sleep(Duration::from_millis(700)).await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
                 assert!(matches!(session.state(), State::Joined(_)), "{}", session.state());
                 relay.set(Way::Silent);
                 let state = until(&session, |state| matches!(state, State::Away { .. })).await;
@@ -189,6 +189,30 @@ fn a_router_that_says_nothing_is_gone() {
                 joined(&session).await;
                 session.ask("wamp.session.count").result::<u64>().await.expect("it works again");
             }
+        },
+    );
+}
+
+/// The router has not noticed that a session is gone, and keeps its procedure for it.
+#[test]
+fn a_procedure_that_is_held_comes_back_later() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let relay = Relay::new(address_of(&urls[0])).await;
+            let (ping_interval, ping_timeout) = (Duration::from_millis(50), Duration::from_millis(300));
+            let connect = Connect { ping_interval, ping_timeout, ..connect(&relay.url()) };
+            let session = connect.open().await.expect("a session");
+            let add = session.offer("com.example.add").handle(async |a: i64, b: i64| a + b).await.expect("registered");
+            let before = session.id();
+            relay.set(Way::Frozen);
+            until(&session, |state| matches!(state, State::Joined(id) if *id != before)).await;
+            let other = Connect::new(&urls[1], "realm1").open().await.expect("a session");
+            let ask = || other.ask("com.example.add").arg(2).arg(3).timeout(Duration::from_millis(100)).result::<i64>();
+            assert_eq!(ask().await, Err(RequestError::Timeout), "the lost session is called");
+            assert!(!add.is_over());
+            relay.set(Way::Open);
+            while ask().await != Ok(5) {}
         },
     );
 }

@@ -14,6 +14,8 @@ pub(crate) enum Way {
     Open,
     /// Connections stay, but nothing passes.
     Silent,
+    /// Nothing passes on the connections that are there; new ones are open.
+    Frozen,
     /// Connections are closed, new ones at once.
     Closed,
 }
@@ -82,7 +84,8 @@ impl Drop for Relay {
 }
 
 async fn pass(mut client: TcpStream, target: SocketAddr, mut way: watch::Receiver<Way>) {
-    if *way.borrow() == Way::Closed {
+    let born = *way.borrow();
+    if born == Way::Closed {
         return;
     }
     let Ok(mut router) = TcpStream::connect(target).await else { return };
@@ -91,7 +94,8 @@ async fn pass(mut client: TcpStream, target: SocketAddr, mut way: watch::Receive
         let now = *way.borrow_and_update();
         match now {
             Way::Closed => return,
-            Way::Silent => {
+            Way::Frozen if born == Way::Frozen => {}
+            Way::Silent | Way::Frozen => {
                 let _ = way.changed().await;
                 continue;
             }
