@@ -1,5 +1,7 @@
 //! Publications and calls for programs that speak HTTP alone.
 
+#[path = "bridge/events.rs"]
+mod events;
 mod support;
 
 use corebar::auth::config::{Anonymous, Grant, Secret, Source};

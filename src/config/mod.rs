@@ -4,6 +4,7 @@ pub mod address;
 pub mod bridge;
 pub mod component;
 pub mod cookie;
+pub mod events;
 pub mod file;
 pub mod guest;
 pub mod listener;

@@ -1,6 +1,7 @@
 //! What is served at the paths of a listener.
 
 use super::bridge::BridgeConfig;
+use super::events::EventsConfig;
 use super::listener::TransportIndex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ pub enum Service {
     NodeInfo,
     /// Publications or calls for who speaks HTTP alone.
     Bridge(Box<BridgeConfig>),
+    /// Events for browsers.
+    Events(Box<EventsConfig>),
     /// Nothing: 404, whatever is served above.
     Nothing,
 }
@@ -63,6 +66,7 @@ impl Service {
         match self {
             Service::WebSocket(transport) | Service::LongPoll(transport) => Some(*transport),
             Service::Bridge(bridge) => Some(bridge.transport),
+            Service::Events(events) => Some(events.transport),
             _ => None,
         }
     }
@@ -72,6 +76,7 @@ impl Service {
         match self {
             Service::WebSocket(transport) | Service::LongPoll(transport) => Some(transport),
             Service::Bridge(bridge) => Some(&mut bridge.transport),
+            Service::Events(events) => Some(&mut events.transport),
             _ => None,
         }
     }

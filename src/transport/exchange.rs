@@ -2,6 +2,7 @@
 
 use super::bridge::Bridged;
 use super::door::Door;
+use super::events::Opening;
 use super::longpoll::{self, ReplyTo};
 use super::pages;
 use super::protocol::Signal;
@@ -108,6 +109,8 @@ pub(in crate::transport) enum Verdict {
     Answer { response: Frame, close: bool },
     /// Read a file.
     File(Box<Request>),
+    /// Begin a stream of events.
+    Stream(Box<Opening>),
     /// Read the body. The client may wait until it is told that it can go on.
     Read(Box<Coming>, bool),
 }
@@ -208,6 +211,10 @@ impl Exchange {
             Verdict::File(request) => {
                 self.state = State::Response;
                 signal(Signal::File(request));
+            }
+            Verdict::Stream(opening) => {
+                self.state = State::Response;
+                signal(Signal::Stream(opening));
             }
             Verdict::Read(coming, expects_continue) => {
                 if expects_continue && !coming.reader.is_complete() && self.input.is_empty() {

@@ -6,6 +6,7 @@ mod connection;
 pub mod cookies;
 mod deadlines;
 mod door;
+mod events;
 mod exchange;
 mod files;
 mod keepalive;

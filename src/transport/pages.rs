@@ -2,7 +2,7 @@
 
 use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
-use super::{bridge, page, probe};
+use super::{bridge, events, page, probe};
 use crate::web::{Content, Request};
 use crate::wire::Frame;
 use crate::wire::handshake::{Route, Serves};
@@ -68,6 +68,11 @@ pub(super) fn judge(
         Route::Served { index, .. } => Some(&door.places[*index]),
         _ => None,
     };
+    if let Some(place) = place
+        && let Content::Events(_) = &*place.content
+    {
+        return events::judge((head, octets), place, (close, door.hsts.clone()));
+    }
     if let Some((content, config)) = place.and_then(|place| match &*place.content {
         Content::Bridge(config) => Some((&place.content, &**config)),
         _ => None,
@@ -109,7 +114,7 @@ fn served(
     options: &Options,
 ) -> Verdict {
     match &*place.content {
-        Content::Nothing | Content::Transport | Content::Bridge(_) => {
+        Content::Nothing | Content::Transport | Content::Bridge(_) | Content::Events(_) => {
             page.line(404, &[], &page.door.options.nothing_at(head.path))
         }
         Content::Json(json) => {

@@ -3,6 +3,7 @@
 use super::bridge::Bridged;
 use super::cookies::{Cookies, Visit};
 use super::door::Door;
+use super::events::Opening;
 use super::exchange::{Exchange, Forwarded, Options};
 use super::longpoll::ReplyTo;
 use super::premises::Premises;
@@ -44,6 +45,8 @@ pub(super) enum Signal<'a> {
     Answer { response: Frame, close: bool },
     /// A request for a file.
     File(Box<Request>),
+    /// A request for a stream of events.
+    Stream(Box<Opening>),
     /// A complete request that becomes a publication or a call.
     Bridge(Box<Bridged>, &'a [u8]),
     /// A complete request of the long-poll transport.

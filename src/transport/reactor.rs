@@ -253,6 +253,7 @@ impl Reactor {
         self.core.reform(self.clock, *policy);
         self.settle();
         self.reform_bridges();
+        self.reform_streams();
     }
 
     /// True if there may be more.
@@ -285,6 +286,7 @@ impl Reactor {
         }
         self.port.hand_over();
         let more = self.flush() | self.bury();
+        self.tell_streams();
         self.reap();
         self.regulate();
         if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
@@ -493,6 +495,7 @@ impl Reactor {
             }
             Signal::Asked(line) => self.note_request(key, line),
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
+            Signal::Stream(opening) => self.open_stream(key, *opening),
             Signal::File(request) => self.serve_file(key, request),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }

@@ -6,6 +6,7 @@ use super::piece::Piece;
 use super::python;
 use super::request::Request;
 use crate::config::bridge::BridgeConfig;
+use crate::config::events::EventsConfig;
 use crate::config::web::{JsonConfig, Root, Service};
 use std::sync::Arc;
 use thiserror::Error;
@@ -35,6 +36,8 @@ pub enum Content {
     Nothing,
     /// Publications or calls.
     Bridge(Box<BridgeConfig>),
+    /// Events for browsers.
+    Events(Box<EventsConfig>),
     /// A way into the router.
     Transport,
 }
@@ -49,6 +52,7 @@ impl Content {
             Service::WebSocket(_) | Service::LongPoll(_) | Service::Echo => Content::Transport,
             Service::Json(json) => Content::Json(json.clone()),
             Service::Bridge(bridge) => Content::Bridge(bridge.clone()),
+            Service::Events(events) => Content::Events(events.clone()),
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::NodeInfo => Content::NodeInfo,
             Service::Nothing => Content::Nothing,
@@ -78,6 +82,7 @@ impl Content {
             Content::Files(files) => files.is_cross_origin(),
             Content::Json(json) => json.cross_origin,
             Content::Bridge(bridge) => bridge.cross_origin,
+            Content::Events(events) => events.cross_origin,
             _ => false,
         }
     }

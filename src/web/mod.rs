@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod conditions;
 pub mod content;
 pub mod date;
+pub mod events;
 mod files;
 mod listing;
 pub mod mime;
@@ -12,6 +13,7 @@ mod open;
 pub mod piece;
 pub mod pool;
 mod python;
+mod query;
 pub mod request;
 
 pub use content::{Content, WebError};

@@ -8,6 +8,7 @@ mod controller;
 mod cookie;
 mod endpoint;
 mod environment;
+mod events;
 pub mod format;
 mod guest;
 mod jwt;

@@ -4,6 +4,7 @@ use super::auth::read_auth;
 use super::bridge::read_bridge;
 use super::cookie::read_cookie;
 use super::endpoint::{is_any_port, read_endpoint};
+use super::events::read_events;
 use super::options::{read_longpoll, read_options};
 use super::web::{path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, read, type_of};
@@ -252,6 +253,12 @@ impl Parts<'_> {
                     let (mut bridge, auth) = read_bridge(value, &at)?;
                     bridge.transport = self.part(Inner { auth: Some(auth), ..Inner::default() }, false, &at)?;
                     self.add(PathConfig { path, deep: true, service: Service::Bridge(Box::new(bridge)) }, &at)?;
+                }
+                "eventsource" => {
+                    let (mut events, auth, cookie) = read_events(value, &at)?;
+                    // Where browsers are known again is decided for WebSocket, and so it is here.
+                    events.transport = self.part(Inner { auth: Some(auth), cookie, ..Inner::default() }, true, &at)?;
+                    self.add(PathConfig { path, deep: false, service: Service::Events(Box::new(events)) }, &at)?;
                 }
                 kind => {
                     let (deep, service) = read_service(self.reader, kind, value, &at)?;

@@ -82,7 +82,7 @@ impl Reactor {
 
     /// Everything queued for the socket has been written: the next request may be read.
     pub(in crate::transport) fn written(&mut self, key: usize) {
-        if self.read_on(key) {
+        if self.read_on(key) || self.stream_on(key) {
             return;
         }
         let leaving = self.leaving();
@@ -112,7 +112,7 @@ impl Reactor {
         let (wait, ahead) = (exchange.wait(), exchange.octets_ahead());
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         let before = std::mem::replace(&mut socket.wait, wait);
-        let answered = socket.answered || socket.reading || socket.rest.is_some();
+        let answered = socket.answered || socket.reading || socket.rest.is_some() || socket.stream.is_some();
         let polls = socket.polls;
         let own = self.settings.premises.config.listeners[usize::from(connection.peer.listener)].web.idle_timeout;
         let paused = std::mem::replace(&mut connection.pauses.response, ahead > READ_BYTES);
@@ -159,13 +159,16 @@ impl Reactor {
             match side {
                 Side::Socket(_) => self.overdue(key),
                 Side::Transport(_) => self.unpolled(key),
-                Side::Bridge(_) => {}
+                Side::Bridge(_) | Side::Stream(_) => {}
             }
         }
     }
 
     /// A socket has waited long enough.
     fn overdue(&mut self, key: usize) {
+        if self.beat(key) {
+            return;
+        }
         let connection = &mut self.connections[key];
         let Some(Protocol::Requests(exchange)) = &connection.protocol else { return };
         match exchange.wait() {
