@@ -1,7 +1,11 @@
 //! Publications and calls for programs that speak HTTP alone.
 
+#[path = "bridge/clients.rs"]
+mod clients;
 #[path = "bridge/events.rs"]
 mod events;
+#[path = "bridge/repeats.rs"]
+mod repeats;
 mod support;
 
 use corebar::auth::config::{Anonymous, Grant, Secret, Source};
@@ -33,6 +37,7 @@ fn bridge(path: &str, action: Action, change: impl FnOnce(&mut BridgeConfig)) ->
         require_tls: false,
         require_ip: Vec::new(),
         body_bytes_max: Some(1000),
+        batch_max: 3,
         cross_origin: false,
     };
     change(&mut config);

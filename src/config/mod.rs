@@ -116,6 +116,10 @@ pub struct RuntimeConfig {
     pub web_keep_alive_timeout: Duration,
     /// How long a call may take that a request has become.
     pub web_call_timeout: Duration,
+    /// For how long the answer to a request with an `Idempotency-Key` is kept.
+    pub web_repeat_timeout: Duration,
+    /// Octets of such answers that are kept, all together; the oldest are forgotten first.
+    pub web_repeat_bytes: usize,
     /// Threads that read files for requests.
     pub web_read_threads: usize,
     /// Octets of a file that are read at once: what a client that reads slowly holds in memory.
@@ -185,6 +189,8 @@ impl Default for RuntimeConfig {
             longpoll_body_timeout: 30 * SECOND,
             web_keep_alive_timeout: 30 * SECOND,
             web_call_timeout: 60 * SECOND,
+            web_repeat_timeout: 600 * SECOND,
+            web_repeat_bytes: 16 * 1024 * 1024,
             web_read_threads: 4,
             web_piece_bytes: MIB / 4,
             web_listing_entries_max: 10_000,

@@ -23,7 +23,7 @@ use crate::transport::premises::{Board, Premises};
 use crate::transport::reactor::{self, Settings};
 use crate::transport::tls::TlsError;
 use crate::web::archive::Download;
-use crate::web::{Content, Piece, Pool, Reader, WebError};
+use crate::web::{Content, Piece, Pool, Reader, Repeats, WebError};
 use backstage::Backstage;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -377,6 +377,7 @@ impl Node {
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
+        let repeats = Arc::<Repeats>::default();
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
             let shard = ShardConfig {
@@ -400,6 +401,7 @@ impl Node {
                 board: self.board.clone(),
                 callouts: callouts.clone(),
                 files: files.clone(),
+                repeats: repeats.clone(),
                 vitals: self.vitals.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),

@@ -21,7 +21,7 @@ use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Done, Door, Loads, Port, Seat, Socket, Visitor, Vitals};
 use crate::store::Journal;
-use crate::web::Pool;
+use crate::web::{Pool, Repeats};
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub callouts: Arc<Callouts>,
     /// Reads files.
     pub files: Arc<Pool>,
+    /// Requests that may come again.
+    pub repeats: Arc<Repeats>,
     /// Where shards show that they turn.
     pub vitals: Arc<Vitals>,
     /// Where connections are counted.

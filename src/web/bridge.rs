@@ -5,7 +5,7 @@ use crate::auth::hmac_sha256;
 use crate::config::bridge::{Action, BridgeConfig};
 use crate::session::options::PublishOptions;
 use crate::wamp::codec::{self, DecodeLimits};
-use crate::wamp::{Message, Serializer};
+use crate::wamp::{Message, Serializer, error};
 use data_encoding::{BASE64URL, HEXLOWER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -166,6 +166,51 @@ struct Body<'a> {
     options: Option<Map<String, Value>>,
 }
 
+/// The publications of a request that brings several, in a list.
+///
+/// # Errors
+/// The answer that says what is wrong with all of it.
+pub fn batch<'a>(config: &BridgeConfig, body: &'a [u8]) -> Result<Option<Vec<&'a RawValue>>, Answer> {
+    let list = body.trim_ascii_start().starts_with(b"[") && config.action == Action::Publish;
+    if !list {
+        return Ok(None);
+    }
+    let parts: Vec<&RawValue> = read(body)?;
+    if parts.is_empty() || parts.len() > config.batch_max {
+        return Err(failure(400, &format!("a list has to have 1 to {} publications", config.batch_max)));
+    }
+    Ok(Some(parts))
+}
+
+/// The answer to a request that has brought several publications.
+#[must_use]
+pub fn together(answers: &[Answer]) -> Answer {
+    let answers: Vec<&str> = answers.iter().map(|answer| &*answer.body).collect();
+    Answer { status: 200, body: format!("[{}]", answers.join(",")) }
+}
+
+/// The key by which a request is known that may come again.
+#[must_use]
+pub fn repeat_key<'a>(config: &BridgeConfig, asked: &'a Asked) -> Option<&'a str> {
+    let hook = matches!(config.action, Action::Hook { .. });
+    asked.header("Idempotency-Key").filter(|_| !hook).map(|key| key.trim_matches('"'))
+}
+
+/// Errors of which it is known that nothing has been done.
+const UNDONE: [&str; 5] = [
+    error::NO_SUCH_PROCEDURE,
+    error::NOT_AUTHORIZED,
+    error::AUTHORIZATION_FAILED,
+    error::INVALID_URI,
+    error::NO_AVAILABLE_CALLEE,
+];
+
+/// True if a request has done nothing, so that it may well come again.
+#[must_use]
+pub fn undone(answer: &Answer) -> bool {
+    UNDONE.iter().any(|error| answer.body.starts_with(&format!("{{\"error\":\"{error}\"")))
+}
+
 /// The message that a request becomes, with this id. It breaks no rule for which the session would be ended.
 ///
 /// # Errors
@@ -184,7 +229,7 @@ pub fn message(
             json!([16, id, {"acknowledge": true}, topic, [{"headers": headers, "body": text}]]).to_string()
         }
         Action::Publish => {
-            let body = read(body)?;
+            let body: Body<'_> = read(body)?;
             let topic = body.topic.as_ref().ok_or_else(|| failure(400, "'topic' is missing"))?;
             let mut options = body.options.clone().unwrap_or_default();
             options.retain(|name, value| OPTIONS.contains(&&**name) && !value.is_null());
@@ -192,7 +237,7 @@ pub fn message(
             write(&json!([16, id, options, topic]), &body)?
         }
         Action::Call => {
-            let body = read(body)?;
+            let body: Body<'_> = read(body)?;
             let procedure = body.procedure.as_ref().ok_or_else(|| failure(400, "'procedure' is missing"))?;
             let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             write(&json!([48, id, {"timeout": timeout}, procedure]), &body)?
@@ -209,7 +254,7 @@ pub fn message(
     Ok(message)
 }
 
-fn read(body: &[u8]) -> Result<Body<'_>, Answer> {
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
     serde_json::from_slice(body).map_err(|error| failure(400, &format!("the body is not what it should be: {error}")))
 }
 
@@ -310,6 +355,7 @@ mod tests {
             require_tls: false,
             require_ip: Vec::new(),
             body_bytes_max: None,
+            batch_max: 3,
             cross_origin: false,
         }
     }

@@ -14,9 +14,11 @@ pub mod piece;
 pub mod pool;
 mod python;
 mod query;
+pub mod repeats;
 pub mod request;
 
 pub use content::{Content, WebError};
 pub use piece::{Piece, Rest};
 pub use pool::{Pool, Reader};
+pub use repeats::Repeats;
 pub use request::Request;

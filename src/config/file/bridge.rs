@@ -13,6 +13,8 @@ use std::time::Duration;
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// The largest difference of times that can be asked for, in seconds.
 const TIMESTAMP_DELTA_MAX: u64 = 86_400;
+/// The most publications that one request can be allowed to bring.
+const BATCH_MAX: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +41,8 @@ struct Options {
     require_ip: Vec<String>,
     post_body_limit: Option<usize>,
     timestamp_delta_limit: Option<u64>,
+    /// Of our own.
+    batch_max: Option<usize>,
     topic: Option<Box<str>>,
     success_response: Option<Box<str>>,
     error_response: Option<Box<str>>,
@@ -92,6 +96,11 @@ pub(super) fn read_bridge(value: Value, at: &str) -> Read<(BridgeConfig, Value)>
         let text = format!("is not a number of octets from 0 to {BODY_BYTES_MAX}");
         return Err(Fault::new(&format!("{at}.options.post_body_limit"), text));
     }
+    let batch_max = options.batch_max.unwrap_or(BridgeConfig::BATCH_MAX);
+    if options.batch_max.is_some() && !matches!(action, Action::Publish) || !(1..=BATCH_MAX).contains(&batch_max) {
+        let text = format!("is a number from 1 to {BATCH_MAX}, for a path of the type \"publisher\"");
+        return Err(Fault::new(&format!("{at}.options.batch_max"), text));
+    }
     let network = |text: &String| {
         network(text).ok_or_else(|| Fault::new(&format!("{at}.options.require_ip"), format!("{text:?} is no network")))
     };
@@ -105,6 +114,7 @@ pub(super) fn read_bridge(value: Value, at: &str) -> Read<(BridgeConfig, Value)>
         require_tls: options.require_tls,
         require_ip: options.require_ip.iter().map(network).collect::<Read<_>>()?,
         body_bytes_max: options.post_body_limit.filter(|limit| *limit > 0),
+        batch_max,
         cross_origin: options.allow_cross_origin,
     };
     Ok((config, auth))

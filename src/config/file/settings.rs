@@ -112,6 +112,8 @@ const SETTINGS: &[(&str, &str, Place)] = &[
     ("web", "keep_alive_timeout", Time(|config| &mut config.web_keep_alive_timeout, TIME_MIN, TIME_MAX)),
     ("web", "call_timeout", Time(|config| &mut config.web_call_timeout, TIME_MIN, TIME_MAX)),
     ("web", "read_threads", Size(|config| &mut config.web_read_threads, 1, 256)),
+    ("web", "repeat_timeout", Time(|config| &mut config.web_repeat_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "repeat_bytes", Size(|config| &mut config.web_repeat_bytes, 4096, GIB)),
     ("web", "piece_bytes", Size(|config| &mut config.web_piece_bytes, 4096, GIB)),
     ("web", "listing_entries_max", Size(|config| &mut config.web_listing_entries_max, 1, 1 << 20)),
     ("web", "download_bytes_max", Size(|config| &mut config.web_download_bytes_max, 1024, 64 * GIB)),
