@@ -10,6 +10,7 @@ pub mod guest;
 pub mod listener;
 pub mod log;
 pub mod node;
+pub mod relay;
 pub mod reload;
 pub mod tls;
 pub mod web;
@@ -116,6 +117,10 @@ pub struct RuntimeConfig {
     pub web_keep_alive_timeout: Duration,
     /// How long a call may take that a request has become.
     pub web_call_timeout: Duration,
+    /// Threads that pass requests on to others.
+    pub web_relay_threads: usize,
+    /// Requests that are passed on at the same time; more get 503.
+    pub web_relays_max: usize,
     /// For how long the answer to a request with an `Idempotency-Key` is kept.
     pub web_repeat_timeout: Duration,
     /// Octets of such answers that are kept, all together; the oldest are forgotten first.
@@ -189,6 +194,8 @@ impl Default for RuntimeConfig {
             longpoll_body_timeout: 30 * SECOND,
             web_keep_alive_timeout: 30 * SECOND,
             web_call_timeout: 60 * SECOND,
+            web_relay_threads: 1,
+            web_relays_max: 4096,
             web_repeat_timeout: 600 * SECOND,
             web_repeat_bytes: 16 * 1024 * 1024,
             web_read_threads: 4,

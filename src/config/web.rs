@@ -3,6 +3,7 @@
 use super::bridge::BridgeConfig;
 use super::events::EventsConfig;
 use super::listener::TransportIndex;
+use super::relay::RelayConfig;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub enum Service {
     Bridge(Box<BridgeConfig>),
     /// Events for browsers.
     Events(Box<EventsConfig>),
+    /// What others answer.
+    Relay(Box<RelayConfig>),
     /// Nothing: 404, whatever is served above.
     Nothing,
 }

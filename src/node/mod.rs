@@ -21,6 +21,7 @@ use crate::transport::listener::{Acceptor, BindError, Bound, Listener, Pace};
 use crate::transport::preamble::Entrance;
 use crate::transport::premises::{Board, Premises};
 use crate::transport::reactor::{self, Settings};
+use crate::transport::relay::Relays;
 use crate::transport::tls::TlsError;
 use crate::web::archive::Download;
 use crate::web::{Content, Piece, Pool, Reader, Repeats, WebError};
@@ -377,6 +378,8 @@ impl Node {
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
+        let (threads, most) = (config.web_relay_threads, config.web_relays_max);
+        let relays = Arc::new(Relays::new(threads, most, self.doors.clone(), self.loads.clone()));
         let repeats = Arc::<Repeats>::default();
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
@@ -401,6 +404,7 @@ impl Node {
                 board: self.board.clone(),
                 callouts: callouts.clone(),
                 files: files.clone(),
+                relays: relays.clone(),
                 repeats: repeats.clone(),
                 vitals: self.vitals.clone(),
                 loads: self.loads.clone(),

@@ -6,6 +6,7 @@ use super::events::Opening;
 use super::longpoll::{self, ReplyTo};
 use super::pages;
 use super::protocol::Signal;
+use super::relay::Relayed;
 use crate::config::listener::TransportIndex;
 use crate::shard::{Loads, Vitals};
 use crate::web::Request;
@@ -105,6 +106,8 @@ pub(in crate::transport) enum Verdict {
     Elsewhere,
     /// Go on at another shard.
     Move(u16),
+    /// Let others answer.
+    Relay(Box<Relayed>),
     /// Answer at once.
     Answer { response: Frame, close: bool },
     /// Read a file.
@@ -169,6 +172,11 @@ impl Exchange {
                     signal(Signal::Move { shard, octets });
                     return None;
                 }
+                Verdict::Relay(relayed) => {
+                    let octets = std::mem::take(&mut self.input);
+                    signal(Signal::Relay(relayed, octets));
+                    return None;
+                }
                 verdict => {
                     self.take(octets);
                     self.begin(verdict, signal);
@@ -203,7 +211,7 @@ impl Exchange {
 
     fn begin(&mut self, verdict: Verdict, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         match verdict {
-            Verdict::Elsewhere | Verdict::Move(_) => {}
+            Verdict::Elsewhere | Verdict::Move(_) | Verdict::Relay(_) => {}
             Verdict::Answer { response, close } => {
                 self.state = State::Response;
                 signal(Signal::Answer { response, close });
@@ -254,7 +262,7 @@ fn judge(head: &RequestHead<'_>, octets: &[u8], door: &Door, options: &Options) 
     {
         return longpoll::judge(head, &names[*own..].join("/"), door.places[*index].transport, options);
     }
-    if head.upgrade {
+    if head.upgrade && !door.relays(&route) {
         return Verdict::Elsewhere;
     }
     pages::judge((head, octets), route, door, options)

@@ -21,6 +21,7 @@ mod pressure;
 pub mod probe;
 mod protocol;
 pub mod reactor;
+pub mod relay;
 mod slice;
 mod stream;
 mod tasks;

@@ -2,7 +2,7 @@
 
 use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
-use super::{bridge, events, page, probe};
+use super::{bridge, events, page, probe, relay};
 use crate::web::{Content, Request};
 use crate::wire::Frame;
 use crate::wire::handshake::{Route, Serves};
@@ -73,6 +73,11 @@ pub(super) fn judge(
     {
         return events::judge((head, octets), place, (close, door.hsts.clone()));
     }
+    if let (Some(place), Route::Served { names, own, .. }) = (place, &route)
+        && let Content::Relay(..) = &*place.content
+    {
+        return relay::judge(head, place, (names, *own), (door.hsts.clone(), options.header_bytes_max));
+    }
     if let Some((content, config)) = place.and_then(|place| match &*place.content {
         Content::Bridge(config) => Some((&place.content, &**config)),
         _ => None,
@@ -101,7 +106,9 @@ pub(super) fn judge(
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
             Serves::WebSocket(..) | Serves::Echo => page.welcome(),
-            Serves::LongPoll | Serves::Pages => served(head, &page, &door.places[index], &names[own..], options),
+            Serves::LongPoll | Serves::Relay | Serves::Pages => {
+                served(head, &page, &door.places[index], &names[own..], options)
+            }
         },
     }
 }
@@ -114,7 +121,7 @@ fn served(
     options: &Options,
 ) -> Verdict {
     match &*place.content {
-        Content::Nothing | Content::Transport | Content::Bridge(_) | Content::Events(_) => {
+        Content::Nothing | Content::Transport | Content::Bridge(_) | Content::Events(_) | Content::Relay(..) => {
             page.line(404, &[], &page.door.options.nothing_at(head.path))
         }
         Content::Json(json) => {

@@ -8,6 +8,7 @@ use super::exchange::{Exchange, Forwarded, Options};
 use super::longpoll::ReplyTo;
 use super::premises::Premises;
 use super::reactor::Settings;
+use super::relay::Relayed;
 use crate::auth::peer::Cookie;
 use crate::config::listener::TransportIndex;
 use crate::router::{Ending, Link};
@@ -51,6 +52,8 @@ pub(super) enum Signal<'a> {
     Bridge(Box<Bridged>, &'a [u8]),
     /// A complete request of the long-poll transport.
     Request { endpoint: Endpoint, transport: TransportIndex, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
+    /// A request that others answer, with all that has been read from its beginning.
+    Relay(Box<Relayed>, Vec<u8>),
     /// A request for another shard, with all that has been read from its beginning.
     Move { shard: u16, octets: Vec<u8> },
 }

@@ -13,6 +13,7 @@ use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
 use super::premises::{Board, Premises};
 use super::protocol::{self, Protocol, Signal};
+use super::relay::Relays;
 use super::slice::Slice;
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub callouts: Arc<Callouts>,
     /// Reads files.
     pub files: Arc<Pool>,
+    /// Passes requests on.
+    pub relays: Arc<Relays>,
     /// Requests that may come again.
     pub repeats: Arc<Repeats>,
     /// Where shards show that they turn.
@@ -440,6 +443,7 @@ impl Reactor {
 
     fn shut_down(&mut self) {
         self.shutting_down = true;
+        self.settings.relays.leave();
         let waiting = |(key, connection): (usize, &Connection)| (connection.phase == Phase::Handshake).then_some(key);
         let unknown: Vec<usize> = self.connections.iter().filter_map(waiting).collect();
         unknown.into_iter().for_each(|key| self.lose(key, "shutdown"));
@@ -499,6 +503,7 @@ impl Reactor {
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
             Signal::Stream(opening) => self.open_stream(key, *opening),
             Signal::File(request) => self.serve_file(key, request),
+            Signal::Relay(relayed, octets) => self.relay(key, relayed, octets),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
         matches!(self.connections[key].phase, Phase::Handshake | Phase::Requests | Phase::Open)

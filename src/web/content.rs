@@ -7,8 +7,10 @@ use super::python;
 use super::request::Request;
 use crate::config::bridge::BridgeConfig;
 use crate::config::events::EventsConfig;
+use crate::config::relay::RelayConfig;
 use crate::config::web::{JsonConfig, Root, Service};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use thiserror::Error;
 
 /// Why something cannot be served.
@@ -38,6 +40,8 @@ pub enum Content {
     Bridge(Box<BridgeConfig>),
     /// Events for browsers.
     Events(Box<EventsConfig>),
+    /// What others answer, and how many programs run for it.
+    Relay(Box<RelayConfig>, AtomicUsize),
     /// A way into the router.
     Transport,
 }
@@ -53,6 +57,7 @@ impl Content {
             Service::Json(json) => Content::Json(json.clone()),
             Service::Bridge(bridge) => Content::Bridge(bridge.clone()),
             Service::Events(events) => Content::Events(events.clone()),
+            Service::Relay(relay) => Content::Relay(relay.clone(), AtomicUsize::new(0)),
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::NodeInfo => Content::NodeInfo,
             Service::Nothing => Content::Nothing,

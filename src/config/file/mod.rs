@@ -18,6 +18,7 @@ mod options;
 mod permissions;
 mod proxy;
 mod realm;
+mod relay;
 mod router;
 pub(super) mod settings;
 mod testee;

@@ -1,5 +1,6 @@
 //! Paths of web transports: pages, files and values.
 
+use super::relay::read_relay;
 use super::settings::TIME_MAX;
 use super::{Fault, Read, Reader, read};
 use crate::config::web::{ArchiveConfig, JsonConfig, Root, Service, StaticConfig, WebOptions, is_plain};
@@ -10,18 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What Crossbar.io serves besides.
-const ELSEWHERE: [&str; 10] = [
-    "catalog",
-    "cgi",
-    "pairme",
-    "resource",
-    "reverseproxy",
-    "upload",
-    "wap",
-    "websocket-proxy",
-    "websocket-reverseproxy",
-    "wsgi",
-];
+const ELSEWHERE: [&str; 7] = ["catalog", "pairme", "resource", "upload", "wap", "websocket-proxy", "wsgi"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,6 +193,9 @@ pub(super) fn read_service(reader: &mut Reader, kind: &str, value: Value, at: &s
         "none" => {
             let Bare { .. } = read(value, at)?;
             (true, Service::Nothing)
+        }
+        "reverseproxy" | "websocket-reverseproxy" | "cgi" => {
+            (true, Service::Relay(Box::new(read_relay(reader, kind, value, at)?)))
         }
         other if ELSEWHERE.contains(&other) => {
             reader.warn(at, &format!("a path of the type {other:?} is not served"));

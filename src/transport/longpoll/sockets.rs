@@ -196,24 +196,29 @@ impl Reactor {
         connection.phase == Phase::Requests && (!connection.out.is_empty() || reading())
     }
 
-    /// Hands a socket with what was read from it to the shard that its request is for.
-    pub(in crate::transport) fn hand_over(&mut self, key: usize, shard: u16, octets: Vec<u8>) {
-        let Some(stream) = self.connections[key].stream.take() else { return };
+    /// Takes a socket out of the reactor of this shard.
+    pub(in crate::transport) fn release(&mut self, key: usize) -> Option<(shard::Socket, Visitor)> {
+        let stream = self.connections[key].stream.take()?;
         let peer = self.connections[key].peer.clone();
-        let Some(ticket) = self.connections[key].ticket.take() else { return };
+        let ticket = self.connections[key].ticket.take()?;
         self.set_alarm(key, None);
         self.connections[key].longpoll = None;
         self.drop_socket(key);
-        let socket = match stream.release() {
-            Ok(socket) => socket,
+        match stream.release() {
+            Ok(socket) => Some((socket, Visitor { peer, ticket })),
             Err(error) => {
-                tracing::warn!(%error, "cannot hand a connection to another shard");
-                return;
+                tracing::warn!(%error, "cannot hand a connection to others");
+                None
             }
-        };
+        }
+    }
+
+    /// Hands a socket with what was read from it to the shard that its request is for.
+    pub(in crate::transport) fn hand_over(&mut self, key: usize, shard: u16, octets: Vec<u8>) {
+        let Some((socket, visitor)) = self.release(key) else { return };
         let to = usize::from(shard);
         self.settings.loads.add(to);
-        let order = Command::Adopt(socket, Visitor { peer, ticket }, octets);
+        let order = Command::Adopt(socket, visitor, octets);
         if let Err(Command::Adopt(socket, ..)) = self.settings.doors[to].send(order) {
             self.settings.loads.remove(to);
             tracing::warn!(shard, "a shard has too many connections waiting; a long-poll request is refused");

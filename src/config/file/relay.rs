@@ -1,0 +1,191 @@
+//! Paths of the types `reverseproxy`, `websocket-reverseproxy` and `cgi`.
+
+use super::connecting::read_connecting;
+use super::{Fault, Read, Reader, read};
+use crate::config::relay::{Backend, BackendAddress, RelayConfig, Target};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest times that can be asked for, in seconds.
+const SECONDS_MAX: f64 = 86_400.0;
+const SECONDS_MIN: f64 = 0.01;
+const RUNNING_MAX: usize = 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Http {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+    host: Box<str>,
+    port: Option<u16>,
+    path: Option<Box<str>>,
+    forwarded_port: Option<u16>,
+    forwarded_proto: Option<Box<str>>,
+    #[serde(default)]
+    options: Options,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebSocket {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+    #[allow(dead_code, reason = "clients may come by any")]
+    url: Option<String>,
+    options: Option<Map<String, Value>>,
+    backend: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cgi {
+    #[allow(dead_code, reason = "has been read already")]
+    r#type: String,
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+    directory: PathBuf,
+    processor: PathBuf,
+    #[serde(default)]
+    options: Options,
+}
+
+/// Of our own.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    timeout: Option<f64>,
+    connect_timeout: Option<f64>,
+    body_limit: Option<usize>,
+    keep_host: Option<bool>,
+    running_max: Option<usize>,
+}
+
+/// Reads a path.
+pub(super) fn read_relay(reader: &mut Reader, kind: &str, value: Value, at: &str) -> Read<RelayConfig> {
+    match kind {
+        "reverseproxy" => read_http(value, at),
+        "cgi" => read_cgi(reader, value, at),
+        _ => read_websocket(reader, value, at),
+    }
+}
+
+fn time(name: &str, seconds: Option<f64>, otherwise: Duration, at: &str) -> Read<Duration> {
+    match seconds {
+        None => Ok(otherwise),
+        Some(seconds) if (SECONDS_MIN..=SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Some(_) => {
+            let text = format!("is not a number of seconds from {SECONDS_MIN} to {SECONDS_MAX}");
+            Err(Fault::new(&format!("{at}.options.{name}"), text))
+        }
+    }
+}
+
+/// The path of a server: with a slash at its beginning and none at its end, or nothing at all.
+fn base(path: &str, at: &str) -> Read<Box<str>> {
+    let path = path.trim_end_matches('/');
+    let plain = path.bytes().all(|octet| octet.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&octet));
+    if !plain {
+        return Err(Fault::new(at, format!("is {path:?}, which is no path")));
+    }
+    Ok(if path.is_empty() || path.starts_with('/') { path.into() } else { format!("/{path}").into() })
+}
+
+fn foreign(there: &[(&str, bool)], at: &str) -> Read<()> {
+    match there.iter().find(|(_, there)| *there) {
+        Some((name, _)) => Err(Fault::new(&format!("{at}.options.{name}"), "does not belong to a path of this type")),
+        None => Ok(()),
+    }
+}
+
+fn read_http(value: Value, at: &str) -> Read<RelayConfig> {
+    let Http { host, port, path, forwarded_port, forwarded_proto, options, .. } = read(value, at)?;
+    let is_host =
+        !host.is_empty() && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_:[]".contains(&octet));
+    if !is_host {
+        return Err(Fault::new(&format!("{at}.host"), format!("is {host:?}, which is no name of a host")));
+    }
+    if [port, forwarded_port].contains(&Some(0)) {
+        return Err(Fault::new(at, "a port is a number from 1 to 65535"));
+    }
+    if forwarded_proto.as_deref().is_some_and(|proto| !["http", "https"].contains(&proto)) {
+        return Err(Fault::new(&format!("{at}.forwarded_proto"), "is neither http nor https"));
+    }
+    foreign(&[("running_max", options.running_max.is_some())], at)?;
+    let config = RelayConfig::http(&host, port.unwrap_or(80));
+    let Target::Http(backend) = config.target else { return Err(Fault::new(at, "is not read")) };
+    let backend = Backend {
+        connect_timeout: time("connect_timeout", options.connect_timeout, RelayConfig::CONNECT_TIMEOUT, at)?,
+        keep_host: options.keep_host.unwrap_or_default(),
+        path: base(path.as_deref().unwrap_or_default(), &format!("{at}.path"))?,
+        forwarded_port,
+        forwarded_proto,
+        ..backend
+    };
+    Ok(RelayConfig {
+        target: Target::Http(backend),
+        timeout: time("timeout", options.timeout, RelayConfig::TIMEOUT, at)?,
+        body_bytes_max: options.body_limit,
+    })
+}
+
+fn read_websocket(reader: &mut Reader, value: Value, at: &str) -> Read<RelayConfig> {
+    let WebSocket { options, backend, .. } = read(value, at)?;
+    if options.is_some_and(|options| !options.is_empty()) {
+        reader.warn(&format!("{at}.options"), "have no effect: what comes is passed on as it is");
+    }
+    let at = &format!("{at}.backend");
+    let backend = read_connecting(reader, backend, at)?;
+    if backend["type"] != "websocket" {
+        return Err(Fault::new(&format!("{at}.type"), "has to be websocket"));
+    }
+    let url = backend["url"].as_str().unwrap_or_default();
+    let endpoint = &backend["endpoint"];
+    if endpoint.get("tls").is_some() || url.starts_with("wss://") {
+        return Err(Fault::new(
+            at,
+            "is reached over TLS, which is not supported between this server and those behind it",
+        ));
+    }
+    let (host, path) = url["ws://".len()..].split_once('/').unwrap_or((&url["ws://".len()..], ""));
+    let port = endpoint["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    let address = match (endpoint["host"].as_str(), port, endpoint["path"].as_str()) {
+        (Some(host), Some(port), _) => BackendAddress::Tcp(host.into(), port),
+        (_, _, Some(path)) => BackendAddress::Unix(path.into()),
+        _ => return Err(Fault::new(&format!("{at}.endpoint.type"), "has to be tcp or unix")),
+    };
+    let backend = Backend {
+        address,
+        connect_timeout: endpoint["timeout"].as_f64().map_or(RelayConfig::CONNECT_TIMEOUT, Duration::from_secs_f64),
+        host: host.into(),
+        keep_host: false,
+        path: base(path, &format!("{at}.url"))?,
+        forwarded_port: None,
+        forwarded_proto: None,
+    };
+    Ok(RelayConfig { target: Target::WebSocket(backend), timeout: RelayConfig::TIMEOUT, body_bytes_max: None })
+}
+
+fn read_cgi(reader: &Reader, value: Value, at: &str) -> Read<RelayConfig> {
+    let Cgi { directory, processor, options, .. } = read(value, at)?;
+    foreign(&[("connect_timeout", options.connect_timeout.is_some()), ("keep_host", options.keep_host.is_some())], at)?;
+    let running_max = options.running_max.unwrap_or(RelayConfig::RUNNING_MAX);
+    if !(1..=RUNNING_MAX).contains(&running_max) {
+        let text = format!("is not a number from 1 to {RUNNING_MAX}");
+        return Err(Fault::new(&format!("{at}.options.running_max"), text));
+    }
+    // A name alone is looked for where programs are.
+    let named = processor.components().count() == 1;
+    let processor = if named { processor } else { reader.directory.join(processor) };
+    let directory = std::path::absolute(reader.directory.join(&directory)).unwrap_or(directory);
+    Ok(RelayConfig {
+        target: Target::Script { directory, processor, running_max },
+        timeout: time("timeout", options.timeout, RelayConfig::TIMEOUT, at)?,
+        body_bytes_max: options.body_limit,
+    })
+}
