@@ -4,6 +4,7 @@ pub mod address;
 pub mod bridge;
 pub mod component;
 pub mod cookie;
+pub mod courier;
 pub mod events;
 pub mod file;
 pub mod guest;
@@ -17,6 +18,7 @@ pub mod web;
 
 pub use address::{AddressError, ListenAddress};
 pub use component::ComponentConfig;
+pub use courier::CourierConfig;
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
 pub use node::NodeConfig;
@@ -45,6 +47,8 @@ pub struct RuntimeConfig {
     pub guests: Vec<GuestConfig>,
     /// Application sessions and functions in Python.
     pub components: Vec<ComponentConfig>,
+    /// Sessions of its own that make requests of HTTP.
+    pub couriers: Vec<CourierConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -161,6 +165,7 @@ impl Default for RuntimeConfig {
             node: NodeConfig::default(),
             guests: Vec::new(),
             components: Vec::new(),
+            couriers: Vec::new(),
             shards: None,
             pin: true,
             limits: Limits::default(),
@@ -298,6 +303,12 @@ impl RuntimeConfig {
             component.check()?;
             if !ids.insert(&component.id) {
                 return Err(GuestError::Twice(component.id.clone()));
+            }
+        }
+        for courier in &self.couriers {
+            courier.check()?;
+            if !ids.insert(&courier.id) {
+                return Err(GuestError::Twice(courier.id.clone()));
             }
         }
         Ok(())

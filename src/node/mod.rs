@@ -9,6 +9,7 @@ use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::web::Service;
 use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
+use crate::courier::Couriers;
 use crate::process::{self, GuestStatus, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
@@ -108,6 +109,7 @@ pub struct Node {
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
     guests: Guests,
+    couriers: Couriers,
     backstage: Backstage,
 }
 
@@ -169,6 +171,7 @@ impl Node {
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
             guests: Guests::start(&[])?,
+            couriers: Couriers::default(),
             backstage,
         };
         let started = node.start_shards(shards).and_then(|()| {
@@ -177,6 +180,7 @@ impl Node {
         // Guests may connect at once.
         let started =
             started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len())?));
+        let started = started.and_then(|()| node.send_couriers());
         node.watch();
         node.feel_pulse();
         node.answer_probes(probes);
@@ -190,6 +194,12 @@ impl Node {
                 Err(error)
             }
         }
+    }
+
+    /// Has the couriers that the configuration wants.
+    fn send_couriers(&mut self) -> Result<(), StartError> {
+        let (backstage, config) = (&self.backstage, &self.premises.config);
+        self.couriers.reload(&config.couriers, |courier| backstage.courier(courier)).map_err(StartError::Shard)
     }
 
     /// Begins to accept what comes by a listener.
@@ -315,6 +325,7 @@ impl Node {
             tokio::time::sleep(config.drain_delay).await;
         }
         self.guests.take_leave();
+        self.couriers.leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());

@@ -52,6 +52,7 @@ impl Node {
             self.accept(index, listener)?;
         }
         self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
+        self.send_couriers()?;
         self.watch();
         if let Some(listener) = probes {
             self.answer_probes(listener);

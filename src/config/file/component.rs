@@ -1,6 +1,7 @@
 //! Components in Python: workers of the type `container`, and `components` of routers.
 
 use super::connecting::read_connecting;
+use super::courier::{read_courier, translate};
 use super::guest::{Env, read_restart};
 use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
 use super::{Fault, Read, Reader, read, read_id, type_of};
@@ -125,6 +126,12 @@ fn read_all(
 ) -> Read<()> {
     for (index, value) in components.into_iter().enumerate() {
         let at = format!("{at}[{index}]");
+        let value = translate(&value).filter(|_| worker.namespace.is_some()).unwrap_or(value);
+        let kind = type_of(&value, &at)?;
+        if ["http-subscriber", "http-callee"].contains(&&*kind) {
+            worker.courier(reader, (&kind, value), index + 1, &at, config)?;
+            continue;
+        }
         let component = worker.component(reader, value, index + 1, &at, config)?;
         if config.components.iter().any(|known| known.id == component.id) {
             return Err(Fault::new(&format!("{at}.id"), format!("another component is {:?} already", component.id)));
@@ -180,6 +187,37 @@ impl Worker {
             bond: breaks.map(|breaks| Bond { name: id.clone(), breaks }),
             id,
         })
+    }
+
+    fn courier(
+        &self,
+        reader: &mut Reader,
+        (kind, value): (&str, Value),
+        number: usize,
+        at: &str,
+        config: &mut RuntimeConfig,
+    ) -> Read<()> {
+        let Some(namespace) = &self.namespace else {
+            return Err(Fault::new(
+                &format!("{at}.type"),
+                format!("is {kind:?}, which is for components of routers only"),
+            ));
+        };
+        let (mut courier, id) = read_courier(kind, value, (&self.id, namespace), at)?;
+        has_role(reader, namespace, (&courier.realm, &courier.role), at, config)?;
+        let own = match &id {
+            Some(id) => read_id(id, &format!("{at}.id"))?,
+            None => format!("component{number:03}").into(),
+        };
+        courier.id = format!("{}.{own}", self.id).into();
+        let known =
+            config.components.iter().map(|known| &known.id).chain(config.couriers.iter().map(|known| &known.id));
+        if known.into_iter().any(|known| *known == courier.id) {
+            return Err(Fault::new(&format!("{at}.id"), format!("another component is {:?} already", courier.id)));
+        }
+        courier.check().map_err(|error| Fault::new(at, error.to_string()))?;
+        config.couriers.push(courier);
+        Ok(())
     }
 
     fn component(

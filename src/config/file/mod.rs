@@ -6,6 +6,7 @@ mod component;
 mod connecting;
 mod controller;
 mod cookie;
+mod courier;
 mod endpoint;
 mod environment;
 mod events;

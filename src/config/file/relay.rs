@@ -189,3 +189,70 @@ fn read_cgi(reader: &Reader, value: Value, at: &str) -> Read<RelayConfig> {
         body_bytes_max: options.body_limit,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Result<RelayConfig, String> {
+        let kind = value["type"].as_str().expect("a type").to_owned();
+        let mut reader = Reader::default();
+        read_relay(&mut reader, &kind, value, "x").map_err(|fault| format!("{}: {}", fault.at, fault.message))
+    }
+
+    #[test]
+    fn servers_are_read() {
+        let config = read(json!({"type": "reverseproxy", "host": "a.example", "path": "b/"})).expect("a path");
+        let Target::Http(backend) = &config.target else { panic!("HTTP") };
+        assert_eq!(backend.address, BackendAddress::Tcp("a.example".into(), 80));
+        assert_eq!((&*backend.host, &*backend.path), ("a.example", "/b"));
+        let options = json!({"timeout": 1.5, "connect_timeout": 2, "keep_host": true, "body_limit": 5});
+        let config = json!({"type": "reverseproxy", "host": "::1", "port": 81, "forwarded_port": 5, "forwarded_proto": "https",
+            "options": options});
+        let config = read(config).expect("a path");
+        assert_eq!((config.timeout, config.body_bytes_max), (Duration::from_millis(1500), Some(5)));
+        let endpoint = json!({"type": "tcp", "host": "127.0.0.1", "port": 9000, "timeout": 3});
+        let backend = json!({"type": "websocket", "url": "ws://b.example:9000/ws", "endpoint": endpoint});
+        let config = read(json!({"type": "websocket-reverseproxy", "backend": backend})).expect("a path");
+        let Target::WebSocket(backend) = &config.target else { panic!("WebSocket") };
+        assert_eq!((&*backend.host, &*backend.path), ("b.example:9000", "/ws"));
+        assert_eq!(backend.connect_timeout, Duration::from_secs(3));
+        let config = read(json!({"type": "cgi", "directory": "x", "processor": "python3"})).expect("a path");
+        let Target::Script { directory, processor, running_max } = config.target else { panic!("a program") };
+        assert!(directory.is_absolute() && directory.ends_with("x"));
+        assert_eq!((processor, running_max), ("python3".into(), 16));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        let http = |more: Value| {
+            let mut value = json!({"type": "reverseproxy", "host": "a"});
+            value.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            value
+        };
+        let tls = json!({"type": "tcp", "host": "a", "port": 1, "tls": {"hostname": "a"}});
+        let secure = json!({"type": "websocket", "url": "ws://a/", "endpoint": tls});
+        for (wrong, said) in [
+            (http(json!({"host": "a b"})), "x.host: is \"a b\""),
+            (http(json!({"host": ""})), "x.host: is \"\""),
+            (http(json!({"port": 0})), "x: a port"),
+            (http(json!({"path": "a b"})), "x.path: is \"a b\""),
+            (http(json!({"forwarded_proto": "ftp"})), "x.forwarded_proto: is neither"),
+            (http(json!({"options": {"timeout": 0}})), "x.options.timeout: is not"),
+            (http(json!({"options": {"running_max": 1}})), "x.options.running_max: does not belong"),
+            (
+                json!({"type": "cgi", "directory": "x", "processor": "y", "options": {"keep_host": true}}),
+                "x.options.keep_host",
+            ),
+            (
+                json!({"type": "cgi", "directory": "x", "processor": "y", "options": {"running_max": 0}}),
+                "x.options.running_max",
+            ),
+            (json!({"type": "websocket-reverseproxy", "backend": secure}), "x.backend: is reached over TLS"),
+        ] {
+            let text = read(wrong).map(drop).expect_err("a mistake");
+            assert!(text.starts_with(said), "{text}");
+        }
+    }
+}

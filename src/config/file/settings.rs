@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components"];
+        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components", "couriers"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
