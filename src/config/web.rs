@@ -118,6 +118,8 @@ pub struct StaticConfig {
     pub cache: Option<Duration>,
     /// Scripts of any page may read them.
     pub cross_origin: bool,
+    /// What browsers are told that pages may load and do.
+    pub policy: Option<Box<str>>,
 }
 
 impl StaticConfig {
@@ -136,6 +138,7 @@ impl StaticConfig {
             types: BTreeMap::new(),
             cache: Some(StaticConfig::CACHE),
             cross_origin: false,
+            policy: None,
         }
     }
 }
@@ -155,6 +158,8 @@ pub struct ArchiveConfig {
     pub fallback: Option<Box<str>>,
     /// Content types by extension, with the dot, before those that are known.
     pub types: BTreeMap<Box<str>, Box<str>>,
+    /// What browsers are told that pages may load and do.
+    pub policy: Option<Box<str>>,
     /// SHA-256, in hexadecimal digits, of which the archive has to have one. Empty: it may be any.
     pub hashes: Vec<Box<str>>,
 }

@@ -3,6 +3,7 @@
 use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
 use super::{bridge, events, page, probe, relay};
+use crate::web::request::{OWN_POLICY, POLICY};
 use crate::web::{Content, Request};
 use crate::wire::Frame;
 use crate::wire::handshake::{Route, Serves};
@@ -49,7 +50,8 @@ impl Page<'_> {
     }
 
     fn welcome(&self) -> Verdict {
-        self.whole(200, &[("Cache-Control", "no-store")], "text/html; charset=utf-8", page::welcome().as_bytes())
+        let headers = [("Cache-Control", "no-store"), (POLICY, page::welcome_policy())];
+        self.whole(200, &headers, "text/html; charset=utf-8", page::welcome().as_bytes())
     }
 }
 
@@ -131,7 +133,8 @@ fn served(
         Content::Redirect(url) => page.line(302, &[("Location", url)], &format!("this is at {url}")),
         Content::NodeInfo => {
             let info = page::node_info(&options.vitals, options.shards, options.loads.total());
-            page.whole(200, &[("Cache-Control", "no-store")], "text/html; charset=utf-8", info.as_bytes())
+            let headers = [("Cache-Control", "no-store"), (POLICY, OWN_POLICY)];
+            page.whole(200, &headers, "text/html; charset=utf-8", info.as_bytes())
         }
         Content::Files(_) | Content::Archive(_) => Verdict::File(Box::new(Request {
             content: place.content.clone(),

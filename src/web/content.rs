@@ -92,6 +92,15 @@ impl Content {
         }
     }
 
+    /// What browsers are told that its pages may load and do.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match self {
+            Content::Files(files) => files.policy(),
+            Content::Archive(archive) => archive.policy(),
+            _ => None,
+        }
+    }
+
     /// The response to a request for a file.
     pub(super) fn serve(self: Arc<Content>, request: &Request) -> Piece {
         match &*self {

@@ -43,6 +43,7 @@ struct StaticOptions {
     allow_cross_origin: bool,
     #[serde(default)]
     hidden_files: bool,
+    content_security_policy: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +116,7 @@ struct Archive {
 #[serde(deny_unknown_fields)]
 struct ArchiveOptions {
     default_file: Option<Box<str>>,
+    content_security_policy: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -235,7 +237,20 @@ fn read_static(reader: &Reader, value: Value, at: &str) -> Read<StaticConfig> {
         types,
         cache: options.cache_timeout.map_or(Some(StaticConfig::CACHE), |timeout| timeout.map(seconds)),
         cross_origin: options.allow_cross_origin,
+        policy: policy(options.content_security_policy, at)?,
     })
+}
+
+/// What is said in `Content-Security-Policy`: directives, and no second header.
+fn policy(policy: Option<Box<str>>, at: &str) -> Read<Option<Box<str>>> {
+    let plain = |policy: &str| !policy.trim().is_empty() && policy.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    match policy {
+        Some(policy) if !plain(&policy) => {
+            let text = format!("is {policy:?}, which is no policy");
+            Err(Fault::new(&format!("{at}.options.content_security_policy"), text))
+        }
+        policy => Ok(policy),
+    }
 }
 
 /// True for relative paths that lead to something below.
@@ -285,6 +300,7 @@ fn read_archive(reader: &Reader, value: Value, at: &str) -> Read<ArchiveConfig> 
         default_object,
         prefix: object_prefix,
         fallback: options.default_file,
+        policy: policy(options.content_security_policy, at)?,
         types: types(mime_types, &format!("{at}.mime_types"))?,
         hashes: hashes.into_iter().map(|hash| hash.to_ascii_lowercase().into()).collect(),
     })

@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(read("Content-Type: text/html\n\nbody\n\n"), Some((25, 200, 1)));
         assert_eq!(
             read("Content-Type: a/b\r\nStatus: 404 Not Found\r\nContent-Length: 7\r\n\r\nbody"),
-            Some((62, 404, 1))
+            Some((63, 404, 1))
         );
         assert_eq!(read("Location: /x\n\n"), Some((14, 302, 1)));
         for wrong in [
