@@ -1,5 +1,7 @@
 //! Publications and calls for programs that speak HTTP alone.
 
+#[path = "bridge/chromium.rs"]
+mod chromium;
 #[path = "bridge/clients.rs"]
 mod clients;
 #[path = "bridge/events.rs"]
@@ -129,7 +131,8 @@ fn requests_become_publications() {
             let refused = |request: String, status: u16| http_answer(address, &request).expect(status);
             refused("GET /publish HTTP/1.1\r\nHost: x\r\n\r\n".into(), 405);
             refused(with("/publish", "Content-Type: text/plain\r\n", "{}"), 400);
-            refused(with("/publish", "", &" ".repeat(1001)), 413);
+            let large = refused(with("/publish", "", &" ".repeat(1001)), 413);
+            assert_eq!(large.text(), r#"{"error":"the body is too large","args":[],"kwargs":{}}"#);
             let put = with("/publish", "Content-Type: application/json; charset=UTF-8\r\n", r#"{"topic": "com.x"}"#);
             let answer = refused(put.replacen("POST", "PUT", 1), 200);
             assert_eq!(answer.header("access-control-allow-origin"), None);

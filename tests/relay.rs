@@ -587,3 +587,46 @@ fn dies(file: &Path) {
         thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn the_router_ends_when_what_it_passes_on_is_done() {
+    let (go, wait) = channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let server = behind(move |_, _, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        let _ = wait.lock().expect("a lock").recv();
+        let _ = stream.write_all(b"world");
+    });
+    node::with_router(
+        |_| {},
+        |inner| {
+            let mut left = None;
+            let change = |config: &mut RuntimeConfig| {
+                let paths = [relay("/a", server.address, |_| {}), relay("/b", inner, |_| {})];
+                config.listeners[0].paths.extend(paths);
+                // Whoever waited for them for ever would be noticed.
+                config.shutdown_timeout = Duration::from_secs(600);
+            };
+            node::with_router(change, |address| {
+                let mut stream = connect(address);
+                let request = upgrade_request("/b/ws", "Sec-WebSocket-Protocol: wamp.2.json\r\n");
+                stream.write_all(request.as_bytes()).expect("room");
+                assert_eq!(status(&response_head(&mut stream)), 101);
+                let mut http = Http::connect(address);
+                http.write(get("/a", ""));
+                assert_eq!(status(&response_head(&mut http.0)), 200);
+                left = Some((stream, http));
+                let go = go.clone();
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(100));
+                    go.send(())
+                });
+            });
+            let (mut stream, mut http) = left.expect("connections");
+            let mut body = Vec::new();
+            http.0.read_to_end(&mut body).expect("an end");
+            assert_eq!(String::from_utf8_lossy(&body), "helloworld");
+            assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "the connection has ended");
+        },
+    );
+}

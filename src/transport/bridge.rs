@@ -96,8 +96,9 @@ pub(super) fn judge(
     let most = config.body_bytes_max.unwrap_or(usize::MAX).min(options.message_bytes_max);
     // The body is read: the connection goes on if the client likes.
     let reply = BridgeReply { close: !head.keep_alive, ..reply };
+    let hook = matches!(config.action, Action::Hook { .. });
     let mut plain = ReplyTo::to_nobody();
-    plain.close = reply.close;
+    (plain.close, plain.json) = (reply.close, !hook);
     match BodyReader::new(head.body, most) {
         Ok(reader) => {
             let asked = Asked { query: head.query.map(Into::into), headers: request::headers(octets) };

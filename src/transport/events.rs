@@ -25,6 +25,9 @@ const METHODS: &str = "GET, OPTIONS";
 /// How long a browser may remember the answer to a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
 
+/// What a stream is, and that nobody in between waits for its end.
+const CONTENT: [(&str, &str); 2] = [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no")];
+
 /// What is sent when there is nothing to send: a comment.
 const BEAT: &[u8] = b":\n\n";
 
@@ -126,12 +129,16 @@ impl Reactor {
         let held_bytes_max = self.settings.premises.config.out_queue_bytes_max;
         let last = named("Last-Event-ID").first().copied().filter(|last| !last.is_empty());
         let feed = Feed::new(config, &query, last, now, held_bytes_max);
-        let feed =
-            feed.and_then(|feed| if self.shutting_down { Err(failure(503, "the router ends")) } else { Ok(feed) });
         let feed = match feed {
             Ok(feed) => feed,
             Err(answer) => return self.respond(key, [reply.error(&answer, true)], true),
         };
+        if self.shutting_down {
+            // Browsers do not come again after an error.
+            let text = feed.farewell("{}");
+            let body = [reply.head(200, &CONTENT, None, true), text.into_bytes()].concat();
+            return self.respond(key, [Frame::new(body.into(), bytes::Bytes::new())], true);
+        }
         let cookies = self.settings.premises.cookies.get(usize::from(transport)).and_then(Option::as_deref);
         // Who is not known gets no cookie here: nobody can log in with it.
         let visit = cookies.filter(|_| config.cookie).and_then(|cookies| cookies.visit(&named("Cookie")).ok());
@@ -215,8 +222,7 @@ impl Reactor {
             }
             Step::Begin => {
                 stream.begun = true;
-                let content = [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no")];
-                let head = stream.reply.head(200, &content, None, true);
+                let head = stream.reply.head(200, &CONTENT, None, true);
                 self.log_access(socket.0, &head, 0);
                 self.queue(socket.0, Frame::new(head.into(), bytes::Bytes::new()));
             }

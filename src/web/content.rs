@@ -7,7 +7,7 @@ use super::python;
 use super::request::Request;
 use crate::config::bridge::BridgeConfig;
 use crate::config::events::EventsConfig;
-use crate::config::relay::RelayConfig;
+use crate::config::relay::{RelayConfig, Target};
 use crate::config::web::{JsonConfig, Root, Service};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -57,7 +57,14 @@ impl Content {
             Service::Json(json) => Content::Json(json.clone()),
             Service::Bridge(bridge) => Content::Bridge(bridge.clone()),
             Service::Events(events) => Content::Events(events.clone()),
-            Service::Relay(relay) => Content::Relay(relay.clone(), AtomicUsize::new(0)),
+            Service::Relay(relay) => {
+                if let Target::Script { directory, .. } = &relay.target
+                    && !directory.is_dir()
+                {
+                    tracing::warn!(directory = %directory.display(), "there is no such directory, whose programs are to be run");
+                }
+                Content::Relay(relay.clone(), AtomicUsize::new(0))
+            }
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::NodeInfo => Content::NodeInfo,
             Service::Nothing => Content::Nothing,

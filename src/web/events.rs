@@ -8,7 +8,7 @@
 use super::bridge::{Answer, failure};
 use super::query;
 use crate::config::events::EventsConfig;
-use crate::wamp::MatchPolicy;
+use crate::wamp::{MatchPolicy, error};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -214,7 +214,8 @@ impl Feed {
 
     /// What the browser is told when the stream ends: when to come again. A router that ends tells each client another
     /// time, so that they do not come all at once.
-    fn farewell(&self, details: &str) -> String {
+    #[must_use]
+    pub fn farewell(&self, details: &str) -> String {
         let details = serde_json::from_str::<Map<String, Value>>(details).unwrap_or_default();
         let told = details.get("_retry_after_ms").and_then(Value::as_u64);
         let retry = u64::try_from(self.retry.as_millis()).unwrap_or(u64::MAX);
@@ -227,6 +228,10 @@ impl Feed {
         let number = |at: usize| list.get(at).and_then(|value| value.get().parse::<u64>().ok());
         match number(0) {
             Some(2) => self.subscribe(),
+            // Browsers do not come again after an error.
+            Some(3) if list.get(2).is_some_and(|reason| reason.get().trim_matches('"') == error::SYSTEM_SHUTDOWN) => {
+                vec![Step::Begin, Step::Send(self.farewell(list.get(1).map_or("{}", |told| told.get()))), Step::End]
+            }
             Some(3) => vec![Step::Refuse(refusal(list.get(2), None)), Step::End],
             Some(4) => {
                 vec![Step::Refuse(failure(401, "nobody has logged in with the cookie of this browser")), Step::End]
@@ -424,7 +429,6 @@ fn refusal(uri: Option<&&RawValue>, args: Option<&&RawValue>) -> Answer {
     let uri = uri.map_or("null", |uri| uri.get());
     let status = match uri.trim_matches('"') {
         "wamp.error.invalid_uri" => 400,
-        "wamp.close.system_shutdown" | "wamp.error.system_shutdown" => 503,
         _ => 403,
     };
     let args = args.map_or("[]", |args| args.get());
@@ -525,6 +529,13 @@ mod tests {
         let steps =
             hear(&mut begun("topic=a", None).0, json!([6, {"_retry_after_ms": 77}, "wamp.close.system_shutdown"]));
         assert_eq!(steps, [Step::Send("retry: 77\n\n".into()), Step::End]);
+    }
+
+    #[test]
+    fn who_comes_while_the_router_ends_comes_again() {
+        let leaving = json!([3, {"_retry_after_ms": 5}, "wamp.close.system_shutdown"]);
+        let steps = hear(&mut feed("topic=a", None).expect("a good query"), leaving);
+        assert_eq!(steps, [Step::Begin, Step::Send("retry: 5\n\n".into()), Step::End]);
     }
 
     #[test]

@@ -88,14 +88,15 @@ impl Stream {
     }
 }
 
-fn events(change: impl FnOnce(&mut EventsConfig)) -> PathConfig {
+/// A stream at `/events`.
+pub(super) fn served(change: impl FnOnce(&mut EventsConfig)) -> PathConfig {
     let mut config = EventsConfig::new(1, "realm1");
     change(&mut config);
     PathConfig { path: "/events".into(), deep: false, service: Service::Events(Box::new(config)) }
 }
 
 fn serve(config: &mut RuntimeConfig, change: impl FnOnce(&mut EventsConfig)) {
-    configure(config, vec![events(change)]);
+    configure(config, vec![served(change)]);
     config.realms[0].history =
         vec![HistoryRule::new("com.kept.", MatchPolicy::Prefix), HistoryRule::new("com.one", MatchPolicy::Exact)];
 }
@@ -317,7 +318,7 @@ fn streams_end_with_their_sessions_and_paths() {
         let mut stream = Stream::open(address, "topic=com.a", "");
         reloader.reload(|config| drop(config.listeners[0].paths.pop())).expect("a good configuration");
         assert_eq!(stream.next(), None);
-        reloader.reload(|config| config.listeners[0].paths.push(events(|_| {}))).expect("a good configuration");
+        reloader.reload(|config| config.listeners[0].paths.push(served(|_| {}))).expect("a good configuration");
         left = Some(Stream::open(address, "topic=com.a", ""));
     });
     assert_eq!(left.expect("a stream").next(), None, "it ends with the router");

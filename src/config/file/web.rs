@@ -200,7 +200,13 @@ pub(super) fn read_service(reader: &mut Reader, kind: &str, value: Value, at: &s
             (true, Service::Relay(Box::new(read_relay(reader, kind, value, at)?)))
         }
         other if ELSEWHERE.contains(&other) => {
-            reader.warn(at, &format!("a path of the type {other:?} is not served"));
+            let instead = match other {
+                "wsgi" | "resource" => {
+                    ": have the application run as a guest that serves HTTP, and a path of the type \"reverseproxy\" lead to it"
+                }
+                _ => "",
+            };
+            reader.warn(at, &format!("a path of the type {other:?} is not served{instead}"));
             (true, Service::Nothing)
         }
         other => return Err(Fault::new(&format!("{at}.type"), format!("is {other:?}, which is no type of a path"))),
