@@ -357,6 +357,39 @@ fn handshakes_are_passed_on() {
 }
 
 #[test]
+fn a_client_that_is_gone_is_waited_for_by_nobody() {
+    let (tell, ended) = channel();
+    let server = behind(move |head, _, stream| {
+        if head.contains("/begun") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+        }
+        // Until the other side closes.
+        let _ = stream.read(&mut [0]);
+        let _ = tell.send(());
+    });
+    let programs = Programs::new("gone", &[]);
+    let pid = programs.0.join("pid");
+    let program = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+    let programs = Programs::new("gone", &[("wait", &program)]);
+    let ended = Mutex::new(ended);
+    on_shards(&[relay("/a", server.address, |_| {}), programs.path(|_| {})], |address| {
+        for path in ["/a/x", "/a/begun"] {
+            let mut http = Http::connect(address);
+            http.write(get(path, ""));
+            server.asked();
+            drop(http);
+            ended.lock().expect("a lock").recv_timeout(PATIENCE).expect("the connection to the server ends");
+        }
+        let _ = fs::remove_file(&pid);
+        let mut http = Http::connect(address);
+        http.write(get("/cgi/wait", ""));
+        wait_for(&pid);
+        drop(http);
+        dies(&pid);
+    });
+}
+
+#[test]
 fn there_is_a_limit_for_all_together() {
     let (go, wait) = channel::<()>();
     let wait = Arc::new(Mutex::new(wait));

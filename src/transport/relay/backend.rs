@@ -146,7 +146,7 @@ where
         let piece = tokio::select! {
             biased;
             response = &mut answer => return Ok((response, told)),
-            piece = client.piece(reader), if !told => piece?,
+            piece = client.piece_or_end(reader, told) => piece?,
             () = sleep(config.timeout), if told => return Err(late()),
         };
         told = piece.is_none();
@@ -176,7 +176,11 @@ async fn respond(
     client.send(&response_head(parts.status, &parts.headers, framing, (hsts, !keep))).await?;
     if framing != Framing::Bodyless {
         loop {
-            let next = timeout(side.config.timeout, body.frame()).await;
+            let next = tokio::select! {
+                biased;
+                next = timeout(side.config.timeout, body.frame()) => next,
+                fault = client.gone() => return Err(fault),
+            };
             let frame = match next.map_err(|_| Fault::Broken("it does not go on in time".into()))? {
                 None => break,
                 Some(frame) => frame.map_err(|error| Fault::Broken(error.to_string()))?,

@@ -4,7 +4,7 @@ use super::fault::Fault;
 use crate::shard::Socket;
 use crate::transport::stream::Stream;
 use crate::wire::request::BodyReader;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,6 +15,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// Octets of one read.
 const READ_BYTES: usize = 32 * 1024;
+
+/// Octets of further requests that are read while one is being answered.
+const AHEAD_BYTES: usize = 64 * 1024;
 
 /// How long a client that is told to go may take, and how much it may send meanwhile.
 const LINGER: Duration = Duration::from_secs(1);
@@ -70,6 +73,23 @@ impl Client {
 
     async fn read_more(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.stream.poll_read(cx, octets)).await
+    }
+
+    /// Waits until the client is gone. What it sends meanwhile is kept, up to a limit: then it is not looked at any longer.
+    pub(super) async fn gone(&mut self) -> Fault {
+        while self.input.len() < AHEAD_BYTES {
+            let mut octets = [0; READ_BYTES];
+            match self.read_more(&mut octets).await {
+                Ok(count) if count > 0 => self.input.extend_from_slice(&octets[..count]),
+                _ => return Fault::Client,
+            }
+        }
+        pending().await
+    }
+
+    /// The next piece of the body. When there are no more, nobody but a client that is gone ends the waiting.
+    pub(super) async fn piece_or_end(&mut self, reader: &mut BodyReader, told: bool) -> Result<Option<Vec<u8>>, Fault> {
+        if told { Err(self.gone().await) } else { self.piece(reader).await }
     }
 
     /// Sends all of this.

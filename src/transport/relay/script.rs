@@ -123,7 +123,7 @@ async fn exchange(
         let room = !ended && output.len() < AHEAD_BYTES;
         tokio::select! {
             read = stdout.read_buf(&mut output), if room => ended = !matches!(read, Ok(count) if count > 0),
-            next = client.piece(&mut reader), if !whole && piece.is_empty() && stdin.is_some() => match next? {
+            next = client.piece_or_end(&mut reader, whole), if whole || (piece.is_empty() && stdin.is_some()) => match next? {
                 Some(next) => piece = next,
                 None => whole = true,
             },
@@ -197,7 +197,12 @@ async fn respond(
             client.send(&framed(&output, framing)).await?;
         }
         output.clear();
-        match timeout(config.timeout, stdout.read_buf(&mut output)).await {
+        let read = tokio::select! {
+            biased;
+            read = timeout(config.timeout, stdout.read_buf(&mut output)) => read,
+            fault = client.gone() => return Err(fault),
+        };
+        match read {
             Ok(Ok(0)) => break,
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(Fault::Broken(error.to_string())),
