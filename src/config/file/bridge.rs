@@ -1,5 +1,6 @@
 //! Paths of the types `publisher`, `caller` and `webhook`.
 
+use super::schema::OWN;
 use super::{Fault, Read};
 use crate::auth::config::Secret;
 use crate::config::bridge::{Action, BridgeConfig};
@@ -14,6 +15,8 @@ use std::time::Duration;
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// The largest difference of times that can be asked for, in seconds.
 const TIMESTAMP_DELTA_MAX: u64 = 86_400;
+/// The most publications that one request can be allowed to bring.
+const BATCH_MAX: usize = 10_000;
 
 /// Publications or calls for programs that speak HTTP alone.
 #[derive(Deserialize, JsonSchema)]
@@ -56,6 +59,10 @@ pub(super) struct SignedOptions {
     #[schemars(range(max = TIMESTAMP_DELTA_MAX),
         extend("x-unit" = "seconds", "default" = BridgeConfig::TIMESTAMP_DELTA.as_secs()))]
     timestamp_delta_limit: Option<u64>,
+    /// Publications that one request may bring in a list; of publishers only.
+    #[schemars(range(min = 1, max = BATCH_MAX),
+        extend("x-crossbar" = OWN, "default" = BridgeConfig::BATCH_MAX))]
+    batch_max: Option<usize>,
     /// Scripts of any page may ask.
     #[schemars(extend("x-crossbar" = "allows that always"))]
     allow_cross_origin: bool,
@@ -108,6 +115,7 @@ struct Guard {
     require_ip: Vec<String>,
     post_body_limit: Option<usize>,
     timestamp_delta_limit: Option<u64>,
+    batch_max: usize,
     allow_cross_origin: bool,
 }
 
@@ -125,9 +133,22 @@ impl Bridge<SignedOptions> {
             _ => return Err(Fault::new(&format!("{at}.options"), "needs both `key` and `secret`, or neither")),
         };
         let SignedOptions {
-            require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin, ..
+            require_tls,
+            require_ip,
+            post_body_limit,
+            timestamp_delta_limit,
+            batch_max,
+            allow_cross_origin,
+            ..
         } = options;
-        let guard = Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin };
+        let foreign = batch_max.is_some() && !matches!(action, Action::Publish);
+        let batch_max = batch_max.unwrap_or(BridgeConfig::BATCH_MAX);
+        if foreign || !(1..=BATCH_MAX).contains(&batch_max) {
+            let text = format!("is a number from 1 to {BATCH_MAX}, for a path of the type \"publisher\"");
+            return Err(Fault::new(&format!("{at}.options.batch_max"), text));
+        }
+        let guard =
+            Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, batch_max, allow_cross_origin };
         guard.read((self.realm, self.role), (action, signed), at)
     }
 }
@@ -144,7 +165,9 @@ impl Bridge<HookOptions> {
         };
         let HookOptions { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin, .. } =
             options;
-        let guard = Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin };
+        let batch_max = BridgeConfig::BATCH_MAX;
+        let guard =
+            Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, batch_max, allow_cross_origin };
         guard.read((self.realm, self.role), (action, None), at)
     }
 }
@@ -179,6 +202,7 @@ impl Guard {
             require_tls: self.require_tls,
             require_ip: self.require_ip.iter().map(network).collect::<Read<_>>()?,
             body_bytes_max: self.post_body_limit.filter(|limit| *limit > 0),
+            batch_max: self.batch_max,
             cross_origin: self.allow_cross_origin,
         };
         Ok((config, auth))

@@ -3,6 +3,7 @@
 use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
+use super::events::read_events;
 use super::kinds::{Absent, kinds};
 use super::options::{
     LongPollOptions, Own, RawSocketOptions, WebSocketOptions, read_longpoll, read_rawsocket, read_websocket,
@@ -421,6 +422,13 @@ impl Parts<'_> {
                 Path::Publisher(bridge) => self.bridge(path, bridge.read(Action::Publish, &at)?, &at)?,
                 Path::Caller(bridge) => self.bridge(path, bridge.read(Action::Call, &at)?, &at)?,
                 Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
+                Path::Events(events) => {
+                    let (mut events, auth, cookie) = read_events(events, &at)?;
+                    // Where browsers are known again is decided for WebSocket, and so it is here.
+                    let part = Part { auth: Some(auth), cookie, ..Part::<WebSocketOptions>::default() };
+                    events.transport = self.part(part, &at)?;
+                    self.add(PathConfig { path, deep: false, service: Service::Events(Box::new(events)) }, &at)?;
+                }
                 other => {
                     let (deep, service) = read_service(self.reader, other, &at)?;
                     self.add(PathConfig { path, deep, service }, &at)?;
