@@ -17,7 +17,8 @@ const TOPICS_MAX: usize = 256;
 /// Events for browsers: a plain `EventSource` subscribes by it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-crossbar" = "does not have this type"))]
+#[schemars(extend("x-crossbar" = "does not have this type",
+    "anyOf" = [{"required": ["role"]}, {"required": ["auth"]}]))]
 pub(super) struct Events {
     /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
@@ -138,12 +139,12 @@ mod tests {
         let (config, ..) = read(path(json!({"role": "web", "options": options}))).expect("a path");
         assert_eq!((config.heartbeat, config.retry), (Duration::from_millis(500), Duration::from_secs(1)));
         assert!(config.named && config.topics_max == 1 && !config.cookie);
-        let own = json!({"auth": {"cookie": {}, "ticket": {}}, "cookie": {"store": {"type": "memory"}}});
+        let own = json!({"auth": {"cookie": {}, "ticket": {"type": "static", "principals": {}}}, "cookie": {"store": {"type": "memory"}}});
         assert!(read(path(own)).expect("a path").0.cookie);
         for (wrong, said) in [
             (json!({}), "x: needs either"),
             (json!({"role": "web", "auth": {}}), "x: needs either"),
-            (json!({"auth": {"ticket": {}}}), "x.auth: has neither"),
+            (json!({"auth": {"ticket": {"type": "static", "principals": {}}}}), "x.auth: has neither"),
             (json!({"role": "web", "options": {"retry": 0}}), "x.options.retry: is not"),
             (json!({"role": "web", "options": {"topics_max": 0}}), "x.options.topics_max: is not"),
         ] {

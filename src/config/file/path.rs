@@ -1,6 +1,6 @@
 //! What is served at the paths of a web transport.
 
-use super::bridge::{Bridge, HookOptions, SignedOptions};
+use super::bridge::{Bridge, CallerOptions, HookOptions, PublisherOptions};
 use super::events::Events;
 use super::kinds::{Absent, kinds};
 use super::options::WebSocketOptions;
@@ -18,8 +18,8 @@ kinds! {
         "json" => Json(Json),
         "redirect" => Redirect(Redirect),
         "nodeinfo" => NodeInfo(Bare),
-        "publisher" => Publisher(Bridge<SignedOptions>),
-        "caller" => Caller(Bridge<SignedOptions>),
+        "publisher" => Publisher(Bridge<PublisherOptions>),
+        "caller" => Caller(Bridge<CallerOptions>),
         "webhook" => Webhook(Bridge<HookOptions>),
         "eventsource" => Events(Events),
         "reverseproxy" => ReverseProxy(HttpServer),

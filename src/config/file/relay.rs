@@ -72,7 +72,7 @@ pub(super) struct WebSocketServer {
     /// By which URL clients come; they may come by any.
     #[allow(dead_code, reason = "clients may come by any")]
     url: Option<String>,
-    /// Options of WebSocket. Have no effect: what comes is passed on as it is.
+    /// Options of WebSocket. Has no effect: what comes is passed on as it is.
     #[schemars(extend("deprecated" = true))]
     options: Option<Map<String, Value>>,
     /// The server, as a transport of the type `websocket` without TLS.

@@ -435,7 +435,9 @@ impl JsonSchema for Settings {
                 || json!({"description": about, "type": "object", "additionalProperties": false, "properties": {}});
             top.entry(*group).or_insert_with(new)["properties"][*name] = schema;
         }
-        top.insert("management".into(), generator.subschema_for::<Management>().into());
+        let mut management = generator.subschema_for::<Management>();
+        management.insert("description".into(), "The realm in which the node is managed.".into());
+        top.insert("management".into(), management.into());
         let description = "Limits and times of this router, for which Crossbar.io has no place.";
         let schema =
             json!({"description": description, "type": "object", "properties": top, "additionalProperties": false});

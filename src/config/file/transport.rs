@@ -12,7 +12,7 @@ use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, testee};
-use crate::config::bridge::{Action, BridgeConfig};
+use crate::config::bridge::BridgeConfig;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
@@ -419,8 +419,8 @@ impl Parts<'_> {
                 }
                 Path::LongPoll(inner) => self.longpoll(path, inner, &at)?,
                 Path::Nested(Nested { paths, .. }) => self.web(&path, paths, &format!("{at}.paths"))?,
-                Path::Publisher(bridge) => self.bridge(path, bridge.read(Action::Publish, &at)?, &at)?,
-                Path::Caller(bridge) => self.bridge(path, bridge.read(Action::Call, &at)?, &at)?,
+                Path::Publisher(bridge) => self.bridge(path, bridge.read_publisher(&at)?, &at)?,
+                Path::Caller(bridge) => self.bridge(path, bridge.read_caller(&at)?, &at)?,
                 Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
                 Path::Events(events) => {
                     let (mut events, auth, cookie) = read_events(events, &at)?;
