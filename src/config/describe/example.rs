@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
                     }
                 }
                 if self.full {
-                    lines.extend(commented(self.others(items, |lines| item(lines))));
+                    lines.extend(commented(self.others(items, item)));
                 }
                 within(head, indented(lines))
             }

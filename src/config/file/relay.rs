@@ -147,8 +147,10 @@ pub(super) fn read_http(server: HttpServer, at: &str) -> Read<RelayConfig> {
     if !is_host {
         return Err(Fault::new(&format!("{at}.host"), format!("is {host:?}, which is no name of a host")));
     }
-    if [port, forwarded_port].contains(&Some(0)) {
-        return Err(Fault::new(at, "a port is a number from 1 to 65535"));
+    if let Some((name, _)) =
+        [("port", port), ("forwarded_port", forwarded_port)].iter().find(|(_, port)| *port == Some(0))
+    {
+        return Err(Fault::new(&format!("{at}.{name}"), "is 0, not a number from 1 to 65535"));
     }
     if forwarded_proto.as_deref().is_some_and(|proto| !PROTOCOLS.contains(&proto)) {
         return Err(Fault::new(&format!("{at}.forwarded_proto"), "is neither http nor https"));
@@ -279,7 +281,7 @@ mod tests {
         for (wrong, said) in [
             (http(json!({"host": "a b"})), "x.host: is \"a b\""),
             (http(json!({"host": ""})), "x.host: is \"\""),
-            (http(json!({"port": 0})), "x: a port"),
+            (http(json!({"port": 0})), "x.port: is 0"),
             (http(json!({"path": "a b"})), "x.path: is \"a b\""),
             (http(json!({"forwarded_proto": "ftp"})), "x.forwarded_proto: is neither"),
             (http(json!({"options": {"timeout": 0}})), "x.options.timeout: is not"),
