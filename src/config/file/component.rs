@@ -173,6 +173,9 @@ fn read_all(
     for (index, value) in components.into_iter().enumerate() {
         let at = format!("{at}[{index}]");
         let value = translate(&value).filter(|_| worker.namespace.is_some()).unwrap_or(value);
+        if let Some(kind) = value["type"].as_str().filter(|kind| kind.starts_with("http-")) {
+            worker.of_router(kind, &at)?;
+        }
         let parts = match Component::read(value, &at)? {
             Component::Class(class) => worker.class(reader, class, &at)?,
             Component::Functions(functions) => worker.functions(functions, &at)?,

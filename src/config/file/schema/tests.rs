@@ -129,14 +129,15 @@ fn objects<'a>(
 
 /// The same part stands in containers, or at paths of WebSocket, as well, where it is looked at: what stands around it here
 /// is refused before.
-const ELSEWHERE: [&str; 3] = [
+const ELSEWHERE: [&str; 4] = [
     "is for components of containers only",
+    "which is for components of routers only",
     "needs either a `role`, or `auth`",
     "has neither `cookie` nor `anonymous`",
 ];
 
 fn is_elsewhere(fault: &Fault) -> bool {
-    ELSEWHERE.iter().any(|text| fault.message.starts_with(text))
+    ELSEWHERE.iter().any(|text| fault.message.contains(text))
 }
 
 /// The reader knows just the keys that the schema has, wherever an object may stand.
