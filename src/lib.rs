@@ -28,6 +28,8 @@ pub mod shard;
 
 pub mod transport;
 
+pub mod courier;
+
 pub mod process;
 
 pub mod node;

@@ -1,5 +1,13 @@
 //! Publications and calls for programs that speak HTTP alone.
 
+#[path = "bridge/chromium.rs"]
+mod chromium;
+#[path = "bridge/clients.rs"]
+mod clients;
+#[path = "bridge/events.rs"]
+mod events;
+#[path = "bridge/repeats.rs"]
+mod repeats;
 mod support;
 
 use corebar::auth::config::{Anonymous, Grant, Secret, Source};
@@ -31,6 +39,7 @@ fn bridge(path: &str, action: Action, change: impl FnOnce(&mut BridgeConfig)) ->
         require_tls: false,
         require_ip: Vec::new(),
         body_bytes_max: Some(1000),
+        batch_max: 3,
         cross_origin: false,
     };
     change(&mut config);
@@ -122,7 +131,8 @@ fn requests_become_publications() {
             let refused = |request: String, status: u16| http_answer(address, &request).expect(status);
             refused("GET /publish HTTP/1.1\r\nHost: x\r\n\r\n".into(), 405);
             refused(with("/publish", "Content-Type: text/plain\r\n", "{}"), 400);
-            refused(with("/publish", "", &" ".repeat(1001)), 413);
+            let large = refused(with("/publish", "", &" ".repeat(1001)), 413);
+            assert_eq!(large.text(), r#"{"error":"the body is too large","args":[],"kwargs":{}}"#);
             let put = with("/publish", "Content-Type: application/json; charset=UTF-8\r\n", r#"{"topic": "com.x"}"#);
             let answer = refused(put.replacen("POST", "PUT", 1), 200);
             assert_eq!(answer.header("access-control-allow-origin"), None);

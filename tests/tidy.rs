@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "web",
     "shard",
     "transport",
+    "courier",
     "bridge",
     "process",
     "node",

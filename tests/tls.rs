@@ -4,6 +4,7 @@ mod support;
 
 use corebar::auth::config::{Cryptosign, Grant, KeyUser, Source};
 use corebar::config::RuntimeConfig;
+use corebar::config::relay::RelayConfig;
 use corebar::config::tls::{CertificateConfig, TlsConfig};
 use corebar::config::web::{PathConfig, Root, Service, StaticConfig};
 use data_encoding::HEXLOWER;
@@ -307,4 +308,37 @@ fn files_go_over_tls_and_browsers_are_told_to_stay_there() {
             }
         });
     }
+}
+
+#[test]
+fn requests_are_passed_on_from_tls_and_the_connection_goes_on() {
+    let authority = Authority::new("relay");
+    let own = authority.sign("one", &["one.example"]);
+    let content: Vec<u8> = (0..3_000_000_u32).map(|number| number as u8).collect();
+    fs::write(authority.folder.join("big"), &content).expect("a file");
+    let files = |path: &str| {
+        let files = StaticConfig::new(Root::Directory(authority.folder.clone()));
+        PathConfig { path: path.into(), deep: true, service: Service::Static(files) }
+    };
+    let plain = |config: &mut RuntimeConfig| config.listeners[0].paths.push(files("/f"));
+    node::with_router(plain, |behind| {
+        let change = |config: &mut RuntimeConfig| {
+            let relay = RelayConfig::http("127.0.0.1", behind.port());
+            let listener = &mut config.listeners[0];
+            listener.tls = Some(serve(vec![own.clone()]));
+            listener.web.hsts = Some(77);
+            listener.paths = vec![PathConfig::websocket("/ws", true, 0), files("/own")];
+            listener.paths.push(PathConfig { path: "/".into(), deep: true, service: Service::Relay(Box::new(relay)) });
+            config.shards = Some(4);
+        };
+        node::with_router(change, |address| {
+            let mut http = Http::connect(tunnel(address, authority.client(&[&TLS13], None)));
+            for path in ["/f/big", "/own/big", "/f/big", "/f/big"] {
+                http.write(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+                let answer = http.response().expect(200);
+                assert!(answer.body == content, "{path}");
+                assert_eq!(answer.header("strict-transport-security"), Some("max-age=77"));
+            }
+        });
+    });
 }

@@ -1,5 +1,7 @@
 //! Pages, files and values on the port of the router.
 
+#[path = "web/policy.rs"]
+mod policy;
 mod support;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};
@@ -332,6 +334,7 @@ fn packed(file: &Path, change: impl FnOnce(&mut ArchiveConfig)) -> PathConfig {
         prefix: Some("site".into()),
         fallback: None,
         types: [(".txt".into(), "text/x-own".into())].into(),
+        policy: None,
         hashes: Vec::new(),
     };
     change(&mut config);

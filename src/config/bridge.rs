@@ -24,6 +24,8 @@ pub struct BridgeConfig {
     pub require_ip: Vec<IpNet>,
     /// Octets of a body. None: as many as a message may have.
     pub body_bytes_max: Option<usize>,
+    /// How many publications one request may bring.
+    pub batch_max: usize,
     /// Scripts of any page may ask.
     pub cross_origin: bool,
 }
@@ -31,6 +33,8 @@ pub struct BridgeConfig {
 impl BridgeConfig {
     /// How far the time of a signed request may be off if nothing is said.
     pub const TIMESTAMP_DELTA: Duration = Duration::from_secs(300);
+    /// How many publications one request may bring if nothing is said.
+    pub const BATCH_MAX: usize = 100;
 }
 
 /// What a request becomes.

@@ -6,19 +6,23 @@ pub mod bridge;
 pub mod component;
 pub mod connection;
 pub mod cookie;
+pub mod courier;
 pub mod describe;
+pub mod events;
 pub mod file;
 pub mod guest;
 pub mod listener;
 pub mod log;
 pub mod management;
 pub mod node;
+pub mod relay;
 pub mod reload;
 pub mod tls;
 pub mod web;
 
 pub use address::{AddressError, ListenAddress};
 pub use component::ComponentConfig;
+pub use courier::CourierConfig;
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
 pub use management::ManagementConfig;
@@ -51,6 +55,8 @@ pub struct RuntimeConfig {
     pub components: Vec<ComponentConfig>,
     /// Where the node is managed, if anywhere.
     pub management: Option<ManagementConfig>,
+    /// Sessions of its own that make requests of HTTP.
+    pub couriers: Vec<CourierConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// Pin each shard to a core of its own, if there are enough.
@@ -123,6 +129,14 @@ pub struct RuntimeConfig {
     pub web_keep_alive_timeout: Duration,
     /// How long a call may take that a request has become.
     pub web_call_timeout: Duration,
+    /// Threads that pass requests on to others.
+    pub web_relay_threads: usize,
+    /// Requests that are passed on at the same time; more get 503.
+    pub web_relays_max: usize,
+    /// For how long the answer to a request with an `Idempotency-Key` is kept.
+    pub web_repeat_timeout: Duration,
+    /// Octets of such answers that are kept, all together; the oldest are forgotten first.
+    pub web_repeat_bytes: usize,
     /// Threads that read files for requests.
     pub web_read_threads: usize,
     /// Octets of a file that are read at once: what a client that reads slowly holds in memory.
@@ -164,6 +178,7 @@ impl Default for RuntimeConfig {
             guests: Vec::new(),
             components: Vec::new(),
             management: None,
+            couriers: Vec::new(),
             shards: None,
             pin: true,
             limits: Limits::default(),
@@ -197,6 +212,10 @@ impl Default for RuntimeConfig {
             longpoll_body_timeout: 30 * SECOND,
             web_keep_alive_timeout: 30 * SECOND,
             web_call_timeout: 60 * SECOND,
+            web_relay_threads: 1,
+            web_relays_max: 4096,
+            web_repeat_timeout: 600 * SECOND,
+            web_repeat_bytes: 16 * 1024 * 1024,
             web_read_threads: 4,
             web_piece_bytes: MIB / 4,
             web_listing_entries_max: 10_000,
@@ -302,6 +321,12 @@ impl RuntimeConfig {
             component.check()?;
             if !ids.insert(&component.id) {
                 return Err(GuestError::Twice(component.id.clone()));
+            }
+        }
+        for courier in &self.couriers {
+            courier.check()?;
+            if !ids.insert(&courier.id) {
+                return Err(GuestError::Twice(courier.id.clone()));
             }
         }
         Ok(())

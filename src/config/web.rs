@@ -1,7 +1,9 @@
 //! What is served at the paths of a listener.
 
 use super::bridge::BridgeConfig;
+use super::events::EventsConfig;
 use super::listener::TransportIndex;
+use super::relay::RelayConfig;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +54,10 @@ pub enum Service {
     NodeInfo,
     /// Publications or calls for who speaks HTTP alone.
     Bridge(Box<BridgeConfig>),
+    /// Events for browsers.
+    Events(Box<EventsConfig>),
+    /// What others answer.
+    Relay(Box<RelayConfig>),
     /// Nothing: 404, whatever is served above.
     Nothing,
 }
@@ -70,6 +76,8 @@ impl Service {
             Service::Redirect(_) => "redirect",
             Service::NodeInfo => "nodeinfo",
             Service::Bridge(bridge) => bridge.action.name(),
+            Service::Events(_) => "eventsource",
+            Service::Relay(relay) => relay.target.name(),
             Service::Nothing => "none",
         }
     }
@@ -80,6 +88,7 @@ impl Service {
         match self {
             Service::WebSocket(transport) | Service::LongPoll(transport) => Some(*transport),
             Service::Bridge(bridge) => Some(bridge.transport),
+            Service::Events(events) => Some(events.transport),
             _ => None,
         }
     }
@@ -89,6 +98,7 @@ impl Service {
         match self {
             Service::WebSocket(transport) | Service::LongPoll(transport) => Some(transport),
             Service::Bridge(bridge) => Some(&mut bridge.transport),
+            Service::Events(events) => Some(&mut events.transport),
             _ => None,
         }
     }
@@ -127,6 +137,8 @@ pub struct StaticConfig {
     pub cache: Option<Duration>,
     /// Scripts of any page may read them.
     pub cross_origin: bool,
+    /// What browsers are told that pages may load and do.
+    pub policy: Option<Box<str>>,
 }
 
 impl StaticConfig {
@@ -145,6 +157,7 @@ impl StaticConfig {
             types: BTreeMap::new(),
             cache: Some(StaticConfig::CACHE),
             cross_origin: false,
+            policy: None,
         }
     }
 }
@@ -164,6 +177,8 @@ pub struct ArchiveConfig {
     pub fallback: Option<Box<str>>,
     /// Content types by extension, with the dot, before those that are known.
     pub types: BTreeMap<Box<str>, Box<str>>,
+    /// What browsers are told that pages may load and do.
+    pub policy: Option<Box<str>>,
     /// SHA-256, in hexadecimal digits, of which the archive has to have one. Empty: it may be any.
     pub hashes: Vec<Box<str>>,
 }

@@ -7,7 +7,10 @@ use crate::auth::{AuthConfig, hmac_sha256};
 use crate::config::component::{ComponentConfig, TRUSTED, Way};
 use crate::config::listener::TransportIndex;
 use crate::config::reload::Reload;
-use crate::config::{ConfigError, GuestConfig, ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig};
+use crate::config::{
+    ConfigError, CourierConfig, GuestConfig, ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig,
+};
+use crate::courier;
 use crate::process::component::{self, Login};
 use crate::session::{Access, RoleConfig};
 use crate::transport::listener::Bound;
@@ -86,14 +89,18 @@ impl Backstage {
     pub(super) fn furnish(&self, config: &RuntimeConfig) -> Result<RuntimeConfig, ConfigError> {
         let mut furnished = config.clone();
         let mut users: BTreeMap<Box<str>, BTreeMap<Box<str>, TicketUser>> = BTreeMap::new();
-        for component in &config.components {
-            let Way::Router { namespace, role } = &component.way else { continue };
-            let grant = Grant { role: Some(role.clone()), realm: Some(component.realm.clone()), ..Grant::default() };
-            let ticket = Secret(self.ticket(&component.id).into_bytes().into());
-            users.entry(namespace.clone()).or_default().insert(component.id.clone(), TicketUser { ticket, grant });
+        let components = config.components.iter().filter_map(|component| match &component.way {
+            Way::Router { namespace, role } => Some((&component.id, &component.realm, namespace, role)),
+            Way::Transport { .. } => None,
+        });
+        let couriers = config.couriers.iter();
+        let couriers = couriers.map(|courier| (&courier.id, &courier.realm, &courier.namespace, &courier.role));
+        for (id, joined, namespace, role) in components.chain(couriers) {
+            let grant = Grant { role: Some(role.clone()), realm: Some(joined.clone()), ..Grant::default() };
+            let ticket = Secret(self.ticket(id).into_bytes().into());
+            users.entry(namespace.clone()).or_default().insert(id.clone(), TicketUser { ticket, grant });
             let realms = &mut furnished.realms;
-            let realm =
-                realms.iter_mut().find(|realm| (&realm.name, &realm.namespace) == (&component.realm, namespace));
+            let realm = realms.iter_mut().find(|realm| (&realm.name, &realm.namespace) == (joined, namespace));
             if let Some(roles) = realm.and_then(|realm| realm.roles.as_mut())
                 && !roles.iter().any(|known| known.name == *role)
             {
@@ -116,6 +123,15 @@ impl Backstage {
         }
         furnished.check()?;
         Ok(furnished)
+    }
+
+    /// How a courier joins.
+    pub(super) fn courier(&self, config: &CourierConfig) -> courier::Way {
+        courier::Way {
+            url: format!("unix://{}", self.path(&config.namespace).display()),
+            authid: config.id.to_string(),
+            ticket: Secret(self.ticket(&config.id).into_bytes().into()),
+        }
     }
 
     /// The programs of a configuration: its guests, and its components.

@@ -14,6 +14,7 @@ use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::web::Service;
 use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
+use crate::courier::Couriers;
 use crate::process::{self, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
@@ -26,9 +27,10 @@ use crate::transport::listener::{Acceptor, BindError, Bound, Listener, Pace};
 use crate::transport::preamble::Entrance;
 use crate::transport::premises::{Board, Premises};
 use crate::transport::reactor::{self, Settings};
+use crate::transport::relay::Relays;
 use crate::transport::tls::TlsError;
 use crate::web::archive::Download;
-use crate::web::{Content, Piece, Pool, Reader, WebError};
+use crate::web::{Content, Piece, Pool, Reader, Repeats, WebError};
 use backstage::Backstage;
 pub use console::{Console, Insider, Place};
 use manage::{Manager, Office, Request};
@@ -114,6 +116,7 @@ pub struct Node {
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
     guests: Guests,
+    couriers: Couriers,
     backstage: Backstage,
     manager: Manager,
     /// What managers ask for, until the owner takes this end.
@@ -178,6 +181,7 @@ impl Node {
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
             writer: None,
             guests: Guests::start(&[])?,
+            couriers: Couriers::default(),
             backstage,
             manager: Manager::default(),
             requests: {
@@ -192,6 +196,7 @@ impl Node {
         // Guests may connect at once.
         let started =
             started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len())?));
+        let started = started.and_then(|()| node.send_couriers());
         node.watch();
         node.feel_pulse();
         node.answer_probes(probes);
@@ -206,6 +211,12 @@ impl Node {
                 Err(error)
             }
         }
+    }
+
+    /// Has the couriers that the configuration wants.
+    fn send_couriers(&mut self) -> Result<(), StartError> {
+        let (backstage, config) = (&self.backstage, &self.premises.config);
+        self.couriers.reload(&config.couriers, |courier| backstage.courier(courier)).map_err(StartError::Shard)
     }
 
     /// Begins to accept what comes by a listener.
@@ -352,6 +363,7 @@ impl Node {
         }
         self.guests.take_leave();
         self.manager.tell("corebar.node.on_drain", serde_json::Value::Null);
+        self.couriers.leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());
@@ -417,6 +429,9 @@ impl Node {
         let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
         let (inquiries, asked) = mpsc::unbounded_channel();
         self.lifelong.push(tokio::spawn(metrics::serve(self.console(), self.doors.clone(), asked)).abort_handle());
+        let (threads, most) = (config.web_relay_threads, config.web_relays_max);
+        let relays = Arc::new(Relays::new(threads, most, self.doors.clone(), self.loads.clone()));
+        let repeats = Arc::<Repeats>::default();
         let (attempts, census) = (Arc::<Attempts>::default(), Arc::<Census>::default());
         for seat in seats {
             let shard = ShardConfig {
@@ -441,6 +456,8 @@ impl Node {
                 callouts: callouts.clone(),
                 files: files.clone(),
                 inquiries: inquiries.clone(),
+                relays: relays.clone(),
+                repeats: repeats.clone(),
                 vitals: self.vitals.clone(),
                 loads: self.loads.clone(),
                 doors: self.doors.clone(),

@@ -47,6 +47,7 @@ impl Node {
             self.accept(index, listener)?;
         }
         self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
+        self.send_couriers()?;
         self.watch();
         self.manage();
         let (changes, at_start) = (&reload.changes, &reload.at_start);

@@ -11,7 +11,10 @@ use crate::config::listener::TransportIndex;
 use crate::router::Link;
 use crate::wamp::Serializer;
 use crate::web::Content;
-use crate::web::bridge::{Answer, Asked, Origin, Said, admit, ended, finish, message, said};
+use crate::web::bridge::{
+    Answer, Asked, Origin, Said, admit, batch, ended, finish, message, repeat_key, said, together, undone,
+};
+use crate::web::repeats::{Claim, Claimed, Room};
 use crate::wire::http::{TEXT, response_head};
 use crate::wire::request::{self, BodyReader, RequestHead};
 use crate::wire::{Frame, Framing};
@@ -39,6 +42,8 @@ struct BridgeReply {
     content: Arc<Content>,
     close: bool,
     hsts: Option<Arc<str>>,
+    /// It is the answer to an earlier request with the same key.
+    repeated: bool,
 }
 
 impl BridgeReply {
@@ -49,6 +54,9 @@ impl BridgeReply {
         headers.extend(self.hsts.as_deref().map(|hsts| ("Strict-Transport-Security", hsts)));
         if self.content.is_cross_origin() {
             headers.push(("Access-Control-Allow-Origin", "*"));
+        }
+        if self.repeated {
+            headers.push(("Idempotent-Replayed", "true"));
         }
         if answer.status == 405 {
             headers.push(("Allow", METHODS));
@@ -77,7 +85,7 @@ pub(super) fn judge(
     (close, hsts): (bool, Option<Arc<str>>),
     options: &Options,
 ) -> Verdict {
-    let reply = BridgeReply { content: content.clone(), close, hsts };
+    let reply = BridgeReply { content: content.clone(), close, hsts, repeated: false };
     if head.method == "OPTIONS" {
         return Verdict::Answer { response: reply.preflight(head.wanted_headers), close };
     }
@@ -88,8 +96,9 @@ pub(super) fn judge(
     let most = config.body_bytes_max.unwrap_or(usize::MAX).min(options.lines.of(config.transport).message_bytes_max);
     // The body is read: the connection goes on if the client likes.
     let reply = BridgeReply { close: !head.keep_alive, ..reply };
+    let hook = matches!(config.action, Action::Hook { .. });
     let mut plain = ReplyTo::to_nobody();
-    plain.close = reply.close;
+    (plain.close, plain.json) = (reply.close, !hook);
     match BodyReader::new(head.body, most) {
         Ok(reader) => {
             let asked = Asked { query: head.query.map(Into::into), headers: request::headers(octets) };
@@ -113,13 +122,51 @@ pub(in crate::transport) struct Bridge {
     /// The id of the last request to the core.
     last: u64,
     /// Who waits for answers.
-    pending: HashMap<u64, Waiting>,
+    pending: HashMap<u64, Pending>,
+    /// Those who wait for several, by the id of the first request of each.
+    batches: HashMap<u64, Batch>,
+}
+
+/// What an answer is for.
+#[derive(Debug)]
+enum Pending {
+    One(Waiting),
+    /// One of the answers of a batch.
+    Part(u64, usize),
+}
+
+/// A request that is answered when all its parts are.
+#[derive(Debug)]
+struct Batch {
+    waiting: Waiting,
+    answers: Vec<Option<Answer>>,
+    missing: usize,
 }
 
 #[derive(Debug)]
 struct Waiting {
     socket: (usize, u32),
     reply: BridgeReply,
+    /// The request has a key.
+    claim: Option<Claim>,
+}
+
+impl Bridge {
+    /// The answer to a request of the core has come: who is to be answered now, and with what.
+    fn take(&mut self, id: u64, answer: Answer) -> Option<(Waiting, Answer)> {
+        let (first, at) = match self.pending.remove(&id)? {
+            Pending::One(waiting) => return Some((waiting, answer)),
+            Pending::Part(first, at) => (first, at),
+        };
+        let batch = self.batches.get_mut(&first)?;
+        batch.missing -= usize::from(batch.answers[at].replace(answer).is_none());
+        if batch.missing > 0 {
+            return None;
+        }
+        let Batch { waiting, answers, .. } = self.batches.remove(&first)?;
+        let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+        Some((waiting, together(&answers)))
+    }
 }
 
 impl Reactor {
@@ -128,30 +175,99 @@ impl Reactor {
         let Bridged { content, transport, asked, mut reply, forwarded } = bridged;
         let Content::Bridge(config) = &*content else { return };
         reply.close |= self.leaving();
-        let checked = admit(config, &asked, body, self.origin(key, &forwarded));
-        let session = match checked {
-            Ok(()) => self.bridge_session(key, transport, &config.realm).ok_or_else(ended),
+        let claimed = match admit(config, &asked, body, self.origin(key, &forwarded)) {
+            Ok(()) => self.claim((config, transport), &asked, body),
             Err(answer) => Err(answer),
         };
-        let sent = session.and_then(|session| {
-            self.count_message(key);
-            let settings = &self.settings.premises.config;
-            let (timeout, depth) = (settings.web_call_timeout, settings.limits.depth_max);
-            let id = self.bridge_at(session).map_or(0, |bridge| bridge.last) + 1;
-            Ok((session, id, message(config, &asked, body, (id, timeout, depth))?))
-        });
-        let (session, id, message) = match sent {
-            Ok(sent) => sent,
+        let claim = match claimed {
+            Ok(Some(Claimed::Known(answer))) => {
+                reply.repeated = true;
+                return self.respond(key, [reply.frame(&answer)], reply.close);
+            }
+            Ok(Some(Claimed::New(claim))) => Some(claim),
+            Ok(None) => None,
             Err(answer) => return self.respond(key, [reply.frame(&answer)], reply.close),
         };
         let socket = (key, self.connections[key].serial);
-        if let Some(bridge) = self.bridge_at(session) {
-            bridge.last = id;
-            bridge.pending.insert(id, Waiting { socket, reply });
+        let waiting = Waiting { socket, reply, claim };
+        if let Err((waiting, answer)) = self.pass_on(transport, (config, &asked, body), waiting) {
+            if let Some(claim) = &waiting.claim {
+                self.settings.repeats.release(claim);
+            }
+            self.respond(key, [waiting.reply.frame(&answer)], waiting.reply.close);
         }
-        self.gauges.came(&self.connections[session], message.len());
-        self.core.receive(self.clock, conn_id(session), message.as_bytes());
-        self.settle();
+    }
+
+    /// Gives a request to the core. If that cannot be, nothing has been done.
+    #[allow(clippy::result_large_err, reason = "it is passed on at once")]
+    fn pass_on(
+        &mut self,
+        transport: TransportIndex,
+        (config, asked, body): (&BridgeConfig, &Asked, &[u8]),
+        waiting: Waiting,
+    ) -> Result<(), (Waiting, Answer)> {
+        let key = waiting.socket.0;
+        let parts = match batch(config, body) {
+            Ok(parts) => parts,
+            Err(answer) => return Err((waiting, answer)),
+        };
+        let Some(session) = self.bridge_session(key, transport, &config.realm) else { return Err((waiting, ended())) };
+        let settings = &self.settings.premises.config;
+        let (timeout, depth) = (settings.web_call_timeout, settings.limits.depth_max);
+        let bodies: Vec<&[u8]> = match &parts {
+            Some(parts) => parts.iter().map(|part| part.get().as_bytes()).collect(),
+            None => vec![body],
+        };
+        let Some(bridge) = self.bridge_at(session) else { return Err((waiting, ended())) };
+        let (mut sent, mut answers) = (Vec::new(), Vec::new());
+        for (at, body) in bodies.into_iter().enumerate() {
+            // The ids of what is sent follow each other without gaps.
+            let built = message(config, asked, body, (bridge.last + 1, timeout, depth));
+            if let Ok(message) = &built {
+                bridge.last += 1;
+                sent.push((bridge.last, at, message.clone()));
+            }
+            answers.push(built.err());
+        }
+        let Some(first) = sent.first().map(|(id, ..)| *id) else {
+            let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+            let single = answers.first().filter(|_| parts.is_none()).cloned();
+            return Err((waiting, single.unwrap_or_else(|| together(&answers))));
+        };
+        if parts.is_some() {
+            bridge.pending.extend(sent.iter().map(|(id, at, _)| (*id, Pending::Part(first, *at))));
+            bridge.batches.insert(first, Batch { waiting, answers, missing: sent.len() });
+        } else {
+            bridge.pending.insert(first, Pending::One(waiting));
+        }
+        for (.., message) in sent {
+            self.count_message(key);
+            // The message before this one may have ended the session.
+            if let Some(connection) = self.connections.get(session) {
+                self.gauges.came(connection, message.len());
+            }
+            self.core.receive(self.clock, conn_id(session), message.as_bytes());
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> Room {
+        let config = &self.settings.premises.config;
+        Room { time: config.web_repeat_timeout, bytes_max: config.web_repeat_bytes }
+    }
+
+    /// Looks whether a request with a key has come before. None: it has no key.
+    fn claim(
+        &self,
+        (config, transport): (&BridgeConfig, TransportIndex),
+        asked: &Asked,
+        body: &[u8],
+    ) -> Result<Option<Claimed>, Answer> {
+        let Some(repeat_key) = repeat_key(config, asked) else { return Ok(None) };
+        let owner = config.signed.as_ref().map_or("", |(key, _)| key);
+        let scope = format!("{transport} {} {owner}", config.action == Action::Call);
+        self.settings.repeats.claim(&scope, repeat_key, body, self.clock, self.room()).map(Some)
     }
 
     fn origin(&self, key: usize, forwarded: &Forwarded) -> Origin {
@@ -184,7 +300,14 @@ impl Reactor {
         }
         let listener = self.connections[socket].peer.listener;
         let peer = Peer { transport, listener, label: "http bridge".into(), ..Peer::default() };
-        let bridge = Bridge { alarm: None, transport, welcome: false, last: 0, pending: HashMap::new() };
+        let bridge = Bridge {
+            alarm: None,
+            transport,
+            welcome: false,
+            last: 0,
+            pending: HashMap::new(),
+            batches: HashMap::new(),
+        };
         let serial = self.new_serial();
         let side = Side::Bridge(Box::new(bridge));
         let key = self.connections.insert(Connection::without_socket(side, Arc::new(peer), serial));
@@ -223,10 +346,11 @@ impl Reactor {
                 Said::Over => over = true,
                 Said::Other => {}
                 Said::Answer(id, answer, right) => {
-                    let Some(waiting) = self.bridge_at(key).and_then(|bridge| bridge.pending.remove(&id)) else {
-                        continue;
-                    };
-                    self.answer_bridged(&waiting, answer, right);
+                    if let Some(bridge) = self.bridge_at(key)
+                        && let Some((waiting, answer)) = bridge.take(id, answer)
+                    {
+                        self.answer_bridged(&waiting, answer, right);
+                    }
                 }
             }
         }
@@ -247,8 +371,13 @@ impl Reactor {
     }
 
     fn answer_bridged(&mut self, waiting: &Waiting, answer: Answer, right: bool) {
-        let Waiting { socket, reply } = waiting;
+        let Waiting { socket, reply, claim } = waiting;
         let Content::Bridge(config) = &*reply.content else { return };
+        match claim {
+            Some(claim) if undone(&answer) => self.settings.repeats.release(claim),
+            Some(claim) => self.settings.repeats.settle(claim, &answer, self.clock, self.room()),
+            None => {}
+        }
         let frame = reply.frame(&finish(&config.action, answer, right));
         self.respond_late(*socket, [frame], reply.close);
     }
@@ -258,8 +387,14 @@ impl Reactor {
         if self.longpoll.bridges.get(&bridge.transport) == Some(&key) {
             self.longpoll.bridges.remove(&bridge.transport);
         }
-        for waiting in bridge.pending.values() {
-            self.answer_bridged(waiting, ended(), false);
+        for pending in bridge.pending.into_values() {
+            if let Pending::One(waiting) = pending {
+                self.answer_bridged(&waiting, ended(), false);
+            }
+        }
+        for Batch { waiting, answers, .. } in bridge.batches.into_values() {
+            let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.unwrap_or_else(ended)).collect();
+            self.answer_bridged(&waiting, together(&answers), false);
         }
     }
 }

@@ -70,6 +70,7 @@ impl Door {
                 }
                 Service::Echo => Serves::Echo,
                 Service::LongPoll(_) => Serves::LongPoll,
+                Service::Relay(_) => Serves::Relay,
                 _ => Serves::Pages,
             },
             deflate: transport(known).connection.compression.window(),
@@ -112,6 +113,11 @@ impl Door {
             }
             _ => format!("{method} {path}"),
         }
+    }
+
+    /// True if requests are answered by others, those that want WebSocket too.
+    pub(super) fn relays(&self, route: &Route<'_>) -> bool {
+        matches!(route, Route::Served { index, .. } if self.options.paths[*index].serves == Serves::Relay)
     }
 
     /// True if a request that wants WebSocket is one of long-polling nevertheless.

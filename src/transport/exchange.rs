@@ -2,10 +2,15 @@
 
 use super::bridge::Bridged;
 use super::door::Door;
+<<<<<<< HEAD
 use super::line::Lines;
+=======
+use super::events::Opening;
+>>>>>>> w-merge
 use super::longpoll::{self, ReplyTo};
 use super::pages;
 use super::protocol::Signal;
+use super::relay::Relayed;
 use crate::config::listener::TransportIndex;
 use crate::shard::{Loads, Vitals};
 use crate::web::Request;
@@ -106,12 +111,16 @@ pub(in crate::transport) enum Verdict {
     Elsewhere,
     /// Go on at another shard.
     Move(u16),
+    /// Let others answer.
+    Relay(Box<Relayed>),
     /// Answer at once.
     Answer { response: Frame, close: bool },
     /// Tell what the router counts and measures, if the client may know it.
     Metrics { head_only: bool, close: bool, forwarded: Forwarded },
     /// Read a file.
     File(Box<Request>),
+    /// Begin a stream of events.
+    Stream(Box<Opening>),
     /// Read the body. The client may wait until it is told that it can go on.
     Read(Box<Coming>, bool),
 }
@@ -170,6 +179,11 @@ impl Exchange {
                     signal(Signal::Move { shard, octets });
                     return None;
                 }
+                Verdict::Relay(relayed) => {
+                    let octets = std::mem::take(&mut self.input);
+                    signal(Signal::Relay(relayed, octets));
+                    return None;
+                }
                 verdict => {
                     self.take(octets);
                     self.begin(verdict, signal);
@@ -204,7 +218,7 @@ impl Exchange {
 
     fn begin(&mut self, verdict: Verdict, signal: &mut impl FnMut(Signal<'_>) -> bool) {
         match verdict {
-            Verdict::Elsewhere | Verdict::Move(_) => {}
+            Verdict::Elsewhere | Verdict::Move(_) | Verdict::Relay(_) => {}
             Verdict::Answer { response, close } => {
                 self.state = State::Response;
                 signal(Signal::Answer { response, close });
@@ -216,6 +230,10 @@ impl Exchange {
             Verdict::File(request) => {
                 self.state = State::Response;
                 signal(Signal::File(request));
+            }
+            Verdict::Stream(opening) => {
+                self.state = State::Response;
+                signal(Signal::Stream(opening));
             }
             Verdict::Read(coming, expects_continue) => {
                 if expects_continue && !coming.reader.is_complete() && self.input.is_empty() {
@@ -255,7 +273,7 @@ fn judge(head: &RequestHead<'_>, octets: &[u8], door: &Door, options: &Options) 
     {
         return longpoll::judge(head, &names[*own..].join("/"), door.places[*index].transport, options);
     }
-    if head.upgrade {
+    if head.upgrade && !door.relays(&route) {
         return Verdict::Elsewhere;
     }
     pages::judge((head, octets), route, door, options)

@@ -89,6 +89,7 @@ fn transport(connection: &Connection, link: Link) -> &'static str {
     }
     match (connection.longpoll.as_deref(), link.framing) {
         (Some(Side::Bridge(_)), _) => "bridge",
+        (Some(Side::Stream(_)), _) => "eventsource",
         (Some(_), _) => "longpoll",
         (None, Framing::WebSocket { .. }) => "websocket",
         (None, _) => "rawsocket",
@@ -145,14 +146,12 @@ impl Reactor {
     pub(super) fn list_sessions(&self, query: &SessionQuery, to: oneshot::Sender<SessionPage>) {
         let first = query.after.map_or(0, |after| after as usize + 1);
         let mut page = SessionPage::default();
-        let mut looks = 0;
         let last = self.connections.iter().next_back().map_or(0, |(key, _)| key);
-        for key in first..=last {
+        for (looks, key) in (first..=last).enumerate() {
             if page.sessions.len() == query.limit || looks == LOOKS_MAX {
                 page.next = Some(conn_id(key).0.saturating_sub(1));
                 break;
             }
-            looks += 1;
             page.sessions.extend(self.session_report(conn_id(key), query));
         }
         let _ = to.send(page);

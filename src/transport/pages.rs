@@ -2,7 +2,8 @@
 
 use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
-use super::{bridge, page, probe};
+use super::{bridge, events, page, probe, relay};
+use crate::web::request::{OWN_POLICY, POLICY};
 use crate::web::{Content, Request};
 use crate::wire::Frame;
 use crate::wire::handshake::{Route, Serves};
@@ -49,7 +50,8 @@ impl Page<'_> {
     }
 
     fn welcome(&self) -> Verdict {
-        self.whole(200, &[("Cache-Control", "no-store")], "text/html; charset=utf-8", page::welcome().as_bytes())
+        let headers = [("Cache-Control", "no-store"), (POLICY, page::welcome_policy())];
+        self.whole(200, &headers, "text/html; charset=utf-8", page::welcome().as_bytes())
     }
 }
 
@@ -68,6 +70,16 @@ pub(super) fn judge(
         Route::Served { index, .. } => Some(&door.places[*index]),
         _ => None,
     };
+    if let Some(place) = place
+        && let Content::Events(_) = &*place.content
+    {
+        return events::judge((head, octets), place, (close, door.hsts.clone()));
+    }
+    if let (Some(place), Route::Served { names, own, .. }) = (place, &route)
+        && let Content::Relay(..) = &*place.content
+    {
+        return relay::judge(head, place, (names, *own), (door.hsts.clone(), options.header_bytes_max));
+    }
     if let Some((content, config)) = place.and_then(|place| match &*place.content {
         Content::Bridge(config) => Some((&place.content, &**config)),
         _ => None,
@@ -100,11 +112,18 @@ pub(super) fn judge(
             page.line(status, &[], text.trim_end())
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
+<<<<<<< HEAD
             Serves::WebSocket(..) | Serves::Echo if door.places[index].page => page.welcome(),
             Serves::WebSocket(..) | Serves::Echo => {
                 page.line(426, &[("Upgrade", "websocket")], "only WebSocket is served here")
             }
             Serves::LongPoll | Serves::Pages => served(head, &page, &door.places[index], &names[own..], options),
+=======
+            Serves::WebSocket(..) | Serves::Echo => page.welcome(),
+            Serves::LongPoll | Serves::Relay | Serves::Pages => {
+                served(head, &page, &door.places[index], &names[own..], options)
+            }
+>>>>>>> w-merge
         },
     }
 }
@@ -117,7 +136,7 @@ fn served(
     options: &Options,
 ) -> Verdict {
     match &*place.content {
-        Content::Nothing | Content::Transport | Content::Bridge(_) => {
+        Content::Nothing | Content::Transport | Content::Bridge(_) | Content::Events(_) | Content::Relay(..) => {
             page.line(404, &[], &page.door.options.nothing_at(head.path))
         }
         Content::Json(json) => {
@@ -127,7 +146,8 @@ fn served(
         Content::Redirect(url) => page.line(302, &[("Location", url)], &format!("this is at {url}")),
         Content::NodeInfo => {
             let info = page::node_info(&options.vitals, options.shards, options.loads.total());
-            page.whole(200, &[("Cache-Control", "no-store")], "text/html; charset=utf-8", info.as_bytes())
+            let headers = [("Cache-Control", "no-store"), (POLICY, OWN_POLICY)];
+            page.whole(200, &headers, "text/html; charset=utf-8", info.as_bytes())
         }
         Content::Files(_) | Content::Archive(_) => Verdict::File(Box::new(Request {
             content: place.content.clone(),

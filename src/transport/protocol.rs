@@ -3,11 +3,13 @@
 use super::bridge::Bridged;
 use super::cookies::{Cookies, Visit};
 use super::door::Door;
+use super::events::Opening;
 use super::exchange::{Exchange, Forwarded, Options};
 use super::line::{Line, Lines};
 use super::longpoll::ReplyTo;
 use super::premises::Premises;
 use super::reactor::Settings;
+use super::relay::Relayed;
 use crate::auth::peer::Cookie;
 use crate::config::listener::TransportIndex;
 use crate::router::{Ending, Link};
@@ -48,10 +50,14 @@ pub(super) enum Signal<'a> {
     Metrics { head_only: bool, close: bool, forwarded: Forwarded },
     /// A request for a file.
     File(Box<Request>),
+    /// A request for a stream of events.
+    Stream(Box<Opening>),
     /// A complete request that becomes a publication or a call.
     Bridge(Box<Bridged>, &'a [u8]),
     /// A complete request of the long-poll transport.
     Request { endpoint: Endpoint, transport: TransportIndex, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
+    /// A request that others answer, with all that has been read from its beginning.
+    Relay(Box<Relayed>, Vec<u8>),
     /// A request for another shard, with all that has been read from its beginning.
     Move { shard: u16, octets: Vec<u8> },
 }

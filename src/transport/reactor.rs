@@ -15,6 +15,7 @@ use super::longpoll::{LongPoll, Side};
 use super::outqueue::SCRATCH_BYTES;
 use super::premises::{Board, Premises};
 use super::protocol::{self, Protocol, Signal};
+use super::relay::Relays;
 use super::slice::Slice;
 use super::stream::Stream;
 use super::tasks::{Root, Timer, Turn};
@@ -23,7 +24,7 @@ use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Done, Door, Inquirer, Loads, Port, Seat, Socket, Tally, Visitor, Vitals};
 use crate::store::Journal;
-use crate::web::Pool;
+use crate::web::{Pool, Repeats};
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
 use std::cell::RefCell;
@@ -57,6 +58,10 @@ pub struct Settings {
     pub callouts: Arc<Callouts>,
     /// Reads files.
     pub files: Arc<Pool>,
+    /// Passes requests on.
+    pub relays: Arc<Relays>,
+    /// Requests that may come again.
+    pub repeats: Arc<Repeats>,
     /// Where shards show that they turn.
     pub vitals: Arc<Vitals>,
     /// Where requests are asked about that one shard alone cannot answer.
@@ -252,6 +257,7 @@ impl Reactor {
         self.core.reform(self.clock, *policy);
         self.settle();
         self.reform_bridges();
+        self.reform_streams();
     }
 
     /// True if there may be more.
@@ -285,6 +291,7 @@ impl Reactor {
         self.port.hand_over();
         let more = self.flush() | self.bury();
         self.note_turn();
+        self.tell_streams();
         self.reap();
         self.regulate();
         if self.next_due().is_some_and(|due| self.timer_due.is_none_or(|set| due < set))
@@ -436,6 +443,7 @@ impl Reactor {
 
     fn shut_down(&mut self) {
         self.shutting_down = true;
+        self.settings.relays.leave();
         let waiting = |(key, connection): (usize, &Connection)| (connection.phase == Phase::Handshake).then_some(key);
         let unknown: Vec<usize> = self.connections.iter().filter_map(waiting).collect();
         unknown.into_iter().for_each(|key| self.lose(key, "shutdown"));
@@ -495,7 +503,9 @@ impl Reactor {
             Signal::Asked(line) => self.note_request(key, line),
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
             Signal::Metrics { head_only, close, forwarded } => self.ask_for_metrics(key, head_only, close, &forwarded),
+            Signal::Stream(opening) => self.open_stream(key, *opening),
             Signal::File(request) => self.serve_file(key, request),
+            Signal::Relay(relayed, octets) => self.relay(key, relayed, octets),
             Signal::Move { shard, octets } => self.hand_over(key, shard, octets),
         }
         matches!(self.connections[key].phase, Phase::Handshake | Phase::Requests | Phase::Open)

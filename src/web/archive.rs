@@ -69,6 +69,11 @@ impl Archive {
         Ok(Archive { config: config.clone(), file: shared, entries })
     }
 
+    /// What browsers are told that its pages may load and do.
+    pub(super) fn policy(&self) -> Option<&str> {
+        self.config.policy.as_deref()
+    }
+
     /// The response to a request.
     pub(super) fn serve(&self, request: &Request) -> Piece {
         let mut name = request.names.join("/");

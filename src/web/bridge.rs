@@ -1,10 +1,11 @@
 //! Requests that become publications and calls: who may ask, what is sent to the router, and what is answered.
 
+use super::query;
 use crate::auth::hmac_sha256;
 use crate::config::bridge::{Action, BridgeConfig};
 use crate::session::options::PublishOptions;
 use crate::wamp::codec::{self, DecodeLimits};
-use crate::wamp::{Message, Serializer};
+use crate::wamp::{Message, Serializer, error};
 use data_encoding::{BASE64URL, HEXLOWER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -57,37 +58,32 @@ const OPTIONS: [&str; 10] = [
     "rkey",
 ];
 
-fn deny(status: u16, text: &str) -> Answer {
+/// An answer that says what was wrong with a request, in the form of errors of WAMP.
+#[must_use]
+pub fn failure(status: u16, text: &str) -> Answer {
     Answer { status, body: json!({"error": text, "args": [], "kwargs": {}}).to_string() }
 }
 
 /// What is answered when the router has ended the session.
 #[must_use]
 pub fn ended() -> Answer {
-    deny(503, "the session of this path has ended; ask again")
+    failure(503, "the session of this path has ended; ask again")
 }
 
 impl Asked {
-    fn header(&self, name: &str) -> Option<&str> {
+    /// The first header of this name.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
     /// The parameters of the query, of which the first of a name counts.
     fn parameters(&self) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
-        for part in self.query.as_deref().unwrap_or_default().split('&') {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            if let (Some(name), Some(value)) = (decode(name), decode(value)) {
-                all.entry(name).or_insert(value);
-            }
+        for (name, value) in query::pairs(self.query.as_deref().unwrap_or_default()) {
+            all.entry(name).or_insert(value);
         }
         all
     }
-}
-
-/// A part of a query.
-fn decode(text: &str) -> Option<String> {
-    crate::wire::path::decode(&text.replace('+', " "))
 }
 
 /// Looks whether a request may be acted on.
@@ -97,24 +93,24 @@ fn decode(text: &str) -> Option<String> {
 pub fn admit(config: &BridgeConfig, asked: &Asked, body: &[u8], origin: Origin) -> Result<(), Answer> {
     let inside = |address: IpAddr| config.require_ip.iter().any(|net| net.contains(&address.to_canonical()));
     if !config.require_ip.is_empty() && !origin.address.is_some_and(inside) {
-        return Err(deny(403, "this address may not ask"));
+        return Err(failure(403, "this address may not ask"));
     }
     if config.require_tls && !origin.secure {
-        return Err(deny(403, "requests have to come over TLS"));
+        return Err(failure(403, "requests have to come over TLS"));
     }
     if let Action::Hook { github_secret, .. } = &config.action {
         let Some(secret) = github_secret else { return Ok(()) };
         let said = asked.header("X-Hub-Signature-256").and_then(|said| said.strip_prefix("sha256="));
         let right = HEXLOWER.encode(&sign(&secret.0, &[body]));
         let same = said.is_some_and(|said| said.to_ascii_lowercase().as_bytes().ct_eq(right.as_bytes()).into());
-        return if same { Ok(()) } else { Err(deny(401, "the signature of GitHub is missing or wrong")) };
+        return if same { Ok(()) } else { Err(failure(401, "the signature of GitHub is missing or wrong")) };
     }
     if let Some(kind) = asked.header("Content-Type") {
         let mut parts = kind.split(';').map(|part| part.trim().to_ascii_lowercase());
         let json = parts.next().is_some_and(|kind| kind == "application/json");
         let charset = parts.filter_map(|part| part.strip_prefix("charset=").map(str::to_owned)).next();
         if !json || charset.is_some_and(|charset| !["utf-8", "utf8", "\"utf-8\""].contains(&&*charset)) {
-            return Err(deny(400, "the content type has to be application/json in UTF-8"));
+            return Err(failure(400, "the content type has to be application/json in UTF-8"));
         }
     }
     match &config.signed {
@@ -137,24 +133,24 @@ fn signed(
 ) -> Result<(), Answer> {
     let mut values = [""; 5];
     for (value, name) in values.iter_mut().zip(["key", "timestamp", "seq", "nonce", "signature"]) {
-        *value = parameters.get(name).ok_or_else(|| deny(400, &format!("the parameter '{name}' is missing")))?;
+        *value = parameters.get(name).ok_or_else(|| failure(400, &format!("the parameter '{name}' is missing")))?;
     }
     let [said_key, timestamp, seq, nonce, signature] = values;
     let Ok(at) = timestamp.parse::<jiff::Timestamp>() else {
-        return Err(deny(400, "the timestamp has to be one of UTC, such as 2011-10-14T16:59:51.123Z"));
+        return Err(failure(400, "the timestamp has to be one of UTC, such as 2011-10-14T16:59:51.123Z"));
     };
     if seq.parse::<u64>().is_err() || nonce.parse::<u64>().is_err() {
-        return Err(deny(400, "'seq' and 'nonce' have to be whole numbers"));
+        return Err(failure(400, "'seq' and 'nonce' have to be whole numbers"));
     }
     let parts = [said_key, timestamp, seq, nonce].map(str::as_bytes);
     let right = BASE64URL.encode(&sign(secret, &[&parts[..], &[body]].concat()));
     let known = said_key.as_bytes().ct_eq(key.as_bytes()) & signature.as_bytes().ct_eq(right.as_bytes());
     if !bool::from(known) {
-        return Err(deny(401, "the key is unknown or the signature is wrong"));
+        return Err(failure(401, "the key is unknown or the signature is wrong"));
     }
     let off = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).abs_diff(at.as_second());
     match config.timestamp_delta_max {
-        Some(max) if off > max.as_secs() => Err(deny(400, "the timestamp is too far from the time here")),
+        Some(max) if off > max.as_secs() => Err(failure(400, "the timestamp is too far from the time here")),
         _ => Ok(()),
     }
 }
@@ -170,6 +166,51 @@ struct Body<'a> {
     options: Option<Map<String, Value>>,
 }
 
+/// The publications of a request that brings several, in a list.
+///
+/// # Errors
+/// The answer that says what is wrong with all of it.
+pub fn batch<'a>(config: &BridgeConfig, body: &'a [u8]) -> Result<Option<Vec<&'a RawValue>>, Answer> {
+    let list = body.trim_ascii_start().starts_with(b"[") && config.action == Action::Publish;
+    if !list {
+        return Ok(None);
+    }
+    let parts: Vec<&RawValue> = read(body)?;
+    if parts.is_empty() || parts.len() > config.batch_max {
+        return Err(failure(400, &format!("a list has to have 1 to {} publications", config.batch_max)));
+    }
+    Ok(Some(parts))
+}
+
+/// The answer to a request that has brought several publications.
+#[must_use]
+pub fn together(answers: &[Answer]) -> Answer {
+    let answers: Vec<&str> = answers.iter().map(|answer| &*answer.body).collect();
+    Answer { status: 200, body: format!("[{}]", answers.join(",")) }
+}
+
+/// The key by which a request is known that may come again.
+#[must_use]
+pub fn repeat_key<'a>(config: &BridgeConfig, asked: &'a Asked) -> Option<&'a str> {
+    let hook = matches!(config.action, Action::Hook { .. });
+    asked.header("Idempotency-Key").filter(|_| !hook).map(|key| key.trim_matches('"'))
+}
+
+/// Errors of which it is known that nothing has been done.
+const UNDONE: [&str; 5] = [
+    error::NO_SUCH_PROCEDURE,
+    error::NOT_AUTHORIZED,
+    error::AUTHORIZATION_FAILED,
+    error::INVALID_URI,
+    error::NO_AVAILABLE_CALLEE,
+];
+
+/// True if a request has done nothing, so that it may well come again.
+#[must_use]
+pub fn undone(answer: &Answer) -> bool {
+    UNDONE.iter().any(|error| answer.body.starts_with(&format!("{{\"error\":\"{error}\"")))
+}
+
 /// The message that a request becomes, with this id. It breaks no rule for which the session would be ended.
 ///
 /// # Errors
@@ -182,27 +223,27 @@ pub fn message(
 ) -> Result<String, Answer> {
     let message = match &config.action {
         Action::Hook { topic, .. } => {
-            let Ok(text) = std::str::from_utf8(body) else { return Err(deny(400, "the body is not UTF-8")) };
+            let Ok(text) = std::str::from_utf8(body) else { return Err(failure(400, "the body is not UTF-8")) };
             let mut headers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
             asked.headers.iter().for_each(|(name, value)| headers.entry(name).or_default().push(value));
             json!([16, id, {"acknowledge": true}, topic, [{"headers": headers, "body": text}]]).to_string()
         }
         Action::Publish => {
-            let body = read(body)?;
-            let topic = body.topic.as_ref().ok_or_else(|| deny(400, "'topic' is missing"))?;
+            let body: Body<'_> = read(body)?;
+            let topic = body.topic.as_ref().ok_or_else(|| failure(400, "'topic' is missing"))?;
             let mut options = body.options.clone().unwrap_or_default();
             options.retain(|name, value| OPTIONS.contains(&&**name) && !value.is_null());
             options.insert("acknowledge".into(), true.into());
             write(&json!([16, id, options, topic]), &body)?
         }
         Action::Call => {
-            let body = read(body)?;
-            let procedure = body.procedure.as_ref().ok_or_else(|| deny(400, "'procedure' is missing"))?;
+            let body: Body<'_> = read(body)?;
+            let procedure = body.procedure.as_ref().ok_or_else(|| failure(400, "'procedure' is missing"))?;
             let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             write(&json!([48, id, {"timeout": timeout}, procedure]), &body)?
         }
     };
-    let wrong = |error: &dyn std::fmt::Display| deny(400, &error.to_string());
+    let wrong = |error: &dyn std::fmt::Display| failure(400, &error.to_string());
     match codec::decode(Serializer::Json, message.as_bytes(), DecodeLimits { depth }) {
         Ok(Message::Publish(publish)) => {
             PublishOptions::read(&publish.options).map(drop).map_err(|error| wrong(&error))?
@@ -213,8 +254,8 @@ pub fn message(
     Ok(message)
 }
 
-fn read(body: &[u8]) -> Result<Body<'_>, Answer> {
-    serde_json::from_slice(body).map_err(|error| deny(400, &format!("the body is not what it should be: {error}")))
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
+    serde_json::from_slice(body).map_err(|error| failure(400, &format!("the body is not what it should be: {error}")))
 }
 
 /// A message with the arguments as they came.
@@ -224,7 +265,7 @@ fn write(head: &Value, body: &Body<'_>) -> Result<String, Answer> {
         None | Some("null" | "false" | "0" | "\"\"") => Ok(None),
         Some(text) if text.starts_with(open) => Ok(Some(text.to_string())),
         Some("[]" | "{}") => Ok(None),
-        Some(_) => Err(deny(400, "'args' has to be a list and 'kwargs' an object")),
+        Some(_) => Err(failure(400, "'args' has to be a list and 'kwargs' an object")),
     };
     let (args, kwargs) = (given(body.args, '[')?, given(body.kwargs, '{')?);
     let mut message = head.to_string();
@@ -314,6 +355,7 @@ mod tests {
             require_tls: false,
             require_ip: Vec::new(),
             body_bytes_max: None,
+            batch_max: 3,
             cross_origin: false,
         }
     }

@@ -6,8 +6,11 @@ use super::piece::Piece;
 use super::python;
 use super::request::Request;
 use crate::config::bridge::BridgeConfig;
+use crate::config::events::EventsConfig;
+use crate::config::relay::{RelayConfig, Target};
 use crate::config::web::{JsonConfig, Root, Service};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use thiserror::Error;
 
 /// Why something cannot be served.
@@ -35,6 +38,10 @@ pub enum Content {
     Nothing,
     /// Publications or calls.
     Bridge(Box<BridgeConfig>),
+    /// Events for browsers.
+    Events(Box<EventsConfig>),
+    /// What others answer, and how many programs run for it.
+    Relay(Box<RelayConfig>, AtomicUsize),
     /// A way into the router.
     Transport,
 }
@@ -49,6 +56,15 @@ impl Content {
             Service::WebSocket(_) | Service::LongPoll(_) | Service::Echo => Content::Transport,
             Service::Json(json) => Content::Json(json.clone()),
             Service::Bridge(bridge) => Content::Bridge(bridge.clone()),
+            Service::Events(events) => Content::Events(events.clone()),
+            Service::Relay(relay) => {
+                if let Target::Script { directory, .. } = &relay.target
+                    && !directory.is_dir()
+                {
+                    tracing::warn!(directory = %directory.display(), "there is no such directory, whose programs are to be run");
+                }
+                Content::Relay(relay.clone(), AtomicUsize::new(0))
+            }
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::NodeInfo => Content::NodeInfo,
             Service::Nothing => Content::Nothing,
@@ -78,7 +94,17 @@ impl Content {
             Content::Files(files) => files.is_cross_origin(),
             Content::Json(json) => json.cross_origin,
             Content::Bridge(bridge) => bridge.cross_origin,
+            Content::Events(events) => events.cross_origin,
             _ => false,
+        }
+    }
+
+    /// What browsers are told that its pages may load and do.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match self {
+            Content::Files(files) => files.policy(),
+            Content::Archive(archive) => archive.policy(),
+            _ => None,
         }
     }
 

@@ -6,7 +6,7 @@ use super::listing;
 use super::mime;
 use super::open::open_below;
 use super::piece::Piece;
-use super::request::{Headers, Request};
+use super::request::{Headers, OWN_POLICY, POLICY, Request};
 use crate::config::web::StaticConfig;
 use crate::wire::path::encode;
 use rustix::io::Errno;
@@ -40,6 +40,11 @@ impl Files {
     /// Scripts of any page may read them.
     pub(super) fn is_cross_origin(&self) -> bool {
         self.config.cross_origin
+    }
+
+    /// What browsers are told that its pages may load and do.
+    pub(super) fn policy(&self) -> Option<&str> {
+        self.config.policy.as_deref()
     }
 
     /// The response to a request.
@@ -87,7 +92,10 @@ impl Files {
             return self.nothing(request);
         }
         match listing::page(&request.path, directory, self.config.hidden, request.listing_entries_max) {
-            Ok(page) => request.short(200, &[("Cache-Control", "no-cache")], "text/html; charset=utf-8", page),
+            Ok(page) => {
+                let headers = [("Cache-Control", "no-cache"), (POLICY, OWN_POLICY)];
+                request.short(200, &headers, "text/html; charset=utf-8", page)
+            }
             Err(error) => self.failed(request, &error),
         }
     }

@@ -62,6 +62,13 @@ pub struct Request {
     pub listing_entries_max: usize,
 }
 
+/// The header that says what pages may load and do.
+pub const POLICY: &str = "Content-Security-Policy";
+
+/// What pages of our own may: they have styles in them, and nothing else.
+pub const OWN_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Headers of a response.
 pub(super) type Headers<'a> = Vec<(&'a str, &'a str)>;
 
@@ -75,6 +82,9 @@ impl Request {
         if self.content.is_cross_origin() {
             headers.push(("Access-Control-Allow-Origin", "*"));
         }
+        // A page of our own has one of its own.
+        let own = more.iter().any(|(name, _)| *name == POLICY);
+        headers.extend(self.content.policy().filter(|_| !own).map(|policy| (POLICY, policy)));
         headers.extend_from_slice(more);
         let octets = content.map_or(0, |(_, octets)| octets);
         // On machines where this does not fit, files of that size cannot be there.

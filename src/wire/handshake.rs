@@ -52,6 +52,8 @@ pub enum Serves {
     Echo,
     /// The long-poll transport.
     LongPoll,
+    /// What others answer, handshakes too.
+    Relay,
     /// Something else.
     Pages,
 }
@@ -256,7 +258,7 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
         Route::Served { index, .. } => match &options.paths[index].serves {
             Serves::WebSocket(origins, subprotocols) => (index, Some((origins, subprotocols.as_deref()))),
             Serves::Echo => (index, None),
-            Serves::LongPoll => return Step::Request,
+            Serves::LongPoll | Serves::Relay => return Step::Request,
             Serves::Pages => return refuse(404, &options.nothing_at(path)),
         },
         Route::Malformed => return refuse(400, "the path is malformed"),

@@ -40,6 +40,8 @@ pub struct RequestHead<'a> {
     pub upgrade: bool,
     /// What the client would like to be sent.
     pub wishes: Wishes<'a>,
+    /// It is HTTP/1.1, so that chunks are understood.
+    pub modern: bool,
     /// The connection must not be closed behind the response.
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
@@ -116,6 +118,7 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         body: BodyLength::Absent,
         upgrade: false,
         wishes: Wishes::default(),
+        modern,
         keep_alive: modern,
         expects_continue: false,
         origin: None,
@@ -134,6 +137,16 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         return Err(bad("the header 'Host' must stand there once"));
     }
     Ok(Some(head))
+}
+
+/// All headers of a head that has been read, as they came.
+#[must_use]
+pub fn raw_headers(head: &[u8]) -> Vec<(&str, &[u8])> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    // It has been read once.
+    let _ = request.parse(head);
+    request.headers.iter().map(|header| (header.name, header.value)).collect()
 }
 
 /// All headers of a head that has been read, as far as they are text.
@@ -223,6 +236,8 @@ pub struct BodyReader {
     octets_max: usize,
     trailer: usize,
     data: Vec<u8>,
+    /// Octets that have been taken out.
+    taken: usize,
 }
 
 impl BodyReader {
@@ -237,7 +252,7 @@ impl BodyReader {
             BodyLength::Chunked => Next::ChunkLine,
         };
         let chunked = length == BodyLength::Chunked;
-        let reader = BodyReader { next, chunked, octets_max, trailer: 0, data: Vec::new() };
+        let reader = BodyReader { next, chunked, octets_max, trailer: 0, data: Vec::new(), taken: 0 };
         if let Next::Data(octets) = next {
             reader.fits(octets)?;
         }
@@ -254,6 +269,12 @@ impl BodyReader {
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.data
+    }
+
+    /// Takes out what has come, for who needs it piece by piece.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.taken += self.data.len();
+        std::mem::take(&mut self.data)
     }
 
     /// Takes octets from the front of `input` and gives their number. Lines are only taken whole: what is left of
@@ -309,7 +330,7 @@ impl BodyReader {
     }
 
     fn fits(&self, more: u64) -> Result<(), Refusal> {
-        let room = self.octets_max - self.data.len();
+        let room = self.octets_max.saturating_sub(self.taken).saturating_sub(self.data.len());
         if usize::try_from(more).is_ok_and(|more| more <= room) {
             return Ok(());
         }

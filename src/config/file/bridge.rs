@@ -1,5 +1,6 @@
 //! Paths of the types `publisher`, `caller` and `webhook`.
 
+use super::schema::OWN;
 use super::{Fault, Read};
 use crate::auth::config::Secret;
 use crate::config::bridge::{Action, BridgeConfig};
@@ -14,6 +15,8 @@ use std::time::Duration;
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// The largest difference of times that can be asked for, in seconds.
 const TIMESTAMP_DELTA_MAX: u64 = 86_400;
+/// The most publications that one request can be allowed to bring.
+const BATCH_MAX: usize = 10_000;
 
 /// Publications or calls for programs that speak HTTP alone.
 #[derive(Deserialize, JsonSchema)]
@@ -30,10 +33,45 @@ pub(super) struct Bridge<O> {
     options: Option<O>,
 }
 
-/// Options of publishers and callers.
+/// Options of publishers.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct SignedOptions {
+pub(super) struct PublisherOptions {
+    /// Has no effect: the log has what there is to know.
+    #[allow(dead_code, reason = "the log has what there is to know")]
+    #[schemars(extend("deprecated" = true))]
+    debug: Option<bool>,
+    /// Requests have to be signed, and to name this key; with `secret`.
+    key: Option<Box<str>>,
+    /// What they are signed with: HMAC-SHA256.
+    #[schemars(length(min = 1), extend("examples" = ["${SECRET}"]))]
+    secret: Option<Box<str>>,
+    /// Requests without TLS get 403.
+    require_tls: bool,
+    /// Requests from elsewhere get 403: addresses, and networks with a length or a mask.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "192.168.1.0/255.255.255.0"]]))]
+    require_ip: Vec<String>,
+    /// Octets of a body; 0: as many as a message may have. Beyond: 413.
+    #[schemars(range(max = BODY_BYTES_MAX), extend("x-unit" = "octets", "default" = 0))]
+    post_body_limit: Option<usize>,
+    /// How far the timestamp of a signed request may be off; 0: any. Within it a request can be sent again by who has seen
+    /// it.
+    #[schemars(range(max = TIMESTAMP_DELTA_MAX),
+        extend("x-unit" = "seconds", "default" = BridgeConfig::TIMESTAMP_DELTA.as_secs()))]
+    timestamp_delta_limit: Option<u64>,
+    /// Publications that one request may bring in a list.
+    #[schemars(range(min = 1, max = BATCH_MAX),
+        extend("x-crossbar" = OWN, "default" = BridgeConfig::BATCH_MAX))]
+    batch_max: Option<usize>,
+    /// Scripts of any page may ask.
+    #[schemars(extend("x-crossbar" = "allows that always"))]
+    allow_cross_origin: bool,
+}
+
+/// Options of callers.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CallerOptions {
     /// Has no effect: the log has what there is to know.
     #[allow(dead_code, reason = "the log has what there is to know")]
     #[schemars(extend("deprecated" = true))]
@@ -111,6 +149,7 @@ struct Guard {
     require_ip: Vec<String>,
     post_body_limit: Option<usize>,
     timestamp_delta_limit: Option<u64>,
+    batch_max: usize,
     allow_cross_origin: bool,
 }
 
@@ -118,20 +157,51 @@ fn secret(text: Box<str>) -> Secret {
     Secret(text.into_boxed_bytes())
 }
 
-impl Bridge<SignedOptions> {
-    /// Reads a publisher or caller; gives also the `auth` of the way in that its sessions come by.
-    pub(super) fn read(self, action: Action, at: &str) -> Read<(BridgeConfig, Value)> {
+/// The key and the secret with which requests are signed, if any.
+fn signed(key: Option<Box<str>>, text: Option<Box<str>>, at: &str) -> Read<Option<(Box<str>, Secret)>> {
+    match (key, text) {
+        (None, None) => Ok(None),
+        (Some(key), Some(text)) if !text.is_empty() => Ok(Some((key, secret(text)))),
+        _ => Err(Fault::new(&format!("{at}.options"), "needs both `key` and `secret`, or neither")),
+    }
+}
+
+impl Bridge<PublisherOptions> {
+    /// Reads a publisher; gives also the `auth` of the way in that its sessions come by.
+    pub(super) fn read_publisher(self, at: &str) -> Read<(BridgeConfig, Value)> {
         let options = self.options.unwrap_or_default();
-        let signed = match (options.key, options.secret) {
-            (None, None) => None,
-            (Some(key), Some(text)) if !text.is_empty() => Some((key, secret(text))),
-            _ => return Err(Fault::new(&format!("{at}.options"), "needs both `key` and `secret`, or neither")),
-        };
-        let SignedOptions {
+        let batch_max = options.batch_max.unwrap_or(BridgeConfig::BATCH_MAX);
+        if !(1..=BATCH_MAX).contains(&batch_max) {
+            let text = format!("is not a number from 1 to {BATCH_MAX}");
+            return Err(Fault::new(&format!("{at}.options.batch_max"), text));
+        }
+        let signed = signed(options.key, options.secret, at)?;
+        let PublisherOptions {
+            require_tls,
+            require_ip,
+            post_body_limit,
+            timestamp_delta_limit,
+            allow_cross_origin,
+            ..
+        } = options;
+        let guard =
+            Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, batch_max, allow_cross_origin };
+        guard.read((self.realm, self.role), (Action::Publish, signed), at)
+    }
+}
+
+impl Bridge<CallerOptions> {
+    /// Reads a caller; gives also the `auth` of the way in that its sessions come by.
+    pub(super) fn read_caller(self, at: &str) -> Read<(BridgeConfig, Value)> {
+        let options = self.options.unwrap_or_default();
+        let signed = signed(options.key, options.secret, at)?;
+        let CallerOptions {
             require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin, ..
         } = options;
-        let guard = Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin };
-        guard.read((self.realm, self.role), (action, signed), at)
+        let batch_max = BridgeConfig::BATCH_MAX;
+        let guard =
+            Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, batch_max, allow_cross_origin };
+        guard.read((self.realm, self.role), (Action::Call, signed), at)
     }
 }
 
@@ -147,7 +217,9 @@ impl Bridge<HookOptions> {
         };
         let HookOptions { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin, .. } =
             options;
-        let guard = Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, allow_cross_origin };
+        let batch_max = BridgeConfig::BATCH_MAX;
+        let guard =
+            Guard { require_tls, require_ip, post_body_limit, timestamp_delta_limit, batch_max, allow_cross_origin };
         guard.read((self.realm, self.role), (action, None), at)
     }
 }
@@ -182,6 +254,7 @@ impl Guard {
             require_tls: self.require_tls,
             require_ip: self.require_ip.iter().map(network).collect::<Read<_>>()?,
             body_bytes_max: self.post_body_limit.filter(|limit| *limit > 0),
+            batch_max: self.batch_max,
             cross_origin: self.allow_cross_origin,
         };
         Ok((config, auth))

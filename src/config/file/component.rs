@@ -1,6 +1,7 @@
 //! Components in Python: workers of the type `container`, and `components` of routers.
 
 use super::connecting::{Connecting, read_connecting};
+use super::courier::{self, Callee, Subscriber, read_callee, read_subscriber, translate};
 use super::guest::{Env, read_restart};
 use super::kinds::kinds;
 use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
@@ -37,8 +38,13 @@ pub(super) struct Container {
 }
 
 kinds! {
-    /// A component: a process of its own, with the interpreter of the worker.
-    pub(super) enum Component { "class" => Class(Class), "function" => Functions(Functions) }
+    /// A component: in Python a process of its own, with the interpreter of the worker.
+    pub(super) enum Component {
+        "class" => Class(Class),
+        "function" => Functions(Functions),
+        "http-subscriber" => Subscriber(Subscriber),
+        "http-callee" => Callee(Callee),
+    }
 }
 
 /// An application session.
@@ -166,8 +172,26 @@ fn read_all(
 ) -> Read<()> {
     for (index, value) in components.into_iter().enumerate() {
         let at = format!("{at}[{index}]");
-        let component = worker.component(reader, value, index + 1, &at, config)?;
-        if config.components.iter().any(|known| known.id == component.id) {
+        let value = translate(&value).filter(|_| worker.namespace.is_some()).unwrap_or(value);
+        if let Some(kind) = value["type"].as_str().filter(|kind| kind.starts_with("http-")) {
+            worker.of_router(kind, &at)?;
+        }
+        let parts = match Component::read(value, &at)? {
+            Component::Class(class) => worker.class(reader, class, &at)?,
+            Component::Functions(functions) => worker.functions(functions, &at)?,
+            Component::Subscriber(subscriber) => {
+                let courier = read_subscriber(subscriber, worker.of_router("http-subscriber", &at)?, &at)?;
+                worker.courier(reader, courier, index + 1, &at, config)?;
+                continue;
+            }
+            Component::Callee(callee) => {
+                let courier = read_callee(callee, worker.of_router("http-callee", &at)?, &at)?;
+                worker.courier(reader, courier, index + 1, &at, config)?;
+                continue;
+            }
+        };
+        let component = worker.component(reader, parts, index + 1, &at, config)?;
+        if is_known(config, &component.id) {
             return Err(Fault::new(&format!("{at}.id"), format!("another component is {:?} already", component.id)));
         }
         component.check().map_err(|error| Fault::new(&at, error.to_string()))?;
@@ -226,15 +250,47 @@ impl Worker {
         })
     }
 
+    /// Its id and the namespace of its realms, for a component of such a type.
+    fn of_router(&self, kind: &str, at: &str) -> Read<(&str, &str)> {
+        match &self.namespace {
+            Some(namespace) => Ok((&self.id, namespace)),
+            None => {
+                let text = format!("is {kind:?}, which is for components of routers only");
+                Err(Fault::new(&format!("{at}.type"), text))
+            }
+        }
+    }
+
+    fn courier(
+        &self,
+        reader: &mut Reader,
+        (mut courier, id): courier::Given,
+        number: usize,
+        at: &str,
+        config: &mut RuntimeConfig,
+    ) -> Read<()> {
+        has_role(reader, &courier.namespace, (&courier.realm, &courier.role), at, config)?;
+        let own = match &id {
+            Some(id) => read_id(id, &format!("{at}.id"))?,
+            None => format!("component{number:03}").into(),
+        };
+        courier.id = format!("{}.{own}", self.id).into();
+        if is_known(config, &courier.id) {
+            return Err(Fault::new(&format!("{at}.id"), format!("another component is {:?} already", courier.id)));
+        }
+        courier.check().map_err(|error| Fault::new(at, error.to_string()))?;
+        config.couriers.push(courier);
+        Ok(())
+    }
+
     fn component(
         &self,
         reader: &mut Reader,
-        value: Value,
+        parts: Parts,
         number: usize,
         at: &str,
         config: &RuntimeConfig,
     ) -> Read<ComponentConfig> {
-        let parts = self.parts(reader, value, at)?;
         let own = match &parts.id {
             Some(id) => read_id(id, &format!("{at}.id"))?,
             None => format!("component{number:03}").into(),
@@ -279,33 +335,35 @@ impl Worker {
         })
     }
 
-    fn parts(&self, reader: &mut Reader, value: Value, at: &str) -> Read<Parts> {
-        match Component::read(value, at)? {
-            Component::Class(class) => {
-                is_dotted(&class.classname, &format!("{at}.classname"))?;
-                if self.namespace.is_none() && class.references.is_some() {
-                    return Err(Fault::new(&format!("{at}.references"), "is for components of routers only"));
-                }
-                reader.without_effect(at, &[("references", class.references.is_some_and(|list| !list.is_empty()))]);
-                let Class { id, classname, realm, role, transport, extra, .. } = class;
-                Ok(Parts { id, program: Program::Class(classname), realm, role, transport, auth: None, extra })
-            }
-            Component::Functions(functions) => {
-                for (event, name) in &functions.callbacks {
-                    let at = format!("{at}.callbacks.{event}");
-                    if !EVENTS.contains(&&**event) {
-                        return Err(Fault::new(&at, format!("is no event: those are {}", EVENTS.join(", "))));
-                    }
-                    is_dotted(name, &at)?;
-                }
-                if self.namespace.is_some() && functions.auth.is_some() {
-                    return Err(Fault::new(&format!("{at}.auth"), "is for components of containers only"));
-                }
-                let Functions { id, callbacks, realm, role, transport, auth, extra } = functions;
-                Ok(Parts { id, program: Program::Functions(callbacks), realm, role, transport, auth, extra })
-            }
+    fn class(&self, reader: &mut Reader, class: Class, at: &str) -> Read<Parts> {
+        is_dotted(&class.classname, &format!("{at}.classname"))?;
+        if self.namespace.is_none() && class.references.is_some() {
+            return Err(Fault::new(&format!("{at}.references"), "is for components of routers only"));
         }
+        reader.without_effect(at, &[("references", class.references.is_some_and(|list| !list.is_empty()))]);
+        let Class { id, classname, realm, role, transport, extra, .. } = class;
+        Ok(Parts { id, program: Program::Class(classname), realm, role, transport, auth: None, extra })
     }
+
+    fn functions(&self, functions: Functions, at: &str) -> Read<Parts> {
+        for (event, name) in &functions.callbacks {
+            let at = format!("{at}.callbacks.{event}");
+            if !EVENTS.contains(&&**event) {
+                return Err(Fault::new(&at, format!("is no event: those are {}", EVENTS.join(", "))));
+            }
+            is_dotted(name, &at)?;
+        }
+        if self.namespace.is_some() && functions.auth.is_some() {
+            return Err(Fault::new(&format!("{at}.auth"), "is for components of containers only"));
+        }
+        let Functions { id, callbacks, realm, role, transport, auth, extra } = functions;
+        Ok(Parts { id, program: Program::Functions(callbacks), realm, role, transport, auth, extra })
+    }
+}
+
+/// True if a component, of any type, has the id.
+fn is_known(config: &RuntimeConfig, id: &str) -> bool {
+    config.components.iter().any(|known| *known.id == *id) || config.couriers.iter().any(|known| *known.id == *id)
 }
 
 fn is_dotted(name: &str, at: &str) -> Read<()> {

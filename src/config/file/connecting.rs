@@ -89,7 +89,7 @@ struct Tcp {
     #[schemars(schema_with = "port_schema", extend("examples" = [8080]))]
     port: Value,
     /// The version of IP.
-    #[schemars(extend("enum" = [4, 6]))]
+    #[schemars(range(min = 4, max = 6), extend("enum" = [4, 6]))]
     version: Option<u8>,
     /// How long to wait for a connection; more than 0.
     #[schemars(extend("exclusiveMinimum" = 0, "maximum" = TIMEOUT_MAX, "x-unit" = "seconds"))]

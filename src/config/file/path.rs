@@ -1,8 +1,10 @@
 //! What is served at the paths of a web transport.
 
-use super::bridge::{Bridge, HookOptions, SignedOptions};
+use super::bridge::{Bridge, CallerOptions, HookOptions, PublisherOptions};
+use super::events::Events;
 use super::kinds::{Absent, kinds};
 use super::options::WebSocketOptions;
+use super::relay::{HttpServer, Script, WebSocketServer};
 use super::transport::{Inner, LongPoll, Nested, Proxied};
 use super::web::{Archive, Bare, Json, Redirect, Static};
 
@@ -16,20 +18,21 @@ kinds! {
         "json" => Json(Json),
         "redirect" => Redirect(Redirect),
         "nodeinfo" => NodeInfo(Bare),
-        "publisher" => Publisher(Bridge<SignedOptions>),
-        "caller" => Caller(Bridge<SignedOptions>),
+        "publisher" => Publisher(Bridge<PublisherOptions>),
+        "caller" => Caller(Bridge<CallerOptions>),
         "webhook" => Webhook(Bridge<HookOptions>),
+        "eventsource" => Events(Events),
+        "reverseproxy" => ReverseProxy(HttpServer),
+        "websocket-reverseproxy" => WebSocketReverseProxy(WebSocketServer),
+        "cgi" => Cgi(Script),
         "path" => Nested(Nested),
         "none" => Nothing(Bare),
         "websocket-proxy" => Proxied(Proxied),
         "catalog" => Catalog(Absent),
-        "cgi" => Cgi(Absent),
         "pairme" => PairMe(Absent),
         "resource" => Resource(Absent),
-        "reverseproxy" => ReverseProxy(Absent),
         "upload" => Upload(Absent),
         "wap" => Wap(Absent),
-        "websocket-reverseproxy" => WebSocketReverseProxy(Absent),
         "wsgi" => Wsgi(Absent),
     }
 }

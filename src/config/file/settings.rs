@@ -243,6 +243,18 @@ const SETTINGS: &[(&str, &str, &str, Place)] = &[
     ("web", "read_threads",
         "Threads that read files.",
         Size(|config| &mut config.web_read_threads, 1, 256)),
+    ("web", "relay_threads",
+        "Threads that pass requests on to servers and programs.",
+        Size(|config| &mut config.web_relay_threads, 1, 64)),
+    ("web", "relays_max",
+        "Requests that are passed on at the same time, WebSocket connections included. Beyond: 503.",
+        Size(|config| &mut config.web_relays_max, 1, 1_000_000)),
+    ("web", "repeat_timeout",
+        "For how long the answer to a request with an `Idempotency-Key` is kept.",
+        Time(|config| &mut config.web_repeat_timeout, TIME_MIN, TIME_MAX)),
+    ("web", "repeat_bytes",
+        "Octets of such answers that are kept, all together; the oldest are forgotten first.",
+        Size(|config| &mut config.web_repeat_bytes, 4096, GIB)),
     ("web", "piece_bytes",
         "Octets of a file that are read at once, and what a client that reads slowly holds in memory.",
         Size(|config| &mut config.web_piece_bytes, 4096, GIB)),
@@ -302,6 +314,8 @@ const AT_START: &[&str] = &[
     "log.file",
     "callout_threads",
     "web.read_threads",
+    "web.relay_threads",
+    "web.relays_max",
     "history.flush_interval",
     "history.queue_bytes_max",
     "mesh.ring_batches",
@@ -421,7 +435,9 @@ impl JsonSchema for Settings {
                 || json!({"description": about, "type": "object", "additionalProperties": false, "properties": {}});
             top.entry(*group).or_insert_with(new)["properties"][*name] = schema;
         }
-        top.insert("management".into(), generator.subschema_for::<Management>().into());
+        let mut management = generator.subschema_for::<Management>();
+        management.insert("description".into(), "The realm in which the node is managed.".into());
+        top.insert("management".into(), management.into());
         let description = "Limits and times of this router, for which Crossbar.io has no place.";
         let schema =
             json!({"description": description, "type": "object", "properties": top, "additionalProperties": false});
@@ -668,7 +684,8 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere = ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management"];
+        let elsewhere =
+            ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management", "couriers"];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));

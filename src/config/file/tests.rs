@@ -661,6 +661,58 @@ fn bridges_are_read() {
 }
 
 #[test]
+fn streams_and_servers_behind_are_read() {
+    use crate::config::relay::Target;
+    use crate::config::web::Service;
+    let own = r#""auth": {"ticket": {"type": "static", "principals": {}}, "cookie": {}}, "cookie": {"store": {"type": "memory"}}"#;
+    let paths = format!(
+        r#""ws": {{"type": "websocket", {own}}}, "known": {{"type": "eventsource", "realm": "realm1", {own}}},
+        "events": {{"type": "eventsource", "realm": "realm1", "role": "anonymous"}},
+        "app": {{"type": "reverseproxy", "host": "a.example"}}, "cgi": {{"type": "cgi", "directory": "x", "processor": "sh"}},
+        "none": {{"type": "wsgi", "module": "a", "object": "b"}}"#
+    );
+    let (config, warnings) = with_paths(&paths, "").expect("a good file");
+    let service = |path: &str| {
+        let known = config.listeners[0].paths.iter().find(|known| known.path == path);
+        known.unwrap_or_else(|| panic!("{path}")).service.clone()
+    };
+    assert_eq!(service("/known").transport(), service("/ws").transport(), "browsers are known at both");
+    assert_ne!(service("/events").transport(), service("/ws").transport());
+    assert!(matches!(service("/app"), Service::Relay(relay) if matches!(relay.target, Target::Http(_))));
+    assert!(matches!(service("/cgi"), Service::Relay(relay) if matches!(relay.target, Target::Script { .. })));
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(warning.contains("\"wsgi\" is not served: have the application run as a guest"), "{warning}");
+}
+
+#[test]
+fn couriers_are_components_of_routers() {
+    let file = |kind: &str, components: &str| {
+        let text = format!(
+            r#"{{"version": 2, "workers": [{{"type": "{kind}", "id": "w", "realms": [{{"name": "realm1", "roles": [{{"name": "web"}}]}}],
+            "components": [{components}],
+            "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": 8080}}}}]}}]}}"#
+        );
+        super::parse(&text, Format::Json, Path::new("/node"))
+    };
+    let callee = r#"{"type": "http-callee", "id": "rest", "realm": "realm1", "role": "web", "procedure": "a", "base_url": "http://b"}"#;
+    let forwarder = r#"{"type": "class", "classname": "crossbar.adapter.rest.MessageForwarder", "realm": "realm1", "role": "web",
+        "extra": {"subscriptions": [{"topic": "a", "url": "http://b"}]}}"#;
+    let (config, warnings) = file("router", &format!("{callee}, {forwarder}")).expect("a good file");
+    let ids: Vec<&str> = config.couriers.iter().map(|courier| &*courier.id).collect();
+    assert_eq!((ids, config.components.len()), (vec!["w.rest", "w.component002"], 0));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    for (components, expected) in [
+        (format!("{callee}, {callee}"), "components[1].id: another component is \"w.rest\" already"),
+        (callee.replace("realm1", "realm2"), "components[0].realm: the router has no realm \"realm2\""),
+        (callee.replace("http://b", "b"), "components[0].base_url: is \"b\", which is no URL"),
+    ] {
+        let fault = file("router", &components).expect_err("a mistake");
+        let said = format!("{}: {}", fault.at, fault.message);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn options_stand_where_the_web_is() {
     let universal = |part: &str| {
         let text = r#"{"version": 2, "workers": [{"type": "router", "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],

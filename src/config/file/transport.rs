@@ -3,14 +3,19 @@
 use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
+use super::events::read_events;
 use super::kinds::{Absent, kinds};
 use super::options::{LongPollOptions, Own, RawSocketOptions, WebSocketOptions};
 use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, testee};
+<<<<<<< HEAD
 use crate::config::bridge::{Action, BridgeConfig};
 use crate::config::connection::ConnectionConfig;
+=======
+use crate::config::bridge::BridgeConfig;
+>>>>>>> w-merge
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
@@ -421,9 +426,16 @@ impl Parts<'_> {
                 }
                 Path::LongPoll(inner) => self.longpoll(path, inner, &at)?,
                 Path::Nested(Nested { paths, .. }) => self.web(&path, paths, &format!("{at}.paths"))?,
-                Path::Publisher(bridge) => self.bridge(path, bridge.read(Action::Publish, &at)?, &at)?,
-                Path::Caller(bridge) => self.bridge(path, bridge.read(Action::Call, &at)?, &at)?,
+                Path::Publisher(bridge) => self.bridge(path, bridge.read_publisher(&at)?, &at)?,
+                Path::Caller(bridge) => self.bridge(path, bridge.read_caller(&at)?, &at)?,
                 Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
+                Path::Events(events) => {
+                    let (mut events, auth, cookie) = read_events(events, &at)?;
+                    // Where browsers are known again is decided for WebSocket, and so it is here.
+                    let part = Part { auth: Some(auth), cookie, ..Part::<WebSocketOptions>::default() };
+                    events.transport = self.part(part, &at)?;
+                    self.add(PathConfig { path, deep: false, service: Service::Events(Box::new(events)) }, &at)?;
+                }
                 other => {
                     let (deep, service) = read_service(self.reader, other, &at)?;
                     self.add(PathConfig { path, deep, service }, &at)?;

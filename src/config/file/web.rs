@@ -1,6 +1,7 @@
 //! Paths of web transports: pages, files and values.
 
 use super::path::Path;
+use super::relay::{read_http, read_script, read_websocket};
 use super::schema::OWN;
 use super::settings::TIME_MAX;
 use super::{Fault, Read, Reader, read};
@@ -64,6 +65,9 @@ pub(super) struct StaticOptions {
     #[serde(default)]
     #[schemars(extend("x-crossbar" = "serves them always"))]
     hidden_files: bool,
+    /// What browsers are told that pages may load and do: the header `Content-Security-Policy`. Without it, nothing is said.
+    #[schemars(regex(pattern = "^ *[!-~][ -~]*$"), extend("x-crossbar" = OWN, "examples" = ["default-src 'self'"]))]
+    content_security_policy: Option<Box<str>>,
 }
 
 /// A value, at its own path alone.
@@ -162,6 +166,9 @@ pub(super) struct ArchiveOptions {
     /// What is served where there is nothing.
     #[schemars(extend("examples" = ["404.html"]))]
     default_file: Option<Box<str>>,
+    /// What browsers are told that pages may load and do: the header `Content-Security-Policy`. Without it, nothing is said.
+    #[schemars(regex(pattern = "^ *[!-~][ -~]*$"), extend("x-crossbar" = OWN, "examples" = ["default-src 'self'"]))]
+    content_security_policy: Option<Box<str>>,
 }
 
 /// How pages are served.
@@ -236,12 +243,17 @@ pub(super) fn read_web_options(
     })
 }
 
+/// How applications in Python are served.
+const GUEST: &str =
+    ": have the application run as a guest that serves HTTP, and a path of the type \"reverseproxy\" lead to it";
+
 /// Reads a path that is no way into the router.
 pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(bool, Service)> {
-    let elsewhere = |reader: &mut Reader, kind: &str| {
-        reader.warn(at, &format!("a path of the type {kind:?} is not served"));
+    let elsewhere = |reader: &mut Reader, kind: &str, instead: &str| {
+        reader.warn(at, &format!("a path of the type {kind:?} is not served{instead}"));
         (true, Service::Nothing)
     };
+    let relay = |relay| (true, Service::Relay(Box::new(relay)));
     Ok(match path {
         Path::Static(files) => (true, Service::Static(read_static(reader, files, at)?)),
         Path::Archive(archive) => (true, Service::Archive(read_archive(reader, archive, at)?)),
@@ -253,15 +265,15 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
             (true, Service::Redirect(url))
         }
         Path::NodeInfo(_) => (true, Service::NodeInfo),
-        Path::Catalog(_) => elsewhere(reader, "catalog"),
-        Path::Cgi(_) => elsewhere(reader, "cgi"),
-        Path::PairMe(_) => elsewhere(reader, "pairme"),
-        Path::Resource(_) => elsewhere(reader, "resource"),
-        Path::ReverseProxy(_) => elsewhere(reader, "reverseproxy"),
-        Path::Upload(_) => elsewhere(reader, "upload"),
-        Path::Wap(_) => elsewhere(reader, "wap"),
-        Path::WebSocketReverseProxy(_) => elsewhere(reader, "websocket-reverseproxy"),
-        Path::Wsgi(_) => elsewhere(reader, "wsgi"),
+        Path::ReverseProxy(server) => relay(read_http(server, at)?),
+        Path::WebSocketReverseProxy(server) => relay(read_websocket(reader, server, at)?),
+        Path::Cgi(script) => relay(read_script(reader, script, at)?),
+        Path::Catalog(_) => elsewhere(reader, "catalog", ""),
+        Path::PairMe(_) => elsewhere(reader, "pairme", ""),
+        Path::Resource(_) => elsewhere(reader, "resource", GUEST),
+        Path::Upload(_) => elsewhere(reader, "upload", ""),
+        Path::Wap(_) => elsewhere(reader, "wap", ""),
+        Path::Wsgi(_) => elsewhere(reader, "wsgi", GUEST),
         Path::Nothing(_)
         | Path::WebSocket(_)
         | Path::Proxied(_)
@@ -269,7 +281,8 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
         | Path::Nested(_)
         | Path::Publisher(_)
         | Path::Caller(_)
-        | Path::Webhook(_) => (true, Service::Nothing),
+        | Path::Webhook(_)
+        | Path::Events(_) => (true, Service::Nothing),
     })
 }
 
@@ -303,7 +316,20 @@ fn read_static(reader: &Reader, files: Static, at: &str) -> Read<StaticConfig> {
         types,
         cache: options.cache_timeout.map_or(Some(StaticConfig::CACHE), |timeout| timeout.map(seconds)),
         cross_origin: options.allow_cross_origin,
+        policy: policy(options.content_security_policy, at)?,
     })
+}
+
+/// What is said in `Content-Security-Policy`: directives, and no second header.
+fn policy(policy: Option<Box<str>>, at: &str) -> Read<Option<Box<str>>> {
+    let plain = |policy: &str| !policy.trim().is_empty() && policy.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    match policy {
+        Some(policy) if !plain(&policy) => {
+            let text = format!("is {policy:?}, which is no policy");
+            Err(Fault::new(&format!("{at}.options.content_security_policy"), text))
+        }
+        policy => Ok(policy),
+    }
 }
 
 /// True for relative paths that lead to something below.
@@ -352,6 +378,7 @@ fn read_archive(reader: &Reader, archive: Archive, at: &str) -> Read<ArchiveConf
         default_object,
         prefix: object_prefix,
         fallback: options.default_file,
+        policy: policy(options.content_security_policy, at)?,
         types: types(mime_types, &format!("{at}.mime_types"))?,
         hashes: hashes.into_iter().map(|hash| hash.to_ascii_lowercase().into()).collect(),
     })

@@ -13,6 +13,7 @@ mod side;
 mod sockets;
 mod transports;
 
+pub(super) use alarms::Entry;
 pub(super) use judge::judge;
 pub(super) use reply::ReplyTo;
 pub(super) use side::{LongPoll, Side};

@@ -1,6 +1,7 @@
 //! Responses of the long-poll transport.
 
 use crate::wamp::Serializer;
+use crate::web::bridge::failure;
 use crate::wire::Frame;
 use crate::wire::http::{TEXT, response_head};
 use crate::wire::longpoll::content_type;
@@ -16,6 +17,8 @@ const METHODS: &str = "POST, OPTIONS";
 pub(in crate::transport) struct ReplyTo {
     /// The connection ends with the response.
     pub(in crate::transport) close: bool,
+    /// Errors have the form of those of WAMP.
+    pub(in crate::transport) json: bool,
     /// The request is HEAD: bodies are only announced.
     pub(super) head_only: bool,
     /// The page whose script asks, if a browser says so. Any page may: who can use a transport is decided by its id,
@@ -26,7 +29,7 @@ pub(in crate::transport) struct ReplyTo {
 impl ReplyTo {
     pub(super) fn new(close: bool, origin: Option<&str>) -> ReplyTo {
         let plain = |origin: &&str| origin.bytes().all(|octet| octet.is_ascii_graphic());
-        ReplyTo { close, head_only: false, origin: origin.filter(plain).map(Into::into) }
+        ReplyTo { close, json: false, head_only: false, origin: origin.filter(plain).map(Into::into) }
     }
 
     /// The response to a request that nobody may have sent completely.
@@ -72,8 +75,9 @@ impl ReplyTo {
     /// What went wrong, in one line of text.
     pub(in crate::transport) fn error(&self, status: u16, text: &str) -> Frame {
         let more: &[(&str, &str)] = if status == 405 { &[("Allow", METHODS)] } else { &[] };
-        let body = format!("{text}\n");
-        self.whole(self.head(status, more, Some((TEXT, body.len()))), body.as_bytes())
+        let (kind, body) =
+            if self.json { ("application/json", failure(status, text).body) } else { (TEXT, format!("{text}\n")) };
+        self.whole(self.head(status, more, Some((kind, body.len()))), body.as_bytes())
     }
 
     /// The answer to OPTIONS, whether a browser asks for permission or a person for what is served.

@@ -4,6 +4,7 @@ use super::alarms::{Alarms, Entry};
 use super::reply::ReplyTo;
 use crate::config::listener::TransportIndex;
 use crate::transport::bridge::Bridge;
+use crate::transport::events::EventStream;
 use crate::transport::exchange::Wait;
 use crate::wamp::Serializer;
 use crate::web::Rest;
@@ -18,6 +19,8 @@ pub(in crate::transport) struct LongPoll {
     pub(super) transports: HashMap<TransportId, usize>,
     /// The sessions for requests that become publications and calls, by their ways in.
     pub(in crate::transport) bridges: HashMap<TransportIndex, usize>,
+    /// What streams of events have to say to the router at the end of the turn.
+    pub(in crate::transport) telling: Vec<(Entry, String)>,
     /// Transports that are gone. Their keys are free at the end of the turn, when the core knows.
     pub(super) retired: Vec<usize>,
     /// When a socket or transport has waited long enough.
@@ -40,6 +43,8 @@ pub(in crate::transport) enum Side {
     Transport(Transport),
     /// It is the session of requests that become publications and calls.
     Bridge(Box<Bridge>),
+    /// It is the session of a stream of events.
+    Stream(Box<EventStream>),
 }
 
 /// A socket that carries requests.
@@ -60,6 +65,8 @@ pub(in crate::transport) struct Socket {
     pub(in crate::transport) rest: Option<Rest>,
     /// The connection ends with the file.
     pub(in crate::transport) close: bool,
+    /// The session whose events the response is made of.
+    pub(in crate::transport) stream: Option<Entry>,
     /// The present request, if it is to be logged.
     pub(in crate::transport) line: Option<String>,
 }
@@ -90,6 +97,7 @@ impl Side {
             Side::Socket(socket) => &mut socket.alarm,
             Side::Transport(transport) => &mut transport.alarm,
             Side::Bridge(bridge) => &mut bridge.alarm,
+            Side::Stream(stream) => &mut stream.alarm,
         }
     }
 
@@ -97,14 +105,14 @@ impl Side {
     pub(in crate::transport) fn socket(&mut self) -> Option<&mut Socket> {
         match self {
             Side::Socket(socket) => Some(socket),
-            Side::Transport(_) | Side::Bridge(_) => None,
+            Side::Transport(_) | Side::Bridge(_) | Side::Stream(_) => None,
         }
     }
 
     /// Has a `receive` that waits, or says that none can: it is a socket.
     pub(in crate::transport) fn transport(&mut self) -> Option<&mut Transport> {
         match self {
-            Side::Socket(_) | Side::Bridge(_) => None,
+            Side::Socket(_) | Side::Bridge(_) | Side::Stream(_) => None,
             Side::Transport(transport) => Some(transport),
         }
     }

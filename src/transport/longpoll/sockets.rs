@@ -81,7 +81,7 @@ impl Reactor {
 
     /// Everything queued for the socket has been written: the next request may be read.
     pub(in crate::transport) fn written(&mut self, key: usize) {
-        if self.read_on(key) {
+        if self.read_on(key) || self.stream_on(key) {
             return;
         }
         let leaving = self.leaving();
@@ -111,7 +111,7 @@ impl Reactor {
         let (wait, ahead) = (exchange.wait(), exchange.octets_ahead());
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         let before = std::mem::replace(&mut socket.wait, wait);
-        let answered = socket.answered || socket.reading || socket.rest.is_some();
+        let answered = socket.answered || socket.reading || socket.rest.is_some() || socket.stream.is_some();
         let polls = socket.polls;
         let own = self.settings.premises.config.listeners[usize::from(connection.peer.listener)].web.idle_timeout;
         let paused = std::mem::replace(&mut connection.pauses.response, ahead > READ_BYTES);
@@ -161,13 +161,16 @@ impl Reactor {
             match side {
                 Side::Socket(_) => self.overdue(key),
                 Side::Transport(_) => self.unpolled(key),
-                Side::Bridge(_) => {}
+                Side::Bridge(_) | Side::Stream(_) => {}
             }
         }
     }
 
     /// A socket has waited long enough.
     fn overdue(&mut self, key: usize) {
+        if self.beat(key) {
+            return;
+        }
         let connection = &mut self.connections[key];
         let Some(Protocol::Requests(exchange)) = &connection.protocol else { return };
         match exchange.wait() {
@@ -195,24 +198,29 @@ impl Reactor {
         connection.phase == Phase::Requests && (!connection.out.is_empty() || reading())
     }
 
-    /// Hands a socket with what was read from it to the shard that its request is for.
-    pub(in crate::transport) fn hand_over(&mut self, key: usize, shard: u16, octets: Vec<u8>) {
-        let Some(stream) = self.connections[key].stream.take() else { return };
+    /// Takes a socket out of the reactor of this shard.
+    pub(in crate::transport) fn release(&mut self, key: usize) -> Option<(shard::Socket, Visitor)> {
+        let stream = self.connections[key].stream.take()?;
         let peer = self.connections[key].peer.clone();
-        let Some(ticket) = self.connections[key].ticket.take() else { return };
+        let ticket = self.connections[key].ticket.take()?;
         self.set_alarm(key, None);
         self.connections[key].longpoll = None;
         self.drop_socket(key);
-        let socket = match stream.release() {
-            Ok(socket) => socket,
+        match stream.release() {
+            Ok(socket) => Some((socket, Visitor { peer, ticket })),
             Err(error) => {
-                tracing::warn!(%error, "cannot hand a connection to another shard");
-                return;
+                tracing::warn!(%error, "cannot hand a connection to others");
+                None
             }
-        };
+        }
+    }
+
+    /// Hands a socket with what was read from it to the shard that its request is for.
+    pub(in crate::transport) fn hand_over(&mut self, key: usize, shard: u16, octets: Vec<u8>) {
+        let Some((socket, visitor)) = self.release(key) else { return };
         let to = usize::from(shard);
         self.settings.loads.add(to);
-        let order = Command::Adopt(socket, Visitor { peer, ticket }, octets);
+        let order = Command::Adopt(socket, visitor, octets);
         if let Err(Command::Adopt(socket, ..)) = self.settings.doors[to].send(order) {
             self.settings.loads.remove(to);
             tracing::warn!(shard, "a shard has too many connections waiting; a long-poll request is refused");

@@ -47,7 +47,7 @@ impl Reactor {
 
     /// Something waits for the client of a transport, or its session has ended.
     pub(in crate::transport) fn write_transport(&mut self, key: usize) {
-        if self.hear(key) {
+        if self.hear(key) || self.hear_stream(key) {
             return;
         }
         if self.connections[key].longpoll.as_deref_mut().is_some_and(|side| side.transport().is_some())
@@ -97,6 +97,9 @@ impl Reactor {
         let Some(side) = self.connections[key].longpoll.take() else { return };
         match *side {
             Side::Socket(socket) => {
+                if let Some(stream) = socket.stream.filter(|entry| self.current(*entry).is_some()) {
+                    self.drop_socket(stream.0);
+                }
                 let Some(entry) = socket.serves.filter(|entry| self.current(*entry).is_some()) else { return };
                 let unwritten = !self.connections[key].out.is_empty();
                 self.abandoned(entry.0, key, unwritten);
@@ -107,6 +110,10 @@ impl Reactor {
                 if let Some(Receiver { socket, reply }) = transport.receiver {
                     self.respond_late(socket, [reply.error(410, "the session has ended")], reply.close);
                 }
+                self.arm();
+            }
+            Side::Stream(_) => {
+                self.longpoll.retired.push(key);
                 self.arm();
             }
             Side::Bridge(bridge) => {

@@ -1,0 +1,251 @@
+//! Heads of requests and responses as they are passed on.
+
+use super::pool::Origin;
+use crate::config::relay::Backend;
+use crate::wire::request::RequestHead;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use std::io::Write;
+use std::net::IpAddr;
+
+/// What concerns one connection alone (RFC 9110, section 7.6.1), and what is said anew.
+const HOP: [&str; 10] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What tells where a client is.
+const FORWARDED: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"];
+
+/// Names that the values of `Connection` say are for one connection alone.
+fn named<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let texts = values.filter_map(|value| std::str::from_utf8(value).ok());
+    texts.flat_map(|text| text.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+/// The headers of a request for a server. `headers` are those of the client.
+pub(super) fn request_headers(
+    head: &RequestHead<'_>,
+    headers: &[(&str, &[u8])],
+    backend: &Backend,
+    origin: &Origin,
+) -> HeaderMap {
+    let of = |name: &'static str| {
+        headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    };
+    let private = named(of("connection"));
+    let mut map = HeaderMap::with_capacity(headers.len() + 6);
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        let own = ["host", "content-length"].contains(&&*name) || FORWARDED.contains(&&*name);
+        if own || HOP.contains(&&*name) || private.contains(&name) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+    let host = of("host").next().and_then(|host| std::str::from_utf8(host).ok()).unwrap_or_default();
+    let mut set = |name: HeaderName, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            map.insert(name, value);
+        }
+    };
+    set(HOST, if backend.keep_host && !host.is_empty() { host } else { &backend.host });
+    if head.upgrade {
+        set(CONNECTION, "Upgrade");
+        set(UPGRADE, "websocket");
+    } else {
+        set(CONNECTION, "close");
+    }
+    let trusted = |name: &'static str| {
+        of(name).filter(|_| origin.is_trusted()).filter_map(|value| std::str::from_utf8(value).ok())
+    };
+    let mut addresses: Vec<String> = trusted("x-forwarded-for").map(str::to_owned).collect();
+    addresses.extend(origin.address.map(|address: IpAddr| address.to_canonical().to_string()));
+    let secure = origin.entrance.tls.is_some();
+    let proto = match &backend.forwarded_proto {
+        Some(proto) => proto,
+        None => trusted("x-forwarded-proto").next().unwrap_or(if secure { "https" } else { "http" }),
+    };
+    let shown_host = trusted("x-forwarded-host").next().unwrap_or(host);
+    let port = match backend.forwarded_port {
+        Some(port) => port.to_string(),
+        None => trusted("x-forwarded-port").next().map_or_else(|| port_of(shown_host, proto), str::to_owned),
+    };
+    if !addresses.is_empty() {
+        set(HeaderName::from_static("x-forwarded-for"), &addresses.join(", "));
+    }
+    set(HeaderName::from_static("x-forwarded-proto"), proto);
+    set(HeaderName::from_static("x-forwarded-host"), shown_host);
+    set(HeaderName::from_static("x-forwarded-port"), &port);
+    map
+}
+
+/// The port of a host, which has one of its own or that of its protocol.
+fn port_of(host: &str, proto: &str) -> String {
+    let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
+    port.unwrap_or(if proto == "https" { "443" } else { "80" }).into()
+}
+
+/// How the end of a response's body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is no body.
+    Bodyless,
+    /// Its length has been told.
+    Length,
+    /// Chunks.
+    Chunked,
+    /// The connection ends with it.
+    Close,
+}
+
+/// How a response is framed for this client.
+pub(super) fn framing(head: &RequestHead<'_>, status: u16, length_is_known: bool) -> Framing {
+    if head.method == "HEAD" || status < 200 || status == 204 || status == 304 {
+        Framing::Bodyless
+    } else if length_is_known {
+        Framing::Length
+    } else if head.modern {
+        Framing::Chunked
+    } else {
+        Framing::Close
+    }
+}
+
+/// The head of a response.
+pub(super) fn response_head(
+    status: hyper::StatusCode,
+    headers: &HeaderMap,
+    framing: Framing,
+    (hsts, close): (Option<&str>, bool),
+) -> Vec<u8> {
+    let private = named(headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes));
+    let mut out = Vec::with_capacity(512);
+    // Writing to memory does not fail.
+    let _ = write!(out, "HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("Unknown"));
+    let tunnel = status == hyper::StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in headers {
+        let own = HOP.contains(&name.as_str()) || private.iter().any(|private| private == name.as_str());
+        let length = name == CONTENT_LENGTH && (framing == Framing::Chunked || status.as_u16() == 204);
+        if own || length || (hsts.is_some() && name == "strict-transport-security") {
+            continue;
+        }
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if let Some(hsts) = hsts {
+        let _ = write!(out, "strict-transport-security: {hsts}\r\n");
+    }
+    if framing == Framing::Chunked {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    if tunnel {
+        out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+    } else if close {
+        out.extend_from_slice(b"connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// A piece of a body, as it is framed.
+pub(super) fn framed(piece: &[u8], framing: Framing) -> Vec<u8> {
+    if framing != Framing::Chunked || piece.is_empty() {
+        return piece.to_vec();
+    }
+    let mut out = format!("{:x}\r\n", piece.len()).into_bytes();
+    out.extend_from_slice(piece);
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::relay::{RelayConfig, Target};
+    use crate::config::{ListenAddress, ListenerConfig};
+    use crate::transport::preamble::Entrance;
+    use crate::wire::request;
+
+    fn passed_on(text: &str, trusted: bool, change: impl FnOnce(&mut Backend)) -> Vec<String> {
+        let address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let mut listener = ListenerConfig::plain(address);
+        listener.forwarded = if trusted { vec!["10.0.0.0/8".parse().expect("a net")] } else { Vec::new() };
+        let entrance = std::sync::Arc::new(Entrance::new(&listener).expect("no TLS"));
+        let origin = Origin { address: Some("10.0.0.1".parse().expect("an address")), entrance };
+        let Target::Http(mut backend) = RelayConfig::http("back", 81).target else { panic!("HTTP") };
+        change(&mut backend);
+        let head = request::head(text.as_bytes(), 1000).expect("a good head").expect("a whole head");
+        let headers = request_headers(&head, &request::raw_headers(text.as_bytes()), &backend, &origin);
+        let shown = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().expect("text"));
+        let mut all: Vec<String> = headers.iter().map(shown).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_concerns_one_connection_stays_there() {
+        let text = "GET / HTTP/1.1\r\nHost: a:8080\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\nX-Own: 2\r\n\
+                    Keep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6\r\n\r\n";
+        assert_eq!(
+            passed_on(text, false, |_| {}),
+            [
+                "connection: close",
+                "host: back:81",
+                "x-forwarded-for: 10.0.0.1",
+                "x-forwarded-host: a:8080",
+                "x-forwarded-port: 8080",
+                "x-forwarded-proto: http",
+                "x-own: 2"
+            ]
+        );
+        let upgrade =
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\n\r\n";
+        let change = |backend: &mut Backend| {
+            backend.keep_host = true;
+            backend.forwarded_port = Some(5);
+            backend.forwarded_proto = Some("https".into());
+        };
+        assert_eq!(
+            passed_on(upgrade, false, change),
+            [
+                "connection: Upgrade",
+                "host: a",
+                "sec-websocket-key: k",
+                "upgrade: websocket",
+                "x-forwarded-for: 10.0.0.1",
+                "x-forwarded-host: a",
+                "x-forwarded-port: 5",
+                "x-forwarded-proto: https"
+            ]
+        );
+    }
+
+    #[test]
+    fn trusted_proxies_are_believed() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\r\n";
+        assert_eq!(
+            passed_on(text, true, |_| {}),
+            [
+                "connection: close",
+                "host: back:81",
+                "x-forwarded-for: 6.6.6.6, 10.0.0.1",
+                "x-forwarded-host: a",
+                "x-forwarded-port: 443",
+                "x-forwarded-proto: https"
+            ]
+        );
+    }
+}
