@@ -2,11 +2,8 @@
 
 use super::bridge::Bridged;
 use super::door::Door;
-<<<<<<< HEAD
-use super::line::Lines;
-=======
 use super::events::Opening;
->>>>>>> w-merge
+use super::line::Lines;
 use super::longpoll::{self, ReplyTo};
 use super::pages;
 use super::protocol::Signal;

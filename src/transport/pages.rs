@@ -112,18 +112,13 @@ pub(super) fn judge(
             page.line(status, &[], text.trim_end())
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
-<<<<<<< HEAD
             Serves::WebSocket(..) | Serves::Echo if door.places[index].page => page.welcome(),
             Serves::WebSocket(..) | Serves::Echo => {
                 page.line(426, &[("Upgrade", "websocket")], "only WebSocket is served here")
             }
-            Serves::LongPoll | Serves::Pages => served(head, &page, &door.places[index], &names[own..], options),
-=======
-            Serves::WebSocket(..) | Serves::Echo => page.welcome(),
             Serves::LongPoll | Serves::Relay | Serves::Pages => {
                 served(head, &page, &door.places[index], &names[own..], options)
             }
->>>>>>> w-merge
         },
     }
 }

@@ -10,12 +10,8 @@ use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, testee};
-<<<<<<< HEAD
-use crate::config::bridge::{Action, BridgeConfig};
-use crate::config::connection::ConnectionConfig;
-=======
 use crate::config::bridge::BridgeConfig;
->>>>>>> w-merge
+use crate::config::connection::ConnectionConfig;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
