@@ -179,7 +179,7 @@ fn prometheus_reads_the_metrics() {
     node::with_router(
         |config| config.shards = Some(2),
         |address| {
-            let mut clients: Vec<Client> = Wire::all().into_iter().map(|wire| Client::join(address, wire)).collect();
+            let mut clients: Vec<Client> = Wire::all().map(|wire| Client::join(address, wire)).collect();
             for client in &mut clients {
                 client.send(json!([32, 1, {}, "com.example.topic"]));
                 client.expect(33);

@@ -178,7 +178,8 @@ fn long_lists_come_in_pages() {
             }
         }
         let mut ids: Vec<u64> = others.iter().map(|session| session.id().get()).collect();
-        (ids.sort_unstable(), seen.sort_unstable());
+        ids.sort_unstable();
+        seen.sort_unstable();
         assert_eq!((seen, pages >= 3), (ids, true));
         let wrong = ask(&admin, "corebar.session.list", vec!["realm9".into()]).await.expect_err("no such realm");
         assert_eq!(&*wrong.error, "wamp.error.no_such_realm");
@@ -194,7 +195,7 @@ fn sessions_and_processes_are_ended() {
         let (admin, joe) = (admin(&url).await, join(&url, "joe", "realm1").await);
         let args = vec![joe.id().get().into(), "com.example.enough".into(), "off you go".into()];
         told(&admin, "corebar.session.kick", args.clone()).await;
-        assert_eq!(joe.ended().await, "com.example.enough");
+        assert_eq!(joe.ended().await, "com.example.enough (off you go)");
         let again = ask(&admin, "corebar.session.kick", args).await.expect_err("it is gone");
         assert_eq!(&*again.error, "wamp.error.no_such_session");
 
@@ -330,7 +331,7 @@ fn a_node_ends_when_it_is_told_to() {
     with_node("management-drains", async |url, directory| {
         let admin = admin(&url).await;
         told(&admin, "corebar.node.drain", vec![]).await;
-        assert_eq!(admin.ended().await, "wamp.close.system_shutdown");
+        assert!(admin.ended().await.starts_with("wamp.close.system_shutdown"));
         until("no node runs any more", async || directory.output("status", &["--assert", "stopped"]).status.success())
             .await;
     });

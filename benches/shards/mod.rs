@@ -67,7 +67,7 @@ impl Shards {
                     written += 1;
                 }
                 // As much as the owner of the connections has to do.
-                Effect::Fan { conns, frame } => {
+                Effect::Fan { conns, frame, .. } => {
                     for conn in &conns {
                         black_box((conn, frame.clone()).1.len());
                     }

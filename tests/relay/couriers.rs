@@ -210,7 +210,7 @@ fn calls_are_answered_by_servers() {
                 (json!([["GET", "http://192.0.2.1/"]]), "wamp.error.invalid_argument"),
                 (json!([["GET", "../x"]]), "wamp.error.invalid_argument"),
                 (json!([["GET", "x", "body"]]), "wamp.error.invalid_argument"),
-                (json!([["POST", "x", "y".repeat(2000)]]), "wamp.error.unavailable"),
+                (json!([["POST", "x", "y".repeat(2000)]]), "wamp.error.no_available_callee"),
                 (json!([["GET", "late"]]), "wamp.error.timeout"),
             ] {
                 let refused = client.ask("com.rest", &arguments).expect_err("an error");
