@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use std::future::Future;
 use std::time::{Duration, Instant};
 use support::directory::Directory;
+use support::router;
 
 const NONE: Dict = Dict::new();
 
@@ -75,13 +76,13 @@ async fn told(session: &Session, procedure: &str, args: Vec<Value>) -> Json {
 /// Runs a test with the URL of a node.
 fn with_node<F: Future<Output = ()>>(name: &str, test: impl FnOnce(String, Directory) -> F) {
     let directory = Directory::new(name, &config("info"));
-    let router = directory.start();
-    let url = format!("ws://{}/", router.address());
+    let node = directory.start();
+    let url = format!("ws://{}/", node.address());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(60), test(url, directory)).await.expect("the test does not hang");
     });
-    drop(router);
+    drop(node);
 }
 
 /// Waits until something is so.
@@ -304,6 +305,50 @@ fn the_other_realms_are_reached() {
         })
         .await;
         serve.abort();
+    });
+}
+
+#[test]
+fn top_shows_what_a_node_does() {
+    with_node("management-top", async |url, _directory| {
+        let (_admin, joe) = (admin(&url).await, join(&url, "joe", "realm1").await);
+        let top = |more: &[&str]| {
+            let login = ["--url", &url, "--realm", "manage", "--authid", "admin", "--ticket", "x"];
+            router::command(&[&["top", "--interval", "0.2", "--count", "1"], &login[..], more].concat())
+        };
+        let output = tokio::task::spawn_blocking({
+            let mut command = top(&["--json"]);
+            move || command.output().expect("the program can be run")
+        });
+        // Something is published between the two looks, however late they are.
+        let output = async {
+            let busy = async {
+                loop {
+                    joe.publish("com.example.topic", vec![], NONE, NONE).await.expect("published");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! {
+                output = output => output.expect("it ends"),
+                () = busy => unreachable!(),
+            }
+        }
+        .await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let look: Json = serde_json::from_slice(&output.stdout).expect("one object");
+        assert!(look["rates"]["all"]["publications"].as_f64().is_some_and(|rate| rate > 0.0), "{look}");
+        assert_eq!(look["status"]["processes"][0]["id"], "sleeper");
+        let output = top(&[]).output().expect("the program can be run");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for part in ["SHARD", "realm1", "sleeper"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let mut wrong =
+            router::command(&["top", "--url", &url, "--realm", "realm1", "--authid", "joe", "--ticket", "x"]);
+        let output = wrong.output().expect("the program can be run");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("wamp.error.no_such_procedure"), "{said}");
     });
 }
 

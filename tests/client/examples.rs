@@ -87,6 +87,28 @@ fn hello_and_chat() {
 }
 
 #[test]
+fn a_router_inside_a_program() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut embedded = Program::start("embedded", &["127.0.0.1:0"]);
+        let line = embedded.expect("listening on ").await;
+        let url = line.trim_start_matches("listening on ");
+        let url = if url.contains("://") { url.to_owned() } else { format!("ws://{url}/") };
+        let session = Connect::new(&url, "realm1").open().await.expect("a session");
+        // It offers its procedure a moment after it listens.
+        let sum = loop {
+            match session.ask("com.example.add").arg(2).arg(3).result::<i64>().await {
+                Ok(sum) => break sum,
+                Err(why) => assert!(why.to_string().contains("no_such_procedure"), "{why}"),
+            }
+        };
+        assert_eq!(sum, 5);
+        embedded.interrupt();
+        embedded.succeeds().await;
+    });
+}
+
+#[test]
 fn dashboard_and_workers() {
     with_router(
         |_| {},
