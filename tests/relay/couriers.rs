@@ -186,7 +186,7 @@ fn calls_are_answered_by_servers() {
         let change = |config: &mut corebar::config::RuntimeConfig| {
             config.shards = Some(shards);
             let courier = courier("w.rest", Duty::Answer(duty));
-            config.couriers = vec![CourierConfig { concurrency: 3, timeout: Duration::from_millis(300), ..courier }];
+            config.couriers = vec![CourierConfig { concurrency: 3, timeout: Duration::from_millis(1500), ..courier }];
         };
         node::with_router(change, |address| {
             let mut client = Client::join(address, Wire::JSON);
