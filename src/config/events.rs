@@ -19,6 +19,9 @@ pub struct EventsConfig {
     pub retry: Duration,
     /// How many topics one stream may have.
     pub topics_max: usize,
+    /// How many publications the id of an event names, all topics of its stream together. Two events that come in another order than
+    /// they stand in a history may be so far apart.
+    pub window: usize,
     /// Events are named by their topics; otherwise they have no name.
     pub named: bool,
     /// Scripts of any page may read them.
@@ -33,6 +36,9 @@ impl EventsConfig {
     /// How many topics a stream may have if nothing is said.
     pub const TOPICS_MAX: usize = 16;
 
+    /// How many publications an id names if nothing is said.
+    pub const WINDOW: usize = 32;
+
     /// A path for anonymous sessions of a realm.
     #[must_use]
     pub fn new(transport: TransportIndex, realm: &str) -> EventsConfig {
@@ -43,6 +49,7 @@ impl EventsConfig {
             heartbeat: EventsConfig::HEARTBEAT,
             retry: EventsConfig::RETRY,
             topics_max: EventsConfig::TOPICS_MAX,
+            window: EventsConfig::WINDOW,
             named: false,
             cross_origin: false,
         }

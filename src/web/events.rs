@@ -21,8 +21,8 @@ const PAGE: usize = 32;
 /// Publications of each topic that are remembered, so that none is given twice.
 const RECENT: usize = 256;
 
-/// Publications that an id names: all topics together, each at most, each at least.
-const NAMED: (usize, usize, usize) = (16, 8, 2);
+/// Publications of each topic that an id names at least.
+const NAMED_MIN: usize = 4;
 
 /// What has to be done for a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ struct Held {
 #[derive(Debug)]
 pub struct Feed {
     realm: Box<str>,
+    /// Publications that an id names, all topics together.
+    window: usize,
     named: bool,
     retry: Duration,
     topics: Vec<Topic>,
@@ -152,6 +154,7 @@ impl Feed {
         let (realm, named, retry) = (config.realm.clone(), config.named, config.retry);
         let mut feed = Feed {
             realm,
+            window: config.window,
             named,
             retry,
             topics,
@@ -178,7 +181,7 @@ impl Feed {
             return None;
         }
         let list = |list: &str| -> Option<VecDeque<u64>> {
-            if list.is_empty() { Some(VecDeque::new()) } else { list.split('-').take(NAMED.0).map(number).collect() }
+            if list.is_empty() { Some(VecDeque::new()) } else { list.split('-').take(RECENT).map(number).collect() }
         };
         let lists: Vec<VecDeque<u64>> = lists.into_iter().map(list).collect::<Option<_>>()?;
         for (topic, list) in self.topics.iter_mut().zip(lists) {
@@ -191,8 +194,7 @@ impl Feed {
 
     /// Where the stream is.
     fn id(&self) -> String {
-        let (all, most, least) = NAMED;
-        let count = (all / self.topics.len()).clamp(least, most);
+        let count = (self.window / self.topics.len()).clamp(NAMED_MIN, RECENT);
         let mut id = base36(self.since);
         for topic in &self.topics {
             id.push('.');

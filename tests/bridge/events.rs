@@ -180,7 +180,7 @@ fn bad_requests_are_told_why() {
 #[test]
 fn who_comes_again_gets_what_was_missed() {
     on_shards(
-        |_| {},
+        |config| config.window = 256,
         |address| {
             let query = "topic=com.kept.&topic=com.one&match=prefix&match=exact";
             let mut publishers: Vec<Client> = (0..4).map(|_| Client::join(address, Wire::JSON)).collect();

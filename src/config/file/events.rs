@@ -13,6 +13,7 @@ use std::time::Duration;
 const SECONDS_MAX: f64 = 3600.0;
 const SECONDS_MIN: f64 = 0.01;
 const TOPICS_MAX: usize = 256;
+const WINDOW_MAX: usize = 256;
 
 /// Events for browsers: a plain `EventSource` subscribes by it.
 #[derive(Deserialize, JsonSchema)]
@@ -55,6 +56,11 @@ pub(super) struct EventsOptions {
     /// Topics that one stream may have.
     #[schemars(range(min = 1, max = TOPICS_MAX), extend("default" = EventsConfig::TOPICS_MAX))]
     topics_max: Option<usize>,
+    /// How many publications the id of an event names, all topics of a stream together, some ten octets each. Events of
+    /// different publishers may come in another order than they stand in a history; further apart than this, one may be missed
+    /// or come twice when the connection has broken.
+    #[schemars(range(min = 1, max = WINDOW_MAX), extend("default" = EventsConfig::WINDOW))]
+    window: Option<usize>,
     /// What events are called.
     event_name: Name,
     /// Scripts of any page may read them.
@@ -104,11 +110,17 @@ pub(super) fn read_events(events: Events, at: &str) -> Read<Given> {
         let text = format!("is not a number from 1 to {TOPICS_MAX}");
         return Err(Fault::new(&format!("{at}.options.topics_max"), text));
     }
+    let window = options.window.unwrap_or(EventsConfig::WINDOW);
+    if !(1..=WINDOW_MAX).contains(&window) {
+        let text = format!("is not a number from 1 to {WINDOW_MAX}");
+        return Err(Fault::new(&format!("{at}.options.window"), text));
+    }
     let config = EventsConfig {
         cookie: known,
         heartbeat: time("heartbeat", options.heartbeat, EventsConfig::HEARTBEAT)?,
         retry: time("retry", options.retry, EventsConfig::RETRY)?,
         topics_max,
+        window,
         named: matches!(options.event_name, Name::Topic),
         cross_origin: options.allow_cross_origin,
         ..EventsConfig::new(0, &realm)
@@ -147,6 +159,7 @@ mod tests {
             (json!({"auth": {"ticket": {"type": "static", "principals": {}}}}), "x.auth: has neither"),
             (json!({"role": "web", "options": {"retry": 0}}), "x.options.retry: is not"),
             (json!({"role": "web", "options": {"topics_max": 0}}), "x.options.topics_max: is not"),
+            (json!({"role": "web", "options": {"window": 257}}), "x.options.window: is not"),
         ] {
             let text = read(path(wrong)).map(drop).expect_err("a mistake");
             assert!(text.starts_with(said), "{text}");
