@@ -92,7 +92,7 @@ impl Counters {
             self.roles.push(RoleCounters { realm, role: role.into(), ..RoleCounters::default() });
         }
         let at = known.unwrap_or(self.roles.len() - 1);
-        self.roles.get_mut(at).filter(|counters| *counters.role == *role)
+        self.roles.get_mut(at).filter(|counters| counters.realm == realm && *counters.role == *role)
     }
 
     /// The counters of a realm.
