@@ -1,5 +1,7 @@
 //! Requests that others answer: servers behind the router, and programs.
 
+#[path = "relay/apps.rs"]
+mod apps;
 #[path = "relay/couriers.rs"]
 mod couriers;
 mod support;

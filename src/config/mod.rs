@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod allowed;
+pub mod app;
 pub mod bridge;
 pub mod component;
 pub mod connection;
@@ -21,6 +22,7 @@ pub mod tls;
 pub mod web;
 
 pub use address::{AddressError, ListenAddress};
+pub use app::AppConfig;
 pub use component::ComponentConfig;
 pub use courier::CourierConfig;
 pub use guest::GuestConfig;
@@ -55,6 +57,8 @@ pub struct RuntimeConfig {
     pub components: Vec<ComponentConfig>,
     /// Where the node is managed, if anywhere.
     pub management: Option<ManagementConfig>,
+    /// Applications of WSGI.
+    pub apps: Vec<AppConfig>,
     /// Sessions of its own that make requests of HTTP.
     pub couriers: Vec<CourierConfig>,
     /// How many shards to run; none means one for each core that this process may use.
@@ -178,6 +182,7 @@ impl Default for RuntimeConfig {
             guests: Vec::new(),
             components: Vec::new(),
             management: None,
+            apps: Vec::new(),
             couriers: Vec::new(),
             shards: None,
             pin: true,
@@ -321,6 +326,11 @@ impl RuntimeConfig {
             component.check()?;
             if !ids.insert(&component.id) {
                 return Err(GuestError::Twice(component.id.clone()));
+            }
+        }
+        for app in &self.apps {
+            if !ids.insert(&app.id) {
+                return Err(GuestError::Twice(app.id.clone()));
             }
         }
         for courier in &self.couriers {

@@ -55,6 +55,8 @@ pub struct Backend {
     pub host: Box<str>,
     /// The client's `Host` is passed on in place of that.
     pub keep_host: bool,
+    /// Bodies have to come with their length.
+    pub lengths: bool,
     /// What is put in front of the path behind that of the service; without a slash at its end.
     pub path: Box<str>,
     /// What the client's port is said to be in place of its own.
@@ -89,6 +91,7 @@ impl RelayConfig {
             connect_timeout: RelayConfig::CONNECT_TIMEOUT,
             host: host_header,
             keep_host: false,
+            lengths: false,
             path: "".into(),
             forwarded_port: None,
             forwarded_proto: None,

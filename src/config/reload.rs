@@ -5,7 +5,7 @@
 
 use super::file::settings;
 use super::listener::{ListenerConfig, TransportIndex};
-use super::{ComponentConfig, ConfigError, CourierConfig, GuestConfig, RuntimeConfig, TransportConfig};
+use super::{AppConfig, ComponentConfig, ConfigError, CourierConfig, GuestConfig, RuntimeConfig, TransportConfig};
 use crate::auth::AuthConfig;
 use crate::auth::config::Source;
 use crate::session::{RealmConfig, RoleConfig};
@@ -44,6 +44,10 @@ impl RuntimeConfig {
         if self.management != new.management {
             reload.changes.push("management".into());
         }
+        let apps = |config: &RuntimeConfig| -> BTreeMap<Box<str>, AppConfig> {
+            config.apps.iter().map(|app| (app.id.clone(), app.clone())).collect()
+        };
+        compare(&apps(self), &apps(new), "application", &mut reload.changes);
         let couriers = |config: &RuntimeConfig| -> BTreeMap<Box<str>, CourierConfig> {
             config.couriers.iter().map(|courier| (courier.id.clone(), courier.clone())).collect()
         };

@@ -194,8 +194,9 @@ impl Node {
         });
         node.guests.look_out(lookout::lookout(node.console()));
         // Guests may connect at once.
-        let started =
-            started.and_then(|()| Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len())?));
+        let started = started.and_then(|()| {
+            Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len() + config.apps.len())?)
+        });
         let started = started.and_then(|()| node.send_couriers());
         node.watch();
         node.feel_pulse();
@@ -274,7 +275,14 @@ impl Node {
         let unfit = |component: &ComponentConfig| {
             process::component::missing(component).map(|error| GuestError::Component(component.id.clone(), error))
         };
-        config.guests.iter().filter_map(missing).chain(config.components.iter().filter_map(unfit)).collect()
+        let apps: Vec<GuestConfig> = config.apps.iter().map(process::wsgi::guest).collect();
+        config
+            .guests
+            .iter()
+            .chain(&apps)
+            .filter_map(missing)
+            .chain(config.components.iter().filter_map(unfit))
+            .collect()
     }
 
     /// The configuration, with what is closed.

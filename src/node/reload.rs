@@ -46,7 +46,7 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
-        self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
+        self.guests.reload(&self.backstage.programs(&config), config.guests.len() + config.apps.len())?;
         self.send_couriers()?;
         self.watch();
         self.manage();

@@ -23,6 +23,7 @@ mod run;
 mod runner;
 mod status;
 mod watch;
+pub mod wsgi;
 
 pub use guests::{Guests, Roster};
 pub use program::find;

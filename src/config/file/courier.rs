@@ -1,6 +1,7 @@
 //! Components of the types `http-subscriber` and `http-callee`, which are of our own, and those of Crossbar.io that do the
 //! same.
 
+use super::seconds::{SECONDS_MAX, SECONDS_MIN, seconds};
 use super::{Fault, ID, Read};
 use crate::auth::config::Secret;
 use crate::config::courier::{AnswerConfig, CourierConfig, Duty, Forward, ForwardConfig};
@@ -9,11 +10,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The limits of what can be asked for.
-const SECONDS_MAX: f64 = 86_400.0;
-const SECONDS_MIN: f64 = 0.01;
 const CONCURRENCY_MAX: usize = 256;
 const RETRIES_MAX: u32 = 1000;
 const QUEUE_MAX: usize = 1_000_000;
@@ -219,7 +217,7 @@ impl Common {
             realm: self.realm.as_str().into(),
             role: self.role.unwrap_or_else(|| "anonymous".into()),
             duty,
-            timeout: time("timeout", self.timeout, CourierConfig::TIMEOUT, at)?,
+            timeout: seconds("timeout", self.timeout, CourierConfig::TIMEOUT, at)?,
             concurrency: self.concurrency,
             headers: self.headers.into_iter().map(secret).collect(),
         };
@@ -232,17 +230,6 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(value: T, min: T, max: T, na
         return Ok(());
     }
     Err(Fault::new(&format!("{at}.options.{name}"), format!("is {value}, not a number up to {max}")))
-}
-
-fn time(name: &str, seconds: Option<f64>, otherwise: Duration, at: &str) -> Read<Duration> {
-    match seconds {
-        None => Ok(otherwise),
-        Some(seconds) if (SECONDS_MIN..=SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        Some(_) => {
-            let text = format!("is not a number of seconds from {SECONDS_MIN} to {SECONDS_MAX}");
-            Err(Fault::new(&format!("{at}.options.{name}"), text))
-        }
-    }
 }
 
 fn is_url(url: &str, at: &str) -> Read<()> {
@@ -275,8 +262,8 @@ fn forward(subscriptions: Vec<Subscription>, options: &SubscriberOptions, at: &s
         method,
         expected: options.expected_code,
         retries,
-        backoff: time("backoff", options.backoff, ForwardConfig::BACKOFF, at)?,
-        backoff_max: time("backoff_max", options.backoff_max, ForwardConfig::BACKOFF_MAX, at)?,
+        backoff: seconds("backoff", options.backoff, ForwardConfig::BACKOFF, at)?,
+        backoff_max: seconds("backoff_max", options.backoff_max, ForwardConfig::BACKOFF_MAX, at)?,
         queue_max,
     })
 }

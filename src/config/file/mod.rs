@@ -1,5 +1,6 @@
 //! The node configuration file: `config.json` or `config.yaml` in the format of Crossbar.io, version 2.
 
+mod app;
 mod auth;
 mod bridge;
 mod component;
@@ -25,6 +26,7 @@ mod realm;
 mod relay;
 mod router;
 pub mod schema;
+mod seconds;
 pub(crate) mod settings;
 mod testee;
 mod transport;

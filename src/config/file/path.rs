@@ -1,5 +1,6 @@
 //! What is served at the paths of a web transport.
 
+use super::app::Wsgi;
 use super::bridge::{Bridge, CallerOptions, HookOptions, PublisherOptions};
 use super::events::Events;
 use super::kinds::{Absent, kinds};
@@ -25,6 +26,7 @@ kinds! {
         "reverseproxy" => ReverseProxy(HttpServer),
         "websocket-reverseproxy" => WebSocketReverseProxy(WebSocketServer),
         "cgi" => Cgi(Script),
+        "wsgi" => Wsgi(Wsgi),
         "path" => Nested(Nested),
         "none" => Nothing(Bare),
         "websocket-proxy" => Proxied(Proxied),
@@ -33,6 +35,5 @@ kinds! {
         "resource" => Resource(Absent),
         "upload" => Upload(Absent),
         "wap" => Wap(Absent),
-        "wsgi" => Wsgi(Absent),
     }
 }

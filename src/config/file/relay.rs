@@ -2,6 +2,7 @@
 
 use super::connecting::{Connecting, read_connecting};
 use super::schema::OWN;
+use super::seconds::{SECONDS_MAX, SECONDS_MIN, seconds};
 use super::{Fault, Read, Reader};
 use crate::config::relay::{Backend, BackendAddress, RelayConfig, Target};
 use schemars::JsonSchema;
@@ -10,9 +11,6 @@ use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The longest times that can be asked for, in seconds.
-const SECONDS_MAX: f64 = 86_400.0;
-const SECONDS_MIN: f64 = 0.01;
 const RUNNING_MAX: usize = 1024;
 
 /// A server of HTTP behind the router. It may take connections over for WebSocket.
@@ -118,17 +116,6 @@ pub(super) struct ScriptOptions {
 /// What a server can be told of the client's protocol.
 const PROTOCOLS: [&str; 2] = ["http", "https"];
 
-fn time(name: &str, seconds: Option<f64>, otherwise: Duration, at: &str) -> Read<Duration> {
-    match seconds {
-        None => Ok(otherwise),
-        Some(seconds) if (SECONDS_MIN..=SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        Some(_) => {
-            let text = format!("is not a number of seconds from {SECONDS_MIN} to {SECONDS_MAX}");
-            Err(Fault::new(&format!("{at}.options.{name}"), text))
-        }
-    }
-}
-
 /// The path of a server: with a slash at its beginning and none at its end, or nothing at all.
 fn base(path: &str, at: &str) -> Read<Box<str>> {
     let path = path.trim_end_matches('/');
@@ -158,7 +145,7 @@ pub(super) fn read_http(server: HttpServer, at: &str) -> Read<RelayConfig> {
     let config = RelayConfig::http(&host, port.unwrap_or(80));
     let Target::Http(backend) = config.target else { return Err(Fault::new(at, "is not read")) };
     let backend = Backend {
-        connect_timeout: time("connect_timeout", options.connect_timeout, RelayConfig::CONNECT_TIMEOUT, at)?,
+        connect_timeout: seconds("connect_timeout", options.connect_timeout, RelayConfig::CONNECT_TIMEOUT, at)?,
         keep_host: options.keep_host,
         path: base(path.as_deref().unwrap_or_default(), &format!("{at}.path"))?,
         forwarded_port,
@@ -167,7 +154,7 @@ pub(super) fn read_http(server: HttpServer, at: &str) -> Read<RelayConfig> {
     };
     Ok(RelayConfig {
         target: Target::Http(backend),
-        timeout: time("timeout", options.timeout, RelayConfig::TIMEOUT, at)?,
+        timeout: seconds("timeout", options.timeout, RelayConfig::TIMEOUT, at)?,
         body_bytes_max: options.body_limit,
     })
 }
@@ -203,6 +190,7 @@ pub(super) fn read_websocket(reader: &mut Reader, server: WebSocketServer, at: &
         connect_timeout: endpoint["timeout"].as_f64().map_or(RelayConfig::CONNECT_TIMEOUT, Duration::from_secs_f64),
         host: host.into(),
         keep_host: false,
+        lengths: false,
         path: base(path, &format!("{at}.url"))?,
         forwarded_port: None,
         forwarded_proto: None,
@@ -224,7 +212,7 @@ pub(super) fn read_script(reader: &Reader, script: Script, at: &str) -> Read<Rel
     let directory = std::path::absolute(reader.directory.join(&directory)).unwrap_or(directory);
     Ok(RelayConfig {
         target: Target::Script { directory, processor, running_max },
-        timeout: time("timeout", options.timeout, RelayConfig::TIMEOUT, at)?,
+        timeout: seconds("timeout", options.timeout, RelayConfig::TIMEOUT, at)?,
         body_bytes_max: options.body_limit,
     })
 }

@@ -684,8 +684,18 @@ mod tests {
 
     #[test]
     fn every_field_is_a_setting() {
-        let elsewhere =
-            ["listeners", "transports", "realms", "guests", "limits", "node", "components", "management", "couriers"];
+        let elsewhere = [
+            "listeners",
+            "transports",
+            "realms",
+            "guests",
+            "limits",
+            "node",
+            "components",
+            "management",
+            "couriers",
+            "apps",
+        ];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
         all.retain(|field| !elsewhere.contains(field));
         all.extend(fields(include_str!("../../router/config.rs"), "Limits"));

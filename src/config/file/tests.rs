@@ -553,7 +553,7 @@ fn web_paths_are_read() {
            "own": {"type": "longpoll", "auth": {"anonymous": {"type": "static", "realm": "realm1"}}},
            "a": {"type": "path", "paths": {"/": {"type": "nodeinfo"}, "b": {"type": "path", "paths": {
                "c": {"type": "websocket"}, "/": {"type": "json", "value": null}}}}},
-           "app": {"type": "wsgi", "module": "x"}"#,
+           "app": {"type": "resource", "classname": "x.Y"}"#,
         r#", "options": {"hsts": true, "client_timeout": null}"#,
     )
     .expect("a good file");
@@ -575,7 +575,7 @@ fn web_paths_are_read() {
     assert_eq!(of(at("/lp").transport()).auth, of(websocket).auth);
     assert_ne!(at("/own").transport(), websocket);
     assert_eq!(config.listeners[0].web.hsts, None);
-    let told = ["paths.app: a path of the type \"wsgi\" is not served", "hsts: has no effect without"];
+    let told = ["paths.app: a path of the type \"resource\" is not served", "hsts: has no effect without"];
     assert_eq!(warnings.len(), told.len(), "{warnings:?}");
     assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
 }
@@ -669,7 +669,7 @@ fn streams_and_servers_behind_are_read() {
         r#""ws": {{"type": "websocket", {own}}}, "known": {{"type": "eventsource", "realm": "realm1", {own}}},
         "events": {{"type": "eventsource", "realm": "realm1", "role": "anonymous"}},
         "app": {{"type": "reverseproxy", "host": "a.example"}}, "cgi": {{"type": "cgi", "directory": "x", "processor": "sh"}},
-        "none": {{"type": "wsgi", "module": "a", "object": "b"}}"#
+        "none": {{"type": "resource", "classname": "a.B"}}, "app2": {{"type": "wsgi", "module": "a", "object": "b"}}"#
     );
     let (config, warnings) = with_paths(&paths, "").expect("a good file");
     let service = |path: &str| {
@@ -680,8 +680,9 @@ fn streams_and_servers_behind_are_read() {
     assert_ne!(service("/events").transport(), service("/ws").transport());
     assert!(matches!(service("/app"), Service::Relay(relay) if matches!(relay.target, Target::Http(_))));
     assert!(matches!(service("/cgi"), Service::Relay(relay) if matches!(relay.target, Target::Script { .. })));
+    assert_eq!(config.apps[0].base, "/app2".into());
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.contains("\"wsgi\" is not served: have the application run as a guest"), "{warning}");
+    assert!(warning.contains("\"resource\" is not served: have the application run as a guest"), "{warning}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Transports and where they listen.
 
+use super::app::read_app;
 use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
@@ -425,6 +426,12 @@ impl Parts<'_> {
                 Path::Publisher(bridge) => self.bridge(path, bridge.read_publisher(&at)?, &at)?,
                 Path::Caller(bridge) => self.bridge(path, bridge.read_caller(&at)?, &at)?,
                 Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
+                Path::Wsgi(app) => {
+                    let listener = self.listener.address.to_string();
+                    let (app, relay) = read_app(self.reader, app, (&listener, &path), &at)?;
+                    self.config.apps.push(app);
+                    self.add(PathConfig { path, deep: true, service: Service::Relay(Box::new(relay)) }, &at)?;
+                }
                 Path::Events(events) => {
                     let (mut events, auth, cookie) = read_events(events, &at)?;
                     // Where browsers are known again is decided for WebSocket, and so it is here.

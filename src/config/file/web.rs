@@ -273,7 +273,6 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
         Path::Resource(_) => elsewhere(reader, "resource", GUEST),
         Path::Upload(_) => elsewhere(reader, "upload", ""),
         Path::Wap(_) => elsewhere(reader, "wap", ""),
-        Path::Wsgi(_) => elsewhere(reader, "wsgi", GUEST),
         Path::Nothing(_)
         | Path::WebSocket(_)
         | Path::Proxied(_)
@@ -282,6 +281,7 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
         | Path::Publisher(_)
         | Path::Caller(_)
         | Path::Webhook(_)
+        | Path::Wsgi(_)
         | Path::Events(_) => (true, Service::Nothing),
     })
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 const HOST: &str = include_str!("host.py");
 
 /// What the interpreter is started with: it reads the description, and runs the program in it.
-const BEGIN: &str = "import sys, json; description = json.loads(sys.stdin.buffer.readline()); \
+pub(super) const BEGIN: &str = "import sys, json; description = json.loads(sys.stdin.buffer.readline()); \
     exec(compile(description['host'], '<component host>', 'exec'), {'__name__': 'corebar_host', 'description': description})";
 
 /// The line by which a component is known to be ready.

@@ -70,6 +70,9 @@ pub(in crate::transport) fn judge(
         Target::Script { .. } if head.body == BodyLength::Chunked => {
             return refuse(411, "programs have to be told the length of the body", hsts.as_deref());
         }
+        Target::Http(to) if to.lengths && head.body == BodyLength::Chunked => {
+            return refuse(411, "the application has to be told the length of the body", hsts.as_deref());
+        }
         _ => {}
     }
     if head.upgrade && head.body != BodyLength::Absent {
