@@ -19,8 +19,8 @@ fn out(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
         let body = body(size);
         for (name, framing) in [
-            ("websocket", Framing::WebSocket { batched: false, deflate: None }),
-            ("deflate", Framing::WebSocket { batched: false, deflate: Some(15) }),
+            ("websocket", Framing::WebSocket { batched: false, deflate: None, fragment: None }),
+            ("deflate", Framing::WebSocket { batched: false, deflate: Some(15), fragment: None }),
             ("rawsocket", Framing::RawSocket),
         ] {
             let mut builder = FrameBuilder::default();

@@ -41,7 +41,7 @@ impl Scene {
         let queues = (0..=subscribers).map(|_| OutQueue::default()).collect();
         let mut scene = Scene { shard, queues, scratch: Vec::with_capacity(1 << 16) };
         for n in 0..=subscribers {
-            let framing = Framing::WebSocket { batched: false, deflate: None };
+            let framing = Framing::WebSocket { batched: false, deflate: None, fragment: None };
             let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
             scene.shard.open(NOW, ConnId(n), link, Arc::default());
             scene.receive(ConnId(n), br#"[1,"realm1",{"roles":{"publisher":{},"subscriber":{}}}]"#);

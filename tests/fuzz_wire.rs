@@ -10,6 +10,7 @@ use corebar::wire::rawsocket::{self, RawReader};
 use corebar::wire::request::{self, BodyReader};
 use corebar::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use corebar::wire::{Inbound, Reader, WireEvent, deflate, longpoll};
+use std::num::NonZeroU32;
 
 const MAX: usize = 4096;
 const ROUNDS: usize = 3000;
@@ -99,6 +100,7 @@ fn damaged_streams_do_not_panic() {
         let serializer = Serializer::ALL[random.usize(..Serializer::ALL.len())];
         let batched = random.bool();
         let deflate = random.bool().then(|| random.u8(9..=15));
+        let fragment = NonZeroU32::new(random.u32(0..40));
         let mut sender = Sender::Client;
         let (framing, mut reader) = if random.u8(0..4) == 0 {
             let request = [0x7f, 0xf0 | serializer.rawsocket_code(), 0, 0];
@@ -113,7 +115,7 @@ fn damaged_streams_do_not_panic() {
             let from = if random.u8(0..4) == 0 { Sender::Server } else { Sender::Client };
             sender = from;
             let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max: MAX, from };
-            (Framing::WebSocket { batched, deflate }, Reader::WebSocket(WsReader::new(mode)))
+            (Framing::WebSocket { batched, deflate, fragment }, Reader::WebSocket(WsReader::new(mode)))
         };
         let mut octets = match sender {
             Sender::Client => stream(serializer, framing, &mut random, &mut builder),

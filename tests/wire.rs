@@ -9,6 +9,7 @@ use corebar::wire::{Inbound, Reader, WireEvent};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 use std::io::{Cursor, Read, Write};
+use std::num::NonZeroU32;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message as Oracle, WebSocket};
 
@@ -252,7 +253,7 @@ fn oracle(input: Vec<u8>) -> WebSocket<Pipe> {
 #[test]
 fn tungstenite_reads_our_frames() {
     let mut builder = FrameBuilder::default();
-    let framing = Framing::WebSocket { batched: false, deflate: None };
+    let framing = Framing::WebSocket { batched: false, deflate: None, fragment: None };
     let mut stream = Vec::new();
     let lengths = [0, 1, 125, 126, 4096, 65_535, 65_536, 200_000];
     for length in lengths {
@@ -442,7 +443,7 @@ fn batched_frames_read_as_they_were_built() {
     for (serializer, mode) in [(Serializer::Json, JSON_BATCHED), (Serializer::Cbor, CBOR_BATCHED)] {
         for deflate in [None, Some(9), Some(15)] {
             let body = bytes::Bytes::from("x".repeat(5000));
-            let framing = Framing::WebSocket { batched: true, deflate };
+            let framing = Framing::WebSocket { batched: true, deflate, fragment: None };
             let mut frame = builder.build(serializer, framing, b"head", Some(&body)).parts().concat();
             // A client's frame is masked; a mask of zeros changes nothing.
             let header = if frame[1] < 126 { 2 } else { 4 };
@@ -456,6 +457,45 @@ fn batched_frames_read_as_they_were_built() {
             );
         }
     }
+}
+
+/// The payload lengths of unmasked frames.
+fn lengths(mut frames: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let [_, length, rest @ ..] = frames {
+        let (length, rest) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            length => (usize::from(*length), rest),
+        };
+        lengths.push(length);
+        frames = &rest[length..];
+    }
+    lengths
+}
+
+#[test]
+fn messages_go_in_pieces_where_that_is_wanted() {
+    let mut builder = FrameBuilder::default();
+    // Noise in hexadecimal digits: half of it is left when it is compressed.
+    let mut random = fastrand::Rng::with_seed(7);
+    let body = bytes::Bytes::from((0..5000).map(|_| format!("{:x}", random.u8(..16))).collect::<String>());
+    let whole = [b"head", &body[..]].concat();
+    for (serializer, mode) in [(Serializer::Json, JSON_BATCHED), (Serializer::Cbor, CBOR_BATCHED)] {
+        for (deflate, most) in [(None, 1), (None, 999), (Some(9), 100), (Some(15), 1000), (Some(15), 6000)] {
+            let framing = Framing::WebSocket { batched: true, deflate, fragment: NonZeroU32::new(most) };
+            let frames = builder.build(serializer, framing, b"head", Some(&body)).parts().concat();
+            let lengths = lengths(&frames);
+            let (last, full) = lengths.split_last().expect("a frame");
+            assert!(full.iter().all(|length| *length == most as usize) && *last <= most as usize, "{lengths:?}");
+            assert_eq!(full.is_empty(), most == 6000);
+            let mut masked = Vec::new();
+            mask_frames(&frames, || [0x5a, 1, 2, 3], &mut masked);
+            let seen = read(mode, deflate.is_some(), &masked).0;
+            assert!(seen == [Seen::Message { text: serializer.is_text(), data: whole.clone() }], "{deflate:?} {most}");
+        }
+    }
+    let small = Framing::WebSocket { batched: false, deflate: None, fragment: NonZeroU32::new(4) };
+    assert_eq!(lengths(&builder.build(Serializer::Json, small, b"1234", None).parts().concat()), [4]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Shards {
     }
 
     pub(crate) fn join(&mut self, shard: usize, conn: u32, deflate: Option<u8>) {
-        let framing = Framing::WebSocket { batched: false, deflate };
+        let framing = Framing::WebSocket { batched: false, deflate, fragment: None };
         let link = Link { serializer: Serializer::Json, framing, message_max: usize::MAX };
         self.shards[shard].open(NOW, ConnId(conn), link, Arc::default());
         self.receive(shard, conn, HELLO);

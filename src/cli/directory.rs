@@ -32,24 +32,6 @@ pub(super) struct Word {
     /// Where it listens.
     #[serde(default)]
     pub(super) listening: Vec<String>,
-    /// What became of the last time when it was told to reload, or asked what that would change.
-    #[serde(default)]
-    pub(super) reload: Option<Outcome>,
-}
-
-/// What became of a reload.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Outcome {
-    /// Counts them.
-    pub(super) count: u64,
-    /// Nothing was changed, but it was found out what would be.
-    pub(super) dry_run: bool,
-    /// Why nothing has changed.
-    pub(super) error: Option<String>,
-    /// What has changed.
-    pub(super) changes: Vec<String>,
-    /// What only a new start can change.
-    pub(super) at_start: Vec<String>,
 }
 
 /// The hold that a node has on its directory.
@@ -90,7 +72,6 @@ impl Hold {
             version: env!("CARGO_PKG_VERSION").into(),
             started,
             listening: Vec::new(),
-            reload: None,
         };
         let mut hold = Hold { file, word };
         hold.write();
@@ -100,13 +81,6 @@ impl Hold {
     /// Says where the node listens.
     pub(super) fn listens(&mut self, listening: Vec<String>) {
         self.word.listening = listening;
-        self.write();
-    }
-
-    /// Says what became of a reload.
-    pub(super) fn reloaded(&mut self, outcome: Outcome) {
-        let count = self.word.reload.as_ref().map_or(0, |before| before.count) + 1;
-        self.word.reload = Some(Outcome { count, ..outcome });
         self.write();
     }
 
@@ -170,19 +144,4 @@ pub(super) fn wait_for_end(directory: &Path, pid: i32, time_max: Option<Duration
         thread::sleep(POLL);
     }
     Ok(true)
-}
-
-/// Waits until a node says what became of the reload after this one; none if it does not within the time.
-pub(super) fn wait_for_reload(directory: &Path, before: u64, time_max: Duration) -> io::Result<Option<Outcome>> {
-    let begun = Instant::now();
-    loop {
-        let Some(word) = running(directory)? else { return Err(io::Error::other("the node has ended")) };
-        if let Some(outcome) = word.reload.filter(|outcome| outcome.count > before) {
-            return Ok(Some(outcome));
-        }
-        if begun.elapsed() > time_max {
-            return Ok(None);
-        }
-        thread::sleep(POLL);
-    }
 }

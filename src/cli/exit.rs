@@ -1,6 +1,7 @@
 //! How the program ends when something is wrong.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 /// The arguments or what they ask for make no sense.
@@ -32,5 +33,25 @@ pub(super) fn fail(error: &dyn Display, code: ExitCode) -> ExitCode {
 
 /// The same without an end.
 pub(super) fn say(what: &dyn Display) {
-    eprintln!("corebar: {what}");
+    // Who has closed standard error does not want to know.
+    let _ = writeln!(io::stderr(), "corebar: {what}");
 }
+
+/// Writes a line to standard output, and sees that it leaves at once. Where nobody reads it, the work goes on; where it
+/// cannot be written (a full disk), the program ends, since what was asked for is lost.
+pub(super) fn write_line(line: Arguments<'_>) {
+    let mut output = io::stdout().lock();
+    match writeln!(output, "{line}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(&format_args!("cannot write: {error}"));
+            std::process::exit(1);
+        }
+        _ => {}
+    }
+}
+
+/// [`write_line`] with the arguments of `println`.
+macro_rules! tell {
+    ($($words:tt)*) => { $crate::cli::exit::write_line(format_args!($($words)*)) };
+}
+pub(super) use tell;

@@ -1,6 +1,7 @@
 //! What can be done with a configuration file without a router.
 
 use super::args::{Check, Convert, Node, Upgrade};
+use super::exit::{say, tell};
 use crate::config::RuntimeConfig;
 use crate::config::file::format::Format;
 use crate::config::file::{self, NodeFile, version};
@@ -29,16 +30,16 @@ pub(super) fn load(node: &Node, mut warn: impl FnMut(&str)) -> Result<NodeFile, 
 pub(super) fn check(wanted: &Check) -> Result<(), String> {
     if wanted.json {
         let (report, found) = report(&wanted.node);
-        println!("{report:#}");
+        tell!("{report:#}");
         return found;
     }
     let node = &wanted.node;
-    let file = load(node, |warning| eprintln!("corebar: {warning}"))?;
+    let file = load(node, |warning| say(&warning))?;
     node::Node::check(&file.config).map_err(|error| error.to_string())?;
     let missing = node::Node::missing(&file.config);
     let severity = if node.strict { "error" } else { "warning" };
     for missing in &missing {
-        eprintln!("corebar: {severity}: {}: {missing}", file.file.display());
+        say(&format_args!("{severity}: {}: {missing}", file.file.display()));
     }
     if node.strict && !missing.is_empty() {
         return Err(format!("{}: programs are missing", file.file.display()));
@@ -51,7 +52,7 @@ pub(super) fn check(wanted: &Check) -> Result<(), String> {
     if !components.is_empty() {
         parts.push(format!("{} components", components.len()));
     }
-    println!("{}: ok, {}", file.file.display(), parts.join(", "));
+    tell!("{}: ok, {}", file.file.display(), parts.join(", "));
     Ok(())
 }
 
@@ -89,17 +90,17 @@ pub(super) fn upgrade(wanted: &Upgrade) -> Result<(), String> {
     let mut value = file::value(&path).map_err(|error| error.to_string())?;
     let version::Upgrade { changes } = version::upgrade(&mut value);
     if changes.is_empty() {
-        println!("{}: nothing to upgrade", path.display());
+        tell!("{}: nothing to upgrade", path.display());
         return Ok(());
     }
-    changes.iter().for_each(|change| println!("{}: {change}", path.display()));
+    changes.iter().for_each(|change| tell!("{}: {change}", path.display()));
     if wanted.dry_run {
         return Ok(());
     }
     let old = path.with_added_extension("old");
     fs::copy(&path, &old).map_err(|error| format!("cannot write {}: {error}", old.display()))?;
     write(&path, Format::of(&path), &value)?;
-    println!("{}: written; as it was: {}", path.display(), old.display());
+    tell!("{}: written; as it was: {}", path.display(), old.display());
     Ok(())
 }
 
@@ -113,7 +114,7 @@ pub(super) fn convert(wanted: &Convert) -> Result<(), String> {
         return Err(format!("{} is there already; --force overwrites it", target.display()));
     }
     write(&target, format, &value)?;
-    println!("{}: written. Where both are there, config.yaml is read", target.display());
+    tell!("{}: written. Where both are there, config.yaml is read", target.display());
     Ok(())
 }
 

@@ -81,7 +81,13 @@ impl Predecessor {
         let failed = |error: io::Error| format!("the node that runs here does not hand over its sockets: {error}");
         let stream = office::enter(directory, office::TAKE_OVER).map_err(failed)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        let sockets = receive(&stream).map_err(failed)?;
+        let sockets = receive(&stream).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("the node that runs here does not answer within {} seconds", PATIENCE.as_secs())
+            }
+            ErrorKind::UnexpectedEof => "the node that runs here is being replaced by another process already".into(),
+            _ => failed(error),
+        })?;
         let sockets = sockets.into_iter().map(|socket| Listener::inherited(socket.into()));
         let sockets = sockets.collect::<io::Result<Vec<_>>>().map_err(failed)?;
         Ok((Predecessor(stream), sockets))
@@ -108,6 +114,9 @@ fn receive(from: &UnixStream) -> io::Result<Vec<OwnedFd>> {
     let got = recvmsg(from, &mut [IoSliceMut::new(&mut list)], &mut attached, RecvFlags::CMSG_CLOEXEC)?;
     if got.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC) {
         return Err(ErrorKind::InvalidData.into());
+    }
+    if got.bytes == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
     let mut sockets = Vec::new();
     for message in attached.drain() {

@@ -1,6 +1,7 @@
 //! A new node directory.
 
 use super::args::Init;
+use super::exit::tell;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ pub(super) fn init(wanted: &Init) -> Result<(), String> {
     }
     for (name, text) in files {
         write(&path(name), text)?;
-        println!("{}", path(name).display());
+        tell!("{}", path(name).display());
     }
     let node: PathBuf = wanted.appdir.join(".crossbar");
     let start = if node == Path::new(".crossbar") || node == Path::new("./.crossbar") {
@@ -51,9 +52,9 @@ pub(super) fn init(wanted: &Init) -> Result<(), String> {
     } else {
         format!("corebar start --cbdir {}", node.display())
     };
-    println!("\nStart it with: {start}");
+    tell!("\nStart it with: {start}");
     if wanted.template == Template::Web {
-        println!("Then open http://127.0.0.1:8080/ in two windows");
+        tell!("Then open http://127.0.0.1:8080/ in two windows");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Ed25519 keys: new ones for clients, and the one of a node, in the files that Crossbar.io keeps it in.
 
 use super::args::Keys;
-use super::exit::fail;
+use super::exit::{fail, tell};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use std::fs::{self, OpenOptions};
@@ -38,7 +38,7 @@ impl Pair {
 pub(super) fn keygen() -> ExitCode {
     match Pair::new() {
         Ok(Pair { private, public }) => {
-            println!("private: {private}\n public: {public}");
+            tell!("private: {private}\n public: {public}");
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error, ExitCode::FAILURE),
@@ -49,7 +49,7 @@ pub(super) fn keygen() -> ExitCode {
 pub(super) fn keys(keys: &Keys) -> ExitCode {
     match node_key(&keys.directory.cbdir) {
         Ok(pair) => {
-            println!("{}", if keys.private { pair.private } else { pair.public });
+            tell!("{}", if keys.private { pair.private } else { pair.public });
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error, ExitCode::FAILURE),

@@ -2,6 +2,7 @@
 //! comes says in a line what for.
 
 use super::handover::Successor;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -18,6 +19,14 @@ const NAME: &str = "node.sock";
 pub(super) const TAKE_OVER: &str = "take over\n";
 /// The line of a process that wants to know how the node is.
 pub(super) const STATUS: &str = "status\n";
+
+/// The line of a process that wants the node to read its configuration again.
+pub(super) const RELOAD: &str = "reload\n";
+/// The line of one that wants to know what that would change.
+pub(super) const REHEARSE: &str = "rehearse\n";
+
+/// How long a node may take to read its configuration.
+const RELOAD_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long somebody may take for the line, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -56,7 +65,24 @@ pub(super) enum Visitor {
     /// A process that wants the sockets.
     Successor(Successor),
     /// One that wants to know how the node is.
-    Curious(Curious),
+    Curious(Asker),
+    /// One that wants the configuration to be read again.
+    Reloader(Asker),
+    /// One that wants to know what that would change.
+    Rehearser(Asker),
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    /// Nothing was changed, but it was found out what would be.
+    pub(super) dry_run: bool,
+    /// Why nothing has changed.
+    pub(super) error: Option<String>,
+    /// What has changed.
+    pub(super) changes: Vec<String>,
+    /// What only a new start can change.
+    pub(super) at_start: Vec<String>,
 }
 
 impl Office {
@@ -105,23 +131,25 @@ fn is_trusted(stream: &tokio::net::UnixStream) -> bool {
 
 async fn hear(mut stream: tokio::net::UnixStream) -> io::Result<Option<Visitor>> {
     let mut line = String::new();
-    while !line.ends_with('\n') && line.len() < TAKE_OVER.len() {
+    while !line.ends_with('\n') && line.len() <= TAKE_OVER.len() {
         line.push(stream.read_u8().await?.into());
     }
     Ok(match &*line {
         TAKE_OVER => Some(Visitor::Successor(Successor(stream))),
-        STATUS => Some(Visitor::Curious(Curious(stream))),
+        STATUS => Some(Visitor::Curious(Asker(stream))),
+        RELOAD => Some(Visitor::Reloader(Asker(stream))),
+        REHEARSE => Some(Visitor::Rehearser(Asker(stream))),
         _ => None,
     })
 }
 
-/// A process that wants to know how the node is.
-pub(super) struct Curious(tokio::net::UnixStream);
+/// A process that waits for an answer.
+pub(super) struct Asker(tokio::net::UnixStream);
 
-impl Curious {
+impl Asker {
     /// Tells it, if it listens.
-    pub(super) async fn tell(mut self, status: Value) {
-        let _ = tokio::time::timeout(PATIENCE, self.0.write_all(status.to_string().as_bytes())).await;
+    pub(super) async fn tell(mut self, answer: Value) {
+        let _ = tokio::time::timeout(PATIENCE, self.0.write_all(answer.to_string().as_bytes())).await;
     }
 }
 
@@ -130,4 +158,20 @@ pub(super) fn ask(directory: &Path) -> io::Result<Value> {
     let stream = enter(directory, STATUS)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(serde_json::from_reader(stream)?)
+}
+
+/// Has the node in a directory read its configuration again, or say what that would change.
+///
+/// # Errors
+/// It takes no wishes, or gives no answer; for people.
+pub(super) fn reload(directory: &Path, dry_run: bool) -> Result<Outcome, String> {
+    let stream = enter(directory, if dry_run { REHEARSE } else { RELOAD })
+        .map_err(|error| format!("the node takes no wishes now, since it is just starting or ending: {error}"))?;
+    let answer = stream.set_read_timeout(Some(RELOAD_TIME_MAX)).and_then(|()| Ok(serde_json::from_reader(stream)?));
+    answer.map_err(|error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("the node does not say within {} seconds what became of it", RELOAD_TIME_MAX.as_secs())
+        }
+        _ => "the node has ended without saying what became of it".into(),
+    })
 }

@@ -1,18 +1,15 @@
 //! Commands for a node that runs: they find it by its directory, and tell it by signals.
 
 use super::args::{Reload, Status, Stop};
-use super::directory::{Outcome, Word, running, wait_for_end, wait_for_reload};
-use super::exit::{UNAVAILABLE, fail};
-use super::office;
+use super::directory::{Word, running, wait_for_end};
+use super::exit::{UNAVAILABLE, fail, tell};
+use super::office::{self, Outcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// How long a node may take to read its configuration.
-const RELOAD_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What the node in a directory says of itself.
 fn node(directory: &Path) -> Result<Word, ExitCode> {
@@ -32,11 +29,11 @@ fn signal(word: &Word, signal: Signal) -> Result<(), ExitCode> {
 pub(super) fn stop(stop: &Stop) -> Result<ExitCode, ExitCode> {
     let word = node(&stop.directory.cbdir)?;
     signal(&word, Signal::SIGTERM)?;
-    println!("process {} was told to end", word.pid);
+    tell!("process {} was told to end", word.pid);
     let time_max = stop.timeout.map(Duration::from_secs);
     match wait_for_end(&stop.directory.cbdir, word.pid, time_max) {
         Ok(true) => {
-            println!("it has ended");
+            tell!("it has ended");
             Ok(ExitCode::SUCCESS)
         }
         Ok(false) => Err(fail(&"it has not ended in time", ExitCode::FAILURE)),
@@ -52,12 +49,12 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
     // A node that is just beginning or ending has nothing to say.
     let details = word.as_ref().and_then(|_| office::ask(directory).ok()).unwrap_or_default();
     if status.json {
-        println!("{}", json!({"status": now, "node": word, "details": details}));
+        tell!("{}", json!({"status": now, "node": word, "details": details}));
     } else if let Some(word) = &word {
-        println!("running: process {}, corebar {}, at {}", word.pid, word.version, word.listening.join(", "));
+        tell!("running: process {}, corebar {}, at {}", word.pid, word.version, word.listening.join(", "));
         show(&details);
     } else {
-        println!("stopped");
+        tell!("stopped");
     }
     match status.assert.map(|wanted| wanted.name()) {
         Some(wanted) if wanted != now => {
@@ -70,7 +67,7 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
 /// Shows how a node is, to people.
 fn show(details: &Value) {
     if let Some(connections) = details["connections"].as_u64() {
-        println!("{connections} connections");
+        tell!("{connections} connections");
     }
     for process in details["processes"].as_array().into_iter().flatten() {
         let text = |key: &str| match &process[key] {
@@ -88,23 +85,17 @@ fn show(details: &Value) {
             line.push_str(", ");
             line.push_str(&part);
         }
-        println!("{line}");
+        tell!("{line}");
     }
 }
 
 /// Has a node read its configuration again, or say what that would change.
 pub(super) fn reload(reload: &Reload) -> Result<ExitCode, ExitCode> {
     let directory = &reload.directory.cbdir;
-    let word = node(directory)?;
-    let before = word.reload.as_ref().map_or(0, |outcome| outcome.count);
-    signal(&word, if reload.dry_run { Signal::SIGUSR2 } else { Signal::SIGHUP })?;
-    let outcome = match wait_for_reload(directory, before, RELOAD_TIME_MAX) {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => return Err(fail(&"the node does not say what became of it", ExitCode::FAILURE)),
-        Err(error) => return Err(fail(&error, ExitCode::FAILURE)),
-    };
+    node(directory)?;
+    let outcome = office::reload(directory, reload.dry_run).map_err(|error| fail(&error, ExitCode::FAILURE))?;
     if reload.json {
-        println!("{}", json!(outcome));
+        tell!("{}", json!(outcome));
     } else {
         print(&outcome);
     }
@@ -117,12 +108,12 @@ pub(super) fn reload(reload: &Reload) -> Result<ExitCode, ExitCode> {
 fn print(outcome: &Outcome) {
     let verb = if outcome.dry_run { "would change" } else { "changed" };
     for change in &outcome.changes {
-        println!("{verb}: {change}");
+        tell!("{verb}: {change}");
     }
     for change in &outcome.at_start {
-        println!("only a new start can change: {change}");
+        tell!("only a new start can change: {change}");
     }
     if outcome.error.is_none() && outcome.changes.is_empty() {
-        println!("nothing {verb}");
+        tell!("nothing {verb}");
     }
 }

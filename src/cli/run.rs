@@ -2,7 +2,7 @@
 
 use super::args::{Args, Command, Start};
 use super::directory::{self, Hold};
-use super::exit::{self, fail};
+use super::exit::{self, fail, say, tell};
 use super::files::load;
 use super::handover::Predecessor;
 use super::log::Log;
@@ -37,13 +37,13 @@ pub fn main() -> ExitCode {
         Some(Command::Keygen) => return keys::keygen(),
         Some(Command::Keys(wanted)) => return keys::keys(&wanted),
         Some(Command::Version) => {
-            println!("corebar {}", env!("CARGO_PKG_VERSION"));
+            tell!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
         Some(Command::Client(command)) => return client::main(*command, Args::program),
         Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
-    let config = match source.read(|warning| eprintln!("corebar: {warning}")) {
+    let config = match source.read(|warning| say(&warning)) {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };

@@ -1,12 +1,12 @@
 //! A router that runs, and what is asked of it.
 
 use super::banner::banner;
-use super::directory::{Hold, Outcome};
+use super::directory::Hold;
 use super::exit;
 use super::handover::{Predecessor, Successor, patiently};
 use super::log::Log;
 use super::manager;
-use super::office::{Curious, Office, Visitor};
+use super::office::{Asker, Office, Outcome, Visitor};
 use super::run::Source;
 use super::signals::{Signals, Wish};
 use crate::config::RuntimeConfig;
@@ -15,6 +15,7 @@ use crate::node::Node;
 use crate::node::manage::{Request, show};
 use crate::transport::listener::Listener;
 use sd_notify::NotifyState;
+use serde_json::json;
 use std::error::Error;
 use std::future::pending;
 use std::io::{self, Write};
@@ -39,6 +40,8 @@ pub(super) struct Service {
     end: Option<Instant>,
     /// Processes that were given the sockets, and serve on them or have given up.
     served: (mpsc::Sender<io::Result<Successor>>, mpsc::Receiver<io::Result<Successor>>),
+    /// One of them has not said yet whether it serves: until then nobody else is given them.
+    handing: bool,
     /// What managers ask for.
     requests: Option<mpsc::Receiver<Request>>,
 }
@@ -49,7 +52,10 @@ enum Event {
     /// A process wants to take over.
     Asked(Successor),
     /// One wants to know how the node is.
-    Curious(Curious),
+    Curious(Asker),
+    /// One wants the configuration to be read again, or to know what that would change.
+    Reloader(Asker),
+    Rehearser(Asker),
     /// It has, or not.
     Served(io::Result<Successor>),
     /// The process before has ended.
@@ -96,7 +102,8 @@ impl Service {
         drop(out);
         let end = source.lifetime().map(|time| Instant::now() + time);
         let served = mpsc::channel(1);
-        let mut service = Service { node, source, signals, log, hold, office, predecessor, end, served, requests };
+        let mut service =
+            Service { node, source, signals, log, hold, office, predecessor, end, served, handing: false, requests };
         service.tell_where();
         manager::tell(&[NotifyState::Ready]);
         Ok(service)
@@ -110,14 +117,18 @@ impl Service {
             match self.event().await {
                 Event::Wish(Wish::End) => break None,
                 Event::Wish(Wish::Reopen) => self.log.reopen(),
-                Event::Wish(Wish::Rehearse) => {
-                    let found = self.rehearse();
-                    self.report(outcome(&found, true));
-                }
                 Event::Wish(Wish::Reload) => {
                     if self.reload(Duration::ZERO).await.is_none() {
                         break None;
                     }
+                }
+                Event::Reloader(asker) => match self.reload(Duration::ZERO).await {
+                    Some(done) => drop(tokio::spawn(asker.tell(json!(outcome(&done, false))))),
+                    None => break None,
+                },
+                Event::Rehearser(asker) => {
+                    let found = self.rehearse();
+                    drop(tokio::spawn(asker.tell(json!(outcome(&found, true)))));
                 }
                 Event::Ended(id, failed) => {
                     tracing::info!(guest = %id, "has ended, and the node with it");
@@ -136,7 +147,10 @@ impl Service {
                     self.node.hand_over();
                     break Some(successor);
                 }
-                Event::Served(Err(error)) => tracing::warn!(%error, "the process that wanted to take over has not"),
+                Event::Served(Err(error)) => {
+                    tracing::warn!(%error, "the process that wanted to take over has not");
+                    self.handing = false;
+                }
                 Event::Alone => {
                     tracing::info!("the process before has ended");
                     self.predecessor = None;
@@ -201,7 +215,9 @@ impl Service {
             }
             visitor = visitor => match visitor {
                 Visitor::Successor(successor) => Event::Asked(successor),
-                Visitor::Curious(curious) => Event::Curious(curious),
+                Visitor::Curious(asker) => Event::Curious(asker),
+                Visitor::Reloader(asker) => Event::Reloader(asker),
+                Visitor::Rehearser(asker) => Event::Rehearser(asker),
             },
             Some(served) = self.served.1.recv() => Event::Served(served),
             Some(request) = requested => Event::Requested(request),
@@ -233,11 +249,16 @@ impl Service {
         true
     }
 
-    /// Gives the sockets to another process.
-    fn hand(&self, successor: Successor) {
+    /// Gives the sockets to another process. One at a time: two would both serve, and neither know of the other.
+    fn hand(&mut self, successor: Successor) {
+        if self.handing {
+            tracing::warn!("a second process wants to take over, and is sent away");
+            return;
+        }
         match self.node.sockets() {
             Ok(sockets) => {
                 tracing::info!(sockets = sockets.len(), "another process wants to take over");
+                self.handing = true;
                 let done = self.served.0.clone();
                 tokio::spawn(async move {
                     let served = successor.hand(sockets).await;
@@ -279,7 +300,7 @@ impl Service {
         }
         self.log.change(&self.node.config().node.log);
         manager::tell(&[NotifyState::Ready]);
-        self.report(outcome(&done, false));
+        self.tell_where();
         Some(done)
     }
 
@@ -289,13 +310,6 @@ impl Service {
             Node::check(&config).map_err(|error| error.to_string())?;
             self.node.rehearse(&config).map_err(|error| error.to_string())
         })
-    }
-
-    fn report(&mut self, outcome: Outcome) {
-        self.tell_where();
-        if let Some(hold) = &mut self.hold {
-            hold.reloaded(outcome);
-        }
     }
 
     fn tell_where(&mut self) {

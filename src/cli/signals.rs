@@ -8,8 +8,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) enum Wish {
     /// To read the configuration again, and its files: SIGHUP.
     Reload,
-    /// To say what that would change: SIGUSR2.
-    Rehearse,
     /// To open the file of the log again: SIGUSR1.
     Reopen,
     /// To end: SIGINT, SIGTERM.
@@ -19,8 +17,7 @@ pub(super) enum Wish {
 /// The signals.
 pub(super) struct Signals {
     hangup: Signal,
-    first: Signal,
-    second: Signal,
+    reopen: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -28,18 +25,16 @@ pub(super) struct Signals {
 impl Signals {
     /// Listens to them from now on.
     pub(super) fn new() -> io::Result<Signals> {
-        let [first, second] = [SignalKind::user_defined1(), SignalKind::user_defined2()].map(signal);
-        let [hangup, interrupt, terminate] =
-            [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-        Ok(Signals { hangup: hangup?, first: first?, second: second?, interrupt: interrupt?, terminate: terminate? })
+        let [hangup, reopen] = [SignalKind::hangup(), SignalKind::user_defined1()].map(signal);
+        let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        Ok(Signals { hangup: hangup?, reopen: reopen?, interrupt: interrupt?, terminate: terminate? })
     }
 
     /// What is asked for next.
     pub(super) async fn next(&mut self) -> Wish {
         tokio::select! {
             _ = self.hangup.recv() => Wish::Reload,
-            _ = self.first.recv() => Wish::Reopen,
-            _ = self.second.recv() => Wish::Rehearse,
+            _ = self.reopen.recv() => Wish::Reopen,
             _ = self.interrupt.recv() => Wish::End,
             _ = self.terminate.recv() => Wish::End,
         }

@@ -38,8 +38,12 @@ impl Driver {
                 self.subscriptions.revoked(SubscriptionId::from_raw(id.unwrap_or_default()));
             }
             Message::Unregistered(gone) if gone.request.get() == 0 => {
-                let id = gone.details.and_then(|details| details.uint("registration").ok().flatten());
-                self.registrations.revoked(RegistrationId::from_raw(id.unwrap_or_default()));
+                let details = gone.details.unwrap_or_default();
+                let id = RegistrationId::from_raw(details.uint("registration").ok().flatten().unwrap_or_default());
+                // A router that ends calls nobody any longer, and says GOODBYE when what has begun is done. It is the
+                // connection that is lost with it, not what is offered.
+                let ends = details.str("reason").is_ok_and(|reason| reason == Some(error::SYSTEM_SHUTDOWN));
+                self.registrations.revoked(id, ends);
             }
             answer => self.hand_out(answer),
         }

@@ -115,7 +115,7 @@ async fn upgrade(
     let accepts = if chosen.serializer.is_text() { Accepts::Text } else { Accepts::Binary };
     let message_bytes_max = wish.message_bytes_max;
     let mode = WsMode { accepts, batched: false, deflate: false, message_bytes_max, from: Sender::Server };
-    let framing = Framing::WebSocket { batched: false, deflate: None };
+    let framing = Framing::WebSocket { batched: false, deflate: None, fragment: None };
     let link = Link::new(chosen.serializer, framing, usize::MAX, Reader::WebSocket(WsReader::new(mode)));
     octets.drain(..length);
     Ok((link, input, output, octets))

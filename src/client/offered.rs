@@ -112,10 +112,12 @@ impl Registrations {
         (self.by_id.get(&id) == Some(&number)).then(|| self.by_id.remove(&id).map(|_| id)).flatten()
     }
 
-    /// The router has taken a registration away.
-    pub(super) fn revoked(&mut self, id: RegistrationId) {
-        if let Some(number) = self.by_id.remove(&id) {
-            self.entries.remove(&number);
+    /// The router has taken a registration away, for good, or since it ends.
+    pub(super) fn revoked(&mut self, id: RegistrationId, router_ends: bool) {
+        let Some(number) = self.by_id.remove(&id) else { return };
+        match self.entries.get(&number) {
+            Some(offered) if router_ends => offered.wanted.id.store(0, Ordering::Release),
+            _ => drop(self.entries.remove(&number)),
         }
     }
 

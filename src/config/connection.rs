@@ -1,5 +1,6 @@
 //! Limits and times of the connections of one transport.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// What is none is as it is for the whole process.
@@ -9,6 +10,8 @@ pub struct ConnectionConfig {
     pub message_bytes_max: Option<usize>,
     /// Octets of one frame of WebSocket from a client, compressed or not. None: as many as a message.
     pub frame_bytes_max: Option<usize>,
+    /// Octets of one frame of WebSocket to a client. None: as many as a message has.
+    pub fragment_bytes: Option<NonZeroU32>,
     /// From accepting a socket to the end of the handshake. Of several transports at one listener the longest counts:
     /// until then nobody knows which one it will be.
     pub handshake_timeout: Option<Duration>,

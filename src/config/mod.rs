@@ -63,6 +63,8 @@ pub struct RuntimeConfig {
     pub couriers: Vec<CourierConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
+    /// The numbers of the cores that shards run on; none means all. Those that are not there do not count.
+    pub cores: Option<Vec<usize>>,
     /// Pin each shard to a core of its own, if there are enough.
     pub pin: bool,
     /// Limits per session.
@@ -185,6 +187,7 @@ impl Default for RuntimeConfig {
             apps: Vec::new(),
             couriers: Vec::new(),
             shards: None,
+            cores: None,
             pin: true,
             limits: Limits::default(),
             handshake_timeout: 10 * SECOND,

@@ -18,7 +18,7 @@ use crate::courier::Couriers;
 use crate::process::{self, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
-use crate::shard::thread::cores_for;
+use crate::shard::thread::{cores_among, cores_for};
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat, Vitals};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
 use crate::transport::callout::Callouts;
@@ -160,7 +160,7 @@ impl Node {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(StartError::Random)?;
 
-        let shards = config.shards.unwrap_or_else(default_shards);
+        let shards = config.shards.unwrap_or_else(|| default_shards(config.cores.as_deref()));
         let mut node = Node {
             bound: listeners.iter().map(|listener| listener.bound().clone()).collect(),
             board: Arc::new(Board::new(premises.clone())),
@@ -422,7 +422,7 @@ impl Node {
         let config = self.premises.config.clone();
         let count = usize::from(shards);
         let mesh = Arc::new(Mesh::new(count, config.ring_batches));
-        let cores = if config.pin { cores_for(count) } else { None };
+        let cores = if config.pin { cores_for(count, cores_among(config.cores.as_deref())) } else { None };
         let core = |index: ShardIndex| cores.as_ref().map(|cores| cores[usize::from(index)]);
         let (seats, doors): (Vec<_>, Vec<_>) =
             (0..shards).map(|index| Seat::new(index, core(index), mesh.clone())).unzip();
@@ -598,7 +598,9 @@ fn tell_pieces(doors: Arc<[Door]>) -> impl Fn(Reader, Option<Piece>) + Send + Sy
 }
 
 /// One shard for each core that this process may use.
-fn default_shards() -> ShardIndex {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+fn default_shards(cores: Option<&[usize]>) -> ShardIndex {
+    // Not more than a quota of this process is worth.
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores.map_or(all, |_| cores_among(cores).len().clamp(1, all));
     ShardIndex::try_from(cores).unwrap_or(ShardIndex::MAX).min(RuntimeConfig::SHARDS_MAX)
 }

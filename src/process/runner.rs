@@ -109,6 +109,7 @@ impl Runner {
         let turn = async {
             self.board.ready(&config.depends_on).await;
             if let Some(before) = &before {
+                self.board.begun(before).await;
                 // Who does not get ready keeps nobody out.
                 let _ = tokio::time::timeout(TURN_TIME_MAX, self.board.under_way(before)).await;
             }

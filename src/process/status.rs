@@ -147,6 +147,11 @@ impl Board {
         self.until(|guests| ids.iter().all(|id| guests.get(id).is_some_and(|guest| guest.ready))).await;
     }
 
+    /// Waits until it is a guest's turn to start, or until it is not to.
+    pub(super) async fn begun(&self, id: &str) {
+        self.until(|guests| guests.get(id).is_none_or(|guest| guest.state != GuestState::Waiting)).await;
+    }
+
     /// Waits until a guest is ready, or it turns out that it will not be so soon.
     pub(super) async fn under_way(&self, id: &str) {
         let over = |state| matches!(state, GuestState::BackingOff | GuestState::Stopped | GuestState::Failed);

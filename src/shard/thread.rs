@@ -109,10 +109,24 @@ impl<T: Parcel> Seat<T> {
     }
 }
 
-/// The cores to pin so many shards to, or none if this process may not use as many.
+/// The cores that shards may run on: of those with these numbers, or of all, the ones that this process may use.
+///
+/// If none of the wanted ones is there, all count: a file that was written for another machine shall run on this one.
 #[must_use]
-pub fn cores_for(shards: usize) -> Option<Vec<CoreId>> {
-    let mut cores = core_affinity::get_core_ids()?;
+pub fn cores_among(wanted: Option<&[usize]>) -> Vec<CoreId> {
+    let all = core_affinity::get_core_ids().unwrap_or_default();
+    let Some(wanted) = wanted else { return all };
+    let there: Vec<CoreId> = all.iter().copied().filter(|core| wanted.contains(&core.id)).collect();
+    if there.is_empty() {
+        tracing::warn!(?wanted, "none of the cores for shards is there; shards run on all");
+        return all;
+    }
+    there
+}
+
+/// The cores to pin so many shards to, or none if there are fewer.
+#[must_use]
+pub fn cores_for(shards: usize, mut cores: Vec<CoreId>) -> Option<Vec<CoreId>> {
     if cores.len() < shards {
         return None;
     }

@@ -3,6 +3,7 @@
 use crate::config::listener::ListenerConfig;
 use crate::config::{RuntimeConfig, TransportConfig};
 use crate::wire::frame::{Frame, ping_frame};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// What holds for the connections of one way in.
@@ -12,6 +13,8 @@ pub(in crate::transport) struct Line {
     pub(in crate::transport) message_bytes_max: usize,
     /// Octets of a frame of WebSocket from a client.
     pub(in crate::transport) frame_bytes_max: usize,
+    /// Octets of a frame of WebSocket to a client; none: as many as a message has.
+    pub(in crate::transport) fragment: Option<NonZeroU32>,
     /// From the router's last word to the client's closing.
     pub(in crate::transport) close_timeout: Duration,
     /// After how long a silent client is asked; none: never.
@@ -47,6 +50,7 @@ impl Line {
         Line {
             message_bytes_max,
             frame_bytes_max: own.frame_bytes_max.unwrap_or(usize::MAX),
+            fragment: own.fragment_bytes,
             close_timeout: own.close_timeout.unwrap_or(config.close_timeout),
             ping_interval: some(own.ping_interval.unwrap_or(config.ping_interval)),
             ping_timeout: some(own.ping_timeout.unwrap_or(config.ping_timeout)),

@@ -314,10 +314,10 @@ impl Protocol {
             Some(false) => Accepts::Binary,
             None => Accepts::Any,
         };
-        let Line { message_bytes_max, frame_bytes_max, .. } = *shared.lines.of(transport);
+        let Line { message_bytes_max, frame_bytes_max, fragment, .. } = *shared.lines.of(transport);
         let mode = WsMode { accepts, batched, deflate: deflate.is_some(), message_bytes_max, from: Sender::Client };
         let reader = Reader::WebSocket(WsReader::new(mode).with_frame_bytes_max(frame_bytes_max));
-        let framing = Framing::WebSocket { batched, deflate };
+        let framing = Framing::WebSocket { batched, deflate, fragment };
         let goes_on = signal(Signal::Reply(plain(response)));
         match protocol {
             None => {

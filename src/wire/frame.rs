@@ -5,6 +5,7 @@ use super::deflate::{Deflater, SCRATCH_KEPT_MAX};
 use super::mask::unmask;
 use crate::wamp::Serializer;
 use bytes::Bytes;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 /// How serialized messages are put on a byte stream.
@@ -16,12 +17,14 @@ pub enum Framing {
     Batched,
     /// WAMP RawSocket: a four-octet length prefix.
     RawSocket,
-    /// A WebSocket message in one unmasked frame, text for JSON and binary for the others.
+    /// A WebSocket message in unmasked frames, text for JSON and binary for the others.
     WebSocket {
         /// A `.batched` subprotocol: each message carries its own delimiter.
         batched: bool,
         /// permessage-deflate was negotiated, with this window for what the server sends: 9 to 15 bits.
         deflate: Option<u8>,
+        /// A message is sent in frames of so many octets at most (RFC 6455, section 5.4). None: in one.
+        fragment: Option<NonZeroU32>,
     },
 }
 
@@ -105,11 +108,12 @@ impl FrameBuilder {
             Framing::Bare => {}
             Framing::Batched => separator = self.delimit(serializer, true, size),
             Framing::RawSocket => self.scratch.extend_from_slice(&super::rawsocket::prefix(0, size)),
-            Framing::WebSocket { batched, deflate } => {
+            Framing::WebSocket { batched, deflate, fragment } => {
                 let delimiter = if text { 1 } else { 4 };
                 let size = size + if batched { delimiter } else { 0 };
-                if let Some(bits) = deflate.filter(|_| size >= COMPRESS_MIN || self.eager) {
-                    return self.compressed(serializer, batched, bits, head, body);
+                let bits = deflate.filter(|_| size >= COMPRESS_MIN || self.eager);
+                if bits.is_some() || fragment.is_some_and(|max| size > max.get() as usize) {
+                    return self.rewritten(serializer, batched, (bits, fragment), head, body);
                 }
                 header(if text { OP_TEXT } else { OP_BINARY }, size, &mut self.scratch);
                 separator = self.delimit(serializer, batched, size.saturating_sub(delimiter));
@@ -140,11 +144,12 @@ impl FrameBuilder {
         None
     }
 
-    fn compressed(
+    /// The frame, or the frames, of a message of which the payload is copied once more: compressed, or in pieces.
+    fn rewritten(
         &mut self,
         serializer: Serializer,
         batched: bool,
-        bits: u8,
+        (bits, fragment): (Option<u8>, Option<NonZeroU32>),
         head: &[u8],
         body: Option<&Bytes>,
     ) -> Frame {
@@ -153,15 +158,14 @@ impl FrameBuilder {
         self.scratch.extend_from_slice(head);
         self.scratch.extend_from_slice(body.map_or(&[], |body| body));
         self.scratch.extend(separator);
-        let compressed = self.deflater.compress(bits, &self.scratch);
         let opcode = if serializer.is_text() { OP_TEXT } else { OP_BINARY };
+        let compressed = bits.map(|bits| self.deflater.compress(bits, &self.scratch));
         // What cannot be compressed would only grow.
-        let smaller = self.eager || compressed.len() < self.scratch.len();
-        let (first, payload) = if smaller { (opcode | RSV1, compressed) } else { (opcode, &*self.scratch) };
-        let mut frame = Vec::with_capacity(payload.len() + 10);
-        header(first, payload.len(), &mut frame);
-        frame.extend_from_slice(payload);
-        Frame::whole(&frame)
+        let (first, payload) = match compressed {
+            Some(compressed) if self.eager || compressed.len() < self.scratch.len() => (opcode | RSV1, compressed),
+            _ => (opcode, &*self.scratch),
+        };
+        Frame::whole(&in_pieces(first, payload, fragment))
     }
 }
 
@@ -173,10 +177,32 @@ pub(super) const OP_PING: u8 = 9;
 pub(super) const OP_PONG: u8 = 10;
 /// The bit of the first octet that marks a compressed message.
 pub(super) const RSV1: u8 = 0x40;
+/// The bit of the first octet that marks the last frame of a message.
+const FIN: u8 = 0x80;
+/// Octets of the longest header of an unmasked frame.
+const HEADER_MAX: usize = 10;
+
+/// The frames of a message, of so many octets at most: the last is final, and only the first says what the message is.
+fn in_pieces(first: u8, payload: &[u8], fragment: Option<NonZeroU32>) -> Vec<u8> {
+    let most = fragment.map_or(usize::MAX, |octets| octets.get() as usize);
+    let mut frames = Vec::with_capacity(payload.len() + HEADER_MAX * payload.len().div_ceil(most).max(1));
+    let (mut rest, mut opcode) = (payload, first);
+    loop {
+        let (piece, behind) = rest.split_at(rest.len().min(most));
+        let start = frames.len();
+        header(opcode, piece.len(), &mut frames);
+        frames.extend_from_slice(piece);
+        if behind.is_empty() {
+            return frames;
+        }
+        frames[start] &= !FIN;
+        (rest, opcode) = (behind, OP_CONTINUATION);
+    }
+}
 
 /// Appends the header of an unmasked final frame.
 fn header(opcode: u8, length: usize, out: &mut Vec<u8>) {
-    out.push(0x80 | opcode);
+    out.push(FIN | opcode);
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..=125), _) => out.push(short),
         (_, Ok(middle)) => {
@@ -193,7 +219,7 @@ fn header(opcode: u8, length: usize, out: &mut Vec<u8>) {
 /// A message in one uncompressed frame, for connections that speak no WAMP.
 #[must_use]
 pub fn message_frame(text: bool, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(payload.len() + 10);
+    let mut frame = Vec::with_capacity(payload.len() + HEADER_MAX);
     header(if text { OP_TEXT } else { OP_BINARY }, payload.len(), &mut frame);
     frame.extend_from_slice(payload);
     frame
@@ -270,7 +296,7 @@ mod tests {
         let noise: Bytes = (0..3 << 20).map(|_| random.u8(..)).collect::<Vec<u8>>().into();
         let mut builder = FrameBuilder::default();
         for batched in [false, true] {
-            let framing = Framing::WebSocket { batched, deflate: Some(15) };
+            let framing = Framing::WebSocket { batched, deflate: Some(15), fragment: None };
             let frame = builder.build(Serializer::Cbor, framing, b"", Some(&noise));
             assert_eq!(frame.parts()[0][0], 0x80 | OP_BINARY);
             assert_eq!(frame.len(), 10 + if batched { 4 } else { 0 } + noise.len());

@@ -12,6 +12,7 @@ use corebar::transport::listener::Bound;
 use corebar::wamp::{MatchPolicy, Value};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -331,7 +332,24 @@ fn a_router_is_stopped_and_started() {
         let connect = Connect { reconnect: Some(late), ..Connect::new(&relay.url(), "realm1") };
         let session = connect.on_state(hook).open().await.expect("a session");
         let mut events = session.listen("com.example").open().await.expect("subscribed");
-        node.shut_down().await;
+        // What is worked on is finished, and what is offered is so again later.
+        let begun = Arc::new(Notify::new());
+        let note = begun.clone();
+        let add = session.offer("com.example.add").handle(move |a: i64, b: i64| {
+            note.notify_one();
+            async move {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                a + b
+            }
+        });
+        let add = add.await.expect("registered");
+        let caller = Connect::new(&format!("ws://{}/", address(&node)), "realm1").open().await.expect("a session");
+        let end = async {
+            begun.notified().await;
+            node.shut_down().await;
+        };
+        let (result, ()) = tokio::join!(caller.ask("com.example.add").arg(2).arg(3).result::<i64>(), end);
+        assert_eq!(result, Ok(5));
         let state = until(&session, |state| matches!(state, State::Away { .. })).await;
         let State::Away { retry_in, why, attempt: 1 } = &state else { panic!("{state}") };
         assert!(*retry_in <= Duration::from_millis(700) && why.contains("shuts down"), "{state}");
@@ -340,8 +358,10 @@ fn a_router_is_stopped_and_started() {
         joined(&session).await;
         session.event("com.example").to_all().acknowledged().await.expect("published");
         next(&mut events).await;
-        // Somebody ends this session: it does not come back.
         let other = Connect::new(&format!("ws://{}/", address(&node)), "realm1").open().await.expect("a session");
+        while other.ask("com.example.add").arg(4).arg(5).result::<i64>().await != Ok(9) {}
+        assert!(!add.is_over());
+        // Somebody ends this session: it does not come back.
         other.ask("wamp.session.kill").arg(session.id().get()).outcome().await.expect("killed");
         let state = until(&session, |state| matches!(state, State::Ended { .. })).await;
         assert!(matches!(&state, State::Ended { reason: Some(reason), .. } if reason.contains("kill")), "{state}");

@@ -296,10 +296,11 @@ async fn take(
             () = stop.asked() => return Ok(()),
         };
         let Some(invocation) = invocation else {
-            // A router that ends takes registrations away before it says GOODBYE.
-            return match tokio::time::timeout(GOODBYE_TIME_MAX, session.ended()).await {
-                Ok(why) => Err(Failure::lost(&why)),
-                Err(_) => {
+            return tokio::select! {
+                // A session that ends takes its registrations with it, before it says why.
+                why = session.ended() => Err(Failure::lost(&why)),
+                () = stop.asked() => Ok(()),
+                () = tokio::time::sleep(GOODBYE_TIME_MAX) => {
                     Err(Failure::refused(format!("{}: the router has taken the registration away", wanted.procedure)))
                 }
             };

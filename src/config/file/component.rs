@@ -157,7 +157,7 @@ pub(super) fn read_router_components(
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    // The router itself has no use for cores of its own; its components are not the router.
+    // Those are for the router; its components are not the router.
     options.cpu_affinity = None;
     let worker = Worker::read(reader, worker, Some(namespace), options, &format!("{at}.options"))?;
     read_all(reader, &worker, components, &format!("{at}.components"), config)
@@ -205,9 +205,6 @@ impl Worker {
         let directory = std::path::absolute(&reader.directory)
             .map_err(|error| Fault::new(at, format!("the node directory has no place: {error}")))?;
         let cpu_affinity = options.cpu_affinity.unwrap_or_default();
-        if let Some(core) = cpu_affinity.iter().find(|core| **core >= 1024) {
-            return Err(Fault::new(&format!("{at}.cpu_affinity"), format!("{core} is no core: they are below 1024")));
-        }
         // Crossbar.io never gives up.
         let restart = RestartConfig { crashes_max: 0, ..RestartConfig::default() };
         let restart = match options.restart {

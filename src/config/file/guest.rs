@@ -1,5 +1,6 @@
 //! A worker of the type `guest`.
 
+use super::cores::{CORE_MAX, check_affinity};
 use super::kinds::kinds;
 use super::schema::OWN;
 use super::settings::TIME_MAX;
@@ -85,7 +86,7 @@ struct Options {
     nice: Option<i32>,
     /// Numbers of the cores on which it may run. Empty: all.
     #[serde(default)]
-    #[schemars(inner(range(max = 1023)), extend("x-crossbar" = OWN, "examples" = [[0, 1]]))]
+    #[schemars(inner(range(max = CORE_MAX)), extend("x-crossbar" = OWN, "examples" = [[0, 1]]))]
     cpu_affinity: Vec<usize>,
 }
 
@@ -394,9 +395,7 @@ fn read_options(reader: &Reader, options: Options, at: &str, config: &mut GuestC
         return Err(Fault::new(&format!("{at}.nice"), format!("is {nice}, not from -20 to 19")));
     }
     config.nice = options.nice;
-    if let Some(core) = options.cpu_affinity.iter().find(|core| **core >= 1024) {
-        return Err(Fault::new(&format!("{at}.cpu_affinity"), format!("{core} is no core: they are below 1024")));
-    }
+    check_affinity(&options.cpu_affinity, at)?;
     config.cpu_affinity = options.cpu_affinity;
     Ok(())
 }

@@ -7,6 +7,7 @@ mod component;
 mod connecting;
 mod controller;
 mod cookie;
+mod cores;
 mod courier;
 mod endpoint;
 mod environment;
@@ -48,6 +49,7 @@ use serde_json::Value;
 pub use settings::is_filter;
 use std::collections::BTreeSet;
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use transports::Seen;
@@ -128,6 +130,8 @@ struct Reader {
     reach: Reach,
     /// Those that have been.
     seen: Vec<Seen>,
+    /// The cores of each router worker; none: all.
+    cores: Vec<Option<Vec<usize>>>,
 }
 
 impl Reader {
@@ -267,6 +271,14 @@ fn read_workers(
             ),
         }
     }
+    // Their shards run everywhere that one of them may.
+    let cores: Option<BTreeSet<usize>> =
+        mem::take(&mut reader.cores).into_iter().try_fold(BTreeSet::new(), |mut all, cores| {
+            all.extend(cores?);
+            Some(all)
+        });
+    let wanted = || cores.filter(|cores| !cores.is_empty()).map(|cores| cores.into_iter().collect());
+    config.cores = config.cores.take().or_else(wanted);
     Ok(routers)
 }
 

@@ -7,6 +7,7 @@ use crate::config::connection::{Compression, ConnectionConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -64,8 +65,8 @@ pub(super) struct WebSocketOptions {
     /// Octets of a frame from a client, compressed or not. Beyond: as for messages. 0: as many as a message.
     #[schemars(range(max = MESSAGE_BYTES_MAX), extend("x-unit" = "octets", "default" = 0))]
     max_frame_size: Option<u64>,
-    /// Send messages in frames of so many octets. Has no effect: a message is one frame.
-    #[schemars(extend("deprecated" = true, "default" = 0))]
+    /// Send messages in frames of so many octets at most. 0: a message is one frame.
+    #[schemars(range(max = MESSAGE_BYTES_MAX), extend("x-unit" = "octets", "default" = 0))]
     auto_fragment_size: Option<u64>,
     /// A client that breaks the protocol is cut off without a word. Else it is told why, by ABORT and a close frame.
     #[schemars(extend("default" = false))]
@@ -201,7 +202,6 @@ impl WebSocketOptions {
             ("mask_server_frames", self.mask_server_frames == Some(true)),
             ("require_masked_client_frames", self.require_masked_client_frames == Some(false)),
             ("apply_mask", self.apply_mask == Some(false)),
-            ("auto_fragment_size", self.auto_fragment_size.is_some_and(|size| size > 0)),
             ("echo_close_codereason", self.echo_close_codereason == Some(true)),
             ("tcp_nodelay", self.tcp_nodelay == Some(false)),
             ("auto_ping_restart_on_any_traffic", self.auto_ping_restart_on_any_traffic == Some(false)),
@@ -218,6 +218,13 @@ impl WebSocketOptions {
                 Some(size) => {
                     let size = number(size, 1, MESSAGE_BYTES_MAX, "octets", &format!("{at}.max_frame_size"))?;
                     Some(size as usize)
+                }
+            },
+            fragment_bytes: match self.auto_fragment_size {
+                None => None,
+                Some(size) => {
+                    let size = number(size, 0, MESSAGE_BYTES_MAX, "octets", &format!("{at}.auto_fragment_size"))?;
+                    NonZeroU32::new(size as u32)
                 }
             },
             handshake_timeout: handshake(reader, self.open_handshake_timeout, "open_handshake_timeout", at)?,

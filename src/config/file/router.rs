@@ -51,6 +51,7 @@ pub(super) fn read_router(
     config: &mut RuntimeConfig,
 ) -> Read<()> {
     let options = worker::read_options(reader, router.options, worker::Kind::Router, &format!("{at}.options"))?;
+    reader.cores.push(options.cpu_affinity.clone().filter(|cores| !cores.is_empty()));
     reader.without_effect(at, &[("manhole", router.manhole.is_some()), ("connections", router.connections.is_some())]);
     for (index, value) in router.realms.into_iter().enumerate() {
         let at = format!("{at}.realms[{index}]");

@@ -1,5 +1,6 @@
 //! The key `corebar` of the file: what Crossbar.io has no place for.
 
+use super::cores::CORE_MAX;
 use super::keys::distance;
 use super::management::Management;
 use super::{Fault, Read};
@@ -32,6 +33,8 @@ enum Place {
     Flag(fn(&mut RuntimeConfig) -> &mut bool),
     /// `auto` or a number of shards.
     Shards,
+    /// Numbers of cores.
+    Cores,
     /// Seconds, in fractions as well.
     Time(fn(&mut RuntimeConfig) -> &mut Duration, f64, f64),
     /// Seconds, in fractions as well, but no smaller ones than milliseconds.
@@ -54,7 +57,7 @@ enum Place {
     Size(fn(&mut RuntimeConfig) -> &mut usize, u64, u64),
 }
 
-use Place::{Address, Depth, File, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Text, Time};
+use Place::{Address, Cores, Depth, File, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Text, Time};
 
 /// Every setting: its group (none: at the top), its name, what it is, and its place.
 #[rustfmt::skip]
@@ -62,6 +65,9 @@ const SETTINGS: &[(&str, &str, &str, Place)] = &[
     ("", "shards",
         "Reactor threads: a number, or `auto` for one per core that the process may use.",
         Shards),
+    ("", "cores",
+        "The numbers of the cores for shards, as `taskset` counts them; those that are not there do not count. Null: those of `cpu_affinity` of the router workers, or all.",
+        Cores),
     ("", "pin",
         "Pin each shard to a core of its own, if there are enough.",
         Flag(|config| &mut config.pin)),
@@ -307,6 +313,7 @@ const GROUPS: &[(&str, &str)] = &[
 /// Settings that hold from the start of a router to its end.
 const AT_START: &[&str] = &[
     "shards",
+    "cores",
     "pin",
     "log.json",
     "log.format",
@@ -359,6 +366,7 @@ impl Place {
         match self {
             Flag(field) => (*field(config)).into(),
             Shards => config.shards.map_or_else(|| "auto".into(), Value::from),
+            Cores => config.cores.clone().into(),
             Time(field, ..) | Milliseconds(field, ..) => field(config).as_secs_f64().into(),
             Depth(field, ..) => (*field(config)).into(),
             Number(field, ..) => (*field(config)).into(),
@@ -376,6 +384,9 @@ impl Place {
         match self {
             Flag(_) => json!({"type": "boolean"}),
             Shards => json!({"anyOf": [{"const": "auto"}, whole(1, RuntimeConfig::SHARDS_MAX.into())]}),
+            Cores => {
+                json!({"type": ["array", "null"], "minItems": 1, "items": whole(0, CORE_MAX as u64), "examples": [[0, 1]]})
+            }
             Time(_, min, max) => json!({"type": "number", "minimum": min, "maximum": max, "x-unit": "seconds"}),
             Milliseconds(_, min, max) => json!({"type": "number", "minimum": min, "maximum": max,
                 "x-unit": "seconds, in whole milliseconds"}),
@@ -393,6 +404,7 @@ impl Place {
         match self {
             Flag(field) => *field(to) = *field(from),
             Shards => to.shards = from.shards,
+            Cores => to.cores.clone_from(&from.cores),
             Time(field, ..) | Milliseconds(field, ..) => *field(to) = *field(from),
             Depth(field, ..) => *field(to) = *field(from),
             Number(field, ..) => *field(to) = *field(from),
@@ -491,6 +503,7 @@ fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConf
                 value.as_bool().ok_or_else(|| Fault::new(&at, format!("is {value}, not true or false")))?;
         }
         Shards => config.shards = shards(value, &at)?,
+        Cores => config.cores = cores(value, &at)?,
         Time(field, min, max) => *field(config) = time(value, *min, *max, &at)?,
         Milliseconds(field, min, max) => {
             let time = time(value, *min, *max, &at)?;
@@ -556,6 +569,18 @@ fn shards(value: &Value, at: &str) -> Read<Option<u16>> {
     let max = RuntimeConfig::SHARDS_MAX;
     let count = value.as_u64().and_then(|count| u16::try_from(count).ok()).filter(|count| (1..=max).contains(count));
     count.map(Some).ok_or_else(|| outside(at, value, "\"auto\" or a number", 1, max))
+}
+
+fn cores(value: &Value, at: &str) -> Read<Option<Vec<usize>>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let number =
+        |core: &Value| core.as_u64().and_then(|core| usize::try_from(core).ok()).filter(|core| *core <= CORE_MAX);
+    let numbers = value.as_array().filter(|cores| !cores.is_empty());
+    let numbers = numbers.and_then(|cores| cores.iter().map(number).collect::<Option<Vec<_>>>());
+    let text = || Fault::new(at, format!("is {value}, not a list of numbers of cores from 0 to {CORE_MAX}, or null"));
+    numbers.map(Some).ok_or_else(text)
 }
 
 fn number(value: &Value, min: u64, max: u64, at: &str) -> Read<u64> {
@@ -625,6 +650,8 @@ mod tests {
                 "corebar.limits.message_bytes_max: is not known; did you mean corebar.transport.message_bytes_max?",
             ),
             (json!({"shards": 0}), "corebar.shards: is 0, not \"auto\" or a number from 1 to "),
+            (json!({"cores": []}), "corebar.cores: is [], not a list of numbers of cores from 0 to 1023, or null"),
+            (json!({"cores": [1, 1024]}), "corebar.cores: is [1,1024], not a list"),
             (json!({"pin": 1}), "corebar.pin: is 1, not true or false"),
             (json!({"limits": {"depth_max": 0}}), "corebar.limits.depth_max: is 0, not a whole number from 1 to "),
             (json!({"limits": {"calls_max": -1}}), "corebar.limits.calls_max: is -1, not a whole number from 0 to "),
@@ -655,6 +682,7 @@ mod tests {
         for (group, name, _, place) in SETTINGS {
             let ends = match place {
                 Flag(_) | Shards => continue,
+                Cores => [json!([0, CORE_MAX]), Value::Null],
                 Limit(_) => [json!(1), Value::Null],
                 Path(_) | File(_) => [json!("/x"), Value::Null],
                 Text(.., example) => [json!(example), Value::Null],

@@ -20,6 +20,7 @@ use crate::config::ListenAddress;
 use crate::config::connection::{Compression, ConnectionConfig};
 use crate::session::{Access, HistoryStore};
 use crate::wamp::MatchPolicy;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 const WHOLE: &str = r#"{
@@ -259,12 +260,12 @@ fn options_of_transports_are_read() {
         ..ConnectionConfig::default()
     };
     assert_eq!((&config.transports[0].connection, warnings), (&expected, vec![]));
-    let options =
-        r#"{"auto_fragment_size": 100, "open_handshake_timeout": 0, "max_message_size": 5, "compression": {}}"#;
+    let options = r#"{"auto_fragment_size": 100, "echo_close_codereason": true, "open_handshake_timeout": 0, "max_message_size": 5, "compression": {}}"#;
     let (config, warnings) = with_options("{}", options, "").expect("a good file");
     let connection = &config.transports[0].connection;
     assert_eq!((connection.handshake_timeout, connection.message_bytes_max), (None, Some(512)));
     assert_eq!((connection.compression, warnings.len()), (Compression::No, 3), "{warnings:?}");
+    assert_eq!(connection.fragment_bytes, NonZeroU32::new(100));
     for (options, expected) in [
         (r#"{"max_message_size": 0}"#, "options.max_message_size: is 0, not a number of octets from 1"),
         (r#"{"open_handshake_timeout": 10}"#, "open_handshake_timeout: is 10, not a number of milliseconds from 1000"),
@@ -277,6 +278,7 @@ fn options_of_transports_are_read() {
             "deflate.max_window_bits: is 8, not a number of bits",
         ),
         (r#"{"compression": {"bzip2": {}}}"#, "options.compression.bzip2: is not known"),
+        (r#"{"auto_fragment_size": 2000000000}"#, "options.auto_fragment_size: is 2000000000, not a number of octets"),
         (r#"{"auto_ping_size": 4}"#, "options.auto_ping_size: is 4, not a number of octets from 12 to 125"),
     ] {
         let said = with_options("{}", options, "").expect_err("a mistake");
@@ -472,16 +474,21 @@ fn workers_are_namespaces() {
         .collect();
     let expected = [(":8080", "", true), (":8081", "second", true), (":8082", "", false)];
     assert_eq!(reached, expected.map(|(address, namespace, user)| (address.into(), namespace, user)));
-    assert_eq!(config.node.id.as_deref(), Some("node1"));
+    // The third says nothing of cores.
+    assert_eq!((config.node.id.as_deref(), &config.cores), (Some("node1"), &None));
     assert!(config.node.shutdown_on.failure && !config.node.shutdown_on.exit);
     let starts = [
-        "workers[0].options.cpu_affinity: has no effect (there, and at 1 more places)",
         "workers[0].transports[1]: is not served: it is for proxies",
         "workers[0].transports[2]: is not served: there is no mqtt",
     ];
     for start in starts {
         assert!(warnings.iter().any(|warning| warning.starts_with(start)), "{start}: {warnings:?}");
     }
+    let third = r#"{"type": "router",
+        "realms""#;
+    let all =
+        WORKERS.replace(third, &third.replace("\"router\"", "\"router\", \"options\": {\"cpu_affinity\": [3, 1]}"));
+    assert_eq!(parse(&all, false).expect("a good file").0.cores, Some(vec![0, 1, 3]));
     for (from, to, said) in [
         (
             "{\"type\": \"proxy\",",

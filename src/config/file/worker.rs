@@ -1,6 +1,7 @@
 //! What all native workers have: here they are one process, and their Python components run in others.
 
 use super::component::Container;
+use super::cores::{CORE_MAX, check_affinity};
 use super::environment::is_disabled;
 use super::guest::{Env, Guest, Restart, read_restart};
 use super::kinds::{Absent, kinds};
@@ -37,8 +38,9 @@ pub(super) struct Options {
     pub(super) pythonpath: Vec<PathBuf>,
     /// Their variables.
     pub(super) env: Option<Env>,
-    /// Numbers of the cores on which the components of a container may run. The router itself runs on all.
-    #[schemars(inner(inner(range(max = 1023))), extend("examples" = [[0, 1]]))]
+    /// Numbers of the cores on which the components of a container may run. Of routers: those of all of them
+    /// are the cores for shards, unless `corebar.cores` names them.
+    #[schemars(inner(inner(range(max = CORE_MAX))), extend("examples" = [[0, 1]]))]
     pub(super) cpu_affinity: Option<Vec<usize>>,
     /// What happens when a component has ended by itself; of workers with components only.
     pub(super) restart: Option<RestartValue>,
@@ -143,6 +145,7 @@ pub(super) fn read_options(reader: &mut Reader, options: Option<Value>, kind: Ki
         let at = format!("{at}.restart");
         read_restart(read(own.clone().into(), &at)?, RestartConfig::default(), &at)?;
     }
+    check_affinity(options.cpu_affinity.as_deref().unwrap_or_default(), at)?;
     let misplaced = [
         ("restart", options.restart.is_some() && kind == Kind::Bare),
         ("shutdown", options.shutdown.is_some() && kind != Kind::Container),
@@ -153,7 +156,7 @@ pub(super) fn read_options(reader: &mut Reader, options: Option<Value>, kind: Ki
     let given = [
         ("title", options.title.is_some()),
         ("extra", options.extra.is_some()),
-        ("cpu_affinity", options.cpu_affinity.is_some() && kind != Kind::Container),
+        ("cpu_affinity", options.cpu_affinity.is_some() && kind == Kind::Bare),
         ("reactor", options.reactor.is_some()),
         ("expose_controller", options.expose_controller.is_some()),
         ("expose_shared", options.expose_shared.is_some()),
