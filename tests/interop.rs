@@ -19,6 +19,8 @@ enum Library {
     AutobahnJs,
     AutobahnJsLongPoll,
     Wampy,
+    /// The one of this project.
+    Corebar,
 }
 
 impl Library {
@@ -26,7 +28,7 @@ impl Library {
     fn serializers(self) -> &'static [&'static str] {
         match self {
             Library::Autobahn | Library::AutobahnRawSocket => &["json", "msgpack", "cbor", "ubjson"],
-            Library::AutobahnJsLongPoll => &["json"],
+            Library::AutobahnJsLongPoll | Library::Corebar => &["json"],
             Library::AutobahnJs | Library::Wampy => &["json", "msgpack", "cbor"],
         }
     }
@@ -64,8 +66,10 @@ impl Clients {
                 command.arg(source().join(if advanced { "advanced.py" } else { "peer.py" }));
                 command
             }
-            Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy => {
+            Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy | Library::Corebar => {
                 let script = match library {
+                    Library::Corebar if advanced => "corebar-advanced.mjs",
+                    Library::Corebar => "corebar.mjs",
                     Library::Wampy if advanced => "wampy-advanced.js",
                     Library::Wampy => "wampy.js",
                     _ => "autobahn.js",
@@ -169,6 +173,16 @@ fn autobahn_python_advanced_on_rawsocket() {
 }
 
 #[test]
+fn corebar_js() {
+    alone(Library::Corebar);
+}
+
+#[test]
+fn corebar_js_advanced() {
+    advanced(Library::Corebar);
+}
+
+#[test]
 fn wampy_advanced() {
     advanced(Library::Wampy);
 }
@@ -183,6 +197,7 @@ fn mixed(shards: u16) {
         Library::AutobahnJs,
         Library::AutobahnJsLongPoll,
         Library::Wampy,
+        Library::Corebar,
     ];
     let each = |library: Library| library.serializers().iter().map(move |serializer| (library, *serializer));
     let members: Vec<(Library, &str)> = libraries.into_iter().flat_map(each).collect();

@@ -161,6 +161,11 @@ fn clients_of_others_log_in() {
         ("wampy", "wampcra", "joe", "secret!"),
         ("wampy", "wampcra", "peter", "secret!"),
         ("wampy", "cryptosign", "joe", SEED),
+        ("corebar", "ticket", "joe", "secret!"),
+        ("corebar", "wampcra", "joe", "secret!"),
+        ("corebar", "wampcra", "peter", "secret!"),
+        ("corebar", "wamp-scram", "peter", "secret!"),
+        ("corebar", "cryptosign", "joe", SEED),
     ] {
         let text = log_in(library, method, authid, secret);
         assert_eq!(text, format!("{authid} user {method} OK"), "{library}");

@@ -699,6 +699,7 @@ fn a_node_directory_with_a_site_is_served_and_logged() {
                     "lp": {"type": "longpoll"},
                     "cfg": {"type": "json", "value": {"b": null, "a": [1]}, "options": {"prettify": true}},
                     "none": {"type": "none"},
+                    "client.js": {"type": "client"},
                     "deep": {"type": "path", "paths": {
                         "/": {"type": "json", "value": null},
                         "er": {"type": "path", "paths": {"poll": {"type": "longpoll"}, "info": {"type": "nodeinfo"}}}}}}}]}]})
@@ -710,6 +711,12 @@ fn a_node_directory_with_a_site_is_served_and_logged() {
     assert!(http.get("/py/decoder.py", "").expect(200).text().contains("JSONDecoder"));
     assert_eq!(http.get("/cfg", "").expect(200).text(), "{\n  \"b\": null,\n  \"a\": [\n    1\n  ]\n}\n");
     http.get("/none", "").expect(404);
+    let client = http.get("/client.js", "").expect(200);
+    assert_eq!(client.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(client.header("access-control-allow-origin"), Some("*"), "for pages from anywhere");
+    assert_eq!(client.text(), include_str!("../clients/js/corebar.js"));
+    let page = http.get("/ws", "").expect(200).text();
+    assert!(page.contains("data-realm=\"realm1\" data-module=\"/client.js\" data-dashboard=\"\""), "{page}");
     assert_eq!(http.get("/deep", "").expect(200).text(), "null");
     assert!(http.get("/deep/er/info", "").expect(200).text().contains("Corebar"));
     http.get("/deep/er", "").expect(404);

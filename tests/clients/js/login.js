@@ -1,4 +1,4 @@
-// Logs in with autobahn or wampy for JavaScript: login.js URL LIBRARY METHOD AUTHID SECRET. Prints the role, or the
+// Logs in with autobahn or wampy for JavaScript, or the client of this project: login.js URL LIBRARY METHOD AUTHID SECRET. Prints the role, or the
 // reason of the refusal.
 'use strict';
 
@@ -62,7 +62,25 @@ async function withWampy() {
   }
 }
 
-(library === 'wampy' ? withWampy() : withAutobahn()).then((text) => {
+async function withCorebar() {
+  const {connect} = await import('../../../clients/js/corebar.js');
+  const options = {
+    ticket: {ticket: async () => secret},
+    wampcra: {secret},
+    'wamp-scram': {password: secret},
+    cryptosign: {privateKey: secret},
+  };
+  try {
+    const session = await connect(url, {realm: 'realm1', authid, WebSocket: require('ws'), ...options[method]});
+    const text = `${session.authid} ${session.authrole} ${session.authmethod} OK`;
+    await session.close();
+    return text;
+  } catch (error) {
+    return `refused: ${error.reason} ${error.message}`;
+  }
+}
+
+({autobahn: withAutobahn, wampy: withWampy, corebar: withCorebar})[library]().then((text) => {
   console.log(text);
   process.exit(0);
 });
