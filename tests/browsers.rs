@@ -303,19 +303,37 @@ fn a_browser_is_not_known_as_a_user_who_is_gone() {
     });
 }
 
-/// The application of `corebar init`, on a port of its own.
+/// An application with pages, on a port of its own.
 struct Demo {
     application: std::path::PathBuf,
     port: u16,
 }
 
 impl Demo {
+    /// That of `corebar init`.
     fn new() -> Demo {
+        Demo::made(|path| {
+            let path = path.to_str().expect("a path of plain characters");
+            let made = router::command(&["init", "--appdir", path]).output().expect("the program can be run");
+            assert!(made.status.success());
+        })
+    }
+
+    /// That of `examples/js`.
+    fn example() -> Demo {
+        Demo::made(|path| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/js");
+            for name in [".crossbar/config.json", "page/index.html", "page/board.js"] {
+                let file = path.join(name);
+                std::fs::create_dir_all(file.parent().expect("a folder")).expect("a writable directory");
+                std::fs::copy(source.join(name), file).expect("it is there");
+            }
+        })
+    }
+
+    fn made(make: impl FnOnce(&Path)) -> Demo {
         let application = std::env::temp_dir().join(format!("corebar-demo-{:x}", fastrand::u64(..)));
-        let path = application.to_str().expect("a path of plain characters");
-        assert!(
-            router::command(&["init", "--appdir", path]).output().expect("the program can be run").status.success()
-        );
+        make(&application);
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let file = application.join(".crossbar/config.json");
         let config = std::fs::read_to_string(&file).expect("it was written");
@@ -512,5 +530,38 @@ fn the_first_page_says_where_it_may_not() {
         config.realms = vec![RealmConfig { roles: Some(vec![role]), ..RealmConfig::new("realm1") }];
     };
     node::with_router(barred, |address| drop(refused(address)));
+    assert_eq!(browser.thrown(), Vec::<String>::new());
+}
+
+#[test]
+fn the_board_of_the_examples_is_shared() {
+    let Some(browser) = Browser::start() else { return };
+    let board = Demo::example();
+    let _router = board.start();
+    let url = format!("http://127.0.0.1:{}/", board.port);
+    let ready = "document.getElementById('state').innerText.startsWith('Draw')";
+    let (one, other) = (browser.open(&url), browser.open(&url));
+    one.wait(ready);
+    other.wait(ready);
+    let drawn = "document.getElementById('board').getContext('2d').getImageData(0, 0, board.width, board.height)
+        .data.some((octet) => octet > 0)";
+    assert_eq!((one.value(drawn), other.value(drawn)), (json!(false), json!(false)));
+    one.value(
+        "for (const [type, x] of [['down', 20], ['move', 60], ['move', 120], ['up', 120]]) {
+            board.setPointerCapture = () => {};
+            const event = new PointerEvent(`pointer${type}`, { clientX: x + 20, clientY: 120, pointerId: 1 });
+            board.dispatchEvent(event);
+        }",
+    );
+    one.wait(drawn);
+    other.wait(drawn);
+    // Who comes later is told by one of them.
+    let late = browser.open(&url);
+    late.wait(ready);
+    late.wait(drawn);
+    late.click("clear");
+    for page in [&one, &other, &late] {
+        page.wait(&format!("!({drawn})"));
+    }
     assert_eq!(browser.thrown(), Vec::<String>::new());
 }

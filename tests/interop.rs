@@ -187,6 +187,27 @@ fn wampy_advanced() {
     advanced(Library::Wampy);
 }
 
+/// The programs of `examples/js`.
+#[test]
+fn examples_for_javascript() {
+    let Some(node) = install::node("js", &source().join("js")) else { return };
+    let router = Router::shared(1);
+    for (file, progress) in [("hello-corebar.mjs", true), ("hello-autobahn.cjs", false), ("hello-wampy.cjs", true)] {
+        let mut command = Command::new("node");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/js").join(file)).arg(router.url());
+        let output = command.env("NODE_PATH", node.join("node_modules")).output().expect("the program can be started");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let wanted: Vec<&str> = ["event: Hello!", "23 + 7 = 30"]
+            .into_iter()
+            .chain(["on the way: 3", "on the way: 2", "on the way: 1", "at last: lift-off"].into_iter().filter(|_| progress))
+            .collect();
+        // What the library itself has to tell stands between.
+        let said: Vec<&str> = text.lines().filter(|line| wanted.contains(line)).collect();
+        assert!(output.status.success() && said == wanted, "{file}:\n{text}\n{errors}");
+    }
+}
+
 /// Every library with every serializer in one realm.
 fn mixed(shards: u16) {
     let Some(clients) = Clients::installed() else { return };
