@@ -447,6 +447,20 @@ fn look_at(page: &Page, what: &str) {
     }
 }
 
+/// Where somebody else serves a page with nothing in it.
+fn empty_page() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n";
+            let _ = write!(stream, "{head}<!doctype html>");
+        }
+    });
+    address
+}
+
 #[test]
 fn the_first_page_shows_what_the_router_does() {
     let Some(browser) = Browser::start() else { return };
@@ -501,7 +515,7 @@ fn the_first_page_shows_what_the_router_does() {
         // What is shown runs, in a page from elsewhere, with the client that the router serves.
         let code = page.text("code-js");
         let (_, rest) = code.split_once(&format!("from \"http://{address}/corebar.js\";")).expect("an import");
-        let elsewhere = browser.open("about:blank");
+        let elsewhere = browser.open(&format!("http://{}/", empty_page()));
         let import = format!("const {{ connect }} = await import('http://{address}/corebar.js');");
         assert_eq!(elsewhere.value(&format!("(async () => {{ {import} {rest}; return session.state; }})()")), "open");
         page.wait("document.getElementById('two-chat').innerText.includes('JavaScript Hello from my own program!')");

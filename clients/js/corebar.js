@@ -117,6 +117,7 @@
  * @property {any} onclose
  * @property {(data: string) => void} send
  * @property {(code?: number, reason?: string) => void} close
+ * @property {() => void} [terminate] closes without waiting for the other side
  */
 
 /**
@@ -325,8 +326,7 @@ export class Session extends EventTarget {
     this.#url = addressOf(url);
     this.#options = options;
     const { reconnect = true, signal } = options;
-    const given = reconnect === true ? {} : reconnect;
-    this.#policy = given ? { ...POLICY, ...given } : undefined;
+    this.#policy = reconnect ? policyOf(reconnect === true ? {} : reconnect) : undefined;
     /** @type {(loss: Loss) => void} */
     let end = () => {};
     /** Kept when the session is over, however it ends; never broken. @type {Promise<Loss>} */
@@ -349,7 +349,8 @@ export class Session extends EventTarget {
 
   /** The id of the session that there is, or was last; 0 before the first. */
   get id() { return this.#id; }
-  get realm() { return this.#options.realm; }
+  /** @returns {string} the realm that was joined, which may be another one than was asked for */
+  get realm() { return this.#welcome.realm ?? this.#options.realm; }
   get url() { return this.#url; }
   /** `WELCOME.Details` of the session that there is, or was last. */
   get details() { return this.#welcome; }
@@ -699,9 +700,12 @@ class Link {
       this.#write([HELLO, options.realm, { ...login.details, roles: ROLES, agent: "corebar-js" }]);
     };
     socket.onmessage = (/** @type {MessageEvent} */ { data }) => this.#receive(data);
-    socket.onerror = (/** @type {any} */ event) => this.lose(event?.message || "the connection failed");
+    let why = "";
+    // Browsers do not say what it is. It is always closed then.
+    socket.onerror = (/** @type {any} */ event) => { why = event?.message ?? ""; };
     socket.onclose = (/** @type {CloseEvent} */ { code, reason }) => {
-      this.lose(`the connection was closed (${code}${reason ? `: ${reason}` : ""})`);
+      const failed = this.#opening ? "there is no connection" : "the connection was closed";
+      this.lose(why || `${failed} (${code}${reason ? `: ${reason}` : ""})`);
     };
   }
 
@@ -881,7 +885,7 @@ class Link {
       this.#write([GOODBYE, {}, reason]);
       this.#leaving = true;
       this.#abandon(new ConnectionError("the session is closed", reason));
-      this.later(() => this.lose("the router has not answered GOODBYE"), timeout);
+      this.later(() => this.#cut("the router has not answered GOODBYE"), timeout);
     }
     await this.ended;
   }
@@ -984,7 +988,7 @@ class Link {
    * @param {number} [asked] it has been asked then
    */
   #watch(heartbeat, asked) {
-    if (asked !== undefined && this.#heard < asked) return this.lose("the router does not answer");
+    if (asked !== undefined && this.#heard < asked) return this.#cut("the router does not answer");
     const silent = performance.now() - this.#heard;
     if (silent < heartbeat) return this.later(() => this.#watch(heartbeat), heartbeat - silent);
     if (this.#leaving) return;
@@ -1155,6 +1159,12 @@ class Link {
     this.#working.clear();
   }
 
+  /** Loses a connection on which nobody answers: nothing is waited for. @param {string} message */
+  #cut(message) {
+    this.lose(message);
+    this.#socket.terminate?.();
+  }
+
   /** @param {string} message @param {string} [reason] @param {Dict} [details] */
   lose(message, reason = LOST, details = {}) {
     if (this.loss) return;
@@ -1172,6 +1182,17 @@ class Link {
     this.#opening?.reject(error);
     this.#end(this.loss);
   }
+}
+
+/** @param {Reconnect} given @returns {Required<Reconnect>} */
+function policyOf(given) {
+  const known = Object.entries(given).filter(([, value]) => value !== undefined);
+  for (const [name, value] of known) {
+    const kind = typeof POLICY[/** @type {keyof Reconnect} */ (name)];
+    const good = typeof value === kind && (typeof value === "boolean" || value >= 0);
+    if (!good) throw new TypeError(`reconnect.${name} has to be a ${kind}${kind === "number" ? " from 0" : ""}`);
+  }
+  return { ...POLICY, ...Object.fromEntries(known) };
 }
 
 /** @param {Required<Reconnect>} policy @param {number} attempt from 1 @param {number} shortened from 0 to 1 */

@@ -39,15 +39,15 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What that page may do: besides what others of our own may, it runs its own script, loads the client from its own server and
-/// connects to that.
-pub(super) fn welcome_policy() -> &'static str {
-    static POLICY: LazyLock<String> = LazyLock::new(|| {
+/// What that page may do: besides what others of our own may, it runs its own script; with the client it loads that from its
+/// own server and connects there.
+pub(super) fn welcome_policy(known: Known<'_>) -> String {
+    static HASH: LazyLock<String> = LazyLock::new(|| {
         let script = WELCOME.split_once("<script type=\"module\">").and_then(|(_, rest)| rest.split_once("</script>"));
-        let hash = BASE64.encode(&Sha256::digest(script.map_or("", |(script, _)| script)));
-        format!("{OWN_POLICY}; script-src 'self' 'sha256-{hash}'; connect-src 'self'; img-src data:")
+        BASE64.encode(&Sha256::digest(script.map_or("", |(script, _)| script)))
     });
-    &POLICY
+    let client = if known.module.is_some() { " 'self'; connect-src 'self'" } else { "" };
+    format!("{OWN_POLICY}; img-src data:; script-src 'sha256-{}'{client}", *HASH)
 }
 
 /// The page that says what the node is. It names nothing that clients should not know.
@@ -73,10 +73,12 @@ mod tests {
         let (_, rest) = page.split_once("<script type=\"module\">").expect("a script");
         let (script, _) = rest.split_once("</script>").expect("its end");
         let hash = BASE64.encode(&Sha256::digest(script));
-        assert!(welcome_policy().contains(&format!("'sha256-{hash}'")), "nothing is put into it");
+        let allowed = format!("; script-src 'sha256-{hash}'");
+        assert!(welcome_policy(known).ends_with(&format!("{allowed} 'self'; connect-src 'self'")), "nothing is put into it");
         assert!(page.contains("data-realm=\"a&quot;&gt;&lt;script&gt;\" data-module=\"/corebar.js\" data-dashboard=\"/dashboard\""));
         assert!(!["{realm}", "{module}", "{version}", "{dashboard}"].iter().any(|name| page.contains(name)));
-        let bare = welcome(Known { realm: "", module: None, dashboard: None });
-        assert!(bare.contains("data-realm=\"\" data-module=\"\" data-dashboard=\"\""));
+        let bare = Known { realm: "", module: None, dashboard: None };
+        assert!(welcome_policy(bare).ends_with(&allowed));
+        assert!(welcome(bare).contains("data-realm=\"\" data-module=\"\" data-dashboard=\"\""));
     }
 }

@@ -53,7 +53,7 @@ impl Page<'_> {
     fn welcome(&self, place: &Place) -> Verdict {
         let door = self.door;
         let known = Known { realm: &place.realm, module: door.module.as_deref(), dashboard: door.dashboard.as_deref() };
-        let headers = [("Cache-Control", "no-store"), (POLICY, page::welcome_policy())];
+        let headers = [("Cache-Control", "no-store"), (POLICY, &*page::welcome_policy(known))];
         self.whole(200, &headers, "text/html; charset=utf-8", page::welcome(known).as_bytes())
     }
 }

@@ -183,6 +183,9 @@ async function endings() {
   await assert.rejects(open({ ticket: "x", authid: "joe" }), { reason: "wamp.error.no_matching_auth_method" });
   await assert.rejects(connect("ftp://127.0.0.1/", { realm: "realm1" }), TypeError);
   await assert.rejects(connect(url, {}), TypeError);
+  for (const reconnect of [{ delayFirst: NaN }, { growth: -1 }, { attemptsMax: "3" }, { fromTheStart: 1 }]) {
+    await assert.rejects(open({ reconnect }), /has to be a/, JSON.stringify(reconnect));
+  }
   const aborter = new AbortController();
   const dropped = await open({ signal: aborter.signal });
   aborter.abort();
