@@ -1,8 +1,13 @@
 // What the client of this project has beyond the exercise of all: corebar-advanced.mjs URL SERIALIZER PREFIX. With a router, and
 // with servers that are none.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { copyFile, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { connect, ConnectionError, Result, Session, WampError } from "../../../clients/js/corebar.js";
 
 const WebSocket = createRequire(import.meta.url)("ws");
@@ -360,8 +365,29 @@ async function pressure(one) {
   assert.equal(one.bufferedAmount, 0);
 }
 
+/** Where there is no WebSocket, the one of `ws` is found beside the file; where that is not there either, it is said. */
+async function socketOfThePackage() {
+  const folder = await mkdtemp(join(tmpdir(), "corebar-js-"));
+  try {
+    await copyFile(new URL("../../../clients/js/corebar.js", import.meta.url), join(folder, "corebar.mjs"));
+    const program = `delete globalThis.WebSocket;
+      const { connect } = await import("./corebar.mjs");
+      const session = await connect(${JSON.stringify(url)}, { realm: "realm1" });
+      await session.close();
+      console.log("joined");`;
+    await writeFile(join(folder, "program.mjs"), program);
+    const run = () => promisify(execFile)(process.execPath, [join(folder, "program.mjs")]);
+    await assert.rejects(run(), /install the package 'ws'/);
+    await symlink(join(createRequire(import.meta.url).resolve("ws/package.json"), "../.."), join(folder, "node_modules"));
+    assert.equal((await run()).stdout, "joined\n");
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 const [one, other] = await Promise.all([open(), open()]);
-for (const part of [events, handlersThatFail, calls, progress, revocation, pressure, endings, violations, advice, comingBack, heartbeat]) {
+for (const part of [events, handlersThatFail, calls, progress, revocation, pressure, endings, violations, advice, comingBack, heartbeat,
+  socketOfThePackage]) {
   await part(one, other);
 }
 await Promise.all([one.close(), other.close()]);
