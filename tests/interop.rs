@@ -187,6 +187,17 @@ fn wampy_advanced() {
     advanced(Library::Wampy);
 }
 
+/// The client of this project is what its types say, and they are of use.
+#[test]
+fn types_of_corebar_js() {
+    let source = source().join("typescript");
+    let Some(typescript) = install::node("typescript", &source) else { return };
+    let mut command = Command::new("node");
+    command.arg(typescript.join("node_modules/typescript/bin/tsc")).arg("-p").arg(&source);
+    let output = command.output().expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// The programs of `examples/js`.
 #[test]
 fn examples_for_javascript() {

@@ -716,18 +716,26 @@ class Link {
    * @param {AbortSignal} signal
    */
   static async open(url, options, host, signal) {
-    const aborted = () => new ConnectionError("the session is closed");
-    if (signal.aborted) throw aborted();
-    const [login, Socket] = await Promise.all([credentials(options), socketClass(options)]);
-    if (signal.aborted) throw aborted();
-    const link = new Link(dial(Socket, url), host, options, login);
-    const abort = () => link.lose("the session is closed");
+    const closed = () => new ConnectionError("the session is closed");
+    if (signal.aborted) throw closed();
+    /** @type {Link | undefined} */ let link;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */ let late;
+    /** @type {(error: any) => void} */ let fail = () => {};
+    /** @type {Promise<never>} */
+    const stopped = new Promise((_, reject) => { fail = reject; });
+    stopped.catch(() => {});
+    const abort = () => {
+      link?.lose("the session is closed");
+      fail(closed());
+    };
     signal.addEventListener("abort", abort);
-    const { openTimeout = 10_000 } = options;
-    const late = setTimeout(() => link.lose(`there was no session within ${openTimeout} ms`), openTimeout);
     try {
-      await link.joined;
-      return link;
+      const [login, Socket] = await Promise.race([Promise.all([credentials(options), socketClass(options)]), stopped]);
+      const opened = link = new Link(dial(Socket, url), host, options, login);
+      const { openTimeout = 10_000 } = options;
+      late = setTimeout(() => opened.lose(`there was no session within ${openTimeout} ms`), openTimeout);
+      await opened.joined;
+      return opened;
     } finally {
       clearTimeout(late);
       signal.removeEventListener("abort", abort);

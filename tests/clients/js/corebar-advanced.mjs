@@ -196,6 +196,9 @@ async function endings() {
   aborter.abort();
   await dropped.closed;
   await assert.rejects(open({ signal: aborter.signal }), ConnectionError);
+  const asking = new Session(url, { realm: "realm1", WebSocket, ticket: () => new Promise(() => {}) });
+  await asking.close();
+  assert.equal(asking.state, "closed");
   // Killed means killed, also for one that comes back otherwise.
   const [victim, killer] = [await open({ reconnect: true }), await open()];
   await killer.call("wamp.session.kill", [victim.id], { reason: "wamp.close.killed" });
