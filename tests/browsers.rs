@@ -13,9 +13,9 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use support::browser::{Browser, Page};
+use support::client::payload;
 use support::http::{Http, Poller, post};
 use support::raw::{client_frame, connect, header, response_head, server_frame, status, upgrade_request};
-use support::client::payload;
 use support::{Client, Router, Serializer, Transport, Wire, node, router};
 
 const WAMP: &str = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
@@ -497,7 +497,8 @@ fn the_first_page_shows_what_the_router_does() {
         page.value("slider.value = 77; slider.oninput()");
         page.wait("document.getElementById('value').innerText === '77'");
         // Code to copy, by mouse and keyboard.
-        let shown = || page.value("[...document.querySelectorAll('pre')].filter((one) => !one.hidden).map((one) => one.id)");
+        let shown =
+            || page.value("[...document.querySelectorAll('pre')].filter((one) => !one.hidden).map((one) => one.id)");
         assert_eq!(shown(), json!(["code-js"]));
         page.click("tab-python");
         assert_eq!(shown(), json!(["code-python"]));

@@ -211,7 +211,11 @@ fn examples_for_javascript() {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let wanted: Vec<&str> = ["event: Hello!", "23 + 7 = 30"]
             .into_iter()
-            .chain(["on the way: 3", "on the way: 2", "on the way: 1", "at last: lift-off"].into_iter().filter(|_| progress))
+            .chain(
+                ["on the way: 3", "on the way: 2", "on the way: 1", "at last: lift-off"]
+                    .into_iter()
+                    .filter(|_| progress),
+            )
             .collect();
         // What the library itself has to tell stands between.
         let said: Vec<&str> = text.lines().filter(|line| wanted.contains(line)).collect();

@@ -36,17 +36,21 @@ pub(super) struct Place {
     pub(super) transport: TransportIndex,
     /// Browsers that come without WebSocket get a page.
     pub(super) page: bool,
-    /// The realm that such a page may try; empty if there is none.
+    /// The realm that such a page may try, by WebSocket and in JSON; empty if there is none.
     pub(super) realm: Box<str>,
     /// What is served otherwise.
     pub(super) content: Arc<Content>,
 }
 
+const JSON: Subprotocol = Subprotocol { serializer: Serializer::Json, batched: false };
+
+fn speaks_json(transport: &TransportConfig) -> bool {
+    transport.serializers.as_ref().is_none_or(|some| some.contains(&JSON))
+}
+
 /// What clients speak that name no subprotocol, if they may.
 fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
-    let json = Subprotocol { serializer: Serializer::Json, batched: false };
-    let spoken = transport.serializers.as_ref().is_none_or(|some| some.contains(&json));
-    (transport.connection.assumes_json && spoken).then_some(json)
+    (transport.connection.assumes_json && speaks_json(transport)).then_some(JSON)
 }
 
 impl Door {
@@ -83,14 +87,18 @@ impl Door {
             deflate: transport(known).connection.compression.window(),
             assumed: assumed(transport(known)),
         };
-        let realm = |transport: &TransportConfig| {
-            let open = |realm: &&RealmConfig| !realm.closed && transport.auth.reach.leads_to(&realm.namespace, &realm.name);
-            config.realms.iter().find(open).map(|realm| Box::from(&*realm.name)).unwrap_or_default()
+        let realm = |service: &Service| {
+            let Service::WebSocket(at) = service else { return Box::default() };
+            let transport = &config.transports[usize::from(*at)];
+            let reach = &transport.auth.reach;
+            let open = |realm: &&RealmConfig| !realm.closed && reach.leads_to(&realm.namespace, &realm.name);
+            let first = config.realms.iter().find(open).filter(|_| speaks_json(transport));
+            first.map(|realm| Box::from(&*realm.name)).unwrap_or_default()
         };
         let place = |(index, known): (usize, &PathConfig)| Place {
             transport: known.service.transport().unwrap_or(listener.transport),
             page: !transport(known).connection.no_page,
-            realm: realm(transport(known)),
+            realm: realm(&known.service),
             content: contents.get(index).cloned().unwrap_or_else(|| Arc::new(Content::Nothing)),
         };
         let path_of = |name: &str| {

@@ -74,8 +74,13 @@ mod tests {
         let (script, _) = rest.split_once("</script>").expect("its end");
         let hash = BASE64.encode(&Sha256::digest(script));
         let allowed = format!("; script-src 'sha256-{hash}'");
-        assert!(welcome_policy(known).ends_with(&format!("{allowed} 'self'; connect-src 'self'")), "nothing is put into it");
-        assert!(page.contains("data-realm=\"a&quot;&gt;&lt;script&gt;\" data-module=\"/corebar.js\" data-dashboard=\"/dashboard\""));
+        assert!(
+            welcome_policy(known).ends_with(&format!("{allowed} 'self'; connect-src 'self'")),
+            "nothing is put into it"
+        );
+        assert!(page.contains(
+            "data-realm=\"a&quot;&gt;&lt;script&gt;\" data-module=\"/corebar.js\" data-dashboard=\"/dashboard\""
+        ));
         assert!(!["{realm}", "{module}", "{version}", "{dashboard}"].iter().any(|name| page.contains(name)));
         let bare = Known { realm: "", module: None, dashboard: None };
         assert!(welcome_policy(bare).ends_with(&allowed));

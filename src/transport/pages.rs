@@ -115,9 +115,7 @@ pub(super) fn judge(
             page.line(status, &[], text.trim_end())
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
-            Serves::WebSocket(..) | Serves::Echo if door.places[index].page => {
-                page.welcome(&door.places[index])
-            }
+            Serves::WebSocket(..) | Serves::Echo if door.places[index].page => page.welcome(&door.places[index]),
             Serves::WebSocket(..) | Serves::Echo => {
                 page.line(426, &[("Upgrade", "websocket")], "only WebSocket is served here")
             }

@@ -17,7 +17,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const until = async (condition) => { while (!condition()) await pause(5); };
 const event = (session, type) => new Promise((resolve) => session.addEventListener(type, ({ detail }) => resolve(detail), { once: true }));
 
-const late = setTimeout(() => { console.error("not done in 60 s"); process.exit(1); }, 60_000);
+const late = setTimeout(() => { console.error("not done in 120 s"); process.exit(1); }, 120_000);
 process.on("unhandledRejection", (error) => { console.error("nobody caught", error); process.exit(1); });
 
 async function events(one, other) {
