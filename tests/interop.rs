@@ -187,6 +187,17 @@ fn wampy_advanced() {
     advanced(Library::Wampy);
 }
 
+#[test]
+fn corebar_js_history() {
+    let Some(node) = install::node("js", &source().join("js")) else { return };
+    let router = Router::start(&["--shards", "2", "--history", "prefix:com.test.kept", "--history-events", "10000"]);
+    let mut command = Command::new("node");
+    command.arg(source().join("js/corebar-history.mjs")).args([&router.url(), "json", "com.test.kept"]);
+    command.env("NODE_PATH", node.join("node_modules")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the client can be started");
+    finish(&router, "history", vec![("corebar".into(), child)]);
+}
+
 /// The client of this project is what its types say, and they are of use.
 #[test]
 fn types_of_corebar_js() {

@@ -13,7 +13,8 @@
  * @callback EventHandler
  * @param {any[]} args
  * @param {Dict} kwargs
- * @param {Dict} details `EVENT.Details`: `publication`, `topic` and what the router says besides, as `publisher` or `retained`
+ * @param {Dict} details `EVENT.Details`: `publication`, `topic` and what the router says besides, as `publisher` or `retained`;
+ *   `replayed` if it was published while there was no connection
  * @returns {any} a promise is waited for by nobody, but what goes wrong is reported
  */
 
@@ -56,6 +57,8 @@
  * @property {number} [attemptsMax] attempts in a row (without end)
  * @property {boolean} [fromTheStart] the first connection is tried for, too (false)
  * @property {boolean} [requestsWait] calls and publications wait for a connection (false: they fail)
+ * @property {boolean} [fillGaps] events that were published meanwhile are taken from the history that the router keeps of the
+ *   topic, if it does (true)
  */
 
 /**
@@ -168,6 +171,12 @@ const AGAIN = [500, 30_000];
 const ROUNDS_MAX = 10_000_000;
 /** A generator of results waits while so many octets wait to be sent. */
 const BUFFERED_MAX = 1 << 20;
+/** So many events a subscription knows that it has had. */
+const RECENT_MAX = 256;
+/** Events of a history that are asked for at a time. */
+const PAGE = 256;
+/** Histories of patterns that are asked for events of a topic. */
+const SOURCES_MAX = 8;
 const LOST = "wamp.close.transport_lost";
 /** Somebody has meant a session to end. */
 const FINAL = ["wamp.close.killed", "wamp.close.logout"];
@@ -408,7 +417,9 @@ export class Session extends EventTarget {
    * @returns {Promise<Subscription>} rejected with a {@link WampError} if the router refuses
    */
   subscribe(topic, handler, options = {}) {
-    return this.#add(new Subscription(topic, handler, options, (entry) => this.#remove(entry)));
+    const subscription = new Subscription(topic, handler, options, (entry) => this.#remove(entry));
+    if (this.#policy?.fillGaps) memories.set(subscription, new Memory());
+    return this.#add(subscription);
   }
 
   /**
@@ -635,7 +646,7 @@ export class Session extends EventTarget {
 
 /** @type {Required<Reconnect>} */
 const POLICY = {
-  delayFirst: 250, delayMax: 30_000, growth: 2, attemptsMax: Infinity, fromTheStart: false, requestsWait: false,
+  delayFirst: 250, delayMax: 30_000, growth: 2, attemptsMax: Infinity, fromTheStart: false, requestsWait: false, fillGaps: true,
 };
 
 /**
@@ -658,6 +669,132 @@ const POLICY = {
  * @property {(error: any) => void} fail
  * @property {CallOptions["progress"]} [progress]
  */
+
+/**
+ * An event, as it is handed to who hears it.
+ * @typedef {{args: any[], kwargs: Dict, details: Dict}} Heard
+ */
+
+/**
+ * An event of a history.
+ * @typedef {{id: number, time: string, event: Dict}} Past
+ */
+
+/**
+ * The events of an answer, the oldest first. Crossbar.io gives one list of them, the newest first.
+ * @param {any} answer @param {boolean} reversed
+ * @returns {Past[]}
+ */
+function pageOf(answer, reversed) {
+  const list = answer instanceof Result ? answer.args : answer === undefined ? [] : Array.isArray(answer) ? answer : [answer];
+  const page = list.filter((event) => isDict(event) && Number.isSafeInteger(event.publication))
+    .map((event) => ({ id: event.publication, time: String(event.timestamp ?? ""), event }));
+  return Array.isArray(answer) || reversed ? page.reverse() : page;
+}
+
+/** @param {Dict} event @param {string} topic @param {number} subscription @returns {Heard} */
+function eventOf({ args, kwargs, details, topic: own, publication }, topic, subscription) {
+  const said = isDict(details) ? details : {};
+  return {
+    args: Array.isArray(args) ? args : [],
+    kwargs: isDict(kwargs) ? kwargs : {},
+    details: { topic: own ?? topic, ...said, publication, subscription, replayed: true },
+  };
+}
+
+/** What a subscription has heard, over all connections: no event comes twice, and what was missed can be asked for. */
+class Memory {
+  /** The last ones: those of several publishers may be kept in another order than that in which they came. @type {Set<number>} */
+  #recent = new Set();
+  /**
+   * What was the newest when it began, or was seen last of the past; null: nothing.
+   * @type {{id: number, time: string} | null | undefined}
+   */
+  #mark;
+  /** What has come while the past is asked for. @type {Heard[] | undefined} */
+  #held;
+  /** What has come from the past, and may come once more as it does to all others. @type {Set<number>} */
+  #filled = new Set();
+  /** The router does not answer. */
+  refused = false;
+
+  /** Begins to ask; gives whether what comes waits. */
+  begin() {
+    const known = this.#recent.size > 0 || this.#mark !== undefined;
+    this.#held = known ? [] : undefined;
+    this.#filled.clear();
+    return known;
+  }
+
+  /** Whether an event is to be handed on now. @param {Heard} event */
+  arrives(event) {
+    if (this.#held) {
+      this.#held.push(event);
+      return false;
+    }
+    const { publication, retained } = event.details;
+    // Who subscribes once more is given the retained event once more.
+    if (this.#filled.delete(publication) || (retained === true && this.#has(publication))) return false;
+    this.#see(publication);
+    return true;
+  }
+
+  /** @param {number} id */
+  #see(id) {
+    this.#recent.add(id);
+    for (const first of this.#recent) {
+      if (this.#recent.size <= RECENT_MAX) break;
+      this.#recent.delete(first);
+    }
+  }
+
+  /** @param {number} id */
+  #has(id) {
+    return this.#recent.has(id) || this.#mark?.id === id;
+  }
+
+  /** The first question to each history. @returns {{ask: string, filter: Dict}} */
+  first() {
+    const [from = this.#mark?.id] = this.#recent;
+    if (from !== undefined) return { ask: "from", filter: { from_publication: from, limit: PAGE } };
+    if (this.#mark === null) return { ask: "last", filter: { reverse: true, limit: PAGE } };
+    return { ask: "newest", filter: { reverse: true, limit: 1 } };
+  }
+
+  /** Takes an answer; gives the events that are new. @param {string} ask @param {Past[]} page @returns {Past[]} */
+  takes(ask, page) {
+    const mark = this.#mark;
+    const known = page.findLastIndex(({ id }) => this.#has(id));
+    const fresh = page.filter(({ id, time }, at) => {
+      if (ask === "newest" || this.#has(id)) return false;
+      if (ask !== "last") return true;
+      // Nothing is there of what was seen, so that more is gone than is there; or nothing of it was kept.
+      return known >= 0 ? at > known : mark === null || (mark !== undefined && time > mark.time);
+    });
+    const { id, time } = page[page.length - 1];
+    this.#mark = { id, time };
+    for (const past of fresh) {
+      this.#see(past.id);
+      this.#filled.add(past.id);
+    }
+    return fresh;
+  }
+
+  /** No history has anything. */
+  nothing() {
+    this.#mark ??= null;
+  }
+
+  /** Nothing more is asked: gives what has come meanwhile. */
+  end() {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    return held.filter((event) => this.arrives(event));
+  }
+}
+
+/** Of subscriptions that fill gaps. @type {WeakMap<Subscription, Memory>} */
+const memories = new WeakMap();
 
 /** One connection, with one session. What it says and hears is in the order of the messages. */
 class Link {
@@ -833,7 +970,8 @@ class Link {
         this.#asking -= 1;
         entry.id = id;
         this.#subscriptions.set(id, (this.#subscriptions.get(id) ?? new Set()).add(entry));
-        if (!wanted(entry)) void this.detach(entry);
+        if (wanted(entry)) void this.#fill(entry, id);
+        else void this.detach(entry);
         this.#unsubscribe();
         resolve();
       };
@@ -1030,8 +1168,64 @@ class Link {
   /** @param {number} id @param {number} publication @param {Dict} said @param {any[]} args @param {Dict} kwargs */
   #deliver(id, publication, said, args, kwargs) {
     // One that nobody wants any more may still have events on the way.
-    for (const { topic, handler } of [...(this.#subscriptions.get(id) ?? [])]) {
-      this.#run(topic, handler, args, kwargs, { topic, ...said, publication, subscription: id });
+    for (const entry of [...(this.#subscriptions.get(id) ?? [])]) {
+      const event = { args, kwargs, details: { topic: entry.topic, ...said, publication, subscription: id } };
+      if (memories.get(entry)?.arrives(event) ?? true) this.#hand(entry, event);
+    }
+  }
+
+  /** @param {Subscription} entry @param {Heard} event */
+  #hand({ topic, handler }, { args, kwargs, details }) {
+    this.#run(topic, handler, args, kwargs, details);
+  }
+
+  /**
+   * Asks the histories of the router for what was published while there was no connection; at first for what is the newest, so
+   * that it is known later what is new. What comes meanwhile waits.
+   * @param {Subscription} entry
+   * @param {number} own
+   */
+  async #fill(entry, own) {
+    const memory = memories.get(entry);
+    if (!memory || memory.refused || this.welcome.roles?.broker?.features?.event_history !== true) return;
+    const holds = memory.begin();
+    const wanted = () => this.#subscriptions.get(own)?.has(entry) === true;
+    const hand = (/** @type {Heard[]} */ events) => { if (wanted()) events.forEach((event) => this.#hand(entry, event)); };
+    try {
+      let found = await this.#past(memory, entry.topic, own, own, hand);
+      // The history may be one of a pattern.
+      const exact = !found && (entry.options.match ?? "exact") === "exact";
+      const others = exact ? await this.call("wamp.subscription.match", [[entry.topic]], {}).catch(() => []) : [];
+      for (const source of (Array.isArray(others) ? others : []).filter((id) => id !== own).slice(0, SOURCES_MAX)) {
+        found ||= await this.#past(memory, entry.topic, own, source, hand).catch(() => false);
+      }
+      if (!found && !holds) memory.nothing();
+    } catch (error) {
+      // Nobody may ask, or there is no such procedure. It need not be asked for once more.
+      if (error instanceof WampError) memory.refused = true;
+    }
+    hand(memory.end());
+  }
+
+  /**
+   * Reads one history; gives whether there was anything.
+   * @param {Memory} memory @param {string} topic @param {number} own @param {number} source @param {(events: Heard[]) => void} hand
+   */
+  async #past(memory, topic, own, source, hand) {
+    let { ask, filter } = memory.first();
+    for (;;) {
+      const kwargs = source === own ? filter : { ...filter, topic };
+      const page = pageOf(await this.call("wamp.subscription.get_events", [[source], kwargs], {}), filter.reverse === true);
+      if (page.length === 0) {
+        if (ask === "after") return true;
+        if (ask !== "from") return false;
+        // What was seen is not there any more.
+        [ask, filter] = ["last", { reverse: true, limit: PAGE }];
+        continue;
+      }
+      hand(memory.takes(ask, page).map(({ event }) => eventOf(event, topic, own)));
+      if ((ask !== "from" && ask !== "after") || page.length < PAGE) return true;
+      [ask, filter] = ["after", { after_publication: page[page.length - 1].id, limit: PAGE }];
     }
   }
 
