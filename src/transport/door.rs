@@ -4,6 +4,7 @@ use super::premises::Premises;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
+use crate::session::RealmConfig;
 use crate::wamp::Serializer;
 use crate::web::Content;
 use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves, Subprotocol};
@@ -22,6 +23,10 @@ pub(super) struct Door {
     pub(super) access_log: bool,
     /// `Strict-Transport-Security`, if it is to be said.
     pub(super) hsts: Option<Arc<str>>,
+    /// The path of the client for scripts, if it is served.
+    pub(super) module: Option<String>,
+    /// The path of the dashboard, if there is one.
+    pub(super) dashboard: Option<String>,
 }
 
 /// What stands at a path.
@@ -31,15 +36,21 @@ pub(super) struct Place {
     pub(super) transport: TransportIndex,
     /// Browsers that come without WebSocket get a page.
     pub(super) page: bool,
+    /// The realm that such a page may try, by WebSocket and in JSON; empty if there is none.
+    pub(super) realm: Box<str>,
     /// What is served otherwise.
     pub(super) content: Arc<Content>,
 }
 
+const JSON: Subprotocol = Subprotocol { serializer: Serializer::Json, batched: false };
+
+fn speaks_json(transport: &TransportConfig) -> bool {
+    transport.serializers.as_ref().is_none_or(|some| some.contains(&JSON))
+}
+
 /// What clients speak that name no subprotocol, if they may.
 fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
-    let json = Subprotocol { serializer: Serializer::Json, batched: false };
-    let spoken = transport.serializers.as_ref().is_none_or(|some| some.contains(&json));
-    (transport.connection.assumes_json && spoken).then_some(json)
+    (transport.connection.assumes_json && speaks_json(transport)).then_some(JSON)
 }
 
 impl Door {
@@ -76,10 +87,23 @@ impl Door {
             deflate: transport(known).connection.compression.window(),
             assumed: assumed(transport(known)),
         };
+        let realm = |service: &Service| {
+            let Service::WebSocket(at) = service else { return Box::default() };
+            let transport = &config.transports[usize::from(*at)];
+            let reach = &transport.auth.reach;
+            let open = |realm: &&RealmConfig| !realm.closed && reach.leads_to(&realm.namespace, &realm.name);
+            let first = config.realms.iter().find(open).filter(|_| speaks_json(transport));
+            first.map(|realm| Box::from(&*realm.name)).unwrap_or_default()
+        };
         let place = |(index, known): (usize, &PathConfig)| Place {
             transport: known.service.transport().unwrap_or(listener.transport),
             page: !transport(known).connection.no_page,
+            realm: realm(&known.service),
             content: contents.get(index).cloned().unwrap_or_else(|| Arc::new(Content::Nothing)),
+        };
+        let path_of = |name: &str| {
+            let found = listener.paths.iter().find(|path| path.service.name() == name);
+            found.map(|path| path.path.clone())
         };
         let options = HandshakeOptions {
             paths: listener.paths.iter().map(path).collect(),
@@ -99,6 +123,8 @@ impl Door {
             }),
             access_log: listener.web.access_log,
             hsts: hsts.map(|seconds| format!("max-age={seconds}").into()),
+            module: path_of("client"),
+            dashboard: path_of("dashboard"),
         }
     }
 

@@ -303,7 +303,7 @@ async def main():
     ]
     for name, step in steps:
         print(name, flush=True)
-        await asyncio.wait_for(step, 30)
+        await asyncio.wait_for(step, 120)
     for session in (one, two, three):
         await leave(session)
     print("OK", flush=True)

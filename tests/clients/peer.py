@@ -121,7 +121,7 @@ async def main():
                 outcome.set_exception(RuntimeError(f"left: {details}"))
 
     component.start(loop=asyncio.get_running_loop())
-    await asyncio.wait_for(outcome, 30)
+    await asyncio.wait_for(outcome, 120)
     print("OK", flush=True)
 
 

@@ -12,7 +12,7 @@ const fail = (error) => {
   console.error(error);
   process.exit(1);
 };
-setTimeout(() => fail(new Error('not done in 30 s')), 30_000);
+setTimeout(() => fail(new Error('not done in 120 s')), 120_000);
 process.on('unhandledRejection', fail);
 process.on('uncaughtException', fail);
 
