@@ -22,9 +22,11 @@ mod ready;
 mod run;
 mod runner;
 mod status;
+mod tail;
 mod watch;
 
 pub use guests::{Guests, Roster};
 pub use program::find;
 pub use ready::Lookout;
 pub use status::{End, GuestState, GuestStatus};
+pub use tail::{Line, Tail};

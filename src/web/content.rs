@@ -1,6 +1,7 @@
 //! What is served at a path that is no way into the router.
 
 use super::archive::{Archive, Download};
+use super::dashboard::Dashboard;
 use super::files::Files;
 use super::piece::Piece;
 use super::python;
@@ -32,6 +33,8 @@ pub enum Content {
     Json(JsonConfig),
     /// Another address.
     Redirect(Box<str>),
+    /// The page by which a node is managed.
+    Dashboard(Dashboard),
     /// A page about the router.
     NodeInfo,
     /// Nothing.
@@ -67,6 +70,7 @@ impl Content {
             }
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::NodeInfo => Content::NodeInfo,
+            Service::Dashboard(dashboard) => Content::Dashboard(Dashboard::new(dashboard)),
             Service::Nothing => Content::Nothing,
             Service::Static(config) => {
                 let root = match &config.root {
