@@ -149,9 +149,9 @@ pub struct RuntimeConfig {
     /// How long such a download may take.
     pub web_download_timeout: Duration,
     /// Lines that are kept of what each guest and component writes.
-    pub process_log_lines: usize,
+    pub processes_log_lines: usize,
     /// Octets of them.
-    pub process_log_bytes: usize,
+    pub processes_log_bytes: usize,
     /// How long an event for a history on disk may wait in memory if its publisher does not wait for the disk.
     pub history_flush_interval: Duration,
     /// With more octets than this waiting to be written to histories on disk, shards stop reading from their clients;
@@ -226,8 +226,8 @@ impl Default for RuntimeConfig {
             web_listing_entries_max: 10_000,
             web_download_bytes_max: 1024 * MIB,
             web_download_timeout: 300 * SECOND,
-            process_log_lines: 1000,
-            process_log_bytes: MIB,
+            processes_log_lines: 1000,
+            processes_log_bytes: MIB,
             history_flush_interval: SECOND / 10,
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),

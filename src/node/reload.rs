@@ -47,7 +47,7 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
-        self.guests.keep(config.process_log_lines, config.process_log_bytes);
+        self.guests.keep(config.processes_log_lines, config.processes_log_bytes);
         self.guests.reload(&self.backstage.programs(&config), config.guests.len())?;
         self.send_couriers()?;
         self.watch();
