@@ -32,8 +32,8 @@ export class Chart {
     this.#plot = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": title });
     const legend = h("dl", { class: "legend" }, series.map(({ name }, at) =>
       h("div", { class: `line-${at}` }, h("dt", {}, name), h("dd", {}, this.#readings[at]))));
-    this.element = h("figure", { class: "chart" }, h("figcaption", {}, title), legend,
-      h("div", { class: "plot" }, this.#top, this.#plot, h("span", { class: "axis since" }, "")));
+    this.element = h("figure", { class: "chart" }, h("figcaption", {}, title, h("span", { class: "since" })), legend,
+      h("div", { class: "plot" }, this.#top, this.#plot));
     this.#plot.addEventListener("pointermove", (event) => {
       const place = this.#plot.getBoundingClientRect();
       this.#shown = (event.clientX - place.left) / place.width;
@@ -48,7 +48,8 @@ export class Chart {
   /** Shows samples, the oldest first, of which there are `most` at most. */
   show(samples, most) {
     this.#samples = samples;
-    this.most = most;
+    // At the beginning the line is drawn wider than it will be.
+    this.most = Math.min(most, Math.max(30, samples.length));
     this.#draw();
   }
 

@@ -29,6 +29,17 @@ export const s = (name, properties, ...children) => fill(document.createElementN
 export const put = (element, ...children) =>
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
 
+/** The same for what changes by itself: whoever is about to press a button in it, or is at one, stays there. */
+export const refresh = (element, ...children) => {
+  if (element.matches(":active")) return;
+  const controls = () => [...element.querySelectorAll("a, button, select, input, [tabindex]")];
+  const at = controls().indexOf(document.activeElement);
+  const scrolled = element.querySelector(".table")?.scrollLeft;
+  put(element, ...children);
+  if (at >= 0) controls()[at]?.focus({ preventScroll: true });
+  if (scrolled) element.querySelector(".table").scrollLeft = scrolled;
+};
+
 /** What an error says, in one line. */
 export const wordsOf = (error) => {
   if (!error) return "something went wrong";
@@ -62,7 +73,9 @@ export const attempt = async (what, done) => {
 export const dialog = (title, content, buttons) => new Promise((resolve) => {
   const form = h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), content,
     h("div", { class: "buttons" }, buttons.map(({ label, value, kind, autofocus }) =>
-      h("button", { value, class: kind, autofocus, type: "submit", formnovalidate: value === "" }, label))));
+      // The Enter key does what is asked about.
+      h("button", value === "" ? { autofocus, type: "button", class: kind, on: { click: () => shown.close("") } }
+        : { value, class: kind, autofocus, type: "submit" }, label))));
   const shown = h("dialog", { "aria-labelledby": "dialog-title", on: { close: () => {
     resolve(shown.returnValue);
     shown.remove();

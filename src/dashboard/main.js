@@ -58,7 +58,7 @@ const run = (session) => new Promise((resolve) => {
   const about = h("span", { class: "node", id: "node" });
   const links = Object.entries(VIEWS).map(([name, { title, key }]) =>
     [name, h("a", { href: `#/${name}` }, title, h("kbd", { "aria-hidden": "true" }, key))]);
-  const main = h("main", { class: "main", id: "main", tabindex: "-1" });
+  const main = h("main", { class: "content", id: "main", tabindex: "-1" });
   const theme = h("select", { "aria-label": "Theme", id: "theme", on: { change: () => setTheme(theme.value) } },
     Object.entries(THEMES).map(([value, label]) => h("option", { value, selected: value === (localStorage.getItem("corebar-theme") ?? "auto") }, label)));
   let leave = null, turn = 0, asked = false, timer = 0, chord = 0;

@@ -1,7 +1,7 @@
 // How the node is, at a glance, and where its time goes.
 
 import { Chart } from "./chart.js";
-import { h, put } from "./dom.js";
+import { h, refresh } from "./dom.js";
 import { age, octets, short, time, whole } from "./format.js";
 import { table } from "./list.js";
 import { SAMPLES } from "./rates.js";
@@ -69,7 +69,7 @@ export const overview = async ({ rates, go }) => {
     const now = samples.at(-1);
     if (!now || !status) return;
     for (const chart of charts) chart.show(samples, SAMPLES);
-    put(tiles,
+    refresh(tiles,
       tile("Sessions", whole(now.sessions), `on ${whole(now.connections)} connections`),
       tile("In", short(now.messagesIn), "messages/s"), tile("Out", short(now.messagesOut), "messages/s"),
       tile("Traffic", octets(now.bytesIn + now.bytesOut), "/s"),
@@ -78,12 +78,12 @@ export const overview = async ({ rates, go }) => {
       tile("Wait for clients", octets(now.queuedBytes), `${whole(now.blocked)} blocked`, now.blocked > 0),
       tile("Up for", age(status.uptime_seconds), status.ready ? "" : "not ready", !status.ready));
     const list = findings(now, status);
-    put(advice, h("h2", {}, list.length === 0 ? "Nothing stands out" : "Look at this first"),
+    refresh(advice, h("h2", {}, list.length === 0 ? "Nothing stands out" : "Look at this first"),
       list.length === 0
         ? h("p", { class: "soft" }, "No shard is busy, nobody is slow to read, and all processes run.")
         : h("ul", {}, list.map((text) => h("li", {}, text))),
       now.blocked > 0 && h("button", { type: "button", on: { click: () => go("sessions", "slow") } }, "Show slow readers"));
-    put(shards, table("Shards", [
+    refresh(shards, table("Shards", [
       { name: "Shard", show: (shard) => String(shard.at) },
       { name: "Load", show: (shard) => meter(shard.load) },
       { name: "Sessions", number: true, show: (shard) => whole(shard.sessions) },
@@ -95,7 +95,7 @@ export const overview = async ({ rates, go }) => {
       { name: "For other shards", number: true, show: (shard) => [octets(shard.overflowBytes), shard.overflowBytes > 0 ? "warn" : ""] },
       { name: "Orders", number: true, show: (shard) => whole(shard.orders) },
     ], now.shards.map((shard, at) => ({ at, ...(shard ?? { load: 0 }) }))));
-    put(realms, table("Realms", [
+    refresh(realms, table("Realms", [
       { name: "Realm", show: (realm) => h("button", { type: "button", class: "link", on: { click: () => go("sessions", realm.realm) } }, realm.realm) },
       { name: "Sessions", number: true, show: (realm) => whole(realm.sessions) },
       { name: "Joined/s", number: true, show: (realm) => short(realm.joined) },
@@ -103,7 +103,7 @@ export const overview = async ({ rates, go }) => {
       { name: "Published/s", number: true, show: (realm) => short(realm.publications) },
       { name: "Calls/s", number: true, show: (realm) => short(realm.calls) },
     ], now.realms));
-    put(ways, table("Transports and serializers", [
+    refresh(ways, table("Transports and serializers", [
       { name: "Way", show: (way) => way.key },
       { name: "In/s", number: true, show: (way) => short(way.in) }, { name: "Out/s", number: true, show: (way) => short(way.out) },
       { name: "In", number: true, show: (way) => `${octets(way.bytesIn)}/s` }, { name: "Out", number: true, show: (way) => `${octets(way.bytesOut)}/s` },
@@ -112,14 +112,13 @@ export const overview = async ({ rates, go }) => {
       faults: "broke the transport's rules", crowded: "too many", throttled: "read more slowly", events_undeliverable: "events undeliverable" };
     const rows = [...Object.entries(now.totals).map(([name, count]) => ({ name: names[name], count })),
       ...now.errorsByUri.map(([name, count]) => ({ name, count }))].filter(({ count }) => count > 0);
-    put(trouble, table("What went wrong since the start", [
+    refresh(trouble, table("What went wrong since the start", [
       { name: "What", kind: "wrap", show: (row) => row.name }, { name: "How often", number: true, show: (row) => whole(row.count) },
     ], rows, "Nothing has gone wrong since the start."));
   };
   rates.addEventListener("sample", show);
   show();
-  const element = h("div", {}, tiles, h("div", { class: "grid" }, charts.map((chart) => chart.element)),
-    h("div", { class: "grid" }, advice),
+  const element = h("div", {}, tiles, h("div", { class: "grid" }, advice), h("div", { class: "grid" }, charts.map((chart) => chart.element)),
     h("div", { class: "card" }, h("h2", {}, "Shards"), shards),
     h("div", { class: "card" }, h("h2", {}, "Realms"), realms),
     h("div", { class: "grid", css: { "margin-top": "14px" } }, h("div", { class: "card" }, h("h2", {}, "Ways"), ways),

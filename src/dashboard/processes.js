@@ -1,6 +1,6 @@
 // Guests and components, and what they write.
 
-import { attempt, confirm, h, notice, put, wordsOf } from "./dom.js";
+import { attempt, confirm, h, notice, put, refresh, wordsOf } from "./dom.js";
 import { age, moment, octets, time } from "./format.js";
 import { table } from "./list.js";
 
@@ -56,10 +56,7 @@ export const processes = async ({ session }) => {
   const load = async () => {
     const workers = await session.call("corebar.worker.list");
     known = workers.filter((worker) => worker.type !== "router");
-    const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
-    put(list, table("Processes", columns, known, "There are neither guests nor components beside this router."));
-    // Who is about to press a button keeps it.
-    if (focused) list.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+    refresh(list, table("Processes", columns, known, "There are neither guests nor components beside this router."));
   };
   await load();
   const timer = setInterval(() => load().catch(() => {}), 3000);

@@ -45,7 +45,7 @@ export const sessions = async ({ session, argument }) => {
     { name: "User", show: (one) => one.authid },
     { name: "Role", show: (one) => one.authrole },
     { name: "Realm", show: (one) => one.realm },
-    { name: "Address", show: (one) => one.address },
+    { name: "Address", show: (one) => one.address.replace(/^tcp[46]:/, "") },
     { name: "Way", show: (one) => [one.transport, one.serializer].filter(Boolean).join(" · ") },
     { name: "Subscr.", number: true, show: (one) => whole(one.subscriptions) },
     { name: "Regist.", number: true, show: (one) => whole(one.registrations) },

@@ -72,6 +72,8 @@ export const tail = async ({ session, argument }) => {
     event.preventDefault();
     if (following) {
       stop();
+      clearTimeout(frame);
+      show();
       state.textContent = `Stopped after ${count} events.`;
     } else {
       start();
