@@ -558,7 +558,8 @@ mod tests {
         let config = parse(&[]).expect("no arguments").config();
         let default = RuntimeConfig::default();
         assert_eq!(config.listeners[0].address, default.listeners[0].address);
-        let names = |config: &RuntimeConfig| config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>();
+        let names =
+            |config: &RuntimeConfig| config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>();
         assert_eq!(names(&config), ["realm1", MANAGED]);
         assert_eq!((config.realms[0].pages, config.realms[1].pages), (Pages::Any, Pages::KnownHost));
         let plain = parse(&["--no-dashboard"]).expect("a good argument").config();

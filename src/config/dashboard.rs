@@ -23,8 +23,9 @@ impl RuntimeConfig {
             for path in paths {
                 let Service::Dashboard(dashboard) = &mut path.service else { continue };
                 let fault = |text: String| ConfigError::Dashboard(path.path.clone(), text);
-                let management =
-                    management.as_ref().ok_or_else(|| fault("needs `corebar.management`, whose client it is".into()))?;
+                let management = management
+                    .as_ref()
+                    .ok_or_else(|| fault("needs `corebar.management`, whose client it is".into()))?;
                 let leads = |(at, auth): &&(Box<str>, &AuthConfig)| {
                     dashboard.websocket.as_ref().is_none_or(|wanted| **wanted == **at)
                         && auth.reach.leads_to(&management.namespace, &management.realm)
@@ -74,8 +75,7 @@ mod tests {
         let dashboard = DashboardConfig { websocket: websocket.map(Into::into), ..DashboardConfig::default() };
         let path = PathConfig { path: "/dash".into(), deep: true, service: Service::Dashboard(dashboard) };
         config.listeners[0].paths.push(path);
-        let management =
-            ManagementConfig { realm: "manage".into(), namespace: Box::default(), hosts: Vec::new() };
+        let management = ManagementConfig { realm: "manage".into(), namespace: Box::default(), hosts: Vec::new() };
         config.realms.push(management.realm("anonymous", Pages::KnownHost));
         config.management = Some(management);
         config

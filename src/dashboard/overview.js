@@ -70,13 +70,13 @@ export const overview = async ({ rates, go }) => {
     if (!now || !status) return;
     for (const chart of charts) chart.show(samples, SAMPLES);
     refresh(tiles,
-      tile("Sessions", whole(now.sessions), `on ${whole(now.connections)} connections`),
+      tile("Sessions", whole(now.sessions), `${whole(now.connections)} connections`),
       tile("In", short(now.messagesIn), "messages/s"), tile("Out", short(now.messagesOut), "messages/s"),
-      tile("Traffic", octets(now.bytesIn + now.bytesOut), "/s"),
-      tile("Calls open", whole(now.callsOpen)),
-      tile("Calls, p99", time(now.callTime.p99)),
+      tile("Traffic", `${octets(now.bytesIn + now.bytesOut)}/s`, "in and out"),
+      tile("Calls open", whole(now.callsOpen), `${short(now.calls)} calls/s`),
+      tile("Calls, p99", time(now.callTime.p99), `p50 ${time(now.callTime.p50)}`),
       tile("Wait for clients", octets(now.queuedBytes), `${whole(now.blocked)} blocked`, now.blocked > 0),
-      tile("Up for", age(status.uptime_seconds), status.ready ? "" : "not ready", !status.ready));
+      tile("Up for", age(status.uptime_seconds), status.ready ? "ready" : "not ready", !status.ready));
     const list = findings(now, status);
     refresh(advice, h("h2", {}, list.length === 0 ? "Nothing stands out" : "Look at this first"),
       list.length === 0

@@ -150,7 +150,9 @@ impl Reactor {
         let header = self.settings.premises.entrances[listener].forwarded_header();
         let forwarded = named(header.name()).into_iter().map(str::to_owned).collect();
         // Whether the page may have a session has been decided at the door.
-        if let Err(crowded) = self.arrive(key, Arrival { transport, cookie, forwarded, provenance: Provenance::default() }) {
+        if let Err(crowded) =
+            self.arrive(key, Arrival { transport, cookie, forwarded, provenance: Provenance::default() })
+        {
             self.tally.crowded += 1;
             return self.respond(key, [reply.error(&failure(503, &crowded.to_string()), true)], true);
         }

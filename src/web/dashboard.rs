@@ -96,9 +96,8 @@ impl Dashboard {
     /// The file of this name, below the path of the dashboard.
     #[must_use]
     pub fn find<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<&Asset> {
-        static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-            FILES.iter().map(|(_, kind, text)| Asset::new(kind, Cow::Borrowed(*text))).collect()
-        });
+        static ASSETS: LazyLock<Vec<Asset>> =
+            LazyLock::new(|| FILES.iter().map(|(_, kind, text)| Asset::new(kind, Cow::Borrowed(*text))).collect());
         let name = names.next().filter(|name| !name.is_empty()).unwrap_or("index.html");
         if names.next().is_some() {
             return None;

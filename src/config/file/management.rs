@@ -106,3 +106,72 @@ pub(super) fn read_management(
     config.management = Some(management);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::file::format::Format;
+    use crate::config::file::parse;
+    use crate::config::web::Service;
+    use crate::session::Pages;
+    use std::path::Path;
+
+    fn file(management: &str, paths: &str) -> Result<crate::config::RuntimeConfig, String> {
+        let text = format!(
+            r#"{{"version": 2, "corebar": {{"management": {{{management}}}}}, "workers": [{{"type": "router",
+                "realms": [{{"name": "realm1", "roles": [{{"name": "anonymous"}}]}}],
+                "transports": [{{"type": "web", "endpoint": {{"type": "tcp", "port": 0}}, "paths": {{{paths}}}}}]}}]}}"#
+        );
+        let parsed = parse(&text, Format::Json, Path::new("/"));
+        parsed.map(|(config, _)| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_for_realms_that_are_there() {
+        let pages = |management: &str| {
+            let config = file(management, r#""ws": {"type": "websocket"}"#).expect("a good file");
+            let management = config.management.expect("it is there");
+            let realm = config.realms.iter().find(|realm| realm.name == management.realm).expect("it is there");
+            (realm.pages, management.hosts.len())
+        };
+        let made = r#""realm": "manage", "role": "anonymous""#;
+        assert_eq!(pages(made), (Pages::SameOrigin, 0));
+        assert_eq!(pages(&format!(r#"{made}, "pages": "any""#)), (Pages::Any, 0));
+        assert_eq!(pages(&format!(r#"{made}, "hosts": ["a.example", "b"]"#)), (Pages::KnownHost, 2));
+        assert_eq!(pages(&format!(r#"{made}, "hosts": []"#)), (Pages::KnownHost, 0));
+        assert_eq!(pages(r#""realm": "realm1""#), (Pages::Any, 0));
+        assert_eq!(pages(r#""realm": "realm1", "pages": "same-origin""#), (Pages::SameOrigin, 0));
+        for (more, expected) in [
+            (r#""pages": "any", "hosts": ["a"]"#, "management.pages: is \"any\""),
+            (r#""hosts": ["https://a"]"#, "management.hosts: \"https://a\" is no name"),
+            (r#""hosts": ["a:80"]"#, "management.hosts"),
+            (r#""pages": "some""#, "management.pages"),
+        ] {
+            let said = file(&format!("{made}, {more}"), r#""ws": {"type": "websocket"}"#).expect_err("a mistake");
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn dashboards_stand_beside_a_websocket() {
+        let made = r#""realm": "manage", "role": "anonymous""#;
+        let both = r#""a": {"type": "websocket"}, "ws": {"type": "websocket"}, "dash": {"type": "dashboard", "websocket": "ws"}"#;
+        let config = file(made, both).expect("a good file");
+        let found = config.listeners[0].paths.iter().find_map(|path| match &path.service {
+            Service::Dashboard(dashboard) => Some(dashboard.clone()),
+            _ => None,
+        });
+        let dashboard = found.expect("it is there");
+        assert_eq!((&*dashboard.realm, dashboard.websocket.as_deref()), ("manage", Some("/ws")));
+        for (paths, expected) in [
+            (r#""dash": {"type": "dashboard"}"#, "the dashboard at /dash needs a path with WebSocket"),
+            (
+                r#""ws": {"type": "websocket"}, "dash": {"type": "dashboard", "websocket": "other"}"#,
+                "/other is no WebSocket",
+            ),
+            (r#""dash": {"type": "dashboard", "path": "x"}"#, "path"),
+        ] {
+            let said = file(made, paths).expect_err("a mistake");
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+}

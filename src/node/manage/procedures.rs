@@ -3,8 +3,8 @@
 use super::request::Request;
 use super::{Office, elsewhere, logs, show, subjects};
 use crate::client::{CallError, Invocation};
-use crate::node::console::Place;
 use crate::node::Console;
+use crate::node::console::Place;
 use crate::router::SubjectKind;
 use crate::session::RealmIndex;
 use crate::shard::SessionQuery;

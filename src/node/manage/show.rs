@@ -1,7 +1,7 @@
 //! What a node tells of itself, as JSON.
 
-use crate::config::{ListenerConfig, RuntimeConfig};
 use crate::config::file::settings;
+use crate::config::{ListenerConfig, RuntimeConfig};
 use crate::node::Console;
 use crate::process::GuestStatus;
 use crate::router::Histogram;
