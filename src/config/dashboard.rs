@@ -1,8 +1,10 @@
 //! Where dashboards find the realm in which the node is managed.
 
-use super::web::{DashboardConfig, Service};
-use super::{ConfigError, ListenerConfig, RuntimeConfig};
+use super::web::{DashboardConfig, PathConfig, Service};
+use super::{ConfigError, ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::auth::AuthConfig;
+use crate::wamp::Serializer;
+use crate::wire::handshake::Subprotocol;
 
 impl RuntimeConfig {
     /// Tells the dashboards of all listeners where the realm of the management is, and how one can log in there.
@@ -13,13 +15,14 @@ impl RuntimeConfig {
         let RuntimeConfig { listeners, transports, management, .. } = self;
         for listener in listeners {
             let ListenerConfig { paths, .. } = listener;
-            let ways: Vec<(Box<str>, &AuthConfig)> = paths
-                .iter()
-                .filter_map(|path| match path.service {
-                    Service::WebSocket(at) => Some((path.path.as_str().into(), &transports.get(usize::from(at))?.auth)),
-                    _ => None,
-                })
-                .collect();
+            let way = |path: &PathConfig| match path.service {
+                Service::WebSocket(at) => {
+                    let transport = transports.get(usize::from(at)).filter(|transport| speaks_json(transport))?;
+                    Some((path.path.as_str().into(), &transport.auth))
+                }
+                _ => None,
+            };
+            let ways: Vec<(Box<str>, &AuthConfig)> = paths.iter().filter_map(way).collect();
             for path in paths {
                 let Service::Dashboard(dashboard) = &mut path.service else { continue };
                 let fault = |text: String| ConfigError::Dashboard(path.path.clone(), text);
@@ -31,8 +34,8 @@ impl RuntimeConfig {
                         && auth.reach.leads_to(&management.namespace, &management.realm)
                 };
                 let missing = || match &dashboard.websocket {
-                    Some(wanted) => format!("{wanted} is no WebSocket here that leads to {:?}", &*management.realm),
-                    None => format!("needs a path with WebSocket here that leads to {:?}", &*management.realm),
+                    Some(wanted) => format!("{wanted} is no WebSocket with JSON here that leads to {:?}", &*management.realm),
+                    None => format!("needs a path with WebSocket and JSON here that leads to {:?}", &*management.realm),
                 };
                 let (websocket, auth) = ways.iter().find(leads).ok_or_else(|| fault(missing()))?;
                 *dashboard = DashboardConfig {
@@ -44,6 +47,12 @@ impl RuntimeConfig {
         }
         Ok(())
     }
+}
+
+/// Pages speak nothing else.
+fn speaks_json(transport: &TransportConfig) -> bool {
+    let json = |known: &Subprotocol| known.serializer == Serializer::Json && !known.batched;
+    transport.serializers.as_ref().is_none_or(|some| some.iter().any(json))
 }
 
 /// How clients can say who they are.
@@ -67,7 +76,6 @@ fn methods(auth: &AuthConfig) -> Vec<Box<str>> {
 mod tests {
     use super::*;
     use crate::config::ManagementConfig;
-    use crate::config::web::PathConfig;
     use crate::session::Pages;
 
     fn config(websocket: Option<&str>) -> RuntimeConfig {
@@ -103,6 +111,11 @@ mod tests {
         assert!(told(|config| config.management = None, None).contains("`corebar.management`"));
         assert!(told(|_| {}, Some("/other")).contains("/other is no WebSocket"));
         let elsewhere: fn(&mut RuntimeConfig) = |config| config.transports[0].auth.reach.namespace = "else".into();
-        assert!(told(elsewhere, None).contains("needs a path with WebSocket"));
+        let binary = Subprotocol { serializer: Serializer::Cbor, batched: false };
+        let silent = |config: &mut RuntimeConfig| config.transports[0].serializers = Some(vec![binary]);
+        let mut other = config(None);
+        silent(&mut other);
+        assert!(other.settle_dashboards().is_err(), "the page could not speak there");
+        assert!(told(elsewhere, None).contains("needs a path with WebSocket and JSON"));
     }
 }

@@ -3,7 +3,7 @@
 import { field, h, wordsOf } from "./dom.js";
 import { time } from "./format.js";
 import { realmChoice } from "./sessions.js";
-import { read } from "./tail.js";
+import { read, remember } from "./tail.js";
 
 const parse = (text, name, good) => {
   if (text.trim() === "") return undefined;
@@ -40,6 +40,7 @@ export const call = async ({ session, argument }) => {
       const list = parse(args.value, "Arguments", Array.isArray);
       const dict = parse(kwargs.value, "Named arguments", (value) => value !== null && typeof value === "object" && !Array.isArray(value));
       say("…");
+      remember("call", [realm.value, uri.value.trim()]);
       took.textContent = "";
       cancel.disabled = false;
       const name = publishes ? "corebar.realm.publish" : "corebar.realm.call";

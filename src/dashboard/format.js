@@ -29,13 +29,13 @@ export const time = (seconds) => {
   return `${short(seconds)} s`;
 };
 
-/** How long something has been there: 3 d 4 h. */
-export const age = (seconds) => {
+/** How long something has been there: 3 d 4 h, in so many units. */
+export const age = (seconds, units = 2) => {
   if (seconds === null || seconds === undefined) return "–";
   const parts = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
   const first = parts.findIndex(([, size]) => seconds >= size);
   if (first < 0) return "0 s";
-  return parts.slice(first, first + 2).map(([unit, size], at) => {
+  return parts.slice(first, first + units).map(([unit, size], at) => {
     const count = Math.floor(at === 0 ? seconds / size : (seconds % parts[first][1]) / size);
     return at > 0 && count === 0 ? "" : `${count} ${unit}`;
   }).join(" ").trim();

@@ -13,7 +13,7 @@ export const table = (caption, columns, rows, empty = "There is nothing.") => {
     return h("td", { class: classes || undefined, title: text }, content);
   };
   return h("div", { class: "table", role: "region", "aria-label": caption, tabindex: "0" }, h("table", {},
-    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number && "number" }, column.name)))),
+    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : column.kind === "act" ? "act" : undefined }, column.name)))),
     h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((column) => cell(column, row)))))));
 };
 

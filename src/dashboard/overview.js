@@ -42,7 +42,8 @@ const loads = (count) => {
 };
 
 export const overview = async ({ rates, go }) => {
-  if (!rates.status) await new Promise((resolve) => ["sample", "trouble"].forEach((type) => rates.addEventListener(type, resolve, { once: true })));
+  // Two looks are needed to know how much happens.
+  while (rates.samples.length === 0) await rates.next();
   const messages = new Chart("Messages", [
     { name: "in", value: (sample) => sample.messagesIn }, { name: "out", value: (sample) => sample.messagesOut },
   ], perSecond);
@@ -70,13 +71,13 @@ export const overview = async ({ rates, go }) => {
     if (!now || !status) return;
     for (const chart of charts) chart.show(samples, SAMPLES);
     refresh(tiles,
-      tile("Sessions", whole(now.sessions), `${whole(now.connections)} connections`),
+      tile("Sessions", whole(now.sessions), `${short(now.connections)} connections`),
       tile("In", short(now.messagesIn), "messages/s"), tile("Out", short(now.messagesOut), "messages/s"),
       tile("Traffic", `${octets(now.bytesIn + now.bytesOut)}/s`, "in and out"),
       tile("Calls open", whole(now.callsOpen), `${short(now.calls)} calls/s`),
       tile("Calls, p99", time(now.callTime.p99), `p50 ${time(now.callTime.p50)}`),
       tile("Wait for clients", octets(now.queuedBytes), `${whole(now.blocked)} blocked`, now.blocked > 0),
-      tile("Up for", age(status.uptime_seconds), status.ready ? "ready" : "not ready", !status.ready));
+      tile("Up for", age(status.uptime_seconds, 1), status.ready ? "ready" : "not ready", !status.ready));
     const list = findings(now, status);
     refresh(advice, h("h2", {}, list.length === 0 ? "Nothing stands out" : "Look at this first"),
       list.length === 0

@@ -50,8 +50,7 @@ export const processes = async ({ session }) => {
     { name: "Memory", number: true, show: (one) => octets(one.resident_bytes) },
     { name: "Processor", number: true, show: (one) => time(one.cpu_seconds) },
     { name: "Last end", kind: "wrap", show: (one) => one.last_end ?? "–" },
-    { name: "", show: (one) => h("button", { type: "button", class: "small", on: { click: () => follow(one.id) } }, "Log") },
-    { name: "", show: (one) => h("button", { type: "button", class: "danger small", "aria-label": `Restart ${one.id}`, on: { click: () => restart(one) } }, "Restart") },
+    { name: "", kind: "act", show: (one) => h("button", { type: "button", class: "danger small", "aria-label": `Restart ${one.id}`, on: { click: () => restart(one) } }, "Restart") },
   ];
   const load = async () => {
     const workers = await session.call("corebar.worker.list");

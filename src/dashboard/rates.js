@@ -144,7 +144,22 @@ export class Rates extends EventTarget {
       if (!this.#ended) this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
     }
     if (this.#ended) return;
-    this.#timer = setTimeout(() => this.#look(), Math.max(200, this.every - (performance.now() - begun)));
+    // Nobody likes to wait for the first numbers.
+    const every = this.samples.length === 0 && this.#before ? 300 : this.every;
+    this.#timer = setTimeout(() => this.#look(), Math.max(200, every - (performance.now() - begun)));
+  }
+
+  /** Waits for the next look; broken by what has gone wrong. */
+  next() {
+    return new Promise((resolve, reject) => {
+      const ways = new AbortController();
+      const done = (settle) => (event) => {
+        ways.abort();
+        settle(event.detail);
+      };
+      this.addEventListener("sample", done(resolve), { signal: ways.signal });
+      this.addEventListener("trouble", done(reject), { signal: ways.signal });
+    });
   }
 
   end() {

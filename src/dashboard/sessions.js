@@ -6,6 +6,9 @@ import { List } from "./list.js";
 
 const PAGE = 100;
 
+/** What an address begins with that leads to sessions with a text. */
+const FIND = "find:";
+
 /** The choice of a realm. */
 export const realmChoice = async (session, chosen, change, all = true) => {
   const realms = await session.call("corebar.realm.list");
@@ -38,6 +41,7 @@ const details = async (session, one, after) => {
 
 export const sessions = async ({ session, argument }) => {
   const slow = h("input", { type: "checkbox", id: "slow", checked: argument === "slow" });
+  const text = argument?.startsWith(FIND) ? argument.slice(FIND.length) : "";
   const realm = await realmChoice(session, argument, () => list.first());
   slow.addEventListener("change", () => list.first());
   const columns = [
@@ -51,8 +55,8 @@ export const sessions = async ({ session, argument }) => {
     { name: "Regist.", number: true, show: (one) => whole(one.registrations) },
     { name: "Calls", number: true, show: (one) => whole(one.calls) },
     { name: "Queued", number: true, show: (one) => [octets(one.queued_bytes), one.queued_bytes > 0 ? "warn" : ""] },
-    { name: "Age", number: true, show: (one) => age(one.age_seconds) },
-    { name: "", show: (one) => h("button", { type: "button", class: "danger small", "aria-label": `End session ${one.session}`,
+    { name: "Age", number: true, show: (one) => age(one.age_seconds, 1) },
+    { name: "", kind: "act", show: (one) => h("button", { type: "button", class: "danger small", "aria-label": `End session ${one.session}`,
       on: { click: () => kick(session, one, () => list.load()) } }, "End") },
   ];
   const fetch = async (after, text) => {
@@ -62,14 +66,14 @@ export const sessions = async ({ session, argument }) => {
     return { rows, next };
   };
   const list = new List({
-    caption: "Sessions", columns, fetch, search: "User, role, address or id",
+    caption: "Sessions", columns, fetch, text, search: "User, role, address or id",
     controls: [realm, h("label", { class: "check" }, slow, "slow readers only")], empty: "No session is like that.",
   });
   return { element: list.element };
 };
 
-/** The sessions of a subscription or registration. */
-export const members = async (session, realm, title, procedure, id) => {
+/** The sessions of a subscription or registration; each leads to what is known of it. */
+export const members = async ({ session, go }, realm, title, procedure, id) => {
   let ids;
   try {
     ids = await session.call("corebar.realm.call", [realm, procedure, [id]]);
@@ -80,5 +84,7 @@ export const members = async (session, realm, title, procedure, id) => {
   const all = [ids].flat();
   const shown = all.slice(0, 500);
   const text = all.length > shown.length ? `The first ${shown.length} of ${whole(all.length)} sessions:` : `${whole(all.length)} sessions:`;
-  return dialog(title, h("div", {}, h("p", {}, text), h("pre", { class: "output" }, shown.join("\n"))), [{ label: "Close", value: "", autofocus: true }]);
+  const list = h("div", { class: "output mono ids" }, shown.map((one) => h("button", { class: "link", value: String(one) }, String(one))));
+  const chosen = await dialog(title, h("div", {}, h("p", {}, text), list), [{ label: "Close", value: "", autofocus: true }]);
+  if (chosen) go("sessions", `${FIND}${chosen}`);
 };

@@ -26,11 +26,11 @@ const subjects = (name) => async ({ session, go, argument }) => {
     { name: "Match", show: (one) => one.match },
     { name: "Realm", show: (one) => one.realm },
     { name: kind.of, number: true, show: (one) => h("button", { type: "button", class: "link", "aria-label": `${kind.of} of ${one.uri}`,
-      on: { click: () => members(session, one.realm, `${kind.of} of ${one.uri}`, kind.members, one.id) } }, whole(one.sessions)) },
+      on: { click: () => members({ session, go }, one.realm, `${kind.of} of ${one.uri}`, kind.members, one.id) } }, whole(one.sessions)) },
     kind.more,
     { name: "Since", number: true, show: (one) => moment(one.created) },
     { name: "Id", number: true, show: (one) => String(one.id) },
-    { name: "", show: (one) => h("button", { type: "button", class: "small",
+    { name: "", kind: "act", show: (one) => h("button", { type: "button", class: "small",
       on: { click: () => go(kind.next, JSON.stringify([one.realm, one.uri, one.match])) } }, kind.label) },
   ];
   const fetch = async (after, text) => {

@@ -15,6 +15,9 @@ const read = (argument) => {
   }
 };
 
+/** Has the address of the page lead here again, as after a connection that was lost. */
+const remember = (view, list) => history.replaceState(null, "", `#/${view}/${encodeURIComponent(JSON.stringify(list))}`);
+
 export const tail = async ({ session, argument }) => {
   const [wanted, topic, policy] = read(argument);
   let following = null, held = [], count = 0, frame = 0, since = 0;
@@ -55,6 +58,7 @@ export const tail = async ({ session, argument }) => {
   };
   const start = async () => {
     const own = following = new AbortController();
+    remember("tail", [realm.value, uri.value.trim(), match.value]);
     button.textContent = "Stop";
     [count, held, since] = [0, [], performance.now()];
     state.textContent = "Following; nothing has come yet.";
@@ -89,4 +93,4 @@ export const tail = async ({ session, argument }) => {
   } };
 };
 
-export { read };
+export { read, remember };

@@ -163,7 +163,7 @@ mod tests {
         let dashboard = found.expect("it is there");
         assert_eq!((&*dashboard.realm, dashboard.websocket.as_deref()), ("manage", Some("/ws")));
         for (paths, expected) in [
-            (r#""dash": {"type": "dashboard"}"#, "the dashboard at /dash needs a path with WebSocket"),
+            (r#""dash": {"type": "dashboard"}"#, "the dashboard at /dash needs a path with WebSocket and JSON"),
             (
                 r#""ws": {"type": "websocket"}, "dash": {"type": "dashboard", "websocket": "other"}"#,
                 "/other is no WebSocket",
