@@ -34,7 +34,9 @@ impl RuntimeConfig {
                         && auth.reach.leads_to(&management.namespace, &management.realm)
                 };
                 let missing = || match &dashboard.websocket {
-                    Some(wanted) => format!("{wanted} is no WebSocket with JSON here that leads to {:?}", &*management.realm),
+                    Some(wanted) => {
+                        format!("{wanted} is no WebSocket with JSON here that leads to {:?}", &*management.realm)
+                    }
                     None => format!("needs a path with WebSocket and JSON here that leads to {:?}", &*management.realm),
                 };
                 let (websocket, auth) = ways.iter().find(leads).ok_or_else(|| fault(missing()))?;

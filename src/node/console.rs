@@ -161,7 +161,7 @@ impl Console {
             let wanted = Box::new(SubjectQuery { limit: limit + 1, ..query.clone() });
             subjects.extend(answer(door, |to| Command::Subjects(wanted, to)).await.unwrap_or_default());
         }
-        subjects.sort_by(|one, other| one.place.rank().cmp(&other.place.rank()));
+        subjects.sort_by_key(|one| one.place.rank());
         let more = subjects.len() > limit;
         subjects.truncate(limit);
         let last = subjects.last().map(|subject| subject.place);
