@@ -45,8 +45,8 @@ fn config(level: &str) -> String {
         }, {
             "type": "guest",
             "id": "sleeper",
-            "executable": "/bin/sleep",
-            "arguments": ["1000"]
+            "executable": "/bin/sh",
+            "arguments": ["-c", "echo begun as $$; echo an error >&2; exec sleep 1000"]
         }]
     })
     .to_string()
@@ -187,6 +187,154 @@ fn long_lists_come_in_pages() {
         let wrong = vec![Value::Null, Value::Null, Value::Null, "x".into()];
         let wrong = ask(&admin, "corebar.session.list", wrong).await.expect_err("no such place");
         assert_eq!(&*wrong.error, "wamp.error.invalid_argument");
+    });
+}
+
+#[test]
+fn subscriptions_and_registrations_come_with_the_largest_first() {
+    with_node("management-subjects", async |url, _directory| {
+        let admin = admin(&url).await;
+        let mut sessions = Vec::new();
+        let mut held = Vec::new();
+        for number in 0..5 {
+            let session = join(&url, "joe", "realm1").await;
+            // The topic 0 has one subscriber, the topic 4 has five.
+            for topic in number..5 {
+                let topic = format!("com.example.topic.{topic}");
+                held.push(session.subscribe(&topic, NONE).await.expect("subscribed"));
+            }
+            sessions.push(session);
+        }
+        let pattern = Dict::new().with("match", "prefix");
+        held.push(sessions[0].subscribe("com.example.", pattern).await.expect("subscribed"));
+        let _work = sessions[0].register("com.example.work", NONE).await.expect("registered");
+
+        let listed = async |kwargs: Dict| {
+            let mut all: Vec<(String, u64)> = Vec::new();
+            let mut after = Value::Null;
+            loop {
+                let mut asked = kwargs.clone();
+                asked.push("after", after);
+                let page = admin.call("corebar.subscription.list", vec![], asked, NONE).await.expect("a list");
+                let page: Json = page.args[0].clone().to().expect("it is JSON");
+                for one in page["subscriptions"].as_array().expect("a list") {
+                    assert_eq!((&one["realm"], &one["history"]), (&json!("realm1"), &json!(false)), "{one}");
+                    assert!(
+                        one["created"].as_f64().is_some_and(|created| created > 1e9) && one["id"].is_u64(),
+                        "{one}"
+                    );
+                    all.push((one["uri"].as_str().expect("a URI").into(), one["sessions"].as_u64().expect("a number")));
+                }
+                match page["next"].as_str() {
+                    Some(next) => after = next.into(),
+                    None => return all,
+                }
+            }
+        };
+        let sizes = |all: &[(String, u64)]| all.iter().map(|(_, sessions)| *sessions).collect::<Vec<_>>();
+        let in_realm = || Dict::new().with("realm", "realm1");
+        for limit in [1u64, 2, 100] {
+            let all = listed(in_realm().with("limit", limit).with("match", "exact")).await;
+            assert_eq!(sizes(&all), [5, 4, 3, 2, 1], "{all:?}");
+            assert_eq!(all[0].0, "com.example.topic.4");
+        }
+        assert_eq!(listed(in_realm().with("match", "prefix")).await, [("com.example.".into(), 1)]);
+        assert_eq!(listed(in_realm().with("text", "topic.3")).await, [("com.example.topic.3".into(), 4)]);
+        assert_eq!(listed(in_realm().with("text", "nothing")).await, []);
+
+        let work = told(&admin, "corebar.registration.list", vec!["realm1".into()]).await;
+        let work = &work["registrations"];
+        assert_eq!((work.as_array().map(Vec::len), &work[0]["uri"]), (Some(1), &json!("com.example.work")));
+        assert_eq!((&work[0]["invoke"], &work[0]["sessions"]), (&json!("single"), &json!(1)));
+        // Without a realm those of all, the node's own among them.
+        let all = told(&admin, "corebar.registration.list", vec![]).await;
+        assert!(all["registrations"].as_array().is_some_and(|all| all.iter().any(|one| one["realm"] == "manage")));
+        for wrong in [
+            vec![Value::Null, Value::Null, "odd".into()],
+            vec![Value::Null, Value::Null, Value::Null, Value::Null, "x".into()],
+        ] {
+            let wrong = ask(&admin, "corebar.subscription.list", wrong).await.expect_err("it makes no sense");
+            assert_eq!(&*wrong.error, "wamp.error.invalid_argument");
+        }
+    });
+}
+
+#[test]
+fn what_processes_write_is_kept_and_followed() {
+    with_node("management-logs", async |url, _directory| {
+        let admin = admin(&url).await;
+        let lines = async || told(&admin, "corebar.process.log", vec!["sleeper".into()]).await["lines"].clone();
+        until("the guest has said something", async || lines().await.as_array().is_some_and(|lines| lines.len() == 2))
+            .await;
+        let lines = lines().await;
+        let of = |stream: &str| lines.as_array().expect("lines").iter().find(|line| line["stream"] == stream).cloned();
+        assert_eq!(of("stderr").expect("an error")["text"], "an error");
+        let begun = of("stdout").expect("a line");
+        assert!(begun["text"].as_str().is_some_and(|text| text.starts_with("begun as ")), "{begun}");
+        assert!(begun["time"].as_f64().is_some_and(|time| time > 1e9), "{begun}");
+
+        let args = vec!["sleeper".into(), 1u64.into(), true.into()];
+        let mut log = admin.call_progressively("corebar.process.log", args, NONE, NONE).await.expect("called");
+        let next = async |log: &mut corebar::client::Results| -> Json {
+            let part = log.next().await.expect("more").args.swap_remove(0);
+            part.to().expect("it is JSON")
+        };
+        let first = next(&mut log).await;
+        assert_eq!((first["lines"].as_array().map(Vec::len), &first["missed"]), (Some(1), &json!(0)), "{first}");
+        told(&admin, "corebar.process.restart", vec!["sleeper".into()]).await;
+        let mut more = Vec::new();
+        while more.len() < 2 {
+            more.extend(next(&mut log).await["lines"].as_array().expect("lines").clone());
+        }
+        let numbers: Vec<u64> = more.iter().filter_map(|line| line["number"].as_u64()).collect();
+        assert_eq!(numbers, [2, 3], "{more:?}");
+
+        let unknown = ask(&admin, "corebar.process.log", vec!["nobody".into()]).await.expect_err("nobody");
+        assert_eq!(&*unknown.error, "wamp.error.invalid_argument");
+        let args = vec!["sleeper".into(), 1u64.into(), true.into()];
+        let plain = ask(&admin, "corebar.process.log", args).await.expect_err("it takes no results on the way");
+        assert_eq!(&*plain.error, "wamp.error.invalid_argument");
+    });
+}
+
+#[test]
+fn realms_and_transports_that_come_and_go_are_told() {
+    with_node("management-doors", async |url, directory| {
+        let admin = admin(&url).await;
+        let mut news = admin.subscribe("corebar.", Dict::new().with("match", "prefix")).await.expect("subscribed");
+        let mut heard = async |count: usize| {
+            let mut topics = Vec::new();
+            while topics.len() < count {
+                let event = news.next().await.expect("it is told");
+                let about = event.args[0].clone().to::<Json>().expect("it is JSON");
+                let name = about["realm"].as_str().or(about["address"].as_str()).map(str::to_owned);
+                if let Some(name) = name {
+                    topics.push((event.topic.to_string(), name));
+                }
+            }
+            topics
+        };
+        let before = config("info");
+        let mut more: Json = serde_json::from_str(&before).expect("it is JSON");
+        more["workers"][0]["realms"].as_array_mut().expect("realms").push(json!({"name": "realm2"}));
+        let socket = directory.path("more.sock");
+        let transport = json!({
+            "type": "rawsocket", "endpoint": {"type": "unix", "path": socket.to_str().expect("a plain path")}
+        });
+        more["workers"][0]["transports"].as_array_mut().expect("transports").push(transport);
+        let address = format!("unix:{}", socket.display());
+        let pair = |what: &str| {
+            [
+                (format!("corebar.realm.{what}"), "realm2".to_owned()),
+                (format!("corebar.transport.{what}"), address.clone()),
+            ]
+        };
+        directory.write(&more.to_string());
+        told(&admin, "corebar.node.reload", vec![]).await;
+        assert_eq!(heard(2).await, pair("on_open"));
+        directory.write(&before);
+        told(&admin, "corebar.node.reload", vec![]).await;
+        assert_eq!(heard(2).await, pair("on_close"));
     });
 }
 

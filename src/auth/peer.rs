@@ -2,6 +2,7 @@
 
 use super::reach::Reach;
 use crate::wamp::{Dict, Uri};
+use crate::wire::provenance::Provenance;
 use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,6 +18,8 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// Its address for people and authenticators: `tcp4:192.0.2.1:5000`, `tcp6:[2001:db8::1]:5000`, `unix`.
     pub label: Box<str>,
+    /// Which pages it may be.
+    pub provenance: Provenance,
     /// What TLS has found out.
     pub tls: Option<Box<TlsPeer>>,
     /// The cookie of its browser.

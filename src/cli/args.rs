@@ -5,14 +5,20 @@ use super::config::Config;
 use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::log::LogConfig;
-use crate::config::web::{PathConfig, Service};
-use crate::config::{ListenAddress, ListenerConfig, RuntimeConfig};
-use crate::session::{HistoryRule, HistoryStore, RealmConfig};
+use crate::config::web::{DashboardConfig, PathConfig, Service};
+use crate::config::{ListenAddress, ListenerConfig, ManagementConfig, RuntimeConfig};
+use crate::session::{HistoryRule, HistoryStore, Pages, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+/// The realm in which a node without a file is managed.
+const MANAGED: &str = "corebar.management";
+
+/// Where its dashboard is.
+const DASHBOARD: &str = "/dashboard";
 
 /// A hundred years.
 const SECONDS_MAX: f64 = 100.0 * 366.0 * 86_400.0;
@@ -93,6 +99,11 @@ pub struct Args {
     /// Acknowledge a publication only when its event is safely in the file of histories.
     #[arg(long, requires = "history_store")]
     history_sync: bool,
+
+    /// Offer neither management nor the dashboard at /dashboard/. Without this flag, both are there for everybody on this
+    /// machine if all addresses are on it.
+    #[arg(long)]
+    no_dashboard: bool,
 
     /// How many shards to run, each a thread of its own: a number, or `auto` for one per core.
     #[arg(long, value_name = "N|auto", default_value = "auto")]
@@ -455,6 +466,9 @@ impl Args {
                 realm.history_store = HistoryStore::Disk { path: path.clone(), sync: self.history_sync };
             }
         }
+        if !self.no_dashboard {
+            manage(&mut config);
+        }
         config.shards = self.shards.number();
         config.pin = !self.no_pin;
         config.write_delay = Duration::from_millis(self.write_delay);
@@ -475,6 +489,24 @@ impl Args {
             ..default
         }
     }
+}
+
+/// Lets everybody on this machine manage the node, if only they can connect; but no pages from elsewhere, which a browser on
+/// this machine may show.
+fn manage(config: &mut RuntimeConfig) {
+    if !config.listeners.iter().all(|listener| listener.address.is_local()) {
+        return;
+    }
+    let management = ManagementConfig { realm: MANAGED.into(), namespace: Box::default(), hosts: Vec::new() };
+    config.realms.push(management.realm("anonymous", Pages::KnownHost));
+    config.management = Some(management);
+    for listener in &mut config.listeners {
+        let dashboard = DashboardConfig { websocket: Some("/ws".into()), ..DashboardConfig::default() };
+        let path = PathConfig { path: DASHBOARD.into(), deep: true, service: Service::Dashboard(dashboard) };
+        listener.paths.push(path);
+    }
+    let settled = config.settle_dashboards();
+    debug_assert_eq!(settled, Ok(()), "the WebSocket at /ws leads to all realms");
 }
 
 /// The node directory if nobody says which: as Crossbar.io finds it.
@@ -525,9 +557,14 @@ mod tests {
     fn no_arguments_give_the_defaults() {
         let config = parse(&[]).expect("no arguments").config();
         let default = RuntimeConfig::default();
-        assert_eq!(config.listeners, default.listeners);
-        assert_eq!(config.realms.len(), 1);
-        assert_eq!(&*config.realms[0].name, "realm1");
+        assert_eq!(config.listeners[0].address, default.listeners[0].address);
+        let names =
+            |config: &RuntimeConfig| config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&config), ["realm1", MANAGED]);
+        assert_eq!((config.realms[0].pages, config.realms[1].pages), (Pages::Any, Pages::KnownHost));
+        let plain = parse(&["--no-dashboard"]).expect("a good argument").config();
+        assert_eq!((names(&plain), &plain.management), (vec!["realm1".to_string()], &None));
+        assert_eq!(plain.listeners, default.listeners);
         assert_eq!(config.shards, None);
         assert!(config.pin);
     }
@@ -540,7 +577,12 @@ mod tests {
             config.listeners.iter().map(|listener| listener.address.to_string()).collect::<Vec<_>>(),
             ["[::1]:1", "unix:/x"]
         );
-        assert_eq!(config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>(), ["a.b", "c"]);
+        assert_eq!(config.realms.iter().map(|realm| realm.name.to_string()).collect::<Vec<_>>(), ["a.b", "c", MANAGED]);
+        // Who is elsewhere could manage it.
+        for address in [":8080", "0.0.0.0:8080", "[::]:1", "192.0.2.1:1", "example.com:1"] {
+            let config = parse(&["--listen", "127.0.0.1:1", "--listen", address]).expect("good arguments").config();
+            assert_eq!((config.management, config.realms.len()), (None, 1), "{address}");
+        }
         assert_eq!(config.shards, Some(3));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);
         assert_eq!(
@@ -571,7 +613,7 @@ mod tests {
                 [&["--realm", "a", "--realm", "b", "--history", "prefix:com.app.", "--history", "exact:x"], more];
             parse(&args.concat()).expect("good arguments").config()
         };
-        for realm in config(&[]).realms {
+        for realm in config(&[]).realms.into_iter().take(2) {
             let rules = [HistoryRule::new("com.app.", MatchPolicy::Prefix), HistoryRule::new("x", MatchPolicy::Exact)];
             assert_eq!((realm.history.as_slice(), realm.history_store), (&rules[..], HistoryStore::Memory));
         }
@@ -582,7 +624,7 @@ mod tests {
             [(&["--history-store", "/f"][..], false), (&["--history-store=/f", "--history-sync"], true)]
         {
             let disk = HistoryStore::Disk { path: "/f".into(), sync };
-            assert!(config(flags).realms.iter().all(|realm| realm.history_store == disk));
+            assert!(config(flags).realms[..2].iter().all(|realm| realm.history_store == disk));
         }
         for args in [["--history", "com.app"], ["--history", "begin:a"], ["--history", "exact:a."]] {
             assert_eq!(parse(&args).expect_err("no topics").exit_code(), 2);

@@ -1,7 +1,9 @@
 //! What the program says when it is ready.
 
 use crate::config::RuntimeConfig;
+use crate::config::web::Service;
 use crate::node::Node;
+use crate::session::RealmConfig;
 use crate::transport::listener::Bound;
 use std::fmt::Write;
 
@@ -20,7 +22,20 @@ pub(super) fn banner(node: &Node, config: &RuntimeConfig) -> String {
         });
     }
     line(shards(node.cores()));
-    let realms: Vec<&str> = config.realms.iter().map(|realm| realm.name.as_str()).collect();
+    for (bound, listener) in node.bound().iter().zip(&config.listeners) {
+        let dashboard = listener.paths.iter().find(|path| matches!(path.service, Service::Dashboard(_)));
+        if let (Bound::Tcp(address), Some(path)) = (bound, dashboard) {
+            let scheme = if listener.tls.is_some() { "https" } else { "http" };
+            line(format!("dashboard at {scheme}://{address}{}/", path.path.trim_end_matches('/')));
+        }
+    }
+    // Of a realm for management alone the dashboard tells enough.
+    let managed = |realm: &&RealmConfig| {
+        let management = config.management.as_ref();
+        management.is_some_and(|management| management.realm == realm.name) && config.realms.len() > 1
+    };
+    let realms: Vec<&str> =
+        config.realms.iter().filter(|realm| !managed(realm)).map(|realm| realm.name.as_str()).collect();
     let word = if realms.len() == 1 { "realm" } else { "realms" };
     let open = config.realms.iter().any(|realm| realm.roles.is_none());
     if !open {

@@ -1,5 +1,6 @@
 //! Where to listen.
 
+use core::net::IpAddr;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,6 +18,19 @@ pub enum ListenAddress {
     },
     /// A Unix domain socket at this path.
     Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// True if only processes of this machine can connect, whatever names mean on it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            ListenAddress::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+            }
+            ListenAddress::Unix(_) => true,
+        }
+    }
 }
 
 impl FromStr for ListenAddress {
@@ -93,5 +107,24 @@ mod tests {
         assert_eq!(parse("[::1:80"), Err(AddressError::BadHost));
         assert_eq!(parse("http://a:80"), Err(AddressError::Brackets));
         assert_eq!(parse("[::1]:80").expect("an address").to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn some_addresses_are_of_this_machine_alone() {
+        for (text, local) in [
+            ("127.0.0.1:1", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("localhost:1", true),
+            ("unix:/x", true),
+            (":1", false),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("10.0.0.1:1", false),
+            ("localhost.example:1", false),
+        ] {
+            assert_eq!(parse(text).expect("an address").is_local(), local, "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The realm in which a node is managed.
 
 use crate::session::role::{Actions, Disclose};
-use crate::session::{Access, Permission, RealmConfig, RoleConfig};
+use crate::session::{Access, Pages, Permission, RealmConfig, RoleConfig};
 use crate::wamp::{MatchPolicy, Uri};
 
 /// Where a node offers procedures that tell of it and change it.
@@ -11,15 +11,18 @@ pub struct ManagementConfig {
     pub realm: Uri,
     /// The namespace of the realm.
     pub namespace: Box<str>,
+    /// Names, besides `localhost`, by which pages may know this node.
+    pub hosts: Vec<Box<str>>,
 }
 
 /// The beginning of the names of all procedures and topics of management.
 pub const PREFIX: &str = "corebar.";
 
 impl ManagementConfig {
-    /// A realm for management alone, with a role that may do all that management offers, and look at the realm itself.
+    /// A realm for management alone, for these pages, with a role that may do all that management offers, and look at the
+    /// realm itself.
     #[must_use]
-    pub fn realm(&self, role: &str) -> RealmConfig {
+    pub fn realm(&self, role: &str, pages: Pages) -> RealmConfig {
         let allow = Actions { call: true, subscribe: true, ..Actions::default() };
         let rule = |uri: &str| Permission {
             uri: uri.into(),
@@ -29,6 +32,6 @@ impl ManagementConfig {
         };
         let access = Access::Rules(vec![rule(PREFIX), rule("wamp.")]);
         let roles = Some(vec![RoleConfig { name: role.into(), access }]);
-        RealmConfig { namespace: self.namespace.clone(), roles, ..RealmConfig::new(&self.realm) }
+        RealmConfig { namespace: self.namespace.clone(), roles, pages, ..RealmConfig::new(&self.realm) }
     }
 }

@@ -8,6 +8,7 @@ pub mod component;
 pub mod connection;
 pub mod cookie;
 pub mod courier;
+pub mod dashboard;
 pub mod describe;
 pub mod events;
 pub mod file;
@@ -153,6 +154,10 @@ pub struct RuntimeConfig {
     pub web_download_bytes_max: usize,
     /// How long such a download may take.
     pub web_download_timeout: Duration,
+    /// Lines that are kept of what each guest and component writes.
+    pub processes_log_lines: usize,
+    /// Octets of them.
+    pub processes_log_bytes: usize,
     /// How long an event for a history on disk may wait in memory if its publisher does not wait for the disk.
     pub history_flush_interval: Duration,
     /// With more octets than this waiting to be written to histories on disk, shards stop reading from their clients;
@@ -229,6 +234,8 @@ impl Default for RuntimeConfig {
             web_listing_entries_max: 10_000,
             web_download_bytes_max: 1024 * MIB,
             web_download_timeout: 300 * SECOND,
+            processes_log_lines: 1000,
+            processes_log_bytes: MIB,
             history_flush_interval: SECOND / 10,
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),
@@ -474,6 +481,9 @@ pub enum ConfigError {
     /// Files could not be read.
     #[error("web_read_threads and web_piece_bytes must not be zero")]
     WebReading,
+    /// It could show nothing.
+    #[error("the dashboard at {0} {1}")]
+    Dashboard(String, String),
     /// Guests that cannot work.
     #[error(transparent)]
     Guest(#[from] GuestError),

@@ -58,6 +58,8 @@ pub enum Service {
     Redirect(Box<str>),
     /// The client for scripts, as a module.
     Client,
+    /// The page by which the node is managed.
+    Dashboard(DashboardConfig),
     /// A page about the router.
     NodeInfo,
     /// Publications or calls for who speaks HTTP alone.
@@ -83,6 +85,7 @@ impl Service {
             Service::Json(_) => "json",
             Service::Redirect(_) => "redirect",
             Service::Client => "client",
+            Service::Dashboard(_) => "dashboard",
             Service::NodeInfo => "nodeinfo",
             Service::Bridge(bridge) => bridge.action.name(),
             Service::Events(_) => "eventsource",
@@ -190,6 +193,17 @@ pub struct ArchiveConfig {
     pub policy: Option<Box<str>>,
     /// SHA-256, in hexadecimal digits, of which the archive has to have one. Empty: it may be any.
     pub hashes: Vec<Box<str>>,
+}
+
+/// The page by which a node is managed: a client of WAMP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DashboardConfig {
+    /// The path of the same listener at which it finds WebSocket. None: the first one that leads to the realm.
+    pub websocket: Option<Box<str>>,
+    /// The realm in which the node is managed.
+    pub realm: Box<str>,
+    /// How one can log in there: names of methods.
+    pub methods: Vec<Box<str>>,
 }
 
 /// A value in JSON.

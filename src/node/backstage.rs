@@ -74,7 +74,7 @@ impl Backstage {
     }
 
     /// True for the addresses of this node's own components.
-    fn owns(&self, address: &ListenAddress) -> bool {
+    pub(super) fn owns(&self, address: &ListenAddress) -> bool {
         matches!(address, ListenAddress::Unix(path) if path.starts_with(&self.directory))
     }
 

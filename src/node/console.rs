@@ -6,6 +6,7 @@ use crate::auth::{Inside, Peer};
 use crate::client::{Connect, ConnectError, Session};
 use crate::config::RuntimeConfig;
 use crate::process::Roster;
+use crate::router::{SubjectPlace, SubjectQuery, SubjectView};
 use crate::session::RealmIndex;
 use crate::shard::{Command, Door, Loads, Report, SessionPage, SessionQuery, SessionReport, Vitals};
 use crate::transport::premises::Board;
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sessions that are told of at once, at most.
 const SESSIONS_MAX: usize = 1000;
+
+/// Subscriptions or registrations that are told of at once, at most.
+const SUBJECTS_MAX: usize = 1000;
 
 /// A way to ask a node for something. Cheap to clone; does not keep the node running.
 #[derive(Clone, Debug)]
@@ -145,6 +149,23 @@ impl Console {
         }
         let more = place.shard < self.0.doors.len();
         (sessions, more.then_some(place))
+    }
+
+    /// Subscriptions or registrations, those with the most members first; gives where the list goes on, if it does. What
+    /// comes, goes and changes meanwhile may be left out or be told of twice.
+    pub async fn subjects(&self, query: &SubjectQuery) -> (Vec<SubjectView>, Option<SubjectPlace>) {
+        let limit = query.limit.clamp(1, SUBJECTS_MAX);
+        let mut subjects = Vec::new();
+        for door in self.0.doors.iter() {
+            // One more than is told of, to know whether there are more.
+            let wanted = Box::new(SubjectQuery { limit: limit + 1, ..query.clone() });
+            subjects.extend(answer(door, |to| Command::Subjects(wanted, to)).await.unwrap_or_default());
+        }
+        subjects.sort_by_key(|one| one.place.rank());
+        let more = subjects.len() > limit;
+        subjects.truncate(limit);
+        let last = subjects.last().map(|subject| subject.place);
+        (subjects, last.filter(|_| more))
     }
 
     /// Ends a session with GOODBYE; false if there is none with this id.

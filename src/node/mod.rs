@@ -193,6 +193,7 @@ impl Node {
             listeners.into_iter().enumerate().try_for_each(|(index, listener)| node.accept(index, listener))
         });
         node.guests.look_out(lookout::lookout(node.console()));
+        node.guests.keep(config.processes_log_lines, config.processes_log_bytes);
         // Guests may connect at once.
         let started = started.and_then(|()| {
             Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len() + config.apps.len())?)

@@ -1,5 +1,6 @@
 //! Another configuration for a router that runs.
 
+use super::manage::show;
 use super::ports::Opened;
 use super::{Node, StartError, order};
 use crate::config::reload::Reload;
@@ -46,16 +47,39 @@ impl Node {
         for (index, listener) in listeners {
             self.accept(index, listener)?;
         }
+        self.guests.keep(config.processes_log_lines, config.processes_log_bytes);
         self.guests.reload(&self.backstage.programs(&config), config.guests.len() + config.apps.len())?;
         self.send_couriers()?;
         self.watch();
         self.manage();
         let (changes, at_start) = (&reload.changes, &reload.at_start);
         self.manager.tell("corebar.node.on_reload", json!({"changes": changes, "at_start": at_start}));
+        self.tell_of_doors(&old, &config);
         if let Some(listener) = probes {
             self.answer_probes(listener);
         }
         Ok(reload)
+    }
+
+    /// Tells managers of realms and transports that have come and gone.
+    fn tell_of_doors(&self, old: &RuntimeConfig, new: &RuntimeConfig) {
+        for (at, realm) in new.realms.iter().enumerate() {
+            let was = old.realms.get(at).is_some_and(|realm| !realm.closed);
+            match (was, !realm.closed) {
+                (false, true) => self.manager.tell("corebar.realm.on_open", show::realm(realm)),
+                (true, false) => self.manager.tell("corebar.realm.on_close", show::realm(realm)),
+                _ => {}
+            }
+        }
+        let own = |listener: &&ListenerConfig| self.backstage.owns(&listener.address);
+        for (at, listener) in new.listeners.iter().enumerate().filter(|(_, listener)| !own(listener)) {
+            let was = old.listeners.get(at).is_some_and(|listener| !listener.closed);
+            match (was, !listener.closed) {
+                (false, true) => self.manager.tell("corebar.transport.on_open", show::transport(new, listener)),
+                (true, false) => self.manager.tell("corebar.transport.on_close", show::transport(old, listener)),
+                _ => {}
+            }
+        }
     }
 
     /// What a reload would change.

@@ -6,6 +6,7 @@ use super::orphans::Guardians;
 use super::ready::Lookout;
 use super::runner::{Runner, Wanted};
 use super::status::{Board, GuestStatus};
+use super::tail::Tail;
 use crate::config::GuestConfig;
 use crate::config::guest::{GuestError, levels};
 use crate::config::node::ShutdownOn;
@@ -109,6 +110,11 @@ impl Guests {
         self.wanted.insert(guest.id.clone(), sender);
     }
 
+    /// How many lines, and octets of them, are kept of what each guest writes. Until this has been said, none are.
+    pub fn keep(&self, lines: usize, bytes: usize) {
+        self.board.room.set(lines, bytes);
+    }
+
     /// The router begins to take leave of its clients, and guests may be among them: those that end are not started again.
     pub fn take_leave(&self) {
         self.board.close();
@@ -171,6 +177,12 @@ impl Roster {
             (status.resident_bytes, status.cpu_time) = usage.unzip();
         }
         states
+    }
+
+    /// The last lines that a guest has written; none if there is no such guest.
+    #[must_use]
+    pub fn tail(&self, id: &str) -> Option<Arc<Tail>> {
+        self.0.knows(id).then(|| self.0.tail(id))
     }
 
     /// Is told when something about a guest has changed.

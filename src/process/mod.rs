@@ -22,6 +22,7 @@ mod ready;
 mod run;
 mod runner;
 mod status;
+mod tail;
 mod watch;
 pub mod wsgi;
 
@@ -29,3 +30,4 @@ pub use guests::{Guests, Roster};
 pub use program::find;
 pub use ready::Lookout;
 pub use status::{End, GuestState, GuestStatus};
+pub use tail::{Line, Tail};

@@ -1,5 +1,6 @@
 //! What guests write, line by line.
 
+use super::tail::Tail;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -106,6 +107,8 @@ pub(super) struct Stream {
     pub(super) errors: bool,
     /// A text whose coming is told.
     pub(super) awaited: Option<(Box<str>, Arc<Notify>)>,
+    /// What is kept of it.
+    pub(super) tail: Arc<Tail>,
 }
 
 impl Stream {
@@ -149,6 +152,7 @@ impl Stream {
             return;
         }
         let (id, line) = (&self.id, printable(line));
+        self.tail.push(self.errors, &line);
         if self.errors {
             tracing::warn!(target: "corebar::guest", "{id}: {line}");
         } else {
@@ -157,6 +161,7 @@ impl Stream {
     }
 
     fn dropped(&self, lines: u64) {
+        self.tail.push(true, &format!("({lines} lines were dropped: the process writes too much)"));
         tracing::warn!(target: "corebar::guest", lines, "{}: writes too much; lines were dropped", self.id);
     }
 }

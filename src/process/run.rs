@@ -5,6 +5,7 @@ use super::host::Host;
 use super::order::{self, Command, Feed, Order, Report, Setup};
 use super::output::Stream;
 use super::program;
+use super::tail::Tail;
 use crate::config::GuestConfig;
 use crate::config::guest::{Inherit, InputConfig, OutputConfig, ReadyConfig};
 use std::fs::OpenOptions;
@@ -36,11 +37,11 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Starts a guardian and tells it what to run.
+    /// Starts a guardian and tells it what to run. What that writes goes to `tail` as well.
     ///
     /// # Errors
     /// It cannot be, for people.
-    pub(super) async fn start(config: &GuestConfig, host: &Host) -> Result<Run, String> {
+    pub(super) async fn start(config: &GuestConfig, host: &Host, tail: &Arc<Tail>) -> Result<Run, String> {
         let order = order(config, host)?;
         let failed = |error: io::Error| format!("cannot start a guardian: {error}");
         let (own, theirs) = StdStream::pair().map_err(failed)?;
@@ -65,10 +66,10 @@ impl Run {
         let line = Arc::new(Notify::new());
         let mut streams = Vec::new();
         if let Some(pipe) = guardian.stdout.take() {
-            streams.push(read(pipe, config, false, &line));
+            streams.push(read(pipe, config, false, (&line, tail)));
         }
         if let Some(pipe) = guardian.stderr.take() {
-            streams.push(read(pipe, config, true, &line));
+            streams.push(read(pipe, config, true, (&line, tail)));
         }
         let (reader, mut commands) = UnixStream::from_std(own).map_err(failed)?.into_split();
         commands.write_all(&order::line(&order)).await.map_err(failed)?;
@@ -152,11 +153,11 @@ fn read(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     config: &GuestConfig,
     errors: bool,
-    line: &Arc<Notify>,
+    (line, tail): (&Arc<Notify>, &Arc<Tail>),
 ) -> JoinHandle<()> {
     let awaited = match &config.ready {
         ReadyConfig::Line(text) => Some((text.clone(), line.clone())),
         _ => None,
     };
-    tokio::spawn(Stream { id: config.id.clone(), errors, awaited }.log(pipe))
+    tokio::spawn(Stream { id: config.id.clone(), errors, awaited, tail: tail.clone() }.log(pipe))
 }

@@ -222,7 +222,7 @@ impl Runner {
             deadline: None,
             killed: false,
         };
-        let run = match Run::start(config, &self.host).await {
+        let run = match Run::start(config, &self.host, &self.board.tail(&self.id)).await {
             Ok(run) => run,
             Err(text) => return Outcome { cause: Cause::Itself, end: End::Failed(text), ran: Duration::ZERO },
         };

@@ -1,10 +1,11 @@
 //! How guests are.
 
+use super::tail::{Room, Tail};
 use crate::config::node::ShutdownOn;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
@@ -98,13 +99,23 @@ pub struct GuestStatus {
 pub(super) struct Board {
     guests: Mutex<BTreeMap<Box<str>, GuestStatus>>,
     changed: watch::Sender<()>,
+    /// What they have written.
+    tails: Mutex<BTreeMap<Box<str>, Arc<Tail>>>,
+    /// How much is kept of that.
+    pub(super) room: Arc<Room>,
     /// Nobody is started again any more.
     closing: AtomicBool,
 }
 
 impl Board {
     pub(super) fn new() -> Board {
-        Board { guests: Mutex::default(), changed: watch::Sender::new(()), closing: AtomicBool::new(false) }
+        Board {
+            guests: Mutex::default(),
+            changed: watch::Sender::new(()),
+            tails: Mutex::default(),
+            room: Arc::new(Room::new()),
+            closing: AtomicBool::new(false),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Box<str>, GuestStatus>> {
@@ -122,7 +133,19 @@ impl Board {
     /// A guest is no more.
     pub(super) fn remove(&self, id: &str) {
         self.lock().remove(id);
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         self.changed.send_replace(());
+    }
+
+    /// What a guest has written, and will.
+    pub(super) fn tail(&self, id: &str) -> Arc<Tail> {
+        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        tails.entry(id.into()).or_insert_with(|| Arc::new(Tail::new(self.room.clone()))).clone()
+    }
+
+    /// True if there is such a guest.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.lock().contains_key(id)
     }
 
     /// The router takes leave: who ends from now on has ended as it should.

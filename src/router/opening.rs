@@ -56,6 +56,9 @@ impl Shard {
             Err(refusal) => return self.refuse_opening(conn, class, refusal.reason, &refusal.message),
         };
         let Admission { realm, features } = admission;
+        if let Some(why) = self.refuses_page(conn, realm) {
+            return self.refuse_opening(conn, class, error::NOT_AUTHORIZED, why);
+        }
         let authid = hello.details.str("authid").ok().flatten().map(Into::into);
         let session = self.new_session_id();
         let opening = Opening { session, realm, features, authid, exchange: None, outcome: None };
@@ -327,6 +330,12 @@ impl Shard {
         RealmIndex::try_from(at).ok()
     }
 
+    /// Why the page that a client is may not join a realm, if it may not.
+    fn refuses_page(&self, conn: ConnId, realm: RealmIndex) -> Option<&'static str> {
+        let provenance = self.conns[conn.0 as usize].peer.as_ref().map(|peer| peer.provenance);
+        self.config.realms[usize::from(realm)].pages.refuse(provenance.unwrap_or_default())
+    }
+
     fn refuse_opening(&mut self, conn: ConnId, class: Class, reason: &str, message: &str) {
         self.abort(conn, class, reason, message);
         self.end(conn, Ending::Refused);
@@ -338,6 +347,10 @@ impl Shard {
             let text = format!("no realm {:?} here", admitted.realm);
             return self.refuse_opening(conn, class, error::NO_SUCH_REALM, &text);
         };
+        // An authenticator may have named another realm than HELLO.
+        if let Some(why) = self.refuses_page(conn, realm) {
+            return self.refuse_opening(conn, class, error::NOT_AUTHORIZED, why);
+        }
         let trusted = self.conns[conn.0 as usize].peer.as_ref().is_some_and(|peer| peer.is_trusted());
         let routed = trusted || self.reach(conn).admits(&admitted.realm, &admitted.authrole);
         if !routed || !trusted && !self.config.realms[usize::from(realm)].has_role(&admitted.authrole) {

@@ -69,6 +69,10 @@ impl Shard {
         if !is.has_role(&identity.authrole) {
             return Fate::Ends(error::CLOSE_KILLED, "the realm no longer has the role of the session");
         }
+        let provenance = identity.peer.as_ref().map(|peer| peer.provenance).unwrap_or_default();
+        if is.pages.refuse(provenance).is_some() {
+            return Fate::Ends(error::CLOSE_KILLED, "the realm no longer lets in such pages");
+        }
         if !self.still_admits(realm, identity) {
             return Fate::Ends(error::CLOSE_KILLED, "who the client is does no longer let it in");
         }

@@ -15,7 +15,7 @@ pub use admission::{Admission, Refusal};
 pub use audience::Audience;
 pub use census::Census;
 pub use identity::Identity;
-pub use realm::{Disclosure, RealmConfig, RealmIndex, TrustRule};
+pub use realm::{Disclosure, Pages, RealmConfig, RealmIndex, TrustRule};
 pub use requests::RequestIds;
 pub use role::{Access, Permission, RoleConfig};
 pub use storage::{HistoryRule, HistoryStore, RetainedLimits};

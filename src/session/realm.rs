@@ -4,6 +4,7 @@ use super::role::RoleConfig;
 use super::storage::{HistoryRule, HistoryStore, RetainedLimits};
 use crate::auth::reach::Reach;
 use crate::wamp::{MatchPolicy, Uri, UriRules};
+use crate::wire::provenance::Provenance;
 
 /// The position of a realm in the list that every shard has.
 pub type RealmIndex = u16;
@@ -44,6 +45,35 @@ pub struct RealmConfig {
     pub trust_levels: Vec<TrustRule>,
     /// The roles whose sessions may join. None: every role, and all may do everything.
     pub roles: Option<Vec<RoleConfig>>,
+    /// The pages whose sessions may join.
+    pub pages: Pages,
+}
+
+/// Which pages in browsers may have sessions. Who is no page is not concerned, but for proxies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Pages {
+    /// All.
+    #[default]
+    Any,
+    /// Those of the listener by which they come.
+    SameOrigin,
+    /// Likewise, and only if they know it by an address, as `localhost`, or by a name of the configuration, and not by a
+    /// proxy.
+    KnownHost,
+}
+
+impl Pages {
+    /// Why a client that comes from there may not have a session, if it may not.
+    #[must_use]
+    pub fn refuse(self, provenance: Provenance) -> Option<&'static str> {
+        match (self, provenance) {
+            (Pages::Any, _) | (_, Provenance::Near) | (Pages::SameOrigin, Provenance::Named) => None,
+            (_, Provenance::Foreign) => Some("pages of other origins may not come here"),
+            (Pages::KnownHost, Provenance::Named) => Some(
+                "here one may come by an address, as localhost or by a name that `corebar.management.hosts` has, and by no proxy",
+            ),
+        }
+    }
 }
 
 /// Whether publishers and callers are made known to receivers (specification, "Publisher Identification" and "Caller
@@ -92,6 +122,7 @@ impl RealmConfig {
             history_as_one_list: false,
             trust_levels: Vec::new(),
             roles: None,
+            pages: Pages::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::crowd::Ticket;
 use super::report::{Inquirer, Report, SessionPage, SessionQuery};
 use crate::auth::Peer;
-use crate::router::{ConnId, Drain, Policy, Verdict};
+use crate::router::{ConnId, Drain, Policy, SubjectQuery, SubjectView, Verdict};
 use crate::wamp::{SessionId, Uri};
 use crate::web::{Piece, Reader};
 use crate::wire::rawsocket::RawAccepted;
@@ -73,6 +73,8 @@ pub enum Command {
     Report(oneshot::Sender<Box<Report>>),
     /// Tell of sessions.
     Sessions(SessionQuery, oneshot::Sender<SessionPage>),
+    /// Tell of subscriptions or registrations whose home is here.
+    Subjects(Box<SubjectQuery>, oneshot::Sender<Vec<SubjectView>>),
     /// End this session with GOODBYE, for this reason and with this message; tell whether it was there.
     Kick(SessionId, Uri, Option<Box<str>>, oneshot::Sender<bool>),
     /// Respond to a request that somebody else was asked about, with content of this type.

@@ -4,7 +4,7 @@ use super::premises::Premises;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
-use crate::session::RealmConfig;
+use crate::session::{Pages, RealmConfig};
 use crate::wamp::Serializer;
 use crate::web::Content;
 use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves, Subprotocol};
@@ -40,6 +40,8 @@ pub(super) struct Place {
     pub(super) realm: Box<str>,
     /// What is served otherwise.
     pub(super) content: Arc<Content>,
+    /// Which pages may use it, if it publishes, calls or tells events itself.
+    pub(super) pages: Pages,
 }
 
 const JSON: Subprotocol = Subprotocol { serializer: Serializer::Json, batched: false };
@@ -51,6 +53,19 @@ fn speaks_json(transport: &TransportConfig) -> bool {
 /// What clients speak that name no subprotocol, if they may.
 fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
     (transport.connection.assumes_json && speaks_json(transport)).then_some(JSON)
+}
+
+/// Which pages may use a path that has sessions of its own, which nobody sees where their requests come from.
+fn pages(config: &RuntimeConfig, path: &PathConfig) -> Pages {
+    let realm = match &path.service {
+        Service::Bridge(bridge) => &bridge.realm,
+        Service::Events(events) => &events.realm,
+        _ => return Pages::Any,
+    };
+    let Some(transport) = path.service.transport() else { return Pages::Any };
+    let reach = &config.transports[usize::from(transport)].auth.reach;
+    let known = config.realms.iter().find(|known| *known.name == **realm && known.is_reached(reach));
+    known.map_or(Pages::Any, |realm| realm.pages)
 }
 
 impl Door {
@@ -100,6 +115,7 @@ impl Door {
             page: !transport(known).connection.no_page,
             realm: realm(&known.service),
             content: contents.get(index).cloned().unwrap_or_else(|| Arc::new(Content::Nothing)),
+            pages: pages(config, known),
         };
         let path_of = |name: &str| {
             let found = listener.paths.iter().find(|path| path.service.name() == name);
@@ -108,6 +124,7 @@ impl Door {
         let options = HandshakeOptions {
             paths: listener.paths.iter().map(path).collect(),
             forwarded: (!listener.forwarded.is_empty()).then_some(listener.forwarded_header),
+            hosts: config.management.as_ref().map_or_else(Vec::new, |management| management.hosts.clone()),
             health_path: config.health_path.clone(),
             metrics_path: config.metrics_path.clone(),
             ready_path: config.health_ready_path.clone(),

@@ -14,6 +14,7 @@ use crate::web::Content;
 use crate::web::bridge::{Answer, failure};
 use crate::web::events::{Feed, Step};
 use crate::wire::http::response_head;
+use crate::wire::provenance::Provenance;
 use crate::wire::request::{self, RequestHead};
 use crate::wire::{Frame, Framing};
 use std::sync::Arc;
@@ -148,7 +149,10 @@ impl Reactor {
         let listener = usize::from(self.connections[key].peer.listener);
         let header = self.settings.premises.entrances[listener].forwarded_header();
         let forwarded = named(header.name()).into_iter().map(str::to_owned).collect();
-        if let Err(crowded) = self.arrive(key, Arrival { transport, cookie, forwarded }) {
+        // Whether the page may have a session has been decided at the door.
+        if let Err(crowded) =
+            self.arrive(key, Arrival { transport, cookie, forwarded, provenance: Provenance::default() })
+        {
             self.tally.crowded += 1;
             return self.respond(key, [reply.error(&failure(503, &crowded.to_string()), true)], true);
         }

@@ -16,6 +16,7 @@ use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::handshake::Route;
 use crate::wire::http::Refusal;
 use crate::wire::longpoll::Endpoint;
+use crate::wire::provenance::Provenance;
 use crate::wire::request::{self, BodyReader, RequestHead};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -94,6 +95,8 @@ pub(in crate::transport) enum Target {
         /// The way into the router that a new transport is.
         transport: TransportIndex,
         forwarded: Forwarded,
+        /// Where its client comes from.
+        provenance: Provenance,
     },
     /// A publication or a call.
     Bridge(Box<Bridged>),
@@ -246,8 +249,8 @@ impl Exchange {
             let Coming { target, reply, reader } = *body;
             let body = reader.data();
             match target {
-                Target::LongPoll { endpoint, transport, forwarded } => {
-                    signal(Signal::Request { endpoint, transport, body, reply, forwarded });
+                Target::LongPoll { endpoint, transport, forwarded, provenance } => {
+                    signal(Signal::Request { endpoint, transport, body, reply, forwarded, provenance });
                 }
                 Target::Bridge(bridged) => {
                     signal(Signal::Bridge(bridged, body));
@@ -268,7 +271,9 @@ fn judge(head: &RequestHead<'_>, octets: &[u8], door: &Door, options: &Options) 
     if let Route::Served { index, names, own } = &route
         && door.polls(&route)
     {
-        return longpoll::judge(head, &names[*own..].join("/"), door.places[*index].transport, options);
+        let provenance = door.options.provenance(head.origin, head.host, head.proxied);
+        let way = (door.places[*index].transport, provenance);
+        return longpoll::judge(head, &names[*own..].join("/"), way, options);
     }
     if head.upgrade && !door.relays(&route) {
         return Verdict::Elsewhere;

@@ -45,6 +45,10 @@ impl Page<'_> {
         Verdict::Answer { response: Frame::new(response.into(), bytes::Bytes::new()), close: self.close }
     }
 
+    fn bare(&self, status: u16, more: &[(&str, &str)]) -> Verdict {
+        Verdict::Answer { response: Frame::whole(&self.head(status, more, None)), close: self.close }
+    }
+
     fn line(&self, status: u16, more: &[(&str, &str)], text: &str) -> Verdict {
         let headers = [&[("Cache-Control", "no-store")], more].concat();
         self.whole(status, &headers, TEXT, format!("{text}\n").as_bytes())
@@ -73,6 +77,10 @@ pub(super) fn judge(
         Route::Served { index, .. } => Some(&door.places[*index]),
         _ => None,
     };
+    let provenance = door.options.provenance(head.origin, head.host, head.proxied);
+    if let Some(why) = place.and_then(|place| place.pages.refuse(provenance)) {
+        return page.line(403, &[], why);
+    }
     if let Some(place) = place
         && let Content::Events(_) = &*place.content
     {
@@ -145,6 +153,19 @@ fn served(
         Content::Client => {
             let headers = [("Cache-Control", "no-cache")];
             page.whole(200, &headers, "text/javascript; charset=utf-8", page::CLIENT.as_bytes())
+        }
+        Content::Dashboard(dashboard) => {
+            if names.is_empty() && !head.path.ends_with('/') {
+                // What the page names stands below it.
+                return page.line(301, &[("Location", &format!("{}/", head.path))], "this is one slash further on");
+            }
+            match dashboard.find(names.iter().map(|name| &**name)) {
+                Some(asset) if head.wishes.if_none_match.is_some_and(|tags| asset.is_one_of(tags)) => {
+                    page.bare(304, &asset.headers())
+                }
+                Some(asset) => page.whole(200, &asset.headers(), asset.kind, asset.text.as_bytes()),
+                None => page.line(404, &[], "the dashboard has no such file"),
+            }
         }
         Content::NodeInfo => {
             let info = page::node_info(&options.vitals, options.shards, options.loads.total());

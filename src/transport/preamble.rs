@@ -93,11 +93,12 @@ impl Reactor {
         if let (Some(address), Some(ticket)) = (address, &mut connection.ticket) {
             ticket.comes_from(address)?;
         }
-        let same = connection.peer.transport == arrival.transport;
+        let same = connection.peer.transport == arrival.transport && connection.peer.provenance == arrival.provenance;
         if !same || address.is_some() || arrival.cookie.is_some() {
             let peer = Arc::make_mut(&mut connection.peer);
             peer.transport = arrival.transport;
             peer.cookie = arrival.cookie;
+            peer.provenance = arrival.provenance;
             if let Some(address) = address {
                 peer.is_from(address);
             }

@@ -18,6 +18,7 @@ use crate::web::Request;
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
 use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
 use crate::wire::longpoll::Endpoint;
+use crate::wire::provenance::Provenance;
 use crate::wire::rawsocket::{self, RawAccepted, RawReader};
 use crate::wire::websocket::{Accepts, Sender, WsMode, WsReader};
 use crate::wire::{Framing, Inbound, Reader, WireEvent};
@@ -55,7 +56,14 @@ pub(super) enum Signal<'a> {
     /// A complete request that becomes a publication or a call.
     Bridge(Box<Bridged>, &'a [u8]),
     /// A complete request of the long-poll transport.
-    Request { endpoint: Endpoint, transport: TransportIndex, body: &'a [u8], reply: ReplyTo, forwarded: Forwarded },
+    Request {
+        endpoint: Endpoint,
+        transport: TransportIndex,
+        body: &'a [u8],
+        reply: ReplyTo,
+        forwarded: Forwarded,
+        provenance: Provenance,
+    },
     /// A request that others answer, with all that has been read from its beginning.
     Relay(Box<Relayed>, Vec<u8>),
     /// A request for another shard, with all that has been read from its beginning.
@@ -71,6 +79,8 @@ pub(super) struct Arrival {
     pub(super) cookie: Option<Box<Cookie>>,
     /// What proxies say of its address.
     pub(super) forwarded: Vec<String>,
+    /// Where it comes from.
+    pub(super) provenance: Provenance,
 }
 
 /// What the connections of a shard share for reading.
@@ -254,7 +264,8 @@ impl Protocol {
                 *self = Protocol::opened(&accepted);
                 let serializer = accepted.serializer;
                 let link = Link { serializer, framing: Framing::RawSocket, message_max: accepted.peer_max };
-                let arrival = Arrival { transport: *transport, cookie: None, forwarded: Vec::new() };
+                let provenance = Provenance::default();
+                let arrival = Arrival { transport: *transport, cookie: None, forwarded: Vec::new(), provenance };
                 let reply = Signal::Reply(plain(accepted.reply.to_vec()));
                 let goes_on = signal(reply) && signal(Signal::Opened(link, arrival));
                 goes_on.then_some(4)
@@ -298,7 +309,7 @@ impl Protocol {
         shared: &Shared,
         signal: &mut impl FnMut(Signal<'_>) -> bool,
     ) -> bool {
-        let Accepted { mut response, path, cookies, forwarded, protocol, deflate } = accepted;
+        let Accepted { mut response, path, cookies, forwarded, provenance, protocol, deflate } = accepted;
         let transport = door.places[path].transport;
         let cookie = match shared.visit(transport, &cookies, &mut response) {
             Ok(cookie) => cookie,
@@ -327,7 +338,7 @@ impl Protocol {
             Some(protocol) => {
                 *self = Protocol::Frames(reader);
                 let link = Link { serializer: protocol.serializer, framing, message_max: usize::MAX };
-                goes_on && signal(Signal::Opened(link, Arrival { transport, cookie, forwarded }))
+                goes_on && signal(Signal::Opened(link, Arrival { transport, cookie, forwarded, provenance }))
             }
         }
     }

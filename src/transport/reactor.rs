@@ -221,6 +221,7 @@ impl Reactor {
                 Ok(Command::Join(socket, peer, accepted)) => self.join(socket, peer, &accepted, &spawn),
                 Ok(Command::Report(to)) => self.report(to),
                 Ok(Command::Sessions(query, to)) => self.list_sessions(&query, to),
+                Ok(Command::Subjects(query, to)) => drop(to.send(self.core.subjects(&query))),
                 Ok(Command::Kick(id, reason, message, to)) => self.kick(id, reason, message.as_deref(), to),
                 Ok(Command::Respond(inquirer, kind, text)) => self.respond_to(inquirer, kind, &text),
                 Ok(Command::Beat) => self.settings.vitals.answer(self.seat.index),
@@ -497,8 +498,8 @@ impl Reactor {
             Signal::Requests => self.begin_requests(key),
             Signal::Handshake => self.end_requests(key),
             Signal::Answer { response, close } => self.answer(key, response, close),
-            Signal::Request { endpoint, transport, body, reply, forwarded } => {
-                self.request(key, endpoint, body, reply, (transport, &forwarded));
+            Signal::Request { endpoint, transport, body, reply, forwarded, provenance } => {
+                self.request(key, endpoint, body, reply, (transport, &forwarded, provenance));
             }
             Signal::Asked(line) => self.note_request(key, line),
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),

@@ -1,6 +1,7 @@
 //! What is served at a path that is no way into the router.
 
 use super::archive::{Archive, Download};
+use super::dashboard::Dashboard;
 use super::files::Files;
 use super::piece::Piece;
 use super::python;
@@ -34,6 +35,8 @@ pub enum Content {
     Redirect(Box<str>),
     /// The client for scripts.
     Client,
+    /// The page by which a node is managed.
+    Dashboard(Dashboard),
     /// A page about the router.
     NodeInfo,
     /// Nothing.
@@ -70,6 +73,7 @@ impl Content {
             Service::Redirect(url) => Content::Redirect(url.clone()),
             Service::Client => Content::Client,
             Service::NodeInfo => Content::NodeInfo,
+            Service::Dashboard(dashboard) => Content::Dashboard(Dashboard::new(dashboard)),
             Service::Nothing => Content::Nothing,
             Service::Static(config) => {
                 let root = match &config.root {

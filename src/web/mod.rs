@@ -4,6 +4,7 @@ pub mod archive;
 pub mod bridge;
 pub mod conditions;
 pub mod content;
+pub mod dashboard;
 pub mod date;
 pub mod events;
 mod files;

@@ -5,6 +5,7 @@ use super::forwarded::ForwardedHeader;
 use super::http::{path_of, refusal};
 use super::origin::Origins;
 use super::path;
+use super::provenance::{Provenance, is_of_proxy};
 use crate::wamp::Serializer;
 use std::borrow::Cow;
 use tungstenite::handshake::derive_accept_key;
@@ -18,6 +19,8 @@ pub struct HandshakeOptions {
     pub forwarded: Option<ForwardedHeader>,
     /// Octets of a request up to the end of its headers.
     pub header_bytes_max: usize,
+    /// Names by which pages may know the endpoint, see [`Provenance`].
+    pub hosts: Vec<Box<str>>,
     /// permessage-deflate is accepted if it is offered.
     pub deflate: bool,
     /// Here it is said whether the router is well, unless something else is served at exactly this path.
@@ -117,6 +120,13 @@ impl HandshakeOptions {
         }
     }
 
+    /// From where a request with these headers comes; `proxied` says that a proxy has left its traces, which is no wonder
+    /// where there are some.
+    #[must_use]
+    pub fn provenance(&self, origin: Option<&str>, host: Option<&str>, proxied: bool) -> Provenance {
+        Provenance::of(origin, host, proxied && self.forwarded.is_none(), &self.hosts)
+    }
+
     /// What to say about a path where there is nothing, or at least no WebSocket.
     #[must_use]
     pub fn nothing_at(&self, path: &str) -> String {
@@ -135,6 +145,7 @@ impl Default for HandshakeOptions {
             paths: vec![PathOptions::at("/"), PathOptions::at("/ws")],
             forwarded: None,
             header_bytes_max: 16 * 1024,
+            hosts: Vec::new(),
             deflate: true,
             health_path: None,
             metrics_path: None,
@@ -180,6 +191,8 @@ pub struct Accepted {
     pub cookies: Vec<String>,
     /// The headers in which proxies tell the client's address.
     pub forwarded: Vec<String>,
+    /// Where the client comes from.
+    pub provenance: Provenance,
     /// The subprotocol; none where connections get back what they send.
     pub protocol: Option<Subprotocol>,
     /// permessage-deflate is in use, with this window for what the server sends.
@@ -225,6 +238,8 @@ struct Request<'a> {
     connection_upgrade: bool,
     host: Option<&'a str>,
     origin: Option<&'a str>,
+    /// A proxy has left its traces.
+    proxied: bool,
     cookies: Vec<&'a str>,
     forwarded: Vec<&'a str>,
     version: Option<&'a str>,
@@ -285,6 +300,7 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>], forwarded: Option<Forwarde
     for header in headers {
         let Ok(value) = std::str::from_utf8(header.value) else { continue };
         let value = value.trim();
+        request.proxied |= is_of_proxy(header.name);
         let has = |token: &str| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token));
         match &*header.name.to_ascii_lowercase() {
             "upgrade" => request.upgrade |= has("websocket"),
@@ -356,6 +372,7 @@ fn agree(
         path,
         cookies: owned(&request.cookies),
         forwarded: owned(&request.forwarded),
+        provenance: options.provenance(request.origin, request.host, request.proxied),
         protocol,
         deflate: extension.map(|(_, bits)| bits),
     })

@@ -12,6 +12,7 @@ pub mod longpoll;
 mod mask;
 pub mod origin;
 pub mod path;
+pub mod provenance;
 pub mod proxy;
 pub mod rawsocket;
 pub mod reader;

@@ -2,6 +2,7 @@
 
 use super::forwarded::ForwardedHeader;
 use super::http::{Refusal, path_of, query_of};
+use super::provenance::is_of_proxy;
 
 /// Headers that a request may have.
 const HEADERS_MAX: usize = 64;
@@ -46,6 +47,10 @@ pub struct RequestHead<'a> {
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
+    /// The listener, as the client names it.
+    pub host: Option<&'a str>,
+    /// A proxy has left its traces.
+    pub proxied: bool,
     /// Where the page comes from whose script sent this, if a browser did.
     pub origin: Option<&'a str>,
     /// In a preflight: the headers that the script wants to send.
@@ -121,6 +126,8 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         modern,
         keep_alive: modern,
         expects_continue: false,
+        host: None,
+        proxied: false,
         origin: None,
         wanted_headers: None,
         forwarded: Vec::new(),
@@ -129,6 +136,7 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
     for header in &*request.headers {
         if header.name.eq_ignore_ascii_case("host") {
             hosts += 1;
+            head.host = std::str::from_utf8(header.value).ok().map(str::trim);
         } else {
             head.take(header, modern)?;
         }
@@ -167,6 +175,7 @@ impl<'a> RequestHead<'a> {
     fn take(&mut self, header: &httparse::Header<'a>, modern: bool) -> Result<(), Refusal> {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
         let text = std::str::from_utf8(header.value).map(str::trim);
+        self.proxied |= is_of_proxy(header.name);
         if named("content-length") {
             let length = text.ok().and_then(digits).ok_or(bad("the header 'Content-Length' is not a length"))?;
             if self.body != BodyLength::Absent && self.body != BodyLength::Octets(length) {

@@ -235,6 +235,7 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     if config.listeners.is_empty() && config.has_no_programs() {
         return Err(Fault::new("workers", "there is neither a transport nor a guest, so nothing would be done"));
     }
+    config.settle_dashboards().map_err(|error| Fault::new("", error.to_string()))?;
     roles_exist(&mut reader, &config);
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
     Ok((config, grouped(reader.warnings)))

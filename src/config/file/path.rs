@@ -7,7 +7,7 @@ use super::kinds::{Absent, kinds};
 use super::options::WebSocketOptions;
 use super::relay::{HttpServer, Script, WebSocketServer};
 use super::transport::{Inner, LongPoll, Nested, Proxied};
-use super::web::{Archive, Bare, Json, Module, Redirect, Static};
+use super::web::{Archive, Bare, Dashboard, Json, Module, Redirect, Static};
 
 kinds! {
     /// What is served at a path and, but for `json`, below it.
@@ -19,6 +19,7 @@ kinds! {
         "json" => Json(Json),
         "redirect" => Redirect(Redirect),
         "client" => Client(Module),
+        "dashboard" => Dashboard(Dashboard),
         "nodeinfo" => NodeInfo(Bare),
         "publisher" => Publisher(Bridge<PublisherOptions>),
         "caller" => Caller(Bridge<CallerOptions>),

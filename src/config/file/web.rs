@@ -6,7 +6,7 @@ use super::schema::OWN;
 use super::settings::TIME_MAX;
 use super::{Fault, Read, Reader, read};
 use crate::config;
-use crate::config::web::{ArchiveConfig, JsonConfig, Root, Service, StaticConfig, is_plain};
+use crate::config::web::{ArchiveConfig, DashboardConfig, JsonConfig, Root, Service, StaticConfig, is_plain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -128,6 +128,19 @@ pub(super) struct Module {
     /// A name for it; nothing goes by it.
     #[allow(dead_code, reason = "services go by their paths")]
     id: Option<String>,
+}
+
+/// The page by which the node is managed, as a client of the realm that `corebar.management` names.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-crossbar" = OWN))]
+pub(super) struct Dashboard {
+    /// A name for it; nothing goes by it.
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+    /// The path of the same transport with the WebSocket by which it comes. Without it, the first one that leads to the realm.
+    #[schemars(extend("examples" = ["/ws"]))]
+    websocket: Option<String>,
 }
 
 /// The files of an archive in the ZIP format.
@@ -276,6 +289,12 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
         }
         Path::Client(_) => (false, Service::Client),
         Path::NodeInfo(_) => (true, Service::NodeInfo),
+        Path::Dashboard(Dashboard { websocket, .. }) => {
+            let path = |name: String| path_of("/", &name, &format!("{at}.websocket")).map(Into::into);
+            // The realm is not known yet.
+            let websocket = websocket.map(path).transpose()?;
+            (true, Service::Dashboard(DashboardConfig { websocket, ..DashboardConfig::default() }))
+        }
         Path::ReverseProxy(server) => relay(read_http(server, at)?),
         Path::WebSocketReverseProxy(server) => relay(read_websocket(reader, server, at)?),
         Path::Cgi(script) => relay(read_script(reader, script, at)?),

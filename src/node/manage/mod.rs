@@ -1,9 +1,11 @@
 //! Management: a session of the node's own in the realm that the configuration names, with procedures and events.
 
 mod elsewhere;
+mod logs;
 mod procedures;
 pub mod request;
 pub mod show;
+mod subjects;
 
 use super::Console;
 use super::console::Insider;

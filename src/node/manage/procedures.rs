@@ -1,9 +1,12 @@
 //! The procedures of management.
 
 use super::request::Request;
-use super::{Office, elsewhere, show};
+use super::{Office, elsewhere, logs, show, subjects};
 use crate::client::{CallError, Invocation};
+use crate::node::Console;
 use crate::node::console::Place;
+use crate::router::SubjectKind;
+use crate::session::RealmIndex;
 use crate::shard::SessionQuery;
 use crate::wamp::{Dict, SessionId, Uri, Value, error};
 use serde_json::{Value as Json, json};
@@ -24,6 +27,9 @@ pub(super) const NAMES: &[&str] = &[
     "corebar.session.kick",
     "corebar.process.list",
     "corebar.process.restart",
+    "corebar.process.log",
+    "corebar.subscription.list",
+    "corebar.registration.list",
     "corebar.realm.call",
     "corebar.realm.publish",
     "corebar.realm.tail",
@@ -33,9 +39,9 @@ pub(super) const NAMES: &[&str] = &[
 const SESSIONS: u64 = 100;
 
 /// What becomes of a call.
-type Answer = Result<Json, CallError>;
+pub(super) type Answer = Result<Json, CallError>;
 
-fn invalid(text: impl Into<String>) -> CallError {
+pub(super) fn invalid(text: impl Into<String>) -> CallError {
     CallError::new(error::INVALID_ARGUMENT, text.into())
 }
 
@@ -61,7 +67,7 @@ impl<'a> Arguments<'a> {
         self.text(at, name)?.ok_or_else(|| invalid(format!("{name} is missing")))
     }
 
-    fn number(&self, at: usize, name: &str) -> Result<Option<u64>, CallError> {
+    pub(super) fn number(&self, at: usize, name: &str) -> Result<Option<u64>, CallError> {
         match self.get(at, name) {
             None => Ok(None),
             Some(value) => value
@@ -71,7 +77,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    fn flag(&self, at: usize, name: &str) -> Result<bool, CallError> {
+    pub(super) fn flag(&self, at: usize, name: &str) -> Result<bool, CallError> {
         match self.get(at, name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -85,6 +91,7 @@ pub(super) async fn answer(office: Office, call: Invocation) {
     match &*call.procedure.clone() {
         "corebar.realm.call" => elsewhere::call(&office.console, call).await,
         "corebar.realm.publish" => elsewhere::publish(&office.console, call).await,
+        "corebar.process.log" => logs::log(&office.console, call).await,
         "corebar.realm.tail" => elsewhere::tail(&office.console, call).await,
         _ => match found(&office, &call).await.map(|json| Value::of(&json)) {
             Ok(Ok(value)) => call.finish(vec![value], Dict::new()),
@@ -115,6 +122,8 @@ async fn found(office: &Office, call: &Invocation) -> Answer {
         "corebar.realm.list" => Ok(config.realms.iter().filter(|realm| !realm.closed).map(show::realm).collect()),
         "corebar.transport.list" => Ok(show::transports(&config)),
         "corebar.session.list" => sessions(office, &arguments).await,
+        "corebar.subscription.list" => subjects::list(console, SubjectKind::Subscription, &arguments).await,
+        "corebar.registration.list" => subjects::list(console, SubjectKind::Registration, &arguments).await,
         "corebar.session.kick" => kick(office, &arguments).await,
         "corebar.process.list" => Ok(console.roster().states().iter().map(show::process).collect()),
         "corebar.process.restart" => {
@@ -169,14 +178,15 @@ async fn reload(office: &Office, dry_run: bool) -> Answer {
     }
 }
 
+/// The realm that is meant, if one is.
+pub(super) fn realm(console: &Console, arguments: &Arguments<'_>) -> Result<Option<RealmIndex>, CallError> {
+    let Some(name) = arguments.text(0, "realm")? else { return Ok(None) };
+    let unknown = || CallError::new(error::NO_SUCH_REALM, format!("no realm {name:?} here"));
+    console.realm(name).ok_or_else(unknown).map(Some)
+}
+
 async fn sessions(office: &Office, arguments: &Arguments<'_>) -> Answer {
-    let realm = match arguments.text(0, "realm")? {
-        None => None,
-        Some(name) => {
-            let unknown = || CallError::new(error::NO_SUCH_REALM, format!("no realm {name:?} here"));
-            Some(office.console.realm(name).ok_or_else(unknown)?)
-        }
-    };
+    let realm = realm(&office.console, arguments)?;
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let query = SessionQuery {
         realm,

@@ -1,7 +1,7 @@
 //! What a node tells of itself, as JSON.
 
-use crate::config::RuntimeConfig;
 use crate::config::file::settings;
+use crate::config::{ListenerConfig, RuntimeConfig};
 use crate::node::Console;
 use crate::process::GuestStatus;
 use crate::router::Histogram;
@@ -148,20 +148,22 @@ pub fn realm(realm: &RealmConfig) -> Value {
 /// The listeners and what they lead to.
 #[must_use]
 pub fn transports(config: &RuntimeConfig) -> Value {
-    let open = config.listeners.iter().filter(|listener| !listener.closed);
-    let shown = open.map(|listener| {
-        let paths: Vec<Value> =
-            listener.paths.iter().map(|path| json!({"path": path.path, "type": path.service.name()})).collect();
-        let namespace = config.transports.get(usize::from(listener.transport)).map(|way| &way.auth.reach.namespace);
-        json!({
-            "address": listener.address.to_string(),
-            "tls": listener.tls.is_some(),
-            "rawsocket": listener.rawsocket.is_some(),
-            "namespace": namespace,
-            "paths": paths,
-        })
-    });
-    shown.collect()
+    config.listeners.iter().filter(|listener| !listener.closed).map(|listener| transport(config, listener)).collect()
+}
+
+/// A listener and what it leads to.
+#[must_use]
+pub fn transport(config: &RuntimeConfig, listener: &ListenerConfig) -> Value {
+    let paths: Vec<Value> =
+        listener.paths.iter().map(|path| json!({"path": path.path, "type": path.service.name()})).collect();
+    let namespace = config.transports.get(usize::from(listener.transport)).map(|way| &way.auth.reach.namespace);
+    json!({
+        "address": listener.address.to_string(),
+        "tls": listener.tls.is_some(),
+        "rawsocket": listener.rawsocket.is_some(),
+        "namespace": namespace,
+        "paths": paths,
+    })
 }
 
 /// The limits and times in force, by their names below `corebar` in a configuration file.

@@ -53,13 +53,18 @@ impl Topic {
         self.members.is_empty()
     }
 
+    /// True if its events are kept.
+    pub(in crate::router) fn keeps_events(&self) -> bool {
+        self.history.is_some()
+    }
+
     /// True if the session is a member.
     pub(super) fn has_member(&self, session: SessionId) -> bool {
         self.members.contains_key(&session)
     }
 
     /// The members, in no particular order.
-    pub(in crate::router) fn sessions(&self) -> impl Iterator<Item = SessionId> {
+    pub(in crate::router) fn sessions(&self) -> impl ExactSizeIterator<Item = SessionId> {
         self.members.keys().copied()
     }
 }

@@ -4,13 +4,14 @@ use super::reply::ReplyTo;
 use crate::config::listener::TransportIndex;
 use crate::transport::exchange::{Coming, Options, Target, Verdict, refuse};
 use crate::wire::longpoll::{Action, Endpoint, TransportId};
+use crate::wire::provenance::Provenance;
 use crate::wire::request::{BodyLength, BodyReader, RequestHead};
 
 /// Decides about a request for `path` below a path where long-polling is served.
 pub(in crate::transport) fn judge(
     head: &RequestHead<'_>,
     path: &str,
-    transport: TransportIndex,
+    (transport, provenance): (TransportIndex, Provenance),
     options: &Options,
 ) -> Verdict {
     let mut reply = ReplyTo::new(!head.keep_alive, head.origin);
@@ -49,7 +50,7 @@ pub(in crate::transport) fn judge(
         Ok(reader) => {
             let said = head.forwarded.iter().filter(|_| endpoint == Endpoint::Open);
             let forwarded = said.map(|(header, value)| (*header, (*value).to_owned())).collect();
-            let target = Target::LongPoll { endpoint, transport, forwarded };
+            let target = Target::LongPoll { endpoint, transport, forwarded, provenance };
             let coming = Coming { target, reply, reader };
             Verdict::Read(Box::new(coming), head.expects_continue)
         }

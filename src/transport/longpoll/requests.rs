@@ -11,6 +11,7 @@ use crate::transport::exchange::Forwarded;
 use crate::transport::reactor::{Reactor, conn_id};
 use crate::wire::batch::Messages;
 use crate::wire::longpoll::{self, Action, Endpoint, SECRET_BYTES, TransportId};
+use crate::wire::provenance::Provenance;
 use crate::wire::{Frame, Framing};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ impl Reactor {
         endpoint: Endpoint,
         body: &[u8],
         mut reply: ReplyTo,
-        (transport, forwarded): (TransportIndex, &Forwarded),
+        (transport, forwarded, provenance): (TransportIndex, &Forwarded, Provenance),
     ) {
         reply.close |= self.leaving();
         if let Some(socket) = self.connections[key].longpoll.as_deref_mut().and_then(Side::socket) {
@@ -30,7 +31,7 @@ impl Reactor {
         }
         let (id, action) = match endpoint {
             Endpoint::Open => {
-                let response = self.open_transport(key, body, &reply, (transport, forwarded));
+                let response = self.open_transport(key, body, &reply, (transport, forwarded, provenance));
                 return self.respond(key, [response], reply.close);
             }
             Endpoint::Transport(id, action) => (id, action),
@@ -58,7 +59,7 @@ impl Reactor {
         socket: usize,
         body: &[u8],
         reply: &ReplyTo,
-        (transport, forwarded): (TransportIndex, &Forwarded),
+        (transport, forwarded, provenance): (TransportIndex, &Forwarded, Provenance),
     ) -> Frame {
         let protocol = match longpoll::choose(body) {
             Ok(protocol) => protocol,
@@ -79,7 +80,7 @@ impl Reactor {
                 return reply.error(503, &crowded.to_string());
             }
         };
-        peer.transport = transport;
+        (peer.transport, peer.provenance) = (transport, provenance);
         let id = TransportId { shard: self.seat.index, secret };
         let transport = Transport {
             alarm: None,
