@@ -1342,6 +1342,9 @@ class Link {
     }
     for (const entry of gone) {
       entry.id = undefined;
+      // A router that ends calls nobody any longer, and says GOODBYE when what has begun is done: the connection is lost
+      // with it, not what is offered.
+      if (kind === UNREGISTERED && reason === "wamp.close.system_shutdown") continue;
       this.#host.revoked(entry, typeof reason === "string" ? reason : undefined);
     }
   }

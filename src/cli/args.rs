@@ -269,8 +269,8 @@ pub struct Stop {
     pub(super) directory: Directory,
 
     /// How long to wait, in seconds. [default: as long as it takes]
-    #[arg(long, value_name = "SECONDS")]
-    pub(super) timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_hyphen_values = true)]
+    pub(super) timeout: Option<Duration>,
 }
 
 /// How to say whether a node runs.

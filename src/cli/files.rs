@@ -42,7 +42,7 @@ pub(super) fn check(wanted: &Check) -> Result<(), String> {
         say(&format_args!("{severity}: {}: {missing}", file.file.display()));
     }
     if node.strict && !missing.is_empty() {
-        return Err(format!("{}: programs are missing", file.file.display()));
+        return Err(format!("{}: something is missing", file.file.display()));
     }
     let RuntimeConfig { realms, listeners, guests, components, .. } = file.config;
     let mut parts = vec![format!("{} realms", realms.len()), format!("{} transports", listeners.len())];
@@ -65,7 +65,7 @@ fn report(node: &Node) -> (Value, Result<(), String>) {
             let said = warnings.iter().map(|warning| warning.split_once(": ").unwrap_or(("", warning)));
             let mut said: Vec<Value> = said.map(|(at, text)| json!({"at": at, "message": text})).collect();
             let missing = node::Node::missing(&config);
-            said.extend(missing.iter().map(|missing| json!({"at": "", "message": missing.to_string()})));
+            said.extend(missing.iter().map(|missing| json!({"at": "", "message": missing})));
             let RuntimeConfig { realms, listeners, guests, components, .. } = &config;
             let counts = json!({"realms": realms.len(), "transports": listeners.len(), "guests": guests.len(),
                 "components": components.len()});
@@ -89,6 +89,9 @@ pub(super) fn upgrade(wanted: &Upgrade) -> Result<(), String> {
     let path = file::find(&wanted.directory.cbdir, wanted.config.as_deref()).map_err(|error| error.to_string())?;
     let mut value = file::value(&path).map_err(|error| error.to_string())?;
     let version::Upgrade { changes } = version::upgrade(&mut value);
+    if changes.is_empty() && !version::is_latest(&value) {
+        return Err(format!("{}: version: is not understood; 1 and 2 are", path.display()));
+    }
     if changes.is_empty() {
         tell!("{}: nothing to upgrade", path.display());
         return Ok(());

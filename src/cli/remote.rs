@@ -9,7 +9,6 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// What the node in a directory says of itself.
 fn node(directory: &Path) -> Result<Word, ExitCode> {
@@ -30,8 +29,7 @@ pub(super) fn stop(stop: &Stop) -> Result<ExitCode, ExitCode> {
     let word = node(&stop.directory.cbdir)?;
     signal(&word, Signal::SIGTERM)?;
     tell!("process {} was told to end", word.pid);
-    let time_max = stop.timeout.map(Duration::from_secs);
-    match wait_for_end(&stop.directory.cbdir, word.pid, time_max) {
+    match wait_for_end(&stop.directory.cbdir, word.pid, stop.timeout) {
         Ok(true) => {
             tell!("it has ended");
             Ok(ExitCode::SUCCESS)

@@ -264,9 +264,9 @@ pub enum GuestError {
     /// Settings that cannot be had together.
     #[error("the guest {0:?}: {1}")]
     Contradiction(Box<str>, String),
-    /// Nothing to run.
+    /// Something that it needs is not there.
     #[error("the guest {0:?}: {1}")]
-    Executable(Box<str>, String),
+    Lack(Box<str>, String),
     /// Nothing to run a component with.
     #[error("the component {0:?}: {1}")]
     Component(Box<str>, String),

@@ -12,7 +12,7 @@ mod watch;
 
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
-use crate::config::web::Service;
+use crate::config::web::{PathConfig, Root, Service, StaticConfig};
 use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::courier::Couriers;
 use crate::process::{self, Guests};
@@ -266,24 +266,29 @@ impl Node {
         Ok(())
     }
 
-    /// Programs that guests and components need and that are missing, which does not keep the router from serving. Asks
-    /// the interpreters of components, which takes about a second for each.
+    /// What is missing, which does not keep the router from serving: directories of files, programs that guests and
+    /// components need, and what else those name. For people. Asks the interpreters of components, which takes about a
+    /// second for each.
     #[must_use]
-    pub fn missing(config: &RuntimeConfig) -> Vec<GuestError> {
-        let missing = |guest: &GuestConfig| {
-            process::find(guest).err().map(|error| GuestError::Executable(guest.id.clone(), error))
+    pub fn missing(config: &RuntimeConfig) -> Vec<String> {
+        let lacks = |guest: &GuestConfig| -> Vec<String> {
+            let told = |lack| GuestError::Lack(guest.id.clone(), lack).to_string();
+            process::lacks(guest).into_iter().map(told).collect()
         };
         let unfit = |component: &ComponentConfig| {
-            process::component::missing(component).map(|error| GuestError::Component(component.id.clone(), error))
+            let error = process::component::missing(component)?;
+            Some(GuestError::Component(component.id.clone(), error).to_string())
+        };
+        let bare = |path: &PathConfig| match &path.service {
+            Service::Static(StaticConfig { root: Root::Directory(directory), .. }) if !directory.is_dir() => {
+                Some(format!("the files at {}: {} is no directory", path.path, directory.display()))
+            }
+            _ => None,
         };
         let apps: Vec<GuestConfig> = config.apps.iter().map(process::wsgi::guest).collect();
-        config
-            .guests
-            .iter()
-            .chain(&apps)
-            .filter_map(missing)
-            .chain(config.components.iter().filter_map(unfit))
-            .collect()
+        let files = config.listeners.iter().flat_map(|listener| &listener.paths).filter_map(bare);
+        let guests = config.guests.iter().chain(&apps).flat_map(lacks);
+        files.chain(guests).chain(config.components.iter().filter_map(unfit)).collect()
     }
 
     /// The configuration, with what is closed.
@@ -366,12 +371,12 @@ impl Node {
     pub async fn shut_down(mut self) {
         let config = self.premises.config.clone();
         self.vitals.set_ready(false);
+        self.manager.tell_first("corebar.node.on_drain", serde_json::Value::Null).await;
         // Those who come now can as well go to the other process.
         if !self.handed_over {
             tokio::time::sleep(config.drain_delay).await;
         }
         self.guests.take_leave();
-        self.manager.tell("corebar.node.on_drain", serde_json::Value::Null);
         self.couriers.leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());

@@ -176,7 +176,7 @@ impl Account {
     }
 }
 
-fn find_user(text: &str) -> Result<(Uid, Option<User>), String> {
+pub(super) fn find_user(text: &str) -> Result<(Uid, Option<User>), String> {
     let (known, number) = match text.parse() {
         Ok(number) => (User::from_uid(Uid::from_raw(number)), Some(Uid::from_raw(number))),
         Err(_) => (User::from_name(text), None),
@@ -186,7 +186,7 @@ fn find_user(text: &str) -> Result<(Uid, Option<User>), String> {
     uid.map(|uid| (uid, known)).ok_or_else(|| format!("there is no user {text}"))
 }
 
-fn find_group(text: &str) -> Result<Gid, String> {
+pub(super) fn find_group(text: &str) -> Result<Gid, String> {
     if let Ok(number) = text.parse() {
         return Ok(Gid::from_raw(number));
     }

@@ -13,6 +13,7 @@ mod entry;
 mod guardian;
 mod guests;
 pub mod host;
+mod needs;
 mod order;
 mod orphans;
 mod output;
@@ -27,6 +28,7 @@ mod watch;
 pub mod wsgi;
 
 pub use guests::{Guests, Roster};
+pub use needs::lacks;
 pub use program::find;
 pub use ready::Lookout;
 pub use status::{End, GuestState, GuestStatus};

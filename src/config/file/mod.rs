@@ -213,6 +213,9 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     if !upgraded.changes.is_empty() {
         reader.warn("version", "is older than 2; the command `upgrade` says what that changes, and writes it");
     }
+    if !value.is_object() {
+        return Err(Fault::new("", "it is not an object with the key `workers`"));
+    }
     environment::substitute(&mut value, "")?;
     let node: Node = read(value, "")?;
     if node.version != Some(2) {

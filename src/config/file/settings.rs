@@ -556,7 +556,7 @@ fn optional<T>(value: &Value, at: &str, what: &str, read: impl Fn(&str) -> Optio
 /// True for what says which levels are logged.
 pub fn is_filter(text: &str) -> bool {
     // A word alone would be taken for a module, and a misspelt level with it.
-    let known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    let known = |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
     text.split(',').all(|part| known(part.trim())) && EnvFilter::try_new(text).is_ok()
 }
 

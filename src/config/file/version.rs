@@ -45,6 +45,12 @@ pub fn upgrade(node: &mut Value) -> Upgrade {
     done
 }
 
+/// True for a file of the version that is read.
+#[must_use]
+pub fn is_latest(node: &Value) -> bool {
+    node["version"].as_u64() == Some(LATEST)
+}
+
 fn list_of<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut [Value] {
     map.get_mut(key).and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default()
 }

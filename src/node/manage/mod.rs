@@ -13,11 +13,11 @@ use crate::client::{Registration, Session};
 use crate::config::ManagementConfig;
 use crate::process::{GuestState, GuestStatus};
 use crate::wamp::{Dict, Value};
-use procedures::{NAMES, answer};
+use procedures::{PROCEDURES, answer};
 pub use request::Request;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// The name of the node's own session.
@@ -48,6 +48,8 @@ pub(super) struct News {
     pub(super) topic: &'static str,
     /// What to say.
     pub(super) what: serde_json::Value,
+    /// Where to say that it has been published.
+    done: Option<oneshot::Sender<()>>,
 }
 
 impl Manager {
@@ -68,7 +70,16 @@ impl Manager {
     /// Publishes something, if anybody can hear it.
     pub(super) fn tell(&self, topic: &'static str, what: serde_json::Value) {
         if let Some(news) = &self.news {
-            let _ = news.send(News { topic, what });
+            let _ = news.send(News { topic, what, done: None });
+        }
+    }
+
+    /// Publishes something before what follows, unless that takes too long.
+    pub(super) async fn tell_first(&self, topic: &'static str, what: serde_json::Value) {
+        let Some(news) = &self.news else { return };
+        let (done, published) = oneshot::channel();
+        if news.send(News { topic, what, done: Some(done) }).is_ok() {
+            let _ = tokio::time::timeout(PAUSE, published).await;
         }
     }
 
@@ -101,7 +112,7 @@ async fn manage(office: Office, config: ManagementConfig, mut news: mpsc::Unboun
 /// Serves until the session has ended.
 async fn serve(office: &Office, session: Session, news: &mut mpsc::UnboundedReceiver<News>) {
     let mut registrations = JoinSet::new();
-    for name in NAMES {
+    for (name, _) in PROCEDURES {
         match session.register(name, Dict::new()).await {
             Ok(registration) => drop(registrations.spawn(attend(office.clone(), registration))),
             Err(error) => tracing::warn!(%error, procedure = name, "cannot be offered"),
@@ -110,14 +121,17 @@ async fn serve(office: &Office, session: Session, news: &mut mpsc::UnboundedRece
     let publish = async |topic: &str, what: &serde_json::Value| {
         let args = vec![Value::of(what).unwrap_or(Value::Null)];
         // Without a session there is nobody to be told.
-        let _ = session.publish(topic, args, Dict::new(), Dict::new()).await;
+        let _ = session.publish_acknowledged(topic, args, Dict::new(), Dict::new()).await;
     };
     let mut changes = office.console.roster().changes();
     let mut known = processes(office);
     loop {
         tokio::select! {
             _ = session.ended() => return,
-            Some(News { topic, what }) = news.recv() => publish(topic, &what).await,
+            Some(News { topic, what, done }) = news.recv() => {
+                publish(topic, &what).await;
+                let _ = done.map(|done| done.send(()));
+            }
             Ok(()) = changes.changed() => {
                 let now = processes(office);
                 let other = now.iter().filter(|(id, process)| known.get(*id).is_none_or(|before| differs(before, process)));

@@ -12,27 +12,27 @@ use crate::wamp::{Dict, SessionId, Uri, Value, error};
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
-/// All of them.
-pub(super) const NAMES: &[&str] = &[
-    "corebar.node.status",
-    "corebar.node.stats",
-    "corebar.node.config",
-    "corebar.node.reload",
-    "corebar.node.drain",
-    "corebar.log.level",
-    "corebar.worker.list",
-    "corebar.realm.list",
-    "corebar.transport.list",
-    "corebar.session.list",
-    "corebar.session.kick",
-    "corebar.process.list",
-    "corebar.process.restart",
-    "corebar.process.log",
-    "corebar.subscription.list",
-    "corebar.registration.list",
-    "corebar.realm.call",
-    "corebar.realm.publish",
-    "corebar.realm.tail",
+/// All of them, with the names of their arguments in the order of their positions.
+pub(super) const PROCEDURES: &[(&str, &[&str])] = &[
+    ("corebar.node.status", &[]),
+    ("corebar.node.stats", &[]),
+    ("corebar.node.config", &[]),
+    ("corebar.node.reload", &["dry_run"]),
+    ("corebar.node.drain", &[]),
+    ("corebar.log.level", &["level"]),
+    ("corebar.worker.list", &[]),
+    ("corebar.realm.list", &[]),
+    ("corebar.transport.list", &[]),
+    ("corebar.session.list", &["realm", "text", "limit", "after", "queued_bytes_min"]),
+    ("corebar.session.kick", &["session", "reason", "message"]),
+    ("corebar.process.list", &[]),
+    ("corebar.process.restart", &["id"]),
+    ("corebar.process.log", &["id", "lines", "follow"]),
+    ("corebar.subscription.list", &["realm", "text", "match", "limit", "after"]),
+    ("corebar.registration.list", &["realm", "text", "match", "limit", "after"]),
+    ("corebar.realm.call", &["realm", "procedure", "args", "kwargs"]),
+    ("corebar.realm.publish", &["realm", "topic", "args", "kwargs"]),
+    ("corebar.realm.tail", &["realm", "topic", "match"]),
 ];
 
 /// Sessions that are told of at once, unless another number is asked for.
@@ -49,6 +49,18 @@ pub(super) fn invalid(text: impl Into<String>) -> CallError {
 pub(super) struct Arguments<'a>(pub(super) &'a Invocation);
 
 impl<'a> Arguments<'a> {
+    /// A mistake in a name must not turn what was meant as a trial into the real thing.
+    fn check(&self) -> Result<(), CallError> {
+        let known = PROCEDURES.iter().find(|(name, _)| *name == &*self.0.procedure);
+        let Some((_, names)) = known else { return Ok(()) };
+        if self.0.args.len() > names.len() {
+            return Err(invalid(format!("there are {} arguments too many", self.0.args.len() - names.len())));
+        }
+        let Some((other, _)) = self.0.kwargs.iter().find(|(name, _)| !names.contains(&&**name)) else { return Ok(()) };
+        let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+        Err(invalid(format!("{:?} is no argument of this procedure; it has {known}", &**other)))
+    }
+
     pub(super) fn get(&self, at: usize, name: &str) -> Option<&'a Value> {
         let value = self.0.args.get(at).or_else(|| self.0.kwargs.get(name));
         value.filter(|value| !matches!(value, Value::Null | Value::Undefined))
@@ -88,6 +100,9 @@ impl<'a> Arguments<'a> {
 
 /// Answers a call.
 pub(super) async fn answer(office: Office, call: Invocation) {
+    if let Err(error) = Arguments(&call).check() {
+        return call.fail(error);
+    }
     match &*call.procedure.clone() {
         "corebar.realm.call" => elsewhere::call(&office.console, call).await,
         "corebar.realm.publish" => elsewhere::publish(&office.console, call).await,
