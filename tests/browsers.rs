@@ -15,7 +15,8 @@ use std::path::Path;
 use support::browser::{Browser, Page};
 use support::http::{Http, Poller, post};
 use support::raw::{client_frame, connect, header, response_head, server_frame, status, upgrade_request};
-use support::{Router, Serializer, node, router};
+use support::client::payload;
+use support::{Client, Router, Serializer, Transport, Wire, node, router};
 
 const WAMP: &str = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
 
@@ -302,19 +303,37 @@ fn a_browser_is_not_known_as_a_user_who_is_gone() {
     });
 }
 
-/// The application of `corebar init`, on a port of its own.
+/// An application with pages, on a port of its own.
 struct Demo {
     application: std::path::PathBuf,
     port: u16,
 }
 
 impl Demo {
+    /// That of `corebar init`.
     fn new() -> Demo {
+        Demo::made(|path| {
+            let path = path.to_str().expect("a path of plain characters");
+            let made = router::command(&["init", "--appdir", path]).output().expect("the program can be run");
+            assert!(made.status.success());
+        })
+    }
+
+    /// That of `examples/js`.
+    fn example() -> Demo {
+        Demo::made(|path| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/js");
+            for name in [".crossbar/config.json", "page/index.html", "page/board.js"] {
+                let file = path.join(name);
+                std::fs::create_dir_all(file.parent().expect("a folder")).expect("a writable directory");
+                std::fs::copy(source.join(name), file).expect("it is there");
+            }
+        })
+    }
+
+    fn made(make: impl FnOnce(&Path)) -> Demo {
         let application = std::env::temp_dir().join(format!("corebar-demo-{:x}", fastrand::u64(..)));
-        let path = application.to_str().expect("a path of plain characters");
-        assert!(
-            router::command(&["init", "--appdir", path]).output().expect("the program can be run").status.success()
-        );
+        make(&application);
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let file = application.join(".crossbar/config.json");
         let config = std::fs::read_to_string(&file).expect("it was written");
@@ -410,5 +429,153 @@ fn the_demo_does_what_it_says() {
     one.wait(
         "document.getElementById('ask').click() ?? document.getElementById('answer').innerText.startsWith('guest')",
     );
+    assert_eq!(browser.thrown(), Vec::<String>::new());
+}
+
+/// The page at a narrow and a wide screen, by day and by night.
+fn look_at(page: &Page, what: &str) {
+    for (name, width, height, dark) in [
+        ("desktop", 1200, 900, false),
+        ("desktop-dark", 1200, 900, true),
+        ("phone", 380, 800, false),
+        ("phone-dark", 380, 800, true),
+    ] {
+        page.show(width, height, dark);
+        let fits = "document.documentElement.scrollWidth <= innerWidth";
+        assert_eq!(page.value(fits), true, "{what} {name}: nothing sticks out");
+        page.picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{what}-{name}.png")));
+    }
+}
+
+/// Where somebody else serves a page with nothing in it.
+fn empty_page() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n";
+            let _ = write!(stream, "{head}<!doctype html>");
+        }
+    });
+    address
+}
+
+#[test]
+fn the_first_page_shows_what_the_router_does() {
+    let Some(browser) = Browser::start() else { return };
+    let test = |address: SocketAddr| {
+        let page = browser.open(&format!("http://{address}/"));
+        page.wait("document.getElementById('state').innerText === 'connected'");
+        page.wait("!document.getElementById('demo').hidden && document.getElementById('refused').hidden");
+        assert_eq!([page.text("url"), page.text("realm")], [format!("ws://{address}/"), "realm1".into()]);
+        assert_ne!(page.text("one-id"), page.text("two-id"), "two sessions");
+        // They hear each other, and a program that comes besides.
+        page.value("document.getElementById('one-text').value = ''");
+        for (from, text) in [("one", "Hello, Grace!"), ("two", "Hello, Ada! This is long enough to need two lines.")] {
+            page.click(&format!("{from}-text"));
+            page.enter(text);
+            for to in ["one", "two"] {
+                page.wait(&format!("document.getElementById('{to}-chat').innerText.includes('{text}')"));
+            }
+        }
+        let wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Cbor };
+        let mut client = Client::join(address, wire);
+        let heard = client.subscribe("com.example.chat");
+        client.publish("com.example.chat", &payload(json!([["Rust", "<b>Hello</b> from outside"]])));
+        page.wait("document.getElementById('one-chat').innerText.includes('Rust <b>Hello</b> from outside')");
+        page.click("one-text");
+        page.enter("Who is there?");
+        let (_, event) = client.expect_event(heard);
+        assert_eq!(event[0].list()[1].str(), "Who is there?");
+        // The chart is fed until it is not, and by hand.
+        page.wait("Number(document.getElementById('count').innerText) > 5");
+        page.wait("document.getElementById('line').getAttribute('d').split('L').length > 5");
+        page.wait("/^[0-9.]+ ms$/.test(document.getElementById('delay').innerText)");
+        page.click("run");
+        page.wait("document.getElementById('run').innerText === 'Start'");
+        page.value("slider.value = 77; slider.oninput()");
+        page.wait("document.getElementById('value').innerText === '77'");
+        // Code to copy, by mouse and keyboard.
+        let shown = || page.value("[...document.querySelectorAll('pre')].filter((one) => !one.hidden).map((one) => one.id)");
+        assert_eq!(shown(), json!(["code-js"]));
+        page.click("tab-python");
+        assert_eq!(shown(), json!(["code-python"]));
+        page.value("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' }))");
+        assert_eq!((shown(), page.value("document.activeElement.id")), (json!(["code-rust"]), json!("tab-rust")));
+        for language in ["js", "python", "rust", "shell"] {
+            page.click(&format!("tab-{language}"));
+            let code = page.text(&format!("code-{language}"));
+            assert!(code.contains(&format!("ws://{address}/")) && code.contains("realm1"), "{code}");
+            assert!(!code.contains('%'), "{code}");
+        }
+        page.click("copy-code");
+        page.wait("document.getElementById('copy-code').innerText === 'Copied'");
+        page.wait("document.getElementById('copy-code').innerText === 'Copy'");
+        // What is shown runs, in a page from elsewhere, with the client that the router serves.
+        let code = page.text("code-js");
+        let (_, rest) = code.split_once(&format!("from \"http://{address}/corebar.js\";")).expect("an import");
+        let elsewhere = browser.open(&format!("http://{}/", empty_page()));
+        let import = format!("const {{ connect }} = await import('http://{address}/corebar.js');");
+        assert_eq!(elsewhere.value(&format!("(async () => {{ {import} {rest}; return session.state; }})()")), "open");
+        page.wait("document.getElementById('two-chat').innerText.includes('JavaScript Hello from my own program!')");
+        look_at(&page, "welcome");
+    };
+    node::with_router(|_| {}, test);
+    assert_eq!(browser.thrown(), Vec::<String>::new());
+}
+
+#[test]
+fn the_first_page_says_where_it_may_not() {
+    let Some(browser) = Browser::start() else { return };
+    let refused = |address: SocketAddr| {
+        let page = browser.open(&format!("http://{address}/"));
+        page.wait("document.getElementById('refused').innerText.includes('has no login')");
+        assert_eq!(page.value("document.getElementById('demo').hidden"), true);
+        assert_eq!(page.text("state"), "running");
+        assert!(page.text("code-js").contains(&format!("ws://{address}/")));
+        page
+    };
+    // Nobody comes in without a ticket.
+    node::with_router(configure, |address| look_at(&refused(address), "welcome-login"));
+    // Everybody does, and may do nothing.
+    let barred = |config: &mut RuntimeConfig| {
+        let role = RoleConfig { name: "anonymous".into(), access: Access::Rules(Default::default()) };
+        config.realms = vec![RealmConfig { roles: Some(vec![role]), ..RealmConfig::new("realm1") }];
+    };
+    node::with_router(barred, |address| drop(refused(address)));
+    assert_eq!(browser.thrown(), Vec::<String>::new());
+}
+
+#[test]
+fn the_board_of_the_examples_is_shared() {
+    let Some(browser) = Browser::start() else { return };
+    let board = Demo::example();
+    let _router = board.start();
+    let url = format!("http://127.0.0.1:{}/", board.port);
+    let ready = "document.getElementById('state').innerText.startsWith('Draw')";
+    let (one, other) = (browser.open(&url), browser.open(&url));
+    one.wait(ready);
+    other.wait(ready);
+    let drawn = "document.getElementById('board').getContext('2d').getImageData(0, 0, board.width, board.height)
+        .data.some((octet) => octet > 0)";
+    assert_eq!((one.value(drawn), other.value(drawn)), (json!(false), json!(false)));
+    one.value(
+        "for (const [type, x] of [['down', 20], ['move', 60], ['move', 120], ['up', 120]]) {
+            board.setPointerCapture = () => {};
+            const event = new PointerEvent(`pointer${type}`, { clientX: x + 20, clientY: 120, pointerId: 1 });
+            board.dispatchEvent(event);
+        }",
+    );
+    one.wait(drawn);
+    other.wait(drawn);
+    // Who comes later is told by one of them.
+    let late = browser.open(&url);
+    late.wait(ready);
+    late.wait(drawn);
+    late.click("clear");
+    for page in [&one, &other, &late] {
+        page.wait(&format!("!({drawn})"));
+    }
     assert_eq!(browser.thrown(), Vec::<String>::new());
 }

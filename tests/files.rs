@@ -274,9 +274,9 @@ fn a_new_directory_can_be_started_as_it_is() {
         response
     };
     assert!(get("/").contains("<title>Corebar demo"));
-    for name in ["demo.js", "wamp.js"] {
+    for name in ["demo.js", "corebar.js"] {
         let response = get(&format!("/{name}"));
-        assert!(response.contains("javascript") && response.contains("export class Session") == (name == "wamp.js"));
+        assert!(response.contains("javascript") && response.contains("export class Session") == (name == "corebar.js"));
     }
     assert!(get("/info").contains("Corebar"));
     // Where the page connects to.

@@ -19,6 +19,8 @@ enum Library {
     AutobahnJs,
     AutobahnJsLongPoll,
     Wampy,
+    /// The one of this project.
+    Corebar,
 }
 
 impl Library {
@@ -26,7 +28,7 @@ impl Library {
     fn serializers(self) -> &'static [&'static str] {
         match self {
             Library::Autobahn | Library::AutobahnRawSocket => &["json", "msgpack", "cbor", "ubjson"],
-            Library::AutobahnJsLongPoll => &["json"],
+            Library::AutobahnJsLongPoll | Library::Corebar => &["json"],
             Library::AutobahnJs | Library::Wampy => &["json", "msgpack", "cbor"],
         }
     }
@@ -64,8 +66,10 @@ impl Clients {
                 command.arg(source().join(if advanced { "advanced.py" } else { "peer.py" }));
                 command
             }
-            Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy => {
+            Library::AutobahnJs | Library::AutobahnJsLongPoll | Library::Wampy | Library::Corebar => {
                 let script = match library {
+                    Library::Corebar if advanced => "corebar-advanced.mjs",
+                    Library::Corebar => "corebar.mjs",
                     Library::Wampy if advanced => "wampy-advanced.js",
                     Library::Wampy => "wampy.js",
                     _ => "autobahn.js",
@@ -169,8 +173,50 @@ fn autobahn_python_advanced_on_rawsocket() {
 }
 
 #[test]
+fn corebar_js() {
+    alone(Library::Corebar);
+}
+
+#[test]
+fn corebar_js_advanced() {
+    advanced(Library::Corebar);
+}
+
+#[test]
 fn wampy_advanced() {
     advanced(Library::Wampy);
+}
+
+/// The client of this project is what its types say, and they are of use.
+#[test]
+fn types_of_corebar_js() {
+    let source = source().join("typescript");
+    let Some(typescript) = install::node("typescript", &source) else { return };
+    let mut command = Command::new("node");
+    command.arg(typescript.join("node_modules/typescript/bin/tsc")).arg("-p").arg(&source);
+    let output = command.output().expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// The programs of `examples/js`.
+#[test]
+fn examples_for_javascript() {
+    let Some(node) = install::node("js", &source().join("js")) else { return };
+    let router = Router::shared(1);
+    for (file, progress) in [("hello-corebar.mjs", true), ("hello-autobahn.cjs", false), ("hello-wampy.cjs", true)] {
+        let mut command = Command::new("node");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/js").join(file)).arg(router.url());
+        let output = command.env("NODE_PATH", node.join("node_modules")).output().expect("the program can be started");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let wanted: Vec<&str> = ["event: Hello!", "23 + 7 = 30"]
+            .into_iter()
+            .chain(["on the way: 3", "on the way: 2", "on the way: 1", "at last: lift-off"].into_iter().filter(|_| progress))
+            .collect();
+        // What the library itself has to tell stands between.
+        let said: Vec<&str> = text.lines().filter(|line| wanted.contains(line)).collect();
+        assert!(output.status.success() && said == wanted, "{file}:\n{text}\n{errors}");
+    }
 }
 
 /// Every library with every serializer in one realm.
@@ -183,6 +229,7 @@ fn mixed(shards: u16) {
         Library::AutobahnJs,
         Library::AutobahnJsLongPoll,
         Library::Wampy,
+        Library::Corebar,
     ];
     let each = |library: Library| library.serializers().iter().map(move |serializer| (library, *serializer));
     let members: Vec<(Library, &str)> = libraries.into_iter().flat_map(each).collect();

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
+use support::browser::Browser;
 use support::directory::Directory;
 use support::{Client, Router, Serializer, Transport, Wire, install};
 
@@ -161,6 +162,12 @@ fn clients_of_others_log_in() {
         ("wampy", "wampcra", "joe", "secret!"),
         ("wampy", "wampcra", "peter", "secret!"),
         ("wampy", "cryptosign", "joe", SEED),
+        ("corebar", "ticket", "joe", "secret!"),
+        ("corebar", "wampcra", "joe", "secret!"),
+        ("corebar", "wampcra", "peter", "secret!"),
+        ("corebar", "wamp-scram", "joe", "secret!"),
+        ("corebar", "wamp-scram", "peter", "secret!"),
+        ("corebar", "cryptosign", "joe", SEED),
     ] {
         let text = log_in(library, method, authid, secret);
         assert_eq!(text, format!("{authid} user {method} OK"), "{library}");
@@ -168,6 +175,54 @@ fn clients_of_others_log_in() {
         let text = log_in(library, method, authid, &wrong);
         assert!(text.starts_with("refused") && text.contains("wamp.error.authentication_denied"), "{library}: {text}");
     }
+}
+
+#[test]
+fn pages_log_in() {
+    let Some(browser) = Browser::start() else { return };
+    let mut file: serde_json::Value = serde_json::from_str(&config()).expect("JSON");
+    let transport = &mut file["workers"][0]["transports"][0];
+    let auth = transport["auth"].take();
+    *transport = serde_json::json!({
+        "type": "web",
+        "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"},
+        "paths": {
+            "/": {"type": "json", "value": null},
+            "corebar.js": {"type": "client"},
+            "ws": {"type": "websocket", "auth": auth},
+        },
+    });
+    let directory = Directory::new("login-pages", &file.to_string());
+    let mut start = directory.command("start", &["--shards", "1", "--no-pin"]);
+    let router = Router::run({
+        start.env("LOGIN_TICKET", "secret!");
+        start
+    });
+    let page = browser.open(&format!("http://{}/", router.address()));
+    for (method, authid, shown) in [
+        ("ticket", "joe", "ticket: async () => 'secret!'"),
+        ("wampcra", "joe", "secret: 'secret!'"),
+        ("wampcra", "peter", "secret: 'secret!'"),
+        ("wamp-scram", "peter", "password: 'secret!'"),
+        ("cryptosign", "joe", &format!("privateKey: '{SEED}'")),
+    ] {
+        let log_in = |shown: &str| {
+            page.value(&format!(
+                "(async () => {{
+                    const {{ connect }} = await import('/corebar.js');
+                    const options = {{ realm: 'realm1', authid: '{authid}', reconnect: false, {shown} }};
+                    const session = await connect('/ws', options);
+                    const said = [session.authid, session.authrole, session.authmethod];
+                    await session.close();
+                    return said;
+                }})().catch((error) => error.reason)"
+            ))
+        };
+        assert_eq!(log_in(shown), serde_json::json!([authid, "user", method]));
+        let wrong = shown.replace("secret!", "wrong").replace("070", "170");
+        assert_eq!(log_in(&wrong), "wamp.error.authentication_denied", "{method}");
+    }
+    assert_eq!(browser.thrown(), Vec::<String>::new());
 }
 
 /// A node that runs from this configuration, and a client that has logged in.

@@ -23,9 +23,9 @@ impl Template {
         const BARE: Content = (".crossbar/config.json", include_str!("init/bare.json"));
         const INDEX: Content = ("web/index.html", include_str!("init/index.html"));
         const DEMO: Content = ("web/demo.js", include_str!("init/demo.js"));
-        const WAMP: Content = ("web/wamp.js", include_str!("init/wamp.js"));
+        const CLIENT: Content = ("web/corebar.js", include_str!("../../clients/js/corebar.js"));
         match self {
-            Template::Web => &[CONFIG, INDEX, DEMO, WAMP],
+            Template::Web => &[CONFIG, INDEX, DEMO, CLIENT],
             Template::Bare => &[BARE],
         }
     }

@@ -90,7 +90,8 @@ impl ListenerConfig {
     /// The default number of connections that the system holds ready.
     pub const BACKLOG: i32 = 1024;
 
-    /// A listener of the first transport: WebSocket at `/` and `/ws`, long-polling below `/lp`, and RawSocket.
+    /// A listener of the first transport: WebSocket at `/` and `/ws`, long-polling below `/lp`, RawSocket, and the client for
+    /// scripts.
     #[must_use]
     pub fn plain(address: ListenAddress) -> ListenerConfig {
         let at = |path: &str| PathConfig::websocket(path, false, 0);
@@ -100,7 +101,7 @@ impl ListenerConfig {
             backlog: ListenerConfig::BACKLOG,
             transport: 0,
             rawsocket: Some(0),
-            paths: vec![at("/"), at("/ws"), PathConfig::longpoll("/lp", 0)],
+            paths: vec![at("/"), at("/ws"), PathConfig::longpoll("/lp", 0), PathConfig::client("/corebar.js")],
             web: WebOptions::default(),
             tls: None,
             proxy_protocol: Vec::new(),

@@ -31,6 +31,12 @@ impl PathConfig {
     pub fn longpoll(path: &str, transport: TransportIndex) -> PathConfig {
         PathConfig { path: path.into(), deep: true, service: Service::LongPoll(transport) }
     }
+
+    /// The client for scripts.
+    #[must_use]
+    pub fn client(path: &str) -> PathConfig {
+        PathConfig { path: path.into(), deep: false, service: Service::Client }
+    }
 }
 
 /// What can be served at a path.
@@ -50,6 +56,8 @@ pub enum Service {
     Json(JsonConfig),
     /// Another address.
     Redirect(Box<str>),
+    /// The client for scripts, as a module.
+    Client,
     /// A page about the router.
     NodeInfo,
     /// Publications or calls for who speaks HTTP alone.
@@ -74,6 +82,7 @@ impl Service {
             Service::Archive(_) => "archive",
             Service::Json(_) => "json",
             Service::Redirect(_) => "redirect",
+            Service::Client => "client",
             Service::NodeInfo => "nodeinfo",
             Service::Bridge(bridge) => bridge.action.name(),
             Service::Events(_) => "eventsource",

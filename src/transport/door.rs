@@ -4,6 +4,7 @@ use super::premises::Premises;
 use crate::config::listener::TransportIndex;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
+use crate::session::RealmConfig;
 use crate::wamp::Serializer;
 use crate::web::Content;
 use crate::wire::handshake::{HandshakeOptions, PathOptions, Route, Serves, Subprotocol};
@@ -22,6 +23,10 @@ pub(super) struct Door {
     pub(super) access_log: bool,
     /// `Strict-Transport-Security`, if it is to be said.
     pub(super) hsts: Option<Arc<str>>,
+    /// The path of the client for scripts, if it is served.
+    pub(super) module: Option<String>,
+    /// The path of the dashboard, if there is one.
+    pub(super) dashboard: Option<String>,
 }
 
 /// What stands at a path.
@@ -31,6 +36,8 @@ pub(super) struct Place {
     pub(super) transport: TransportIndex,
     /// Browsers that come without WebSocket get a page.
     pub(super) page: bool,
+    /// The realm that such a page may try; empty if there is none.
+    pub(super) realm: Box<str>,
     /// What is served otherwise.
     pub(super) content: Arc<Content>,
 }
@@ -76,10 +83,19 @@ impl Door {
             deflate: transport(known).connection.compression.window(),
             assumed: assumed(transport(known)),
         };
+        let realm = |transport: &TransportConfig| {
+            let open = |realm: &&RealmConfig| !realm.closed && transport.auth.reach.leads_to(&realm.namespace, &realm.name);
+            config.realms.iter().find(open).map(|realm| Box::from(&*realm.name)).unwrap_or_default()
+        };
         let place = |(index, known): (usize, &PathConfig)| Place {
             transport: known.service.transport().unwrap_or(listener.transport),
             page: !transport(known).connection.no_page,
+            realm: realm(transport(known)),
             content: contents.get(index).cloned().unwrap_or_else(|| Arc::new(Content::Nothing)),
+        };
+        let path_of = |name: &str| {
+            let found = listener.paths.iter().find(|path| path.service.name() == name);
+            found.map(|path| path.path.clone())
         };
         let options = HandshakeOptions {
             paths: listener.paths.iter().map(path).collect(),
@@ -99,6 +115,8 @@ impl Door {
             }),
             access_log: listener.web.access_log,
             hsts: hsts.map(|seconds| format!("max-age={seconds}").into()),
+            module: path_of("client"),
+            dashboard: path_of("dashboard"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
+use super::page::Known;
 use super::{bridge, events, page, probe, relay};
 use crate::web::request::{OWN_POLICY, POLICY};
 use crate::web::{Content, Request};
@@ -49,9 +50,11 @@ impl Page<'_> {
         self.whole(status, &headers, TEXT, format!("{text}\n").as_bytes())
     }
 
-    fn welcome(&self) -> Verdict {
-        let headers = [("Cache-Control", "no-store"), (POLICY, page::welcome_policy())];
-        self.whole(200, &headers, "text/html; charset=utf-8", page::welcome().as_bytes())
+    fn welcome(&self, place: &Place) -> Verdict {
+        let door = self.door;
+        let known = Known { realm: &place.realm, module: door.module.as_deref(), dashboard: door.dashboard.as_deref() };
+        let headers = [("Cache-Control", "no-store"), (POLICY, &*page::welcome_policy(known))];
+        self.whole(200, &headers, "text/html; charset=utf-8", page::welcome(known).as_bytes())
     }
 }
 
@@ -112,7 +115,9 @@ pub(super) fn judge(
             page.line(status, &[], text.trim_end())
         }
         Route::Served { index, names, own } => match door.options.paths[index].serves {
-            Serves::WebSocket(..) | Serves::Echo if door.places[index].page => page.welcome(),
+            Serves::WebSocket(..) | Serves::Echo if door.places[index].page => {
+                page.welcome(&door.places[index])
+            }
             Serves::WebSocket(..) | Serves::Echo => {
                 page.line(426, &[("Upgrade", "websocket")], "only WebSocket is served here")
             }
@@ -139,6 +144,10 @@ fn served(
             page.whole(200, &[("Cache-Control", caching)], "application/json", json.text.as_bytes())
         }
         Content::Redirect(url) => page.line(302, &[("Location", url)], &format!("this is at {url}")),
+        Content::Client => {
+            let headers = [("Cache-Control", "no-cache")];
+            page.whole(200, &headers, "text/javascript; charset=utf-8", page::CLIENT.as_bytes())
+        }
         Content::NodeInfo => {
             let info = page::node_info(&options.vitals, options.shards, options.loads.total());
             let headers = [("Cache-Control", "no-store"), (POLICY, OWN_POLICY)];

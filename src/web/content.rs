@@ -32,6 +32,8 @@ pub enum Content {
     Json(JsonConfig),
     /// Another address.
     Redirect(Box<str>),
+    /// The client for scripts.
+    Client,
     /// A page about the router.
     NodeInfo,
     /// Nothing.
@@ -66,6 +68,7 @@ impl Content {
                 Content::Relay(relay.clone(), AtomicUsize::new(0))
             }
             Service::Redirect(url) => Content::Redirect(url.clone()),
+            Service::Client => Content::Client,
             Service::NodeInfo => Content::NodeInfo,
             Service::Nothing => Content::Nothing,
             Service::Static(config) => {
@@ -93,6 +96,7 @@ impl Content {
         match self {
             Content::Files(files) => files.is_cross_origin(),
             Content::Json(json) => json.cross_origin,
+            Content::Client => true,
             Content::Bridge(bridge) => bridge.cross_origin,
             Content::Events(events) => events.cross_origin,
             _ => false,

@@ -37,7 +37,7 @@ fn pages_have_policies() {
                 let text = page.text();
                 // The script that is there may run, and no other.
                 let script =
-                    text.split_once("<script>").map(|(_, rest)| rest.split_once("</script>").expect("an end").0);
+                    text.split_once("<script type=\"module\">").map(|(_, rest)| rest.split_once("</script>").expect("an end").0);
                 let hash =
                     script.map(|script| format!("script-src 'sha256-{}'", BASE64.encode(&Sha256::digest(script))));
                 assert_eq!(hash.is_some(), path == "/ws");

@@ -1,41 +1,45 @@
-import { Session } from "./wamp.js";
+import { Session } from "./corebar.js";
 
 const find = (id) => document.getElementById(id);
-const session = new Session(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, "realm1");
+// Comes back by itself, with all that is subscribed and registered, when the connection is lost.
+const session = new Session("/ws", { realm: "realm1", reconnect: { fromTheStart: true } });
 const name = `guest ${Math.floor(Math.random() * 900) + 100}`;
 find("name").textContent = name;
 
-session.onchange = (there) => {
+const show = (there) => {
   find("state").textContent = there ? "connected" : "connecting …";
   find("state").className = there ? "on" : "off";
 };
+session.addEventListener("open", () => show(true));
+session.addEventListener("lost", () => show(false));
+session.addEventListener("closed", ({ detail }) => { find("trouble").textContent = detail.message; });
 
 // A chat: what one says goes to all, and back to this page too.
-session.subscribe("com.example.chat", ([who, text]) => {
+report(session.subscribe("com.example.chat", ([who, text]) => {
   const line = document.createElement("li");
   const author = document.createElement("b");
   author.textContent = who;
   line.append(author, ` ${text}`);
   find("chat").append(line);
   line.scrollIntoView({ block: "nearest" });
-});
+}));
 find("say").onsubmit = async (event) => {
   event.preventDefault();
   const text = find("text").value.trim();
   if (!text) return;
-  await report(session.publish("com.example.chat", [name, text], { exclude_me: false }));
+  await report(session.publish("com.example.chat", [name, text], {}, { exclude_me: false }));
   find("text").value = "";
 };
 
 // A chart: the value is retained, so that whoever comes later has it at once.
 const values = [];
-session.subscribe("com.example.value", ([value]) => {
+report(session.subscribe("com.example.value", ([value]) => {
   values.push(Number(value));
   values.splice(0, values.length - 120);
   find("value").textContent = value;
   find("slider").value = value;
   draw();
-}, { get_retained: true });
+}, { get_retained: true }));
 find("slider").oninput = () => send(Number(find("slider").value));
 let timer = null;
 find("run").onclick = () => {
@@ -46,7 +50,7 @@ find("run").onclick = () => {
   }, 200);
   find("run").textContent = timer ? "Stop" : "Feed it";
 };
-const send = (value) => report(session.publish("com.example.value", [value], { exclude_me: false, retain: true }));
+const send = (value) => report(session.publish("com.example.value", [value], {}, { exclude_me: false, retain: true }));
 
 function draw() {
   const canvas = find("chart");
@@ -79,7 +83,7 @@ matchMedia("(prefers-color-scheme: dark)").onchange = draw;
 draw();
 
 // A procedure that every open page offers: calls go to one after the other.
-session.register("com.example.who", () => name, { invoke: "roundrobin" });
+report(session.register("com.example.who", () => name, { invoke: "roundrobin" }));
 find("ask").onclick = async () => {
   find("answer").textContent = (await report(session.call("com.example.who"))) ?? "";
 };

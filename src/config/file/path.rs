@@ -7,7 +7,7 @@ use super::kinds::{Absent, kinds};
 use super::options::WebSocketOptions;
 use super::relay::{HttpServer, Script, WebSocketServer};
 use super::transport::{Inner, LongPoll, Nested, Proxied};
-use super::web::{Archive, Bare, Json, Redirect, Static};
+use super::web::{Archive, Bare, Json, Module, Redirect, Static};
 
 kinds! {
     /// What is served at a path and, but for `json`, below it.
@@ -18,6 +18,7 @@ kinds! {
         "archive" => Archive(Archive),
         "json" => Json(Json),
         "redirect" => Redirect(Redirect),
+        "client" => Client(Module),
         "nodeinfo" => NodeInfo(Bare),
         "publisher" => Publisher(Bridge<PublisherOptions>),
         "caller" => Caller(Bridge<CallerOptions>),

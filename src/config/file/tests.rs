@@ -551,6 +551,7 @@ fn web_paths_are_read() {
            "zip": {"type": "archive", "archive": "a.zip", "origin": "https://a.example/a.zip", "cache": true},
            "lp": {"type": "longpoll", "options": {"session_timeout": 0}},
            "own": {"type": "longpoll", "auth": {"anonymous": {"type": "static", "realm": "realm1"}}},
+           "js": {"type": "client"},
            "a": {"type": "path", "paths": {"/": {"type": "nodeinfo"}, "b": {"type": "path", "paths": {
                "c": {"type": "websocket"}, "/": {"type": "json", "value": null}}}}},
            "app": {"type": "resource", "classname": "x.Y"}"#,
@@ -566,7 +567,7 @@ fn web_paths_are_read() {
     assert_eq!(archive.origin, None, "without `download`");
     assert!(matches!(at("/py"), Service::Static(files) if matches!(files.root, Root::Package { .. })));
     assert!(matches!((at("/a"), at("/a/b")), (Service::NodeInfo, Service::Json(json)) if &*json.text == "null"));
-    assert_eq!(at("/app"), &Service::Nothing);
+    assert_eq!((at("/app"), at("/js")), (&Service::Nothing, &Service::Client));
     let websocket = at("/a/b/c").transport();
     // Long-polling is the way in that WebSocket is, but for its times, or its own.
     let of = |transport: Option<u16>| &config.transports[usize::from(transport.expect("a way in"))];

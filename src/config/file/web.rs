@@ -120,6 +120,16 @@ pub(super) struct Bare {
     id: Option<String>,
 }
 
+/// The client for scripts of pages: one file, a module. Scripts of all pages may load it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-crossbar" = OWN))]
+pub(super) struct Module {
+    /// A name for it; nothing goes by it.
+    #[allow(dead_code, reason = "services go by their paths")]
+    id: Option<String>,
+}
+
 /// The files of an archive in the ZIP format.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +274,7 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
             }
             (true, Service::Redirect(url))
         }
+        Path::Client(_) => (false, Service::Client),
         Path::NodeInfo(_) => (true, Service::NodeInfo),
         Path::ReverseProxy(server) => relay(read_http(server, at)?),
         Path::WebSocketReverseProxy(server) => relay(read_websocket(reader, server, at)?),

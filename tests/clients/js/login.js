@@ -1,4 +1,4 @@
-// Logs in with autobahn or wampy for JavaScript: login.js URL LIBRARY METHOD AUTHID SECRET. Prints the role, or the
+// Logs in with autobahn or wampy for JavaScript, or the client of this project: login.js URL LIBRARY METHOD AUTHID SECRET. Prints the role, or the
 // reason of the refusal.
 'use strict';
 
@@ -62,7 +62,32 @@ async function withWampy() {
   }
 }
 
-(library === 'wampy' ? withWampy() : withAutobahn()).then((text) => {
+// What Argon2id makes of the right password for the user of the tests, as Crossbar.io's clients write it: the text of base64.
+async function argon2(password, salt, cost) {
+  if (cost.memory !== 512 || cost.iterations !== 4096 || salt.length !== 16) throw new Error('another challenge');
+  const hash = Buffer.from('82cc251d564204fffba4581927cc4fda8ca642fe8986724d9ced372aa5b96f9e', 'hex').toString('base64');
+  return new TextEncoder().encode(Buffer.from(password).toString() === 'secret!' ? hash.replace('=', '') : 'x');
+}
+
+async function withCorebar() {
+  const {connect} = await import('../../../clients/js/corebar.js');
+  const options = {
+    ticket: {ticket: async () => secret},
+    wampcra: {secret},
+    'wamp-scram': {password: secret, argon2},
+    cryptosign: {privateKey: secret},
+  };
+  try {
+    const session = await connect(url, {realm: 'realm1', authid, WebSocket: require('ws'), ...options[method]});
+    const text = `${session.authid} ${session.authrole} ${session.authmethod} OK`;
+    await session.close();
+    return text;
+  } catch (error) {
+    return `refused: ${error.reason} ${error.message}`;
+  }
+}
+
+({autobahn: withAutobahn, wampy: withWampy, corebar: withCorebar})[library]().then((text) => {
   console.log(text);
   process.exit(0);
 });
