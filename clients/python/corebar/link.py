@@ -280,7 +280,7 @@ class Link:
         """Raises what is wrong with a value that cannot be said."""
         try:
             line = self._codec.encode(message)
-        except (TypeError, ValueError, OverflowError) as error:
+        except Exception as error:  # Each codec has exceptions of its own.
             raise TypeError(f"this cannot be sent: {error}") from None
         self._lines.append(line)
         self._unsent += len(line)
