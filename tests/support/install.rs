@@ -14,6 +14,24 @@ pub fn python(name: &str, requirements: &Path) -> Option<PathBuf> {
     })
 }
 
+/// A folder in which a Python environment with the package of this project is installed, as a user would install it from the
+/// repository, and what its tests need; none as above.
+pub fn corebar_python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (requirements, package) = (root.join("tests/clients/apps.txt"), root.join("clients/python"));
+    let mut inputs = vec![requirements.clone(), package.join("pyproject.toml"), package.join("README.md")];
+    let sources = fs::read_dir(package.join("corebar")).expect("the sources of the package").flatten();
+    inputs.extend(sources.map(|entry| entry.path()).filter(|path| path.is_file()));
+    inputs.sort();
+    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    installed("apps", &inputs, |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"];
+        run(Command::new(folder.join("bin/python")).args(pip).arg("-r").arg(&requirements))?;
+        run(Command::new(folder.join("bin/python")).args(pip).arg(&package))
+    })
+}
+
 /// A folder in which the packages of this `package.json` and its lock file are installed; none as above.
 pub fn node(name: &str, source: &Path) -> Option<PathBuf> {
     let files = [source.join("package.json"), source.join("package-lock.json")];
