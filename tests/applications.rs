@@ -199,7 +199,7 @@ fn examples_for_python() {
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        assert_eq!(sum, client::payload(serde_json::json!([[30]])), "{name}");
+        assert_eq!(sum, [Value::Int(30)], "{name}");
         // autobahn subscribes after it has registered, or before.
         while client.told("wamp.subscription.lookup", &serde_json::json!([["com.example.hello"]])) == Value::Null {
             std::thread::sleep(Duration::from_millis(20));

@@ -29,8 +29,12 @@ E = TypeVar("E", bound=Entry)
 ADVICE_MAX = 3600.0
 # When a procedure that somebody else still has is tried for once more, at first and at last.
 AGAIN = (0.5, 30.0)
+# Calls of a procedure that are worked on at a time.
+CALLS = 64
 # Somebody has meant the session to end.
 FINAL = ("wamp.close.killed", "wamp.close.logout")
+# A router that ends takes procedures away before it says so: they are asked for again after that.
+LEAVES = ("wamp.close.system_shutdown", "wamp.close.close_realm")
 # Trying once more does not help.
 HOPELESS = ("wamp.error.authentication_denied", "wamp.error.no_matching_auth_method")
 
@@ -173,12 +177,13 @@ class App:
 
         return decorate
 
-    def register(self, procedure: str, *, match: str = "exact", concurrency: int = 64, **options: Any) -> Callable[[F], F]:
-        """The function answers calls of a procedure, so many at a time; others wait. `options` are others of REGISTER, as
+    def register(self, procedure: str, *, match: str = "exact", concurrency: Optional[int] = None, **options: Any) -> Callable[[F], F]:
+        """The function answers calls of a procedure, so many at a time: the router is told so, and asks others that share the
+        procedure. Without, 64; more wait. `options` are others of REGISTER, as
         `invoke="roundrobin"` for procedures that several programs share."""
 
         def decorate(function: F) -> F:
-            self._declare(Registration(procedure, Handler(function), _matching(options, match), concurrency))
+            self._declare(_registration(procedure, function, match, concurrency, options))
             return function
 
         return decorate
@@ -307,10 +312,10 @@ class App:
         return await self._attach_now(Subscription(topic, Handler(function), _matching(options, match), concurrency))
 
     async def offer(
-        self, procedure: str, function: Function, *, match: str = "exact", concurrency: int = 64, **options: Any
+        self, procedure: str, function: Function, *, match: str = "exact", concurrency: Optional[int] = None, **options: Any
     ) -> Registration:
         """As `register`, while the application runs. `Registration.end` takes it back."""
-        return await self._attach_now(Registration(procedure, Handler(function), _matching(options, match), concurrency))
+        return await self._attach_now(_registration(procedure, function, match, concurrency, options))
 
     async def _attach_now(self, entry: E) -> E:
         if self._loop is None or self._ended.done() or self._leaving:
@@ -587,6 +592,8 @@ class App:
                 log.exception("%s has failed", hook.name)
 
     def _revoked(self, entry: Entry, reason: str) -> None:
+        if reason in LEAVES:
+            return
         log.warning("the router has taken the %s of %s away: %s", entry.kind, entry.uri, reason)
         if entry in self._entries:
             self._entries.remove(entry)
@@ -681,6 +688,14 @@ class _Errors:
 
 def _matching(options: Mapping[str, Any], match: str) -> dict[str, Any]:
     return {**options, "match": match}
+
+
+def _registration(
+    procedure: str, function: Function, match: str, concurrency: Optional[int], options: Mapping[str, Any]
+) -> Registration:
+    options = _matching(options, match)
+    width = CALLS if concurrency is None else concurrency
+    return Registration(procedure, Handler(function), options if concurrency is None else {**options, "concurrency": width}, width)
 
 
 def _value(result: Result) -> Any:
