@@ -242,3 +242,73 @@ fn examples_for_python() {
         }
     }
 }
+
+/// A heading of `docs/coming-from.md` with what stands below: the program in Python, that in JavaScript, and what they print.
+struct Comparison {
+    heading: String,
+    python: String,
+    script: String,
+    prints: Vec<String>,
+}
+
+/// What is marked as a program of ours, and what is printed. What others do is not run.
+fn comparisons(page: &str) -> Vec<Comparison> {
+    let mut found = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let block = |opening: &str| {
+            let (_, after) = section.split_once(opening)?;
+            Some(after.split_once("```").expect("a block ends").0.to_owned())
+        };
+        let heading = section.lines().next().unwrap_or_default().to_owned();
+        let wanted = |opening: &str| block(opening).unwrap_or_else(|| panic!("{heading} has no {opening:?}"));
+        let (python, script) = (wanted("<!-- run -->\n```python\n"), wanted("<!-- run -->\n```js\n"));
+        let prints = wanted("```text\n").lines().map(str::to_owned).collect();
+        assert_eq!(section.matches("<!-- run -->").count(), 2, "{heading}: all that is marked is run");
+        found.push(Comparison { heading, python, script, prints });
+    }
+    found
+}
+
+#[test]
+fn programs_of_those_who_come_from_elsewhere() {
+    let (python, node) = (install::corebar_python(), install::node("js", &root("tests/clients/js")));
+    let (Some(python), Some(node)) = (python, node) else { return };
+    let page = std::fs::read_to_string(root("docs/coming-from.md")).expect("the page");
+    let found = comparisons(&page);
+    assert_eq!(found.len(), 5, "a comparison for each of those who are named");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("coming-from");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("target can be written");
+    std::fs::copy(root("clients/js/corebar.js"), folder.join("corebar.js")).expect("target can be written");
+    // Node before 22 finds its WebSocket there.
+    std::os::unix::fs::symlink(node.join("node_modules"), folder.join("node_modules")).expect("target can be written");
+    let router = Router::start(&["--shards", "2", "--no-pin"]);
+    for Comparison { heading, python: service, script, prints } in found {
+        let write = |name: &str, text: &str| {
+            assert!(text.contains("ws://127.0.0.1:8080/"), "{heading}: {text}");
+            let path = folder.join(name);
+            std::fs::write(&path, text.replace("ws://127.0.0.1:8080/", &router.url())).expect("target can be written");
+            path
+        };
+        let mut service = Program::python(&python, &write("service.py", &service), &[], "");
+        let start = Instant::now();
+        let mut log = Vec::new();
+        while !log.iter().any(|line: &String| line.contains("ready")) {
+            let line = service.errors.recv_timeout(TIME_MAX.saturating_sub(start.elapsed()));
+            log.push(line.unwrap_or_else(|_| panic!("{heading}: it is not ready: {log:?}")));
+        }
+        let mut command = Command::new("node");
+        command.arg(write("script.mjs", &script));
+        let mut said = Program::start(command).succeeds();
+        for line in prints.iter().filter(|line| !said.contains(line)) {
+            service.expect(line);
+        }
+        service.signal("TERM");
+        said.extend(service.succeeds());
+        let sorted = |mut lines: Vec<String>| {
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(said), sorted(prints), "{heading}\n{}", service.errors());
+    }
+}

@@ -549,6 +549,7 @@ class App:
             return
         if link.loss is None:
             self._has_joined = True
+            log.info("ready, with %d procedures and %d subscriptions", *(sum(isinstance(e, k) for e in entries) for k in (Registration, Subscription)))
             await self._announce("join")
             if not self._joined.done():
                 self._joined.set_result(None)
