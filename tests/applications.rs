@@ -78,7 +78,10 @@ impl Program {
             if let Some(status) = self.child.try_wait().expect("our child") {
                 break status;
             }
-            assert!(start.elapsed() < TIME_MAX, "it does not end; {:?}\n{}", self.seen, self.errors());
+            if start.elapsed() > TIME_MAX {
+                let seen: Vec<_> = self.lines.try_iter().collect();
+                panic!("it does not end; {:?} {seen:?}\n{}", self.seen, self.errors());
+            }
             std::thread::sleep(Duration::from_millis(10));
         };
         self.seen.extend(self.lines.iter());

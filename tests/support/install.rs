@@ -24,12 +24,14 @@ pub fn corebar_python() -> Option<PathBuf> {
     inputs.extend(sources.map(|entry| entry.path()).filter(|path| path.is_file()));
     inputs.sort();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
-    installed("apps", &inputs, |folder| {
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"];
-        run(Command::new(folder.join("bin/python")).args(pip).arg("-r").arg(&requirements))?;
-        run(Command::new(folder.join("bin/python")).args(pip).arg(&package))
-    })
+    let environment = python("apps", &requirements)?;
+    // When it changes it alone is installed again.
+    installed("apps-package", &inputs, |folder| {
+        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--force-reinstall"];
+        run(Command::new(environment.join("bin/python")).args(pip).arg(&package))?;
+        fs::create_dir_all(folder).map_err(|error| error.to_string())
+    })?;
+    Some(environment)
 }
 
 /// A folder in which the packages of this `package.json` and its lock file are installed; none as above.
