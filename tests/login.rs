@@ -124,7 +124,7 @@ fn said(output: &Output) -> String {
 #[test]
 fn clients_of_others_log_in() {
     let (python, node) = (install::python("python", &source("python.txt")), install::node("js", &source("js")));
-    let (Some(python), Some(node)) = (python, node) else { return };
+    let (Some(python), Some(node), Some(apps)) = (python, node, install::corebar_python()) else { return };
     let directory = Directory::new("login-clients", &config());
     let mut start = directory.command("start", &["--shards", "2", "--no-pin"]);
     let router = Router::run({
@@ -136,6 +136,11 @@ fn clients_of_others_log_in() {
             "python" => {
                 let mut command = Command::new(python.join("bin/python"));
                 command.arg(source("login.py")).args([&router.url(), method]);
+                command
+            }
+            "apps" => {
+                let mut command = Command::new(apps.join("bin/python"));
+                command.arg(source("app_login.py")).args([&router.url(), method]);
                 command
             }
             library => {
@@ -154,6 +159,12 @@ fn clients_of_others_log_in() {
         ("python", "scram", "joe", "secret!"),
         ("python", "scram", "peter", "secret!"),
         ("python", "cryptosign", "joe", SEED),
+        ("apps", "ticket", "joe", "secret!"),
+        ("apps", "wampcra", "joe", "secret!"),
+        ("apps", "wampcra", "peter", "secret!"),
+        ("apps", "scram", "joe", "secret!"),
+        ("apps", "scram", "peter", "secret!"),
+        ("apps", "cryptosign", "joe", SEED),
         ("autobahn", "ticket", "joe", "secret!"),
         ("autobahn", "wampcra", "joe", "secret!"),
         ("autobahn", "wampcra", "peter", "secret!"),

@@ -14,6 +14,26 @@ pub fn python(name: &str, requirements: &Path) -> Option<PathBuf> {
     })
 }
 
+/// A folder in which a Python environment with the package of this project is installed, as a user would install it from the
+/// repository, and what its tests need; none as above.
+pub fn corebar_python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (requirements, package) = (root.join("tests/clients/apps.txt"), root.join("clients/python"));
+    let mut inputs = vec![requirements.clone(), package.join("pyproject.toml"), package.join("README.md")];
+    let sources = fs::read_dir(package.join("corebar")).expect("the sources of the package").flatten();
+    inputs.extend(sources.map(|entry| entry.path()).filter(|path| path.is_file()));
+    inputs.sort();
+    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    let environment = python("apps", &requirements)?;
+    // When it changes it alone is installed again.
+    installed("apps-package", &inputs, |folder| {
+        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--force-reinstall"];
+        run(Command::new(environment.join("bin/python")).args(pip).arg(&package))?;
+        fs::create_dir_all(folder).map_err(|error| error.to_string())
+    })?;
+    Some(environment)
+}
+
 /// A folder in which the packages of this `package.json` and its lock file are installed; none as above.
 pub fn node(name: &str, source: &Path) -> Option<PathBuf> {
     let files = [source.join("package.json"), source.join("package-lock.json")];
