@@ -51,8 +51,12 @@ mod tests {
         guest.stderr = OutputConfig::File("log".into());
         guest.cpu_affinity = vec![1023];
         let said = lacks(&guest);
-        let begin = ["there is no user", "there is no group", "/no/such/place, which", "there is no directory", "none of"];
-        assert!(said.len() == begin.len() && said.iter().zip(begin).all(|(text, begin)| text.starts_with(begin)), "{said:?}");
+        let begin =
+            ["there is no user", "there is no group", "/no/such/place, which", "there is no directory", "none of"];
+        assert!(
+            said.len() == begin.len() && said.iter().zip(begin).all(|(text, begin)| text.starts_with(begin)),
+            "{said:?}"
+        );
         let nowhere = GuestConfig { workdir: "/no/such/place".into(), ..GuestConfig::new("a", "sh") };
         assert_eq!(lacks(&nowhere), ["its directory /no/such/place is not there"]);
     }

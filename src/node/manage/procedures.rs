@@ -58,7 +58,7 @@ impl<'a> Arguments<'a> {
         }
         let Some((other, _)) = self.0.kwargs.iter().find(|(name, _)| !names.contains(&&**name)) else { return Ok(()) };
         let known = if names.is_empty() { "none".into() } else { names.join(", ") };
-        Err(invalid(format!("{:?} is no argument of this procedure; it has {known}", &**other)))
+        Err(invalid(format!("{other:?} is no argument of this procedure; it has {known}")))
     }
 
     pub(super) fn get(&self, at: usize, name: &str) -> Option<&'a Value> {
