@@ -11,27 +11,38 @@ pub mod auth;
 
 pub mod client;
 
+#[cfg(feature = "router")]
 pub mod session;
 
+#[cfg(feature = "router")]
 pub mod router;
 
 #[cfg(feature = "sim")]
 pub mod sim;
 
+#[cfg(feature = "router")]
 pub mod config;
 
+#[cfg(feature = "router")]
 pub mod store;
 
+#[cfg(feature = "router")]
 pub mod web;
 
+#[cfg(feature = "router")]
 pub mod shard;
 
+#[cfg(feature = "router")]
 pub mod transport;
 
+#[cfg(feature = "router")]
 pub mod courier;
 
+#[cfg(feature = "router")]
 pub mod process;
 
+#[cfg(feature = "router")]
 pub mod node;
 
+#[cfg(feature = "router")]
 pub mod cli;

@@ -17,6 +17,7 @@ mod validity;
 
 pub use config::{AuthConfig, AuthSettings};
 pub use crypto::Entropy;
+#[cfg(feature = "router")]
 pub(crate) use crypto::hmac_sha256;
 pub use exchange::{Admitted, Context, Exchange, Step};
 pub use peer::{Inside, Known, Peer, TlsPeer};
