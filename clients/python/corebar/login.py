@@ -186,7 +186,9 @@ def _argon2(password: bytes, salt: bytes, rounds: int, memory: int) -> bytes:
         raise LoginError("the router derives keys with Argon2: pip install 'corebar[argon2]'") from error
     if rounds * memory > ROUNDS_MAX:
         raise LoginError("the challenge asks for more work than is reasonable")
-    return bytes(hash_secret_raw(password, salt, rounds, memory, parallelism=1, hash_len=32, type=Type.ID, version=0x13))
+    key = hash_secret_raw(password, salt, rounds, memory, parallelism=1, hash_len=32, type=Type.ID, version=0x13)
+    # As autobahn has it, and so all others: the text, not the octets.
+    return base64.b64encode(key).rstrip(b"=")
 
 
 def _saslprep(text: str) -> str:
