@@ -171,6 +171,52 @@ fn metrics_are_told_to_those_who_may_know_them() {
     });
 }
 
+/// What Prometheus says to a query.
+fn evaluated(server: SocketAddr, query: &str) -> serde_json::Value {
+    let query: String = query.bytes().map(|octet| format!("%{octet:02x}")).collect();
+    let (_, answer) = ask(server, "GET", &format!("/api/v1/query?query={query}"));
+    let value =
+        answer.find('{').and_then(|at| serde_json::Deserializer::from_str(&answer[at..]).into_iter().next()?.ok());
+    value.unwrap_or_default()
+}
+
+/// The queries of the page for Grafana, with its variables filled in.
+fn shown() -> Vec<String> {
+    let page: serde_json::Value = serde_json::from_str(include_str!("../docs/grafana/corebar.json")).expect("JSON");
+    let panels = page["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let fill = |text: &str| text.replace("$__rate_interval", "20s").replace("$job", ".*").replace("$instance", ".*");
+    let queries: Vec<String> = targets.map(|target| fill(target["expr"].as_str().expect("a query"))).collect();
+    assert!(queries.len() > 30, "{}", queries.len());
+    queries
+}
+
+/// True if there is something to show for a query; of what does not happen here, if its metrics are known.
+fn is_evaluated(server: SocketAddr, query: &str, metrics: &str, begun: Instant) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = query.split(|c| !word(c)).filter(|name| name.starts_with("corebar_"));
+    let known = |name: &str| {
+        let base = name.trim_end_matches("_bucket").trim_end_matches("_sum");
+        metrics.contains(&format!("# TYPE {base} "))
+    };
+    if !names.clone().all(known) {
+        return false;
+    }
+    let rare = ["corebar_errors_total", "corebar_process", "corebar_hop_seconds"];
+    loop {
+        let answer = evaluated(server, query);
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        let some = answer["data"]["result"].as_array().is_some_and(|series| !series.is_empty());
+        if some || rare.iter().any(|rare| query.contains(rare)) {
+            return true;
+        }
+        if begun.elapsed() > Duration::from_secs(90) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Prometheus itself, and what it has to say about the metrics.
 #[test]
 fn prometheus_reads_the_metrics() {
@@ -214,21 +260,19 @@ fn prometheus_reads_the_metrics() {
                 std::thread::sleep(Duration::from_millis(100));
                 for (query, found) in wanted.iter().zip(&mut found) {
                     if TcpStream::connect(server).is_ok() {
-                        let query: String = query.bytes().map(|octet| format!("%{octet:02x}")).collect();
-                        let (_, answer) = ask(server, "GET", &format!("/api/v1/query?query={query}"));
-                        let answer: serde_json::Value = answer
-                            .find('{')
-                            .and_then(|at| serde_json::Deserializer::from_str(&answer[at..]).into_iter().next()?.ok())
-                            .unwrap_or_default();
+                        let answer = evaluated(server, query);
                         *found = answer["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned();
                     }
                 }
             }
+            let empty: Vec<String> =
+                shown().into_iter().filter(|query| !is_evaluated(server, query, &text, begun)).collect();
             let _ = prometheus.kill();
             let _ = prometheus.wait();
             let _ = std::fs::remove_dir_all(&place);
             // HELLO and SUBSCRIBE of each; requests of long-polling are messages, too.
             assert_eq!(found, [count.to_string(), (2 * count).to_string()]);
+            assert_eq!(empty, Vec::<String>::new(), "nothing would be shown");
         },
     );
 }

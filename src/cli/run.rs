@@ -8,6 +8,7 @@ use super::handover::Predecessor;
 use super::log::Log;
 use super::office::Office;
 use super::service::Service;
+use super::signals::Mild;
 use super::{client, config, files, init, keys, remote};
 use crate::config::RuntimeConfig;
 use crate::process::host::{self, Host};
@@ -43,6 +44,19 @@ pub fn main() -> ExitCode {
         Some(Command::Client(command)) => return client::main(*command, Args::program),
         Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
+    };
+    // A rotation of logs may come while the files are still read.
+    let mild = {
+        let _runtime = runtime.enter();
+        Mild::new()
+    };
+    let mild = match mild {
+        Ok(mild) => mild,
+        Err(error) => return fail(&format!("cannot hear signals: {error}"), ExitCode::FAILURE),
+    };
     let config = match source.read(|warning| say(&warning)) {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::FAILURE),
@@ -64,11 +78,8 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     prepare_process();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
-    };
-    match runtime.block_on(async { Service::start(config, source, predecessor, hold, log)?.run().await }) {
+    let service = async { Service::start(config, source, predecessor, hold, (log, mild))?.run().await };
+    match runtime.block_on(service) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }

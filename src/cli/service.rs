@@ -8,7 +8,7 @@ use super::log::Log;
 use super::manager;
 use super::office::{Asker, Office, Outcome, Visitor};
 use super::run::Source;
-use super::signals::{Signals, Wish};
+use super::signals::{Mild, Signals, Wish};
 use crate::config::RuntimeConfig;
 use crate::config::reload::Reload;
 use crate::node::Node;
@@ -76,10 +76,10 @@ impl Service {
         source: Source,
         predecessor: Option<(Predecessor, Vec<Listener>)>,
         hold: Option<Hold>,
-        log: Log,
+        (log, mild): (Log, Mild),
     ) -> Result<Service, Box<dyn Error>> {
         // Before the banner: whoever has read it may send a signal.
-        let signals = Signals::new()?;
+        let signals = Signals::new(mild)?;
         let mut sockets = manager::sockets();
         let mut first = config.clone();
         let mut predecessor = predecessor.map(|(predecessor, given)| {

@@ -14,27 +14,38 @@ pub(super) enum Wish {
     End,
 }
 
-/// The signals.
-pub(super) struct Signals {
+/// Those that would end a process which does not know them yet, though they are not meant to.
+pub(super) struct Mild {
     hangup: Signal,
     reopen: Signal,
+}
+
+impl Mild {
+    /// Listens to them from now on.
+    pub(super) fn new() -> io::Result<Mild> {
+        Ok(Mild { hangup: signal(SignalKind::hangup())?, reopen: signal(SignalKind::user_defined1())? })
+    }
+}
+
+/// The signals.
+pub(super) struct Signals {
+    mild: Mild,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    /// Listens to them from now on.
-    pub(super) fn new() -> io::Result<Signals> {
-        let [hangup, reopen] = [SignalKind::hangup(), SignalKind::user_defined1()].map(signal);
+    /// Listens to the others as well from now on.
+    pub(super) fn new(mild: Mild) -> io::Result<Signals> {
         let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-        Ok(Signals { hangup: hangup?, reopen: reopen?, interrupt: interrupt?, terminate: terminate? })
+        Ok(Signals { mild, interrupt: interrupt?, terminate: terminate? })
     }
 
     /// What is asked for next.
     pub(super) async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.hangup.recv() => Wish::Reload,
-            _ = self.reopen.recv() => Wish::Reopen,
+            _ = self.mild.hangup.recv() => Wish::Reload,
+            _ = self.mild.reopen.recv() => Wish::Reopen,
             _ = self.interrupt.recv() => Wish::End,
             _ = self.terminate.recv() => Wish::End,
         }
