@@ -73,7 +73,10 @@ fn a_reload_says_what_has_changed() {
     let router = directory.start();
     let mut client = Client::join(router.address(), Wire::JSON);
     let subscription = client.subscribe("com.x");
-    assert_eq!(run(&[]), (Some(0), "nothing changed".into(), String::new()));
+    assert_eq!(
+        run(&[]),
+        (Some(0), "nothing changed; certificates and other files have been read again".into(), String::new())
+    );
     directory.write(&config("org."));
     let change = "realm realm1: role anonymous: is another";
     assert_eq!(run(&["--dry-run"]), (Some(0), format!("would change: {change}"), String::new()));
@@ -97,6 +100,39 @@ fn a_reload_says_what_has_changed() {
     client.leave();
     router.signal("TERM");
     assert!(router.wait(PATIENCE).success());
+}
+
+/// Each of several who ask at the same time is told what became of his own wish.
+#[test]
+fn reloads_at_the_same_time_are_told_apart() {
+    let directory = Directory::new("cli-reloads", &config("com."));
+    let router = directory.start();
+    for round in 0..3 {
+        directory.write(&config(&format!("org{round}.")));
+        let outputs: Vec<Output> = std::thread::scope(|scope| {
+            let ask = |more: &'static [&str]| scope.spawn(|| directory.output("reload", more));
+            let asked = [&["--json"][..], &["--json"], &["--json", "--dry-run"]].map(ask);
+            asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+        });
+        let told: Vec<Json> =
+            outputs.iter().map(|output| serde_json::from_str(&said(output).1).expect("JSON")).collect();
+        let changed = |told: &&Json| told["dry_run"] == false && told["changes"] != json!([]);
+        assert_eq!(told.iter().filter(changed).count(), 1, "{told:?}");
+        assert_eq!(told[2]["dry_run"], true);
+    }
+    router.signal("TERM");
+    assert!(router.wait(PATIENCE).success());
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let directory = Directory::new("cli-full", &config("com."));
+    for command in ["check", "keys", "status", "upgrade"] {
+        let full = std::fs::File::create("/dev/full").expect("a device");
+        let mut command = directory.command(command, &[]);
+        let (code, _, error) = said(&command.stdout(full).output().expect("the program can be run"));
+        assert!(code == Some(1) && error.starts_with("corebar: cannot write: "), "{code:?} {error}");
+    }
 }
 
 #[test]

@@ -520,10 +520,36 @@ fn only_the_configured_role_may() {
 }
 
 #[test]
+fn a_mistake_in_an_argument_does_nothing() {
+    with_node("management-mistakes", async |url, directory| {
+        let admin = admin(&url).await;
+        let call = async |procedure: &str, args: Vec<Value>, kwargs: Dict| match admin
+            .call(procedure, args, kwargs, NONE)
+            .await
+        {
+            Err(RequestError::Refused(why)) => {
+                (why.error.to_string(), why.args[0].as_str().unwrap_or_default().to_string())
+            }
+            other => panic!("{procedure}: {other:?}"),
+        };
+        directory.write(&config("warn"));
+        let invalid = "wamp.error.invalid_argument";
+        let (error, text) = call("corebar.node.reload", vec![], Dict::new().with("dryrun", true)).await;
+        assert_eq!((&*error, text.contains("\"dryrun\" is no argument")), (invalid, true), "{text}");
+        assert_eq!(told(&admin, "corebar.log.level", vec![]).await, json!("info"), "nothing was read again");
+        assert_eq!(call("corebar.node.drain", vec![Value::from(1u64)], NONE).await.0, invalid);
+        assert_eq!(call("corebar.log.level", vec!["".into()], NONE).await.0, invalid);
+        assert_eq!(told(&admin, "corebar.node.status", vec![]).await["ready"], true);
+    });
+}
+
+#[test]
 fn a_node_ends_when_it_is_told_to() {
     with_node("management-drains", async |url, directory| {
         let admin = admin(&url).await;
+        let mut leave = admin.subscribe("corebar.node.on_drain", NONE).await.expect("subscribed");
         told(&admin, "corebar.node.drain", vec![]).await;
+        assert!(leave.next().await.is_some(), "the end is told of before it begins");
         assert!(admin.ended().await.starts_with("wamp.close.system_shutdown"));
         until("no node runs any more", async || directory.output("status", &["--assert", "stopped"]).status.success())
             .await;

@@ -112,6 +112,8 @@ fn print(outcome: &Outcome) {
         tell!("only a new start can change: {change}");
     }
     if outcome.error.is_none() && outcome.changes.is_empty() {
-        tell!("nothing {verb}");
+        // What is in them is not compared.
+        let files = if outcome.dry_run { "" } else { "; certificates and other files have been read again" };
+        tell!("nothing {verb}{files}");
     }
 }
