@@ -128,7 +128,7 @@ mod tests {
         };
         let (one, relay) = app("/node", "/app", json!({"minthreads": 1})).expect("an application");
         let (two, _) = app("/node", "/", json!({"maxthreads": 5})).expect("an application");
-        assert!(one.socket != two.socket && one.socket.starts_with("/node") && one.directory == PathBuf::from("/node"));
+        assert!(one.socket != two.socket && one.socket.starts_with("/node") && *one.directory == *"/node");
         assert_eq!((&*one.base, one.threads, &*two.base, two.threads), ("/app", 20, "", 5));
         let Target::Http(backend) = relay.target else { panic!("HTTP") };
         assert_eq!(backend.address, BackendAddress::Unix(one.socket));
