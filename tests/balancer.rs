@@ -333,9 +333,6 @@ fn nodes_are_stopped_and_started_one_after_the_other() {
             let over = over.clone();
             work.spawn(async move { worker.work(&over).await });
         }
-        for node in &nodes {
-            wait_for_turn(address, node).await;
-        }
         let by_node = |node: &Node| workers.iter().map(|worker| worker.results(node)).sum::<usize>();
         wait_until("both nodes work", || nodes.iter().all(|node| by_node(node) > 50)).await;
         for (gone, stays) in [(0, 1), (1, 0)] {

@@ -2,7 +2,7 @@
 
 use corebar::wamp::Serializer;
 use corebar::wire::batch::Messages;
-use corebar::wire::frame::{FrameBuilder, Framing};
+use corebar::wire::frame::{FrameBuilder, Framing, mask_frames};
 use corebar::wire::handshake::{self, HandshakeOptions, Step};
 use corebar::wire::longpoll::Endpoint;
 use corebar::wire::path;
@@ -78,9 +78,8 @@ fn stream(serializer: Serializer, framing: Framing, random: &mut fastrand::Rng, 
         let message = "[1,\"é\"]".repeat(random.usize(1..200));
         let mut frame = builder.build(serializer, framing, message.as_bytes(), None).parts().concat();
         if framing != Framing::RawSocket {
-            let header = if frame[1] == 126 { 4 } else { 2 };
-            frame[1] |= 0x80;
-            frame.splice(header..header, [0; 4]);
+            let frames = std::mem::take(&mut frame);
+            mask_frames(&frames, || [0; 4], &mut frame);
         }
         octets.extend(frame);
         match framing {

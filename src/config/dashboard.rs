@@ -95,7 +95,8 @@ mod tests {
     fn dashboards_learn_where_the_realm_is() {
         let mut config = config(Some("/ws"));
         config.settle_dashboards().expect("a good configuration");
-        let Service::Dashboard(dashboard) = &config.listeners[0].paths[3].service else { panic!("it is there") };
+        let last = config.listeners[0].paths.last().expect("a path");
+        let Service::Dashboard(dashboard) = &last.service else { panic!("it is there") };
         assert_eq!((&*dashboard.realm, dashboard.websocket.as_deref()), ("manage", Some("/ws")));
         assert_eq!(dashboard.methods, ["anonymous".into()]);
         let before = config.listeners.clone();
