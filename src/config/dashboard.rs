@@ -1,10 +1,8 @@
 //! Where dashboards find the realm in which the node is managed.
 
 use super::web::{DashboardConfig, PathConfig, Service};
-use super::{ConfigError, ListenerConfig, RuntimeConfig, TransportConfig};
+use super::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::auth::AuthConfig;
-use crate::wamp::Serializer;
-use crate::wire::handshake::Subprotocol;
 
 impl RuntimeConfig {
     /// Tells the dashboards of all listeners where the realm of the management is, and how one can log in there.
@@ -17,7 +15,7 @@ impl RuntimeConfig {
             let ListenerConfig { paths, .. } = listener;
             let way = |path: &PathConfig| match path.service {
                 Service::WebSocket(at) => {
-                    let transport = transports.get(usize::from(at)).filter(|transport| speaks_json(transport))?;
+                    let transport = transports.get(usize::from(at)).filter(|transport| transport.speaks_json())?;
                     Some((path.path.as_str().into(), &transport.auth))
                 }
                 _ => None,
@@ -51,12 +49,6 @@ impl RuntimeConfig {
     }
 }
 
-/// Pages speak nothing else.
-fn speaks_json(transport: &TransportConfig) -> bool {
-    let json = |known: &Subprotocol| known.serializer == Serializer::Json && !known.batched;
-    transport.serializers.as_ref().is_none_or(|some| some.iter().any(json))
-}
-
 /// How clients can say who they are.
 fn methods(auth: &AuthConfig) -> Vec<Box<str>> {
     let known = [
@@ -79,6 +71,8 @@ mod tests {
     use super::*;
     use crate::config::ManagementConfig;
     use crate::session::Pages;
+    use crate::wamp::Serializer;
+    use crate::wire::handshake::Subprotocol;
 
     fn config(websocket: Option<&str>) -> RuntimeConfig {
         let mut config = RuntimeConfig::default();

@@ -6,6 +6,7 @@ use super::cookie::CookieConfig;
 use super::tls::TlsConfig;
 use super::web::{PathConfig, WebOptions};
 use crate::auth::AuthConfig;
+use crate::wamp::Serializer;
 use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::handshake::Subprotocol;
 use crate::wire::origin::Origins;
@@ -63,6 +64,15 @@ pub struct TransportConfig {
 }
 
 impl TransportConfig {
+    /// JSON, each message for itself: what pages speak.
+    pub const JSON: Subprotocol = Subprotocol { serializer: Serializer::Json, batched: false };
+
+    /// True if clients may speak that.
+    #[must_use]
+    pub fn speaks_json(&self) -> bool {
+        self.serializers.as_ref().is_none_or(|some| some.contains(&TransportConfig::JSON))
+    }
+
     /// The rule about origins.
     #[must_use]
     pub fn origin_rule(&self) -> Origins {

@@ -44,15 +44,9 @@ pub(super) struct Place {
     pub(super) pages: Pages,
 }
 
-const JSON: Subprotocol = Subprotocol { serializer: Serializer::Json, batched: false };
-
-fn speaks_json(transport: &TransportConfig) -> bool {
-    transport.serializers.as_ref().is_none_or(|some| some.contains(&JSON))
-}
-
 /// What clients speak that name no subprotocol, if they may.
 fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
-    (transport.connection.assumes_json && speaks_json(transport)).then_some(JSON)
+    (transport.connection.assumes_json && transport.speaks_json()).then_some(TransportConfig::JSON)
 }
 
 /// Which pages may use a path that has sessions of its own, which nobody sees where their requests come from.
@@ -107,7 +101,7 @@ impl Door {
             let transport = &config.transports[usize::from(*at)];
             let reach = &transport.auth.reach;
             let open = |realm: &&RealmConfig| !realm.closed && reach.leads_to(&realm.namespace, &realm.name);
-            let first = config.realms.iter().find(open).filter(|_| speaks_json(transport));
+            let first = config.realms.iter().find(open).filter(|_| transport.speaks_json());
             first.map(|realm| Box::from(&*realm.name)).unwrap_or_default()
         };
         let place = |(index, known): (usize, &PathConfig)| Place {
