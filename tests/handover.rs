@@ -160,3 +160,26 @@ fn a_file_that_one_process_holds_keeps_it_in_its_place() {
         assert_eq!(status(&directory)["node"]["pid"], router.pid());
     }
 }
+
+/// Two that take the place of one would both serve, and neither would know of the other.
+#[test]
+fn one_process_at_a_time_takes_over() {
+    let (port, probes) = (free_port(), free_port());
+    let directory = Directory::new("handover-two", &config(port, probes, &[]));
+    let old = directory.start();
+    let mut first = UnixStream::connect(directory.path("node.sock")).expect("the node has an office");
+    first.write_all(b"take over\n").expect("it listens");
+    old.expect_log("another process wants to take over");
+    let second = directory.output("start", &["--take-over"]);
+    let said = String::from_utf8_lossy(&second.stderr).trim().to_string();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.ends_with("is being replaced by another process already"), "{said}");
+    // The first one has given up, and another may.
+    drop(first);
+    old.expect_log("the process that wanted to take over has not");
+    let new = Router::run(directory.command("start", &["--take-over"]));
+    Client::join(SocketAddr::from(([127, 0, 0, 1], port)), Wire::JSON).leave();
+    assert!(old.wait(Duration::from_secs(60)).success());
+    wait_until_alone(&directory, &new);
+    new.signal("TERM");
+}
