@@ -170,7 +170,8 @@ fn one_process_at_a_time_takes_over() {
     let mut first = UnixStream::connect(directory.path("node.sock")).expect("the node has an office");
     first.write_all(b"take over\n").expect("it listens");
     old.expect_log("another process wants to take over");
-    let second = directory.output("start", &["--take-over"]);
+    // If it were let, it would end by itself.
+    let second = directory.output("start", &["--take-over", "--shutdown-after", "10"]);
     let said = String::from_utf8_lossy(&second.stderr).trim().to_string();
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.ends_with("is being replaced by another process already"), "{said}");
