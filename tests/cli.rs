@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::{Value as Json, json};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::Duration;
 use support::directory::Directory;
@@ -91,6 +92,21 @@ fn a_reload_says_what_has_changed() {
     let (code, text, _) = run(&[]);
     assert_eq!(code, Some(0));
     assert!(text.contains("only a new start can change: corebar.shards: 2 becomes 3"), "{text}");
+    // A port that somebody else has is found by both, and of those of its own the node says nothing.
+    let taken =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr().map(|address| (socket, address)));
+    let (_taken, address) = taken.expect("a port");
+    let mut other: Json = serde_json::from_str(&config("org.")).expect("JSON");
+    let endpoint = json!({"type": "tcp", "interface": "127.0.0.1", "port": address.port()});
+    let transports = other["workers"][0]["transports"].as_array_mut().expect("transports");
+    transports.push(json!({"type": "rawsocket", "endpoint": endpoint}));
+    directory.write(&other.to_string());
+    for more in [&["--dry-run", "--json"][..], &["--json"]] {
+        let (code, text, error) = run(more);
+        let told: Json = serde_json::from_str(&text).expect("JSON");
+        let why = told["error"].as_str().expect("a reason");
+        assert!(code == Some(1) && why.contains(&address.to_string()) && error.ends_with(why), "{why} {error}");
+    }
     directory.write("{");
     for more in [&["--dry-run"][..], &[]] {
         let (code, _, error) = run(more);
@@ -122,6 +138,25 @@ fn reloads_at_the_same_time_are_told_apart() {
     }
     router.signal("TERM");
     assert!(router.wait(PATIENCE).success());
+}
+
+#[test]
+fn misuse_is_told_in_one_line() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["stauts"], "unrecognized subcommand 'stauts'; some similar subcommands exist: 'start', 'status'"),
+        (&["--foo"], "unexpected argument '--foo' found"),
+        (&["pub"], "the following required arguments were not provided: <TOPIC>"),
+        (
+            &["start", "--shards", "x"],
+            "invalid value 'x' for '--shards <N|auto>': expected `auto` or a number from 1 to 128",
+        ),
+        (&["check", "--cbdir"], "a value is required for '--cbdir <DIRECTORY>' but none was supplied"),
+    ];
+    for (arguments, expected) in cases {
+        let output = router::command(arguments).output().expect("it runs");
+        let expected = format!("corebar: {expected}; --help tells more\n");
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()), (Some(2), expected));
+    }
 }
 
 #[test]

@@ -387,6 +387,26 @@ fn a_guest_has_no_more_processes_than_it_may() {
 }
 
 #[test]
+fn a_guest_with_too_many_processes_has_failed() {
+    // The system limits users only, and not at all what root runs: so these are counted.
+    let marker = marker();
+    let crowd = format!("for i in $(seq 50); do setsid sleep {marker} & done; echo all are there; wait");
+    let few = format!("for i in 1 2 3; do sleep {marker} & done; wait");
+    let directory = Directory::new(&[shell("crowd", &crowd, json!({})), shell("few", &few, json!({}))]);
+    let text = directory.read("config.json").replace("\"pin\":false", "\"pin\":false,\"processes\":{\"count_max\":20}");
+    fs::write(directory.path("config.json"), text).expect("a writable directory");
+    let router = directory.start();
+    router.expect_log("crowd: all are there");
+    router.expect_log("failed: had more than 20 processes, and was killed");
+    // Three, and their shell.
+    expect("the others go on, and nothing is left of these", || processes(&marker).len() == 4);
+    serves(&router);
+    router.signal("TERM");
+    assert!(router.wait(PATIENCE).success());
+    expect_none(&marker);
+}
+
+#[test]
 fn guests_start_when_those_they_need_are_ready_and_end_before_them() {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
     let stays = |name: &str, before: &str| {

@@ -9,10 +9,10 @@ use corebar::config::tls::{CertificateConfig, TlsConfig};
 use corebar::config::web::{PathConfig, Root, Service, StaticConfig};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::json;
 use std::fs;
 use std::io::{Read, Write};
@@ -194,6 +194,32 @@ fn what_is_no_tls_is_refused() {
         let address = tunnel(address, authority.client(&[&TLS13], None));
         Client::join(address, Wire::all().next().expect("a wire")).leave();
     });
+}
+
+#[test]
+fn ciphers_can_be_chosen() {
+    let authority = Authority::new("ciphers");
+    let own = authority.sign("one", &["one.example"]);
+    let chosen = CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+    for (ciphers, spoken) in [(None, true), (Some(vec![chosen]), true), (Some(Vec::new()), false)] {
+        let change = |config: &mut RuntimeConfig| {
+            config.listeners[0].tls = Some(TlsConfig { ciphers: ciphers.clone(), ..serve(vec![own.clone()]) });
+        };
+        node::with_router(change, |address| {
+            let suite = |version: &'static SupportedProtocolVersion| {
+                let name = ServerName::try_from("one.example").expect("a name");
+                let session = ClientConnection::new(authority.client(&[version], None), name).expect("a session");
+                let mut stream = StreamOwned::new(session, TcpStream::connect(address).expect("the router"));
+                stream.sock.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+                stream.flush().ok()?;
+                stream.conn.negotiated_cipher_suite().map(|suite| suite.suite())
+            };
+            let old = suite(&TLS12);
+            assert_eq!(old.is_some(), spoken, "{old:?}");
+            assert_eq!(old == Some(chosen), ciphers.as_ref().is_some_and(|list| !list.is_empty()), "{old:?}");
+            assert!(suite(&TLS13).is_some(), "version 1.3 is always there");
+        });
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::client;
 use super::config::Config;
+use super::exit::{USAGE, say};
 use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::log::LogConfig;
@@ -9,6 +10,7 @@ use crate::config::web::{DashboardConfig, PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, ManagementConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, Pages, RealmConfig};
 use crate::wamp::{MatchPolicy, UriRules};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -438,8 +440,15 @@ impl Args {
 
     /// Reads the command line; ends the process if it makes no sense.
     pub(super) fn read() -> Args {
-        let matches = Args::program().get_matches();
-        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let read = Args::program().try_get_matches().and_then(|matches| Args::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| match error.kind() {
+            _ if !error.use_stderr() => error.exit(),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+            _ => {
+                say(&misused(&error.render().to_string()));
+                std::process::exit(USAGE.into())
+            }
+        })
     }
 
     /// What the flags say of the log.
@@ -538,6 +547,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn filter(text: &str) -> Result<String, String> {
     let text = if text == "none" { "off" } else { text };
     if is_filter(text) { Ok(text.into()) } else { Err("expected a level, or levels by module".into()) }
+}
+
+/// What is wrong with the command line, in one line: of several, without how to use it.
+fn misused(text: &str) -> String {
+    let usage = text.find("\nUsage: ").unwrap_or(text.len());
+    let words: Vec<&str> = text[..usage].lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let line = words.join(" ").replace(" tip: ", "; ").replace("For more information, try '--help'.", "");
+    format!("{}; --help tells more", line.trim().trim_start_matches("error: "))
 }
 
 #[cfg(test)]

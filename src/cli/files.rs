@@ -35,6 +35,9 @@ pub(super) fn check(wanted: &Check) -> Result<(), String> {
     }
     let node = &wanted.node;
     let file = load(node, |warning| say(&warning))?;
+    for note in &file.notes {
+        say(&format_args!("note: {}: {note}", file.file.display()));
+    }
     node::Node::check(&file.config).map_err(|error| error.to_string())?;
     let missing = node::Node::missing(&file.config);
     let severity = if node.strict { "error" } else { "warning" };
@@ -58,18 +61,17 @@ pub(super) fn check(wanted: &Check) -> Result<(), String> {
 
 /// What is found in a file, for programs; and the same as for people.
 fn report(node: &Node) -> (Value, Result<(), String>) {
-    let (file, error, warnings, counts) = match file::load(&node.cbdir, node.config.as_deref()) {
-        Err(error) => (error.file.clone(), Some((error.at, error.message)), Vec::new(), Value::Null),
-        Ok(NodeFile { file, config, warnings }) => {
+    let (file, error, warnings, notes, counts) = match file::load(&node.cbdir, node.config.as_deref()) {
+        Err(error) => (error.file.clone(), Some((error.at, error.message)), Vec::new(), Vec::new(), Value::Null),
+        Ok(NodeFile { file, config, warnings, notes }) => {
             let error = node::Node::check(&config).err().map(|error| (String::new(), error.to_string()));
-            let said = warnings.iter().map(|warning| warning.split_once(": ").unwrap_or(("", warning)));
-            let mut said: Vec<Value> = said.map(|(at, text)| json!({"at": at, "message": text})).collect();
+            let (mut said, notes) = (placed(&warnings), placed(&notes));
             let missing = node::Node::missing(&config);
             said.extend(missing.iter().map(|missing| json!({"at": "", "message": missing})));
             let RuntimeConfig { realms, listeners, guests, components, .. } = &config;
             let counts = json!({"realms": realms.len(), "transports": listeners.len(), "guests": guests.len(),
                 "components": components.len()});
-            (file, error, said, counts)
+            (file, error, said, notes, counts)
         }
     };
     let strict = node.strict && !warnings.is_empty();
@@ -80,8 +82,15 @@ fn report(node: &Node) -> (Value, Result<(), String>) {
         Some((at, message)) => Err(format!("{}: {at}: {message}", file.display())),
     };
     let said = error.map(|(at, message)| json!({"at": at, "message": message}));
-    let report = json!({"file": file, "ok": said.is_none(), "error": said, "warnings": warnings, "counts": counts});
+    let report = json!({"file": file, "ok": said.is_none(), "error": said, "warnings": warnings, "notes": notes,
+        "counts": counts});
     (report, found)
+}
+
+/// What is said of a file: where, and what.
+fn placed(said: &[String]) -> Vec<Value> {
+    let parts = said.iter().map(|text| text.split_once(": ").unwrap_or(("", text)));
+    parts.map(|(at, text)| json!({"at": at, "message": text})).collect()
 }
 
 /// Brings a file to the present version, in its place.

@@ -50,7 +50,10 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
         tell!("{}", json!({"status": now, "node": word, "details": details}));
     } else if let Some(word) = &word {
         tell!("running: process {}, corebar {}, at {}", word.pid, word.version, word.listening.join(", "));
-        show(&details);
+        match &details {
+            Value::Null => tell!("it does not say more: it is just starting or ending, or too busy"),
+            details => show(details),
+        }
     } else {
         tell!("stopped");
     }
@@ -91,14 +94,16 @@ fn show(details: &Value) {
 pub(super) fn reload(reload: &Reload) -> Result<ExitCode, ExitCode> {
     let directory = &reload.directory.cbdir;
     node(directory)?;
-    let outcome = office::reload(directory, reload.dry_run).map_err(|error| fail(&error, ExitCode::FAILURE))?;
+    let outcome = office::reload(directory, reload.dry_run);
+    let outcome =
+        outcome.unwrap_or_else(|error| Outcome { dry_run: reload.dry_run, error: Some(error), ..Outcome::default() });
     if reload.json {
         tell!("{}", json!(outcome));
     } else {
         print(&outcome);
     }
     match &outcome.error {
-        Some(error) => Err(fail(&format!("everything stays as it is: {error}"), ExitCode::FAILURE)),
+        Some(error) => Err(fail(error, ExitCode::FAILURE)),
         None => Ok(ExitCode::SUCCESS),
     }
 }

@@ -308,7 +308,9 @@ impl Service {
     fn rehearse(&self) -> Result<Reload, String> {
         self.source.read(|_| ()).and_then(|config| {
             Node::check(&config).map_err(|error| error.to_string())?;
-            self.node.rehearse(&config).map_err(|error| error.to_string())
+            let reload = self.node.rehearse(&config).map_err(|error| error.to_string())?;
+            self.node.could_open(&reload.config).map_err(|error| error.to_string())?;
+            Ok(reload)
         })
     }
 
@@ -324,6 +326,9 @@ fn outcome(done: &Result<Reload, String>, dry_run: bool) -> Outcome {
         Ok(Reload { changes, at_start, .. }) => {
             Outcome { dry_run, changes: changes.clone(), at_start: at_start.clone(), ..Outcome::default() }
         }
-        Err(error) => Outcome { dry_run, error: Some(error.clone()), ..Outcome::default() },
+        Err(error) => {
+            let error = Some(format!("everything stays as it is: {error}"));
+            Outcome { dry_run, error, ..Outcome::default() }
+        }
     }
 }

@@ -165,7 +165,8 @@ pub struct GuestLimits {
     pub address_space: Option<u64>,
     /// Seconds of processor time of each of its processes.
     pub cpu_seconds: Option<u64>,
-    /// Processes and threads of its user, all together. Nothing keeps root from more.
+    /// Processes and threads of its user, all together, unless that is root; and processes of its own: with more it is
+    /// killed, and has failed.
     pub processes: Option<u64>,
 }
 

@@ -158,6 +158,8 @@ pub struct RuntimeConfig {
     pub processes_log_lines: usize,
     /// Octets of them.
     pub processes_log_bytes: usize,
+    /// Processes that one guest or component may have, threads not counted; one with more is killed, and has failed.
+    pub processes_count_max: usize,
     /// How long an event for a history on disk may wait in memory if its publisher does not wait for the disk.
     pub history_flush_interval: Duration,
     /// With more octets than this waiting to be written to histories on disk, shards stop reading from their clients;
@@ -236,6 +238,7 @@ impl Default for RuntimeConfig {
             web_download_timeout: 300 * SECOND,
             processes_log_lines: 1000,
             processes_log_bytes: MIB,
+            processes_count_max: 10_000,
             history_flush_interval: SECOND / 10,
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),

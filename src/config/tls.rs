@@ -1,5 +1,6 @@
 //! TLS of a listener.
 
+use rustls::CipherSuite;
 use std::path::{Path, PathBuf};
 
 /// TLS of a listener, versions 1.2 and 1.3. The files are read at the start, and again at each reload.
@@ -11,6 +12,8 @@ pub struct TlsConfig {
     pub client_authorities: Vec<PathBuf>,
     /// Clients without a certificate are let in all the same; a certificate that is shown has to be good.
     pub client_optional: bool,
+    /// Ciphers of TLS 1.2 that are offered; none: all. Those of TLS 1.3 are always offered.
+    pub ciphers: Option<Vec<CipherSuite>>,
 }
 
 /// A certificate with its key.

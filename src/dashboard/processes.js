@@ -6,7 +6,7 @@ import { table } from "./list.js";
 
 const KEPT = 2000;
 
-const KINDS = { ready: "good", running: "good", failed: "bad", "backing-off": "warn", waiting: "warn", starting: "warn" };
+const KINDS = { ready: "good", running: "good", failed: "bad", "backing-off": "warn", waiting: "warn", starting: "warn", ending: "warn" };
 
 export const processes = async ({ session }) => {
   let known = [], chosen = null, following = null, ended = false;

@@ -98,7 +98,7 @@ type Number = (&'static str, &'static str, &'static str, fn(&Report) -> u64);
 const NUMBERS: &[Number] = &[
     ("corebar_connections", "gauge", "Connections of all kinds, also those that carry requests.", |r| r.connections),
     ("corebar_sessions", "gauge", "Open sessions.", |r| r.core.sessions),
-    ("corebar_calls_open", "gauge", "Calls that are not answered.", |r| r.core.calls.saturating_sub(r.core.calls_ended)),
+    ("corebar_calls_open", "gauge", "Calls that a callee has, or that wait for one.", |r| r.core.calls_open),
     ("corebar_queued_bytes", "gauge", "Octets that wait to be written to clients.", |r| r.queued_bytes),
     ("corebar_blocked_clients", "gauge", "Clients of which the system takes no more for now.", |r| r.blocked),
     ("corebar_overflow_bytes", "gauge", "Octets that wait for other shards beyond the rings.", |r| r.overflow_bytes),

@@ -194,6 +194,7 @@ impl Node {
         });
         node.guests.look_out(lookout::lookout(node.console()));
         node.guests.keep(config.processes_log_lines, config.processes_log_bytes);
+        node.guests.bound(config.processes_count_max);
         // Guests may connect at once.
         let started = started.and_then(|()| {
             Ok(node.guests.reload(&node.backstage.programs(&config), config.guests.len() + config.apps.len())?)
@@ -428,7 +429,12 @@ impl Node {
         let config = self.premises.config.clone();
         let count = usize::from(shards);
         let mesh = Arc::new(Mesh::new(count, config.ring_batches));
-        let cores = if config.pin { cores_for(count, cores_among(config.cores.as_deref())) } else { None };
+        let among = cores_among(config.cores.as_deref());
+        if let Some(wanted) = config.cores.as_ref().filter(|wanted| among.iter().all(|core| !wanted.contains(&core.id)))
+        {
+            tracing::warn!(?wanted, "none of the cores for shards is there; shards run on all");
+        }
+        let cores = if config.pin { cores_for(count, among) } else { None };
         let core = |index: ShardIndex| cores.as_ref().map(|cores| cores[usize::from(index)]);
         let (seats, doors): (Vec<_>, Vec<_>) =
             (0..shards).map(|index| Seat::new(index, core(index), mesh.clone())).unzip();

@@ -87,6 +87,27 @@ impl Node {
         }
     }
 
+    /// Finds out whether the ports could be opened that a configuration has and the present one has not, by opening them
+    /// for a moment. Those that the configuration makes free are not looked at.
+    ///
+    /// # Errors
+    /// One could not.
+    pub fn could_open(&self, config: &RuntimeConfig) -> Result<(), StartError> {
+        let old = &self.premises.config;
+        let freed: BTreeSet<u16> =
+            old.listeners.iter().zip(&config.listeners).zip(&self.bound).filter_map(free).collect();
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let there = listener.closed || old.listeners.get(index).is_some_and(|before| !before.closed);
+            // The file of a Unix socket could not be made and taken away unseen.
+            let Some(port) = port(&listener.address).filter(|_| !there) else { continue };
+            match open(listener) {
+                Err(error) if error.is_taken() && freed.contains(&port) => {}
+                opened => drop(opened?),
+            }
+        }
+        Ok(())
+    }
+
     /// Closes what the configuration closes and what has one of these ports.
     async fn close_ports(&mut self, config: &RuntimeConfig, wanted: &BTreeSet<u16>, probes_move: bool) -> Closed {
         let old = self.premises.config.clone();
@@ -132,6 +153,14 @@ impl Node {
                 Err(error) => tracing::error!(%error, "the port for probes cannot be opened again"),
             }
         }
+    }
+}
+
+/// The port of a listener that a configuration closes.
+fn free(((before, now), bound): ((&ListenerConfig, &ListenerConfig), &Bound)) -> Option<u16> {
+    match bound {
+        Bound::Tcp(address) if !before.closed && now.closed => Some(address.port()),
+        _ => None,
     }
 }
 

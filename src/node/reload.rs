@@ -8,6 +8,7 @@ use crate::config::{ConfigError, ListenerConfig, RuntimeConfig};
 use crate::router::Policy;
 use crate::session::RealmConfig;
 use crate::shard::Command;
+use crate::transport::preamble::Entrance;
 use crate::transport::premises::Premises;
 use serde_json::json;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ impl Node {
             self.accept(index, listener)?;
         }
         self.guests.keep(config.processes_log_lines, config.processes_log_bytes);
+        self.guests.bound(config.processes_count_max);
         self.guests.reload(&self.backstage.programs(&config), config.guests.len() + config.apps.len())?;
         self.send_couriers()?;
         self.watch();
@@ -90,6 +92,9 @@ impl Node {
     pub fn rehearse(&self, new: &RuntimeConfig) -> Result<Reload, ConfigError> {
         new.check()?;
         let mut reload = self.premises.config.reload(&self.backstage.furnish(new)?)?;
+        let replaced: Vec<_> =
+            self.premises.entrances.iter().zip(&reload.config.listeners).filter_map(replaced).collect();
+        reload.changes.extend(replaced);
         self.backstage.hide(&mut reload);
         Ok(reload)
     }
@@ -104,6 +109,12 @@ impl Node {
         // Nobody says anything: it ends when the last shard has dropped its end.
         let _ = all.recv().await;
     }
+}
+
+/// Says that the files of a listener's TLS hold something else.
+fn replaced((before, now): (&Arc<Entrance>, &ListenerConfig)) -> Option<String> {
+    let outdated = before.tls.as_ref()?.is_outdated(now.tls.as_ref().filter(|_| !now.closed)?);
+    outdated.then(|| format!("{}: its certificates or keys", now.address))
 }
 
 /// What was, with what is new in its place but closed.

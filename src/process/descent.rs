@@ -28,6 +28,13 @@ pub(super) fn all() -> Vec<Process> {
     pids.filter_map(|pid| parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect()
 }
 
+/// How many processes and threads the system has, if it tells. Much cheaper than to look at all of them.
+pub(super) fn how_many() -> Option<u64> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let (_, count) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
+    count.parse().ok()
+}
+
 /// Reads `/proc/PID/stat`. The name in it may hold anything, blanks and brackets too.
 fn parse(text: &str) -> Option<Process> {
     let (head, _) = text.split_once(" (")?;
@@ -114,5 +121,6 @@ mod tests {
     fn this_process_is_there() {
         let own = i32::try_from(std::process::id()).expect("a pid");
         assert!(all().iter().any(|process| process.pid == own && process.pages > 0));
+        assert!(how_many() > Some(0));
     }
 }

@@ -23,6 +23,8 @@ pub(super) const ARGUMENT: &str = "guardian";
 /// How long to wait, at most, before it is looked again for processes that do not end.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 const LOOK_MIN: Duration = Duration::from_millis(2);
+/// How often it is looked whether there are too many.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What may happen to a guardian.
 enum Event {
@@ -92,6 +94,7 @@ fn guard(mut reader: BufReader<UnixStream>, writer: &mut UnixStream) -> io::Resu
         stopping: false,
         killing: false,
         killed: BTreeSet::new(),
+        most: order.processes_max,
     };
     watch.run(&inbox, writer);
     Ok(())
@@ -197,6 +200,8 @@ struct Watch {
     killing: bool,
     /// What has been killed already.
     killed: BTreeSet<i32>,
+    /// More processes than these are too many.
+    most: u64,
 }
 
 impl Watch {
@@ -205,7 +210,7 @@ impl Watch {
         let mut look = LOOK_MIN;
         loop {
             let lingers = self.killing || (self.ended && self.stopping);
-            let event = if lingers { inbox.recv_timeout(look) } else { inbox.recv().map_err(RecvTimeoutError::from) };
+            let event = inbox.recv_timeout(if lingers { look } else { COUNT_INTERVAL });
             match event {
                 Ok(Event::Child(done)) => {
                     self.note(writer);
@@ -222,7 +227,8 @@ impl Watch {
                 Ok(Event::Childless) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Event::Command(Command::Stop(signal))) => self.stop(signal),
                 Ok(Event::Command(Command::Kill) | Event::Alone) => self.killing = true,
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) if lingers => {}
+                Err(RecvTimeoutError::Timeout) => self.count(writer),
             }
             // A guest that was asked to end may leave this to others of its group, for as long as it has time.
             if self.ended && !(self.stopping && self.group_lives()) {
@@ -271,6 +277,20 @@ impl Watch {
         let signal = Signal::try_from(signal).unwrap_or(Signal::SIGTERM);
         if !self.ended {
             let _ = killpg(self.guest, signal);
+        }
+    }
+
+    /// Begins to kill all of it if there are too many. The system's own limit knows users only, and none for root.
+    fn count(&mut self, writer: &mut UnixStream) {
+        // The whole system may have fewer; that is known at once.
+        if descent::how_many().is_some_and(|all| all <= self.most) {
+            return;
+        }
+        let own = i32::try_from(process::id()).unwrap_or(i32::MAX);
+        let there = descent::descendants(&descent::all(), own).iter().filter(|process| !process.ended).count() as u64;
+        if there > self.most {
+            tell(writer, &Report::Crowded(self.most));
+            self.killing = true;
         }
     }
 

@@ -115,6 +115,12 @@ impl Guests {
         self.board.room.set(lines, bytes);
     }
 
+    /// How many processes each guest may have that starts from now on, beside what its own limit says; with more it is
+    /// killed. Until this has been said, any number.
+    pub fn bound(&self, processes_max: usize) {
+        self.board.bound(processes_max as u64);
+    }
+
     /// The router begins to take leave of its clients, and guests may be among them: those that end are not started again.
     pub fn take_leave(&self) {
         self.board.close();

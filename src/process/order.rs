@@ -14,6 +14,8 @@ pub(super) struct Order {
     /// Variables of its own. What it has from the router is the guardian's environment.
     pub(super) vars: BTreeMap<String, String>,
     pub(super) stdin: Option<Feed>,
+    /// It is killed when there are more processes of it than these.
+    pub(super) processes_max: u64,
     pub(super) setup: Setup,
 }
 
@@ -67,6 +69,8 @@ pub(super) enum Report {
     Exited(i32),
     /// It was ended by this signal.
     Killed(i32),
+    /// There are more processes of it than these, which are too many: it is being killed.
+    Crowded(u64),
 }
 
 /// A line of JSON.

@@ -37,12 +37,18 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Starts a guardian and tells it what to run. What that writes goes to `tail` as well.
+    /// Starts a guardian and tells it what to run. What that writes goes to `tail` as well; with more processes than
+    /// `processes_max` it is killed.
     ///
     /// # Errors
     /// It cannot be, for people.
-    pub(super) async fn start(config: &GuestConfig, host: &Host, tail: &Arc<Tail>) -> Result<Run, String> {
-        let order = order(config, host)?;
+    pub(super) async fn start(
+        config: &GuestConfig,
+        host: &Host,
+        tail: &Arc<Tail>,
+        processes_max: u64,
+    ) -> Result<Run, String> {
+        let order = order(config, host, processes_max)?;
         let failed = |error: io::Error| format!("cannot start a guardian: {error}");
         let (own, theirs) = StdStream::pair().map_err(failed)?;
         own.set_nonblocking(true).map_err(failed)?;
@@ -107,7 +113,7 @@ impl Run {
     }
 }
 
-fn order(config: &GuestConfig, host: &Host) -> Result<Order, String> {
+fn order(config: &GuestConfig, host: &Host, processes_max: u64) -> Result<Order, String> {
     let workdir = program::workdir(config).map_err(|error| error.to_string())?;
     let stdin = match &config.stdin {
         InputConfig::Close => None,
@@ -128,7 +134,8 @@ fn order(config: &GuestConfig, host: &Host) -> Result<Order, String> {
         ..Setup::default()
     };
     let (guardian, arguments) = (host.program.clone(), config.arguments.clone());
-    Ok(Order { guardian, arguments, vars: config.vars.clone(), stdin, setup })
+    let processes_max = processes_max.min(config.limits.processes.unwrap_or(u64::MAX));
+    Ok(Order { guardian, arguments, vars: config.vars.clone(), stdin, processes_max, setup })
 }
 
 fn sink(output: &OutputConfig) -> Result<Stdio, String> {

@@ -18,8 +18,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long a guest that was killed may take to end.
-const KILL_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a guest that was killed may take to end. Long, as the machine may have its hands full: with this guest, say.
+const KILL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long a guest waits for the one before it, if that is neither ready nor at its end.
 const TURN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -122,7 +122,7 @@ impl Runner {
             let Outcome { cause, end, ran } = self.once(config, &watcher).await;
             let success = end == End::Exited(0);
             let done = success && config.ready == ReadyConfig::Exit;
-            self.board.set(&self.id, |status| {
+            self.set(GuestState::Ending, |status| {
                 (status.pid, status.last_end) = (None, Some(end.clone()));
                 status.ready = done;
             });
@@ -222,7 +222,7 @@ impl Runner {
             deadline: None,
             killed: false,
         };
-        let run = match Run::start(config, &self.host, &self.board.tail(&self.id)).await {
+        let run = match Run::start(config, &self.host, &self.board.tail(&self.id), self.board.processes_max()).await {
             Ok(run) => run,
             Err(text) => return Outcome { cause: Cause::Itself, end: End::Failed(text), ran: Duration::ZERO },
         };
@@ -317,6 +317,7 @@ impl Runner {
             Report::Failed(text) => End::Failed(text),
             Report::Exited(code) => End::Exited(code),
             Report::Killed(signal) => End::Killed(signal),
+            Report::Crowded(most) => End::Failed(format!("had more than {most} processes, and was killed")),
         };
         // Only what remains of it has to be cleared away now: it is neither ready nor too late any more.
         course.settled = true;
@@ -326,7 +327,7 @@ impl Runner {
         }
         let settled = course.end.get_or_insert(end).clone();
         let done = settled == End::Exited(0) && config.ready == ReadyConfig::Exit;
-        self.board.set(&self.id, |status| {
+        self.set(GuestState::Ending, |status| {
             (status.pid, status.last_end) = (None, Some(settled));
             status.ready = done;
         });

@@ -4,7 +4,7 @@ use super::tail::{Room, Tail};
 use crate::config::node::ShutdownOn;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -21,6 +21,8 @@ pub enum GuestState {
     Running,
     /// It runs and is ready.
     Ready,
+    /// Its own process has ended, and what else there is of it is ended too.
+    Ending,
     /// It has ended and will be started again.
     BackingOff,
     /// It has ended as it should.
@@ -38,6 +40,7 @@ impl GuestState {
             GuestState::Starting => "starting",
             GuestState::Running => "running",
             GuestState::Ready => "ready",
+            GuestState::Ending => "ending",
             GuestState::BackingOff => "backing-off",
             GuestState::Stopped => "stopped",
             GuestState::Failed => "failed",
@@ -105,6 +108,8 @@ pub(super) struct Board {
     pub(super) room: Arc<Room>,
     /// Nobody is started again any more.
     closing: AtomicBool,
+    /// More processes than these are too many for one guest.
+    processes_max: AtomicU64,
 }
 
 impl Board {
@@ -115,6 +120,7 @@ impl Board {
             tails: Mutex::default(),
             room: Arc::new(Room::new()),
             closing: AtomicBool::new(false),
+            processes_max: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -157,6 +163,15 @@ impl Board {
         self.closing.load(Ordering::Relaxed)
     }
 
+    /// Says how many processes a guest may have that starts from now on.
+    pub(super) fn bound(&self, processes_max: u64) {
+        self.processes_max.store(processes_max, Ordering::Relaxed);
+    }
+
+    pub(super) fn processes_max(&self) -> u64 {
+        self.processes_max.load(Ordering::Relaxed)
+    }
+
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -177,7 +192,9 @@ impl Board {
 
     /// Waits until a guest is ready, or it turns out that it will not be so soon.
     pub(super) async fn under_way(&self, id: &str) {
-        let over = |state| matches!(state, GuestState::BackingOff | GuestState::Stopped | GuestState::Failed);
+        let over = |state| {
+            matches!(state, GuestState::Ending | GuestState::BackingOff | GuestState::Stopped | GuestState::Failed)
+        };
         self.until(|guests| guests.get(id).is_none_or(|guest| guest.ready || over(guest.state))).await;
     }
 

@@ -190,6 +190,7 @@ impl Shard {
         let Some(session) = self.conns[conn.0 as usize].session() else { return };
         let (caller, passthru) = (session.id, session.features.caller.passthru);
         let stage = Stage::With { callee, shard };
+        self.counters.calls_open += 1;
         session
             .rpc(&self.hashing)
             .calls
@@ -290,6 +291,7 @@ impl Shard {
         let since = self.now;
         let Some(session) = self.session_at(conn) else { return Ok(()) };
         session.rpc(&hashing).calls.insert(request, Call { call, stage, since, killed: false, extras });
+        self.counters.calls_open += 1;
         if matches!(stage, Stage::Waiting(_)) {
             self.enqueue_call(id, key);
         }
@@ -515,7 +517,7 @@ impl Shard {
 
     /// Forgets what is known of a call outside its session.
     pub(super) fn call_is_over(&mut self, key: CallKey, pending: &Call) {
-        self.counters.calls_ended += 1;
+        self.counters.calls_open -= 1;
         self.counters.call_time.record(self.now.saturating_sub(pending.since));
         if let Some(extras) = &pending.extras {
             self.call_timers.forget(usize::from(extras.time.is_some()));

@@ -23,8 +23,8 @@ pub struct Counters {
     pub events_undeliverable: u64,
     /// Calls read from clients.
     pub calls: u64,
-    /// Calls that are over: answered, canceled, or given up by their callers.
-    pub calls_ended: u64,
+    /// Calls that a callee has, or that wait for one. What the router answers itself is never open.
+    pub calls_open: u64,
     /// Clients that have not shown who they are.
     pub refused: u64,
     /// Sessions and connections ended for breaking the protocol.

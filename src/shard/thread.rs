@@ -117,11 +117,7 @@ pub fn cores_among(wanted: Option<&[usize]>) -> Vec<CoreId> {
     let all = core_affinity::get_core_ids().unwrap_or_default();
     let Some(wanted) = wanted else { return all };
     let there: Vec<CoreId> = all.iter().copied().filter(|core| wanted.contains(&core.id)).collect();
-    if there.is_empty() {
-        tracing::warn!(?wanted, "none of the cores for shards is there; shards run on all");
-        return all;
-    }
-    there
+    if there.is_empty() { all } else { there }
 }
 
 /// The cores to pin so many shards to, or none if there are fewer.

@@ -7,8 +7,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedCipherSuite};
+use sha2::{Digest, Sha256};
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
@@ -32,7 +34,11 @@ fn wrong(path: &Path, reason: impl fmt::Display) -> TlsError {
 
 /// TLS of a listener.
 #[derive(Debug)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls {
+    server: Arc<ServerConfig>,
+    /// Of the files that it was read from.
+    digest: [u8; 32],
+}
 
 impl Tls {
     /// Reads the files.
@@ -40,12 +46,21 @@ impl Tls {
     /// # Errors
     /// One cannot be read, holds nothing of its kind, or a key does not belong to its certificate.
     pub fn load(config: &TlsConfig) -> Result<Tls, TlsError> {
-        Ok(Tls(Arc::new(read(config)?)))
+        // First: if they change meanwhile, they are others than these.
+        let digest = digest(config)?;
+        Ok(Tls { server: Arc::new(read(config)?), digest })
     }
 
     /// What the next handshake is done with.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.clone())
+        TlsAcceptor::from(self.server.clone())
+    }
+
+    /// True if the files of a configuration hold something else than when this was read. What cannot be read does not
+    /// count.
+    #[must_use]
+    pub fn is_outdated(&self, config: &TlsConfig) -> bool {
+        digest(config).is_ok_and(|digest| digest != self.digest)
     }
 }
 
@@ -58,8 +73,25 @@ pub(super) fn found_out(session: &ServerConnection) -> TlsPeer {
     TlsPeer { certificate, exporter, protocol: format!("{version} {suite}").into() }
 }
 
+/// The digest of what all files of a configuration hold.
+fn digest(config: &TlsConfig) -> Result<[u8; 32], TlsError> {
+    let mut hash = Sha256::new();
+    let own = config.certificates.iter().flat_map(|own| own.chain.iter().chain([&own.certificate, &own.key]));
+    for path in own.chain(&config.client_authorities) {
+        let octets = fs::read(path).map_err(|error| wrong(path, error))?;
+        hash.update((octets.len() as u64).to_le_bytes());
+        hash.update(octets);
+    }
+    Ok(hash.finalize().into())
+}
+
 fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+    let mut provider = ring::default_provider();
+    if let Some(ciphers) = &config.ciphers {
+        let version13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
+        provider.cipher_suites.retain(|suite| version13(suite) || ciphers.contains(&suite.suite()));
+    }
+    let provider = Arc::new(provider);
     let read = |certificate| read_certificate(certificate, &provider);
     let resolver = ByName(config.certificates.iter().map(read).collect::<Result<_, _>>()?);
     // What is said of the whole is said of its first file.
@@ -217,7 +249,12 @@ mod tests {
         let (one, two) = (files.certificate("one", &["one.example"]), files.certificate("two", &["two.example"]));
         let with = |certificate: &CertificateConfig, authorities: Vec<PathBuf>| {
             let certificates = vec![certificate.clone()];
-            Tls::load(&TlsConfig { certificates, client_authorities: authorities, client_optional: false })
+            Tls::load(&TlsConfig {
+                certificates,
+                client_authorities: authorities,
+                client_optional: false,
+                ciphers: None,
+            })
         };
         assert!(with(&one, Vec::new()).is_ok());
         assert!(with(&one, vec![two.certificate.clone()]).is_ok());

@@ -292,7 +292,7 @@ fn routers_are_trusted_by_their_certificates() {
     let (joe, stranger) = (authority.sign("joe", &[]), foreign.sign("joe", &[]));
     let tls = |own| {
         let client_authorities = vec![authority.path()];
-        Some(TlsConfig { certificates: vec![own], client_authorities, client_optional: true })
+        Some(TlsConfig { certificates: vec![own], client_authorities, client_optional: true, ciphers: None })
     };
     let change = |config: &mut RuntimeConfig| {
         config.listeners[0].tls = tls(named.clone());

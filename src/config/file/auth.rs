@@ -42,12 +42,12 @@ pub(super) struct Methods {
     jwt: Option<Value>,
     /// Who has logged in with the same cookie before. Needs a `cookie` beside `auth`, and WebSocket.
     cookie: Option<Value>,
-    /// For proxies. Has no effect: those of this file need no connection. A transport with nothing else is not opened.
+    /// For proxies. Not needed: those of this file need no connection. A transport with nothing else is not opened.
     #[serde(rename = "anonymous-proxy")]
     #[allow(dead_code, reason = "proxies are in the same process")]
     #[schemars(extend("deprecated" = true))]
     anonymous_proxy: Option<Value>,
-    /// For proxies. Has no effect: those of this file need no connection. A transport with nothing else is not opened.
+    /// For proxies. Not needed: those of this file need no connection. A transport with nothing else is not opened.
     #[serde(rename = "cryptosign-proxy")]
     #[allow(dead_code, reason = "proxies are in the same process")]
     #[schemars(extend("deprecated" = true))]

@@ -5,7 +5,7 @@ use super::courier::{self, Callee, Subscriber, read_callee, read_subscriber, tra
 use super::guest::{Env, read_restart};
 use super::kinds::kinds;
 use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
-use super::{Fault, ID, Read, Reader, read, read_id};
+use super::{Fault, ID, Read, Reader, asks, read, read_id};
 use crate::config::RuntimeConfig;
 use crate::config::component::{Bond, Breaks, ComponentConfig, Program, TRUSTED, Way};
 use crate::config::guest::{Inherit, RestartConfig, RestartPolicy};
@@ -137,7 +137,7 @@ pub(super) fn read_container(
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    let given = [("manhole", container.manhole.is_some()), ("connections", container.connections.is_some())];
+    let given = [("manhole", asks(container.manhole.as_ref())), ("connections", asks(container.connections.as_ref()))];
     reader.without_effect(at, &given);
     let id = match &container.id {
         Some(id) => read_id(id, &format!("{at}.id"))?,

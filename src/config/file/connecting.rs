@@ -35,7 +35,7 @@ pub(super) struct WebSocket {
     /// Options of autobahn.
     #[schemars(with = "Option<ClientOptions>")]
     options: Option<Map<String, Value>>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -58,7 +58,7 @@ pub(super) struct RawSocket {
     serializer: Option<String>,
     /// Options of autobahn.
     options: Option<RawSocketOptions>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -227,7 +227,7 @@ const TIMEOUT_MAX: f64 = 3600.0;
 pub(super) fn read_connecting(reader: &mut Reader, value: Value, at: &str) -> Read<Value> {
     match Connecting::read(value, at)? {
         Connecting::WebSocket(transport) => {
-            reader.without_effect(at, &[("debug", transport.debug.is_some())]);
+            reader.note_debug(at, transport.debug.as_ref());
             if !(transport.url.starts_with("ws://") || transport.url.starts_with("wss://")) {
                 let text = format!("is {:?}, which does not begin with ws:// or wss://", transport.url);
                 return Err(Fault::new(&format!("{at}.url"), text));
@@ -240,7 +240,7 @@ pub(super) fn read_connecting(reader: &mut Reader, value: Value, at: &str) -> Re
                 "endpoint": endpoint}))
         }
         Connecting::RawSocket(transport) => {
-            reader.without_effect(at, &[("debug", transport.debug.is_some())]);
+            reader.note_debug(at, transport.debug.as_ref());
             let serializers = Vec::from_iter(transport.serializer);
             serializers.iter().try_for_each(|name| is_serializer(name, &format!("{at}.serializer")))?;
             let mut options = Map::new();

@@ -1,6 +1,6 @@
 //! The key `controller`: what Crossbar.io's own process does beside its workers.
 
-use super::{ID, Read, Reader, read, read_id};
+use super::{ID, Read, Reader, asks, read, read_id};
 use crate::config::node::ShutdownOn;
 use crate::config::{NodeConfig, RuntimeConfig};
 use schemars::JsonSchema;
@@ -83,18 +83,18 @@ enum Mode {
 pub(super) fn read_controller(reader: &mut Reader, value: Value, config: &mut RuntimeConfig) -> Read<()> {
     let controller: Controller = read(value, "controller")?;
     let given = [
-        ("manhole", controller.manhole.is_some()),
-        ("connections", controller.connections.is_some()),
-        ("keyring", controller.keyring.is_some()),
-        ("fabric", controller.fabric.is_some()),
-        ("blockchain", controller.blockchain.is_some()),
-        ("enable_docker", controller.enable_docker.is_some()),
+        ("manhole", asks(controller.manhole.as_ref())),
+        ("connections", asks(controller.connections.as_ref())),
+        ("keyring", asks(controller.keyring.as_ref())),
+        ("fabric", asks(controller.fabric.as_ref())),
+        ("blockchain", asks(controller.blockchain.as_ref())),
+        ("enable_docker", asks(controller.enable_docker.as_ref())),
     ];
     reader.without_effect("controller", &given);
     let id = controller.id.map(|id| read_id(&id, "controller.id")).transpose()?;
     let mut node = NodeConfig { id, ..config.node.clone() };
     if let Some(options) = controller.options {
-        reader.without_effect("controller.options", &[("title", options.title.is_some())]);
+        reader.without_effect("controller.options", &[("title", asks(options.title.as_ref()))]);
         let modes = match options.shutdown {
             None => Vec::new(),
             Some(Shutdown::One(mode)) => vec![mode],

@@ -1,7 +1,7 @@
 //! The cookie of a transport.
 
 use super::kinds::kinds;
-use super::{Fault, Read, Reader, read};
+use super::{Fault, Read, Reader, asks, read};
 use crate::config::cookie::{CookieConfig, CookieStore, SameSite};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -76,13 +76,14 @@ struct DatabaseStore {
     /// What is kept there is forgotten at the start.
     #[serde(default)]
     purge_on_startup: bool,
-    /// Has no effect.
+    /// Not needed: the file is as large as it has to be.
     #[schemars(extend("deprecated" = true))]
     maxsize: Option<Value>,
     /// Has no effect.
     #[schemars(extend("deprecated" = true))]
     readonly: Option<Value>,
-    /// Has no effect.
+    /// Not needed: what is written is on the disk.
+    #[allow(dead_code, reason = "what is written is on the disk")]
     #[schemars(extend("deprecated" = true))]
     sync: Option<Value>,
 }
@@ -138,12 +139,10 @@ fn read_store(reader: &mut Reader, value: Value, at: &str) -> Read<(CookieStore,
         CookieKeep::Memory(_) => (CookieStore::Memory, false),
         CookieKeep::File(store) => (CookieStore::File(store.filename), store.purge_on_startup),
         CookieKeep::Database(store) => {
-            let given = [
-                ("maxsize", store.maxsize.is_some()),
-                ("readonly", store.readonly.is_some()),
-                ("sync", store.sync.is_some()),
-            ];
-            reader.without_effect(at, &given);
+            reader.without_effect(at, &[("readonly", asks(store.readonly.as_ref()))]);
+            if asks(store.maxsize.as_ref()) {
+                reader.note(&format!("{at}.maxsize"), "is not needed: the file is as large as it has to be");
+            }
             (CookieStore::Database(store.path.with_extension("cookies")), store.purge_on_startup)
         }
     })

@@ -2,7 +2,7 @@
 
 use super::kinds::kinds;
 use super::schema::OWN;
-use super::{Fault, Read, Reader, environment, read};
+use super::{Fault, Read, Reader, asks, ciphers, environment, read};
 use crate::config::tls::{CertificateConfig, TlsConfig};
 use crate::config::{ListenAddress, ListenerConfig};
 use crate::wire::forwarded::ForwardedHeader;
@@ -93,12 +93,13 @@ struct Tls {
     #[serde(default)]
     #[schemars(extend("x-crossbar" = OWN))]
     sni: Vec<Certificate>,
-    /// Parameters of Diffie-Hellman. Has no effect: elliptic curves are used.
+    /// Parameters of Diffie-Hellman. Not needed: keys are agreed on by elliptic curves.
     #[schemars(extend("deprecated" = true))]
     dhparam: Option<Value>,
-    /// Ciphers. Has no effect: the library chooses those that are safe.
-    #[schemars(extend("deprecated" = true))]
-    ciphers: Option<Value>,
+    /// Ciphers of TLS 1.2 that are offered, as OpenSSL lists them; of those that are spoken here, which are safe. Without it,
+    /// all. Those of TLS 1.3 are always offered.
+    #[schemars(extend("examples" = ["ECDHE+AESGCM:!aECDSA"]))]
+    ciphers: Option<String>,
 }
 
 /// One more certificate.
@@ -168,7 +169,13 @@ pub(super) fn read_endpoint(reader: &mut Reader, value: Value, at: &str) -> Read
 
 fn read_tls(reader: &mut Reader, value: Value, at: &str) -> Read<TlsConfig> {
     let tls: Tls = read(value, at)?;
-    reader.without_effect(at, &[("dhparam", tls.dhparam.is_some()), ("ciphers", tls.ciphers.is_some())]);
+    if asks(tls.dhparam.as_ref()) {
+        reader.note(&format!("{at}.dhparam"), "is not needed: keys are agreed on by elliptic curves alone");
+    }
+    let ciphers = tls.ciphers.as_deref().map(ciphers::meant);
+    if ciphers.as_ref().is_some_and(Vec::is_empty) {
+        reader.warn(&format!("{at}.ciphers"), "names none that is spoken here, so that there is TLS 1.3 alone");
+    }
     let client_optional = match tls.client_certificate.as_deref() {
         None | Some("required") => false,
         Some("optional") => true,
@@ -191,6 +198,7 @@ fn read_tls(reader: &mut Reader, value: Value, at: &str) -> Read<TlsConfig> {
         certificates: certificates.collect(),
         client_authorities: tls.ca_certificates.unwrap_or_default(),
         client_optional,
+        ciphers,
     })
 }
 

@@ -1,6 +1,7 @@
 //! How a file is written: JSON or YAML.
 
 use super::one_line;
+use super::unique::Unique;
 use serde_json::Value;
 use std::path::Path;
 
@@ -45,7 +46,7 @@ impl Format {
     /// It is not written so, in one line.
     pub fn parse(self, text: &str) -> Result<Value, String> {
         match self {
-            Format::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
+            Format::Json => serde_json::from_str(text).map(|Unique(value)| value).map_err(|error| error.to_string()),
             Format::Yaml => serde_saphyr::from_str(text).map_err(|error| one_line(&error.to_string())),
         }
     }
@@ -81,6 +82,12 @@ mod tests {
             let text = format.print(&value).expect("it can be written");
             assert_eq!(format.parse(&text).as_ref(), Ok(&value), "{text}");
             assert!(text.find("\"b\"").or(text.find("b:")) < text.find("\"a\"").or(text.find(" a:")), "{text}");
+        }
+        for (text, format) in
+            [(r#"{"a": [{"b": 1, "c": 2, "b": 3}]}"#, Format::Json), ("a: 1\nb: 2\na: 3\n", Format::Yaml)]
+        {
+            let error = format.parse(text).expect_err("a key is there twice");
+            assert!(format == Format::Yaml || error == "the key \"b\" is there twice at line 1 column 27", "{error}");
         }
         assert!(Format::Yaml.parse("a: [").is_err() && Format::Json.parse("{").is_err());
     }

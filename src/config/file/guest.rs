@@ -301,7 +301,7 @@ struct Limits {
     /// Processor time: SIGXCPU, a second later SIGKILL.
     #[schemars(extend("x-unit" = "seconds", "examples" = [3600]))]
     cpu_seconds: Option<u64>,
-    /// Processes of its user at once.
+    /// Processes of its user at once; with more of its own than these, as root can have them, it is killed and has failed.
     #[schemars(extend("examples" = [100]))]
     processes: Option<u64>,
 }

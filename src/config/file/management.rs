@@ -122,7 +122,7 @@ mod tests {
                 "transports": [{{"type": "web", "endpoint": {{"type": "tcp", "port": 0}}, "paths": {{{paths}}}}}]}}]}}"#
         );
         let parsed = parse(&text, Format::Json, Path::new("/"));
-        parsed.map(|(config, _)| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
+        parsed.map(|(config, ..)| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
     }
 
     #[test]

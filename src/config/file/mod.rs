@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod bridge;
+mod ciphers;
 mod component;
 mod connecting;
 mod controller;
@@ -32,10 +33,12 @@ pub(crate) mod settings;
 mod testee;
 mod transport;
 mod transports;
+mod unique;
 pub mod version;
 mod web;
 mod worker;
 
+use super::guest::ReadyConfig;
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::auth::reach::Reach;
@@ -94,6 +97,8 @@ pub struct NodeFile {
     pub config: RuntimeConfig,
     /// What stands in it and has no effect, one line each.
     pub warnings: Vec<String>,
+    /// What stands in it and is not needed: nothing is lost by it. One line each.
+    pub notes: Vec<String>,
 }
 
 /// The file of a node.
@@ -126,6 +131,7 @@ struct Reader {
     /// Relative paths begin here.
     directory: PathBuf,
     warnings: Vec<String>,
+    notes: Vec<String>,
     /// Where the transports lead to that are being read.
     reach: Reach,
     /// Those that have been.
@@ -139,11 +145,33 @@ impl Reader {
         self.warnings.push(format!("{at}: {message}"));
     }
 
-    /// Notes keys that are there and have no effect.
+    /// Says of something that it does nothing, though nothing is lost by that.
+    fn note(&mut self, at: &str, message: &str) {
+        self.notes.push(format!("{at}: {message}"));
+    }
+
+    /// `debug` of a transport; Crossbar.io reads it and does nothing with it.
+    fn note_debug(&mut self, at: &str, debug: Option<&Value>) {
+        if asks(debug) {
+            self.note(&format!("{at}.debug"), "does nothing, as in Crossbar.io: what is logged is said by levels");
+        }
+    }
+
+    /// Warns of keys that are there and have no effect.
     fn without_effect(&mut self, at: &str, given: &[(&str, bool)]) {
         for (key, _) in given.iter().filter(|(_, there)| *there) {
             self.warn(&format!("{at}.{key}"), "has no effect");
         }
+    }
+}
+
+/// True if a value wants something: null, `false` and what is empty, or holds nothing else, do not.
+fn asks(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Object(members)) => members.values().any(|value| asks(Some(value))),
+        Some(Value::Array(items)) => items.iter().any(|value| asks(Some(value))),
+        Some(_) => true,
     }
 }
 
@@ -187,7 +215,7 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
     let file = find(directory, file)?;
     let fault = |fault: Fault| FileError { file: file.clone(), at: fault.at, message: fault.message };
     let (text, format) = open(&file)?;
-    let (mut config, warnings) = parse(&text, format, directory).map_err(fault)?;
+    let (mut config, warnings, notes) = parse(&text, format, directory).map_err(fault)?;
     for listener in &mut config.listeners {
         if let ListenAddress::Unix(path) = &mut listener.address {
             *path = directory.join(&*path);
@@ -202,11 +230,11 @@ pub fn load(directory: &Path, file: Option<&Path>) -> Result<NodeFile, FileError
     for path in config.transports.iter_mut().filter_map(|transport| transport.cookie.as_mut()?.store.path_mut()) {
         *path = directory.join(&*path);
     }
-    Ok(NodeFile { file, config, warnings })
+    Ok(NodeFile { file, config, warnings, notes })
 }
 
 /// Reads the text of a file.
-fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
+fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, Vec<String>, Vec<String>)> {
     let mut value = format.parse(text).map_err(|message| Fault::new("", message))?;
     let mut reader = Reader { directory: directory.into(), ..Reader::default() };
     let upgraded = version::upgrade(&mut value);
@@ -240,8 +268,9 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     }
     config.settle_dashboards().map_err(|error| Fault::new("", error.to_string()))?;
     roles_exist(&mut reader, &config);
+    realms_exist(&mut reader, &config);
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
-    Ok((config, grouped(reader.warnings)))
+    Ok((config, grouped(reader.warnings), grouped(reader.notes)))
 }
 
 /// Gives the ids of the router workers with their namespaces.
@@ -313,6 +342,19 @@ fn roles_exist(reader: &mut Reader, config: &RuntimeConfig) {
     let granted: BTreeSet<Box<str>> = config.transports.iter().flat_map(granted).collect();
     for role in granted.into_iter().filter(|role| !known.contains(&**role)) {
         reader.warn("workers", &format!("users are given the role {role:?}, which no realm has: they will be refused"));
+    }
+}
+
+/// Realms in which a guest has to register before it is ready, and that are not there: it never would be.
+fn realms_exist(reader: &mut Reader, config: &RuntimeConfig) {
+    for guest in &config.guests {
+        if let ReadyConfig::Procedure { realm, .. } = &guest.ready
+            && config.realms.iter().all(|known| known.name != *realm)
+        {
+            let text =
+                format!("guest {}: is ready with a procedure of the realm {realm:?}, which is not there", guest.id);
+            reader.warn("workers", &text);
+        }
     }
 }
 

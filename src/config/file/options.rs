@@ -2,7 +2,7 @@
 //! the settings below `corebar` have it.
 
 use super::settings::TIME_MAX;
-use super::{Fault, Read, Reader};
+use super::{Fault, Read, Reader, asks};
 use crate::config::connection::{Compression, ConnectionConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -178,7 +178,7 @@ pub(super) struct LongPollOptions {
     /// Messages that may wait. Has no effect.
     #[schemars(extend("deprecated" = true))]
     queue_limit_messages: Option<Value>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
     /// Has no effect.
@@ -260,10 +260,10 @@ impl LongPollOptions {
         let given = [
             ("queue_limit_bytes", self.queue_limit_bytes.is_some()),
             ("queue_limit_messages", self.queue_limit_messages.is_some()),
-            ("debug", self.debug.is_some()),
-            ("debug_transport_id", self.debug_transport_id.is_some()),
+            ("debug_transport_id", asks(self.debug_transport_id.as_ref())),
         ];
         reader.without_effect(at, &given);
+        reader.note_debug(at, self.debug.as_ref());
         let seconds = |seconds: Option<u64>, key: &str| match seconds {
             None => Ok(None),
             // As long as anybody may want there.

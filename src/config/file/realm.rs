@@ -4,7 +4,7 @@ use super::kinds::kinds;
 use super::permissions::warn_of_permissions;
 use super::schema::OWN;
 use super::version::from_stars;
-use super::{Fault, Read, Reader, read};
+use super::{Fault, Read, Reader, asks, read};
 use crate::session::role::{Actions, Disclose};
 use crate::session::{Access, HistoryRule, HistoryStore, Permission, RealmConfig, RoleConfig};
 use crate::wamp::{MatchPolicy, UriRules};
@@ -86,7 +86,7 @@ struct MemoryStore {
     /// The topics whose events are kept.
     #[serde(rename = "event-history", default)]
     event_history: Vec<History>,
-    /// Calls that wait. Has no effect; see `corebar.limits.calls_waiting_max`.
+    /// Calls that wait. Does nothing, as in Crossbar.io; see `corebar.limits.calls_waiting_max`.
     #[serde(rename = "call-queue")]
     #[schemars(extend("deprecated" = true))]
     call_queue: Option<Value>,
@@ -109,21 +109,21 @@ struct DiskStore {
     /// The topics whose events are kept.
     #[serde(rename = "event-history", default)]
     event_history: Vec<History>,
-    /// Calls that wait. Has no effect; see `corebar.limits.calls_waiting_max`.
+    /// Calls that wait. Does nothing, as in Crossbar.io; see `corebar.limits.calls_waiting_max`.
     #[serde(rename = "call-queue")]
     #[schemars(extend("deprecated" = true))]
     call_queue: Option<Value>,
-    /// Has no effect.
+    /// Not needed: the limits of the histories bound the file.
     #[schemars(extend("deprecated" = true))]
     maxsize: Option<Value>,
     /// Has no effect.
     #[schemars(extend("deprecated" = true))]
     readonly: Option<Value>,
-    /// Has no effect.
+    /// Not needed: what has come is written at once.
     #[serde(rename = "max-buffer")]
     #[schemars(extend("deprecated" = true))]
     max_buffer: Option<Value>,
-    /// Has no effect.
+    /// Not needed: what has come is written at once.
     #[serde(rename = "buffer-flush")]
     #[schemars(extend("deprecated" = true))]
     buffer_flush: Option<Value>,
@@ -223,9 +223,9 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
     let realm: Realm = read(value, at)?;
     let given = [
         ("rlinks", realm.rlinks.is_some_and(|links| !links.is_empty())),
-        ("stats", realm.stats.is_some()),
-        ("inventory", realm.inventory.is_some()),
-        ("trace", realm.trace.is_some()),
+        ("stats", asks(realm.stats.as_ref())),
+        ("inventory", asks(realm.inventory.as_ref())),
+        ("trace", asks(realm.trace.as_ref())),
     ];
     reader.without_effect(at, &given);
     let mut config = RealmConfig::new(&realm.name);
@@ -235,7 +235,7 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
             reader.warn(&format!("{at}.enable_meta_api"), "has no effect: what roles may call is said by their rules");
         }
         let given = [
-            ("bridge_meta_api", options.bridge_meta_api.is_some()),
+            ("bridge_meta_api", options.bridge_meta_api == Some(true)),
             ("event_dispatching_chunk_size", options.event_dispatching_chunk_size.is_some()),
         ];
         reader.without_effect(&at, &given);
@@ -270,19 +270,24 @@ fn read_store(reader: &mut Reader, store: Value, at: &str) -> Read<(Vec<HistoryR
     let (limit, histories, kept, call_queue) = match Store::read(store, at)? {
         Store::Memory(store) => (store.limit, store.event_history, HistoryStore::Memory, store.call_queue),
         Store::Disk(store) => {
-            let given = [
-                ("maxsize", store.maxsize.is_some()),
-                ("readonly", store.readonly.is_some()),
-                ("max-buffer", store.max_buffer.is_some()),
-                ("buffer-flush", store.buffer_flush.is_some()),
-            ];
-            reader.without_effect(at, &given);
+            reader.without_effect(at, &[("readonly", asks(store.readonly.as_ref()))]);
+            if asks(store.maxsize.as_ref()) {
+                reader.note(&format!("{at}.maxsize"), "is not needed: the limits of the histories bound the file");
+            }
+            if asks(store.max_buffer.as_ref()) || asks(store.buffer_flush.as_ref()) {
+                reader
+                    .note(at, "max-buffer and buffer-flush are not needed: what has come is written at once, together");
+            }
             let path = reader.directory.join(store.path).with_extension("history");
             let kept = HistoryStore::Disk { path, sync: store.sync };
             (store.limit, store.event_history, kept, store.call_queue)
         }
     };
-    reader.without_effect(at, &[("call-queue", call_queue.is_some())]);
+    if asks(call_queue.as_ref()) {
+        let text =
+            "does nothing, as in Crossbar.io; how many calls may wait is said by `corebar.limits.calls_waiting_max`";
+        reader.note(&format!("{at}.call-queue"), text);
+    }
     let mut rules = Vec::new();
     for (index, history) in histories.into_iter().enumerate() {
         let at = format!("{at}.event-history[{index}]");
@@ -331,7 +336,7 @@ fn read_role(reader: &mut Reader, value: Value, at: &str) -> Read<RoleConfig> {
 }
 
 fn read_rule(reader: &mut Reader, rule: Rule, at: &str) -> Read<Permission> {
-    reader.without_effect(at, &[("validate", rule.validate.is_some())]);
+    reader.without_effect(at, &[("validate", asks(rule.validate.as_ref()))]);
     let (uri, policy) = match &rule.r#match {
         Some(name) => (rule.uri, policy(Some(name), at)?),
         None => starred(reader, rule.uri, at),

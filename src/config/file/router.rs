@@ -3,7 +3,7 @@
 use super::realm::{Realm, read_realm};
 use super::transport::Transport;
 use super::transports::read_transports;
-use super::{Fault, Read, Reader, component, worker};
+use super::{Fault, Read, Reader, asks, component, worker};
 use crate::auth::reach::Reach;
 use crate::config::RuntimeConfig;
 use crate::session::RealmConfig;
@@ -52,7 +52,10 @@ pub(super) fn read_router(
 ) -> Read<()> {
     let options = worker::read_options(reader, router.options, worker::Kind::Router, &format!("{at}.options"))?;
     reader.cores.push(options.cpu_affinity.clone().filter(|cores| !cores.is_empty()));
-    reader.without_effect(at, &[("manhole", router.manhole.is_some()), ("connections", router.connections.is_some())]);
+    reader.without_effect(
+        at,
+        &[("manhole", asks(router.manhole.as_ref())), ("connections", asks(router.connections.as_ref()))],
+    );
     for (index, value) in router.realms.into_iter().enumerate() {
         let at = format!("{at}.realms[{index}]");
         let realm = RealmConfig { namespace: namespace.clone(), ..read_realm(reader, value, &at)? };

@@ -279,6 +279,9 @@ const SETTINGS: &[(&str, &str, &str, Place)] = &[
     ("processes", "log_bytes",
         "Octets of these lines, for each guest and component; likewise.",
         Size(|config| &mut config.processes_log_bytes, 0, GIB)),
+    ("processes", "count_max",
+        "Processes that one guest or component may have at once, threads not counted; one with more is killed, and has failed. Holds for those that start from then on; a guest may have a lower limit of its own.",
+        Size(|config| &mut config.processes_count_max, 1, u32::MAX as u64)),
     ("history", "flush_interval",
         "How long an event may wait for the disk if its publisher does not wait for it.",
         Time(|config| &mut config.history_flush_interval, 0.001, 60.0)),
@@ -312,7 +315,7 @@ const GROUPS: &[(&str, &str)] = &[
     ),
     ("longpoll", "Times of long-polling."),
     ("web", "How pages and files are served."),
-    ("processes", "What is kept of guests and components."),
+    ("processes", "What is kept of guests and components, and how much they may be."),
     ("history", "How histories of events are written to disk."),
     ("mesh", "The queues between shards."),
 ];

@@ -53,7 +53,7 @@ pub(super) struct Transport {
     url: Option<Value>,
     /// Limits and times of its connections.
     options: Option<WebSocketOptions>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -73,7 +73,7 @@ pub(super) fn read_testee(reader: &mut Reader, transport: Transport, at: &str, c
     if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
         return Err(Fault::new(&format!("{at}.endpoint"), format!("another transport listens on {address} already")));
     }
-    reader.without_effect(at, &[("debug", transport.debug.is_some())]);
+    reader.note_debug(at, transport.debug.as_ref());
     let options = transport.options.map(|options| options.read(reader, &format!("{at}.options"))).transpose()?;
     let connection = options.map(|own| own.connection).unwrap_or_default();
     listener.paths = vec![PathConfig { path: "/".into(), deep: true, service: Service::Echo }];

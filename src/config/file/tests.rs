@@ -4,15 +4,16 @@ fn parse(text: &str, yaml: bool) -> Read<(RuntimeConfig, Vec<String>)> {
     parse_in(text, if yaml { Format::Yaml } else { Format::Json }, Path::new(""))
 }
 
-/// Reads a file; the schema has to take what the reader takes.
+/// Reads a file, and what is said of it; the schema has to take what the reader takes.
 fn parse_in(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, Vec<String>)> {
-    let read = super::parse(text, format, directory)?;
+    let (config, mut said, notes) = super::parse(text, format, directory)?;
+    said.extend(notes.into_iter().map(|note| format!("note: {note}")));
     let mut value = format.parse(text).expect("it has been read");
     version::upgrade(&mut value);
     let validator = schema::tests::validator();
     let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{text}: {errors:?}");
-    Ok(read)
+    Ok((config, said))
 }
 
 use crate::auth::config::Dynamic;
@@ -327,6 +328,38 @@ fn mistakes_in_settings_are_told() {
 }
 
 #[test]
+fn what_is_not_needed_is_noted() {
+    let file = |fabric: &str, tls: &str, more: &str| {
+        let text = format!(
+            r#"{{"version": 2, "controller": {{"enable_docker": false, "fabric": {fabric}}}, "workers": [{{"type": "router",
+            "options": {{"expose_shared": false}},
+            "realms": [{{"name": "realm1", "store": {{"type": "memory", "call-queue": [{{"uri": "com.x"}}]}}}}],
+            "transports": [{{"type": "rawsocket", {more} "endpoint": {{"type": "tcp", "port": 0,
+                "tls": {{"certificate": "own.pem", "key": "own.key"{tls}}}}}}}]}}]}}"#
+        );
+        parse(&text, false).expect("a good file")
+    };
+    let call_queue = "note: workers[0].realms[0].store.call-queue: does nothing, as in Crossbar.io";
+    for fabric in ["null", "{}", r#"{"transport": null}"#] {
+        let (_, said) = file(fabric, "", r#""debug": false,"#);
+        assert!(said.len() == 1 && said[0].starts_with(call_queue), "{said:?}");
+    }
+    let (config, said) = file(
+        r#"{"transport": {"url": "ws://x"}}"#,
+        r#", "dhparam": "x", "ciphers": "ECDH+CHACHA20""#,
+        "\"debug\": true,",
+    );
+    let expected =
+        ["controller.fabric: has no effect", call_queue, "tls.dhparam: is not needed", "debug: does nothing"];
+    assert!(said.len() == 4 && expected.iter().all(|text| said.iter().any(|said| said.contains(text))), "{said:?}");
+    let ciphers = config.listeners[0].tls.as_ref().and_then(|tls| tls.ciphers.as_ref());
+    assert_eq!(ciphers.map(Vec::len), Some(2));
+    let (config, said) = file("{}", r#", "ciphers": "AES128-SHA""#, "");
+    assert!(said.iter().any(|said| said.ends_with("so that there is TLS 1.3 alone")), "{said:?}");
+    assert_eq!(config.listeners[0].tls.as_ref().and_then(|tls| tls.ciphers.clone()), Some(Vec::new()));
+}
+
+#[test]
 fn doors_are_read() {
     let text = r#"{"version": 2, "workers": [{"type": "router",
         "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}, {"name": "user", "authorizer": "com.may"}]}],
@@ -478,7 +511,7 @@ fn workers_are_namespaces() {
     assert_eq!((config.node.id.as_deref(), &config.cores), (Some("node1"), &None));
     assert!(config.node.shutdown_on.failure && !config.node.shutdown_on.exit);
     let starts = [
-        "workers[0].transports[1]: is not served: it is for proxies",
+        "note: workers[0].transports[1]: is not opened: it is for proxies",
         "workers[0].transports[2]: is not served: there is no mqtt",
     ];
     for start in starts {
@@ -489,6 +522,8 @@ fn workers_are_namespaces() {
     let all =
         WORKERS.replace(third, &third.replace("\"router\"", "\"router\", \"options\": {\"cpu_affinity\": [3, 1]}"));
     assert_eq!(parse(&all, false).expect("a good file").0.cores, Some(vec![0, 1, 3]));
+    let all = all.replace("{\"type\": \"proxy\",", "{\"type\": \"proxy\", \"options\": {\"cpu_affinity\": [4]},");
+    assert_eq!(parse(&all, false).expect("a good file").0.cores, Some(vec![0, 1, 3, 4]));
     for (from, to, said) in [
         (
             "{\"type\": \"proxy\",",
@@ -701,7 +736,7 @@ fn couriers_are_components_of_routers() {
             "components": [{components}],
             "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": 8080}}}}]}}]}}"#
         );
-        super::parse(&text, Format::Json, Path::new("/node"))
+        super::parse(&text, Format::Json, Path::new("/node")).map(|(config, warnings, _)| (config, warnings))
     };
     let callee = r#"{"type": "http-callee", "id": "rest", "realm": "realm1", "role": "web", "procedure": "a", "base_url": "http://b"}"#;
     let forwarder = r#"{"type": "class", "classname": "crossbar.adapter.rest.MessageForwarder", "realm": "realm1", "role": "web",

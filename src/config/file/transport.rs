@@ -10,7 +10,7 @@ use super::options::{LongPollOptions, Own, RawSocketOptions, WebSocketOptions};
 use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
-use super::{Fault, Read, Reader, testee};
+use super::{Fault, Read, Reader, asks, testee};
 use crate::config::bridge::BridgeConfig;
 use crate::config::connection::ConnectionConfig;
 use crate::config::listener::TransportIndex;
@@ -61,7 +61,7 @@ pub(super) struct Single<O> {
     /// The cookie by which browsers are known again.
     #[schemars(with = "Option<Cookie>")]
     cookie: Option<Value>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -88,7 +88,7 @@ pub(super) struct Universal {
     /// Has no effect: options stand where they belong, in the parts.
     #[schemars(extend("deprecated" = true))]
     options: Option<Value>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -110,7 +110,7 @@ pub(super) struct WebTransport {
     /// How pages are served.
     #[schemars(with = "Option<WebOptions>")]
     options: Option<Value>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -141,7 +141,7 @@ pub(super) struct Inner<O> {
     /// The cookie by which browsers are known again.
     #[schemars(with = "Option<Cookie>")]
     cookie: Option<Value>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -169,7 +169,7 @@ pub(super) struct Proxied {
     /// The cookie by which browsers are known again.
     #[schemars(with = "Option<Cookie>")]
     cookie: Option<Value>,
-    /// Has no effect.
+    /// Does nothing, as in Crossbar.io: what is logged is said by levels.
     #[schemars(extend("deprecated" = true))]
     debug: Option<Value>,
 }
@@ -276,7 +276,8 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
         }
         Transport::Universal(Universal { endpoint, rawsocket, websocket, web, mqtt, options, debug, .. }) => {
             let mut parts = Parts::begin(reader, endpoint, at, config)?;
-            let given = [("debug", debug.is_some()), ("mqtt", mqtt.is_some()), ("options", options.is_some())];
+            parts.reader.note_debug(at, debug.as_ref());
+            let given = [("mqtt", asks(mqtt.as_ref())), ("options", asks(options.as_ref()))];
             parts.reader.without_effect(at, &given);
             if let Some(inner) = rawsocket {
                 parts.rawsocket(inner.into(), &format!("{at}.rawsocket"))?;
@@ -290,7 +291,7 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
         }
         Transport::Web(WebTransport { endpoint, paths, options, debug, .. }) => {
             let mut parts = Parts::begin(reader, endpoint, at, config)?;
-            parts.reader.without_effect(at, &[("debug", debug.is_some())]);
+            parts.reader.note_debug(at, debug.as_ref());
             parts.pages(Web { paths, options }, at)?;
             parts.finish(at)
         }
@@ -374,7 +375,7 @@ impl Parts<'_> {
 
     /// Reads a part and adds its transport.
     fn part<O: PartOptions>(&mut self, part: Part<O>, at: &str) -> Read<TransportIndex> {
-        self.reader.without_effect(at, &[("debug", part.debug.is_some())]);
+        self.reader.note_debug(at, part.debug.as_ref());
         let serializers =
             part.serializers.map(|names| read_serializers(self.reader, names, O::WEBSOCKET, at)).transpose()?;
         let own = part.options.map(|options| options.read(self.reader, &format!("{at}.options")));

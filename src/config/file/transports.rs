@@ -34,7 +34,7 @@ pub(super) fn read_one(
     config: &mut RuntimeConfig,
 ) -> Read<()> {
     if is_for_proxies(&value) {
-        reader.warn(at, "is not served: it is for proxies, and those of this file need no connection");
+        reader.note(at, "is not opened: it is for proxies, and those of this file need no connection");
         return Ok(());
     }
     if is_shared_with(reader, &value, reach) {

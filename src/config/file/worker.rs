@@ -7,7 +7,7 @@ use super::guest::{Env, Guest, Restart, read_restart};
 use super::kinds::{Absent, kinds};
 use super::proxy::Proxy;
 use super::router::Router;
-use super::{Fault, Read, Reader, read, testee};
+use super::{Fault, Read, Reader, asks, read, testee};
 use crate::config::guest::RestartConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -38,8 +38,8 @@ pub(super) struct Options {
     pub(super) pythonpath: Vec<PathBuf>,
     /// Their variables.
     pub(super) env: Option<Env>,
-    /// Numbers of the cores on which the components of a container may run. Of routers: those of all of them
-    /// are the cores for shards, unless `corebar.cores` names them.
+    /// Numbers of the cores on which the components of a container may run. Of others: those of all of them are the cores
+    /// for shards (but all cores are, if a router names none), unless `corebar.cores` names them.
     #[schemars(inner(inner(range(max = CORE_MAX))), extend("examples" = [[0, 1]]))]
     pub(super) cpu_affinity: Option<Vec<usize>>,
     /// What happens when a component has ended by itself; of workers with components only.
@@ -56,7 +56,7 @@ pub(super) struct Options {
     /// Has no effect.
     #[schemars(extend("deprecated" = true))]
     extra: Option<Value>,
-    /// Has no effect: what a component needs is told by its class.
+    /// Not needed: what a component needs is told by its class.
     #[schemars(extend("deprecated" = true))]
     reactor: Option<Value>,
     /// Has no effect.
@@ -154,13 +154,18 @@ pub(super) fn read_options(reader: &mut Reader, options: Option<Value>, kind: Ki
         return Err(Fault::new(&format!("{at}.{key}"), "is for workers with components only"));
     }
     let given = [
-        ("title", options.title.is_some()),
-        ("extra", options.extra.is_some()),
-        ("cpu_affinity", options.cpu_affinity.is_some() && kind == Kind::Bare),
-        ("reactor", options.reactor.is_some()),
-        ("expose_controller", options.expose_controller.is_some()),
-        ("expose_shared", options.expose_shared.is_some()),
+        ("title", asks(options.title.as_ref())),
+        ("extra", asks(options.extra.as_ref())),
+        ("expose_controller", asks(options.expose_controller.as_ref())),
+        ("expose_shared", asks(options.expose_shared.as_ref())),
     ];
     reader.without_effect(at, &given);
+    if asks(options.reactor.as_ref()) {
+        reader.note(&format!("{at}.reactor"), "is not needed: what a component needs is told by its class");
+    }
+    // Proxies and testees have no process of their own: their share of the cores is one of the shards'.
+    if kind == Kind::Bare {
+        reader.cores.extend(options.cpu_affinity.clone().filter(|cores| !cores.is_empty()).map(Some));
+    }
     Ok(options)
 }

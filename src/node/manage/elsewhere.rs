@@ -1,10 +1,11 @@
 //! What those who manage a node do in its other realms: a session of the node's own does it for them, and may do everything.
 
 use super::procedures::Arguments;
+use super::subjects::policy;
 use crate::client::{CallError, Invocation, RequestError, Session};
 use crate::node::Console;
 use crate::node::console::Insider;
-use crate::wamp::{Dict, Value, error};
+use crate::wamp::{Dict, MatchPolicy, Value, error};
 
 /// The name of these sessions.
 const AUTHID: &str = "corebar.manager";
@@ -89,7 +90,7 @@ pub(super) async fn tail(console: &Console, mut invocation: Invocation) {
                 "events come as progressive results, which the call does not take",
             ));
         }
-        let policy = Arguments(&invocation).text(2, "match")?.unwrap_or("exact").to_owned();
+        let policy = policy(Arguments(&invocation).text(2, "match")?)?.unwrap_or(MatchPolicy::Exact).name();
         let (session, topic) = enter(console, &invocation, "topic").await?;
         session.subscribe(topic, Dict::new().with("match", policy)).await.map_err(failed)
     };

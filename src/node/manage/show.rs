@@ -93,7 +93,7 @@ fn shard(report: &Report) -> Value {
         "events": core.events,
         "events_undeliverable": core.events_undeliverable,
         "calls": core.calls,
-        "calls_open": core.calls.saturating_sub(core.calls_ended),
+        "calls_open": core.calls_open,
         "errors": errors,
         "refused": core.refused,
         "violations": core.violations,

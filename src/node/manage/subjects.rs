@@ -1,6 +1,7 @@
 //! What is subscribed to and registered, by whichever realm.
 
 use super::procedures::{Answer, Arguments, invalid, realm};
+use crate::client::CallError;
 use crate::config::RuntimeConfig;
 use crate::node::Console;
 use crate::router::{SubjectKind, SubjectPlace, SubjectQuery, SubjectView};
@@ -10,16 +11,15 @@ use serde_json::{Value as Json, json};
 /// Subjects that are told of at once, unless another number is asked for.
 const SUBJECTS: u64 = 100;
 
+/// The match policy of this name.
+pub(super) fn policy(name: Option<&str>) -> Result<Option<MatchPolicy>, CallError> {
+    let known = |name| MatchPolicy::from_name(name).ok_or_else(|| invalid("match has to be exact, prefix or wildcard"));
+    name.map(known).transpose()
+}
+
 /// Tells of subscriptions or registrations, those with the most members first.
 pub(super) async fn list(console: &Console, kind: SubjectKind, arguments: &Arguments<'_>) -> Answer {
-    let policies = [MatchPolicy::Exact, MatchPolicy::Prefix, MatchPolicy::Wildcard];
-    let policy = match arguments.text(2, "match")? {
-        None => None,
-        Some(name) => {
-            let known = policies.into_iter().find(|policy| policy.name() == name);
-            Some(known.ok_or_else(|| invalid("match has to be exact, prefix or wildcard"))?)
-        }
-    };
+    let policy = policy(arguments.text(2, "match")?)?;
     let after = match arguments.text(4, "after")? {
         None => None,
         Some(text) => Some(place(text).ok_or_else(|| invalid("after has to be what `next` was before"))?),
