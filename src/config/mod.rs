@@ -238,7 +238,7 @@ impl Default for RuntimeConfig {
             web_download_timeout: 300 * SECOND,
             processes_log_lines: 1000,
             processes_log_bytes: MIB,
-            processes_count_max: 10_000,
+            processes_count_max: 2000,
             history_flush_interval: SECOND / 10,
             history_queue_bytes_max: 64 * MIB,
             health_path: Some("/health".into()),

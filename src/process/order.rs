@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often a process is tried to be made while the system has no room for one more, which is the fault of others; and how
+/// long to wait each time.
+pub(super) const ATTEMPTS: u32 = 50;
+pub(super) const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// True if the system has no room for one more process now.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
 
 /// The first line to a guardian: what to run.
 #[derive(Debug, Serialize, Deserialize)]

@@ -66,7 +66,16 @@ impl Run {
                 command.env_clear().envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
             }
         }
-        let mut guardian = command.spawn().map_err(failed)?;
+        let mut attempts = 0;
+        let mut guardian = loop {
+            match command.spawn() {
+                Err(error) if order::is_full(&error) && attempts < order::ATTEMPTS => {
+                    tokio::time::sleep(order::ATTEMPT_INTERVAL).await;
+                }
+                spawned => break spawned.map_err(failed)?,
+            }
+            attempts += 1;
+        };
         // It holds the other end of the socket, which is to be closed when the guardian is no more.
         drop(command);
         let line = Arc::new(Notify::new());
