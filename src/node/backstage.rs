@@ -11,8 +11,8 @@ use crate::config::{
     ConfigError, CourierConfig, GuestConfig, ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig,
 };
 use crate::courier;
+use crate::process::app;
 use crate::process::component::{self, Login};
-use crate::process::wsgi;
 use crate::session::{Access, RoleConfig};
 use crate::transport::listener::Bound;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,7 +138,7 @@ impl Backstage {
     /// The programs of a configuration: its guests, and its components.
     pub(super) fn programs(&self, config: &RuntimeConfig) -> Vec<GuestConfig> {
         let components = config.components.iter().map(|component| self.program(component));
-        config.guests.iter().cloned().chain(config.apps.iter().map(wsgi::guest)).chain(components).collect()
+        config.guests.iter().cloned().chain(config.apps.iter().map(app::guest)).chain(components).collect()
     }
 
     fn program(&self, config: &ComponentConfig) -> GuestConfig {

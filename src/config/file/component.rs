@@ -2,18 +2,18 @@
 
 use super::connecting::{Connecting, read_connecting};
 use super::courier::{self, Callee, Subscriber, read_callee, read_subscriber, translate};
-use super::guest::{Env, read_restart};
+use super::guest::read_restart;
 use super::kinds::kinds;
 use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
 use super::{Fault, ID, Read, Reader, read, read_id};
 use crate::config::RuntimeConfig;
 use crate::config::component::{Bond, Breaks, ComponentConfig, Program, TRUSTED, Way};
-use crate::config::guest::{Inherit, RestartConfig, RestartPolicy};
+use crate::config::guest::{RestartConfig, RestartPolicy};
+use crate::config::python::Interpreter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Application sessions and functions in Python.
 #[derive(Deserialize, JsonSchema)]
@@ -118,9 +118,7 @@ struct Worker {
     id: Box<str>,
     /// The namespace of a router's realms; none: it is a container.
     namespace: Option<Box<str>>,
-    python: PathBuf,
-    pythonpath: Vec<PathBuf>,
-    environment: (Inherit, BTreeMap<String, String>),
+    interpreter: Interpreter,
     cpu_affinity: Vec<usize>,
     restart: RestartConfig,
     bond: Option<Bond>,
@@ -202,8 +200,7 @@ fn read_all(
 
 impl Worker {
     fn read(reader: &Reader, id: Box<str>, namespace: Option<Box<str>>, options: Options, at: &str) -> Read<Worker> {
-        let directory = std::path::absolute(&reader.directory)
-            .map_err(|error| Fault::new(at, format!("the node directory has no place: {error}")))?;
+        let interpreter = options.interpreter(reader, at)?;
         let cpu_affinity = options.cpu_affinity.unwrap_or_default();
         // Crossbar.io never gives up.
         let restart = RestartConfig { crashes_max: 0, ..RestartConfig::default() };
@@ -237,9 +234,7 @@ impl Worker {
         };
         Ok(Worker {
             namespace,
-            python: options.python.unwrap_or_else(|| "python3".into()),
-            pythonpath: options.pythonpath.into_iter().map(|path| directory.join(path)).collect(),
-            environment: options.env.map(Env::read).unwrap_or_default(),
+            interpreter,
             cpu_affinity,
             restart,
             bond: breaks.map(|breaks| Bond { name: id.clone(), breaks }),
@@ -317,14 +312,9 @@ impl Worker {
             Some(other) => return Err(Fault::new(&format!("{at}.extra"), format!("is {other}, not an object"))),
         };
         let id = format!("{}.{own}", self.id);
-        let directory = std::path::absolute(&reader.directory).unwrap_or_else(|_| reader.directory.clone());
         Ok(ComponentConfig {
             extra,
-            python: self.python.clone(),
-            pythonpath: self.pythonpath.clone(),
-            directory,
-            inherit: self.environment.0.clone(),
-            vars: self.environment.1.clone(),
+            interpreter: self.interpreter.clone(),
             cpu_affinity: self.cpu_affinity.clone(),
             restart: self.restart.clone(),
             bond: self.bond.clone(),
@@ -363,7 +353,8 @@ fn is_known(config: &RuntimeConfig, id: &str) -> bool {
     config.components.iter().any(|known| *known.id == *id) || config.couriers.iter().any(|known| *known.id == *id)
 }
 
-fn is_dotted(name: &str, at: &str) -> Read<()> {
+/// A module, a dot and a name in it.
+pub(super) fn is_dotted(name: &str, at: &str) -> Read<()> {
     let parts: Vec<&str> = name.split('.').collect();
     if parts.len() > 1 && parts.iter().all(|part| !part.is_empty() && !part.contains(char::is_whitespace)) {
         return Ok(());

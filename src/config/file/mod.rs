@@ -36,6 +36,7 @@ pub mod version;
 mod web;
 mod worker;
 
+use super::python::Interpreter;
 use super::{ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::auth::reach::Reach;
@@ -128,6 +129,8 @@ struct Reader {
     warnings: Vec<String>,
     /// Where the transports lead to that are being read.
     reach: Reach,
+    /// By what the programs in Python of that worker are run.
+    interpreter: Interpreter,
     /// Those that have been.
     seen: Vec<Seen>,
     /// The cores of each router worker; none: all.

@@ -677,7 +677,8 @@ fn streams_and_servers_behind_are_read() {
         r#""ws": {{"type": "websocket", {own}}}, "known": {{"type": "eventsource", "realm": "realm1", {own}}},
         "events": {{"type": "eventsource", "realm": "realm1", "role": "anonymous"}},
         "app": {{"type": "reverseproxy", "host": "a.example"}}, "cgi": {{"type": "cgi", "directory": "x", "processor": "sh"}},
-        "none": {{"type": "resource", "classname": "a.B"}}, "app2": {{"type": "wsgi", "module": "a", "object": "b"}}"#
+        "none": {{"type": "upload"}}, "app2": {{"type": "wsgi", "module": "a", "object": "b"}},
+        "app3": {{"type": "resource", "classname": "a.B"}}"#
     );
     let (config, warnings) = with_paths(&paths, "").expect("a good file");
     let service = |path: &str| {
@@ -688,9 +689,10 @@ fn streams_and_servers_behind_are_read() {
     assert_ne!(service("/events").transport(), service("/ws").transport());
     assert!(matches!(service("/app"), Service::Relay(relay) if matches!(relay.target, Target::Http(_))));
     assert!(matches!(service("/cgi"), Service::Relay(relay) if matches!(relay.target, Target::Script { .. })));
-    assert_eq!(config.apps[0].base, "/app2".into());
+    let bases: Vec<&str> = config.apps.iter().map(|app| &*app.base).collect();
+    assert_eq!(bases, ["/app2", "/app3"]);
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.contains("\"resource\" is not served: have the application run as a guest"), "{warning}");
+    assert!(warning.contains("\"upload\" is not served"), "{warning}");
 }
 
 #[test]

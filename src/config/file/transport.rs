@@ -1,6 +1,5 @@
 //! Transports and where they listen.
 
-use super::app::read_app;
 use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
@@ -11,9 +10,11 @@ use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, testee};
+use crate::config::app::AppConfig;
 use crate::config::bridge::BridgeConfig;
 use crate::config::connection::ConnectionConfig;
 use crate::config::listener::TransportIndex;
+use crate::config::relay::RelayConfig;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::wire::handshake::Subprotocol;
@@ -426,12 +427,8 @@ impl Parts<'_> {
                 Path::Publisher(bridge) => self.bridge(path, bridge.read_publisher(&at)?, &at)?,
                 Path::Caller(bridge) => self.bridge(path, bridge.read_caller(&at)?, &at)?,
                 Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
-                Path::Wsgi(app) => {
-                    let listener = self.listener.address.to_string();
-                    let (app, relay) = read_app(self.reader, app, (&listener, &path), &at)?;
-                    self.config.apps.push(app);
-                    self.add(PathConfig { path, deep: true, service: Service::Relay(Box::new(relay)) }, &at)?;
-                }
+                Path::Wsgi(app) => self.app(path, |reader, place| app.read(reader, place, &at), &at)?,
+                Path::Resource(app) => self.app(path, |reader, place| app.read(reader, place, &at), &at)?,
                 Path::Events(events) => {
                     let (mut events, auth, cookie) = read_events(events, &at)?;
                     // Where browsers are known again is decided for WebSocket, and so it is here.
@@ -446,6 +443,19 @@ impl Parts<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An application that is served from a process of its own.
+    fn app(
+        &mut self,
+        path: String,
+        read: impl FnOnce(&Reader, (&str, &str)) -> Read<(AppConfig, RelayConfig)>,
+        at: &str,
+    ) -> Read<()> {
+        let listener = self.listener.address.to_string();
+        let (app, relay) = read(self.reader, (&listener, &path))?;
+        self.config.apps.push(app);
+        self.add(PathConfig { path, deep: true, service: Service::Relay(Box::new(relay)) }, at)
     }
 
     /// The sessions of a bridge have a way in of their own.
