@@ -37,6 +37,13 @@ pub struct ComponentConfig {
 pub enum Program {
     /// A class derived from autobahn's `ApplicationSession`, as `module.Class`.
     Class(Box<str>),
+    /// A function that says who clients are, asked by a procedure that has the id of the component for its name.
+    Authenticator {
+        /// What makes it, as `module.function`.
+        create: Box<str>,
+        /// What that is called with.
+        config: Value,
+    },
     /// Functions by the event of the session at which they are called: `connect`, `join`, `leave`, `disconnect`.
     Functions(BTreeMap<Box<str>, Box<str>>),
 }

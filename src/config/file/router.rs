@@ -50,9 +50,8 @@ pub(super) fn read_router(
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    let options_at = format!("{at}.options");
-    let options = worker::read_options(reader, router.options, worker::Kind::Router, &options_at)?;
-    reader.interpreter = options.interpreter(reader, &options_at)?;
+    let options = worker::read_options(reader, router.options, worker::Kind::Router, &format!("{at}.options"))?;
+    reader.interpreter = options.interpreter(reader);
     reader.cores.push(options.cpu_affinity.clone().filter(|cores| !cores.is_empty()));
     reader.without_effect(at, &[("manhole", router.manhole.is_some()), ("connections", router.connections.is_some())]);
     for (index, value) in router.realms.into_iter().enumerate() {

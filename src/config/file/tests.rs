@@ -139,7 +139,7 @@ fn mistakes_are_told_with_their_place() {
         ("\"salt\": \"s\", ", "", "but no `salt`"),
         ("\"keylen\": 16", "\"keylen\": 0", "wampcra.principals.joe.keylen: is 0, not from 16 to 64"),
         ("\"iterations\": 9", "\"iterations\": 0", "iterations: is 0, not from 1 to 1000000"),
-        ("\"type\": \"dynamic\"", "\"type\": \"function\"", "auth.anonymous.type: is \"function\""),
+        ("\"type\": \"dynamic\"", "\"type\": \"functional\"", "auth.anonymous.type: is \"functional\""),
         ("\"type\": \"memory\"", "\"type\": \"disk\"", "store.type: is \"disk\""),
     ] {
         let said = changed(from, to);
@@ -561,7 +561,7 @@ fn web_paths_are_read() {
            "js": {"type": "client"},
            "a": {"type": "path", "paths": {"/": {"type": "nodeinfo"}, "b": {"type": "path", "paths": {
                "c": {"type": "websocket"}, "/": {"type": "json", "value": null}}}}},
-           "app": {"type": "resource", "classname": "x.Y"}"#,
+           "app": {"type": "wap", "classname": "x.Y"}"#,
         r#", "options": {"hsts": true, "client_timeout": null}"#,
     )
     .expect("a good file");
@@ -583,7 +583,7 @@ fn web_paths_are_read() {
     assert_eq!(of(at("/lp").transport()).auth, of(websocket).auth);
     assert_ne!(at("/own").transport(), websocket);
     assert_eq!(config.listeners[0].web.hsts, None);
-    let told = ["paths.app: a path of the type \"resource\" is not served", "hsts: has no effect without"];
+    let told = ["paths.app: a path of the type \"wap\" is not served", "hsts: has no effect without"];
     assert_eq!(warnings.len(), told.len(), "{warnings:?}");
     assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
 }

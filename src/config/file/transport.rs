@@ -20,7 +20,7 @@ use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::wire::handshake::Subprotocol;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 kinds! {
@@ -302,6 +302,27 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
 }
 
+/// More paths for the listener that another worker has at an endpoint.
+pub(super) fn read_more(
+    reader: &mut Reader,
+    endpoint: &Value,
+    paths: Map<String, Value>,
+    at: &str,
+    config: &mut RuntimeConfig,
+) -> Read<()> {
+    let address = read_endpoint(&mut Reader::default(), endpoint.clone(), &format!("{at}.endpoint"))?.address;
+    let there = config.listeners.iter().position(|known| known.address == address);
+    let Some(place) = there else { return Err(Fault::new(at, "shares its port with nobody")) };
+    let listener = config.listeners.remove(place);
+    let own = listener.transports().collect();
+    let mut parts = Parts { reader, config: &mut *config, listener, own, without_auth: Vec::new() };
+    parts.web("/", paths.into_iter().collect(), &format!("{at}.paths"))?;
+    parts.finish(at)?;
+    // It keeps its place.
+    config.listeners[place..].rotate_right(1);
+    Ok(())
+}
+
 fn not_served(reader: &mut Reader, kind: &str, at: &str) -> Read<()> {
     reader.warn(at, &format!("is not served: there is no {kind}"));
     Ok(())
@@ -345,7 +366,10 @@ impl Parts<'_> {
         let mut listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
         let address = &listener.address;
         if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
-            let text = format!("another transport listens on {address} already");
+            let text = format!(
+                "another transport listens on {address} already; workers can share it for the same transport, or for those of \
+                 the type \"web\" with the same endpoint, which is `shared`"
+            );
             return Err(Fault::new(&format!("{at}.endpoint"), text));
         }
         listener.paths.clear();
@@ -380,7 +404,7 @@ impl Parts<'_> {
             part.serializers.map(|names| read_serializers(self.reader, names, O::WEBSOCKET, at)).transpose()?;
         let own = part.options.map(|options| options.read(self.reader, &format!("{at}.options")));
         let own = own.transpose()?.unwrap_or_default();
-        let mut auth = read_auth(part.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        let mut auth = read_auth(self.reader, part.auth, &format!("{at}.auth"))?;
         auth.reach = self.reader.reach.clone();
         let secure = self.listener.tls.is_some();
         let cookie = part.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));

@@ -13,7 +13,7 @@ use crate::config::python::Interpreter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a native worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,17 +134,20 @@ kinds! {
 
 impl Options {
     /// By what the programs of the worker are run.
-    pub(super) fn interpreter(&self, reader: &Reader, at: &str) -> Read<Interpreter> {
-        let directory = std::path::absolute(&reader.directory)
-            .map_err(|error| Fault::new(at, format!("the node directory has no place: {error}")))?;
+    pub(super) fn interpreter(&self, reader: &Reader) -> Interpreter {
+        let directory = match reader.directory.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => &reader.directory,
+        };
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.into());
         let (inherit, vars) = self.env.clone().map(Env::read).unwrap_or_default();
-        Ok(Interpreter {
+        Interpreter {
             program: self.python.clone().unwrap_or_else(|| Interpreter::default().program),
             pythonpath: self.pythonpath.iter().map(|path| directory.join(path)).collect(),
             directory,
             inherit,
             vars,
-        })
+        }
     }
 }
 

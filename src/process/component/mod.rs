@@ -46,15 +46,19 @@ pub fn missing(config: &ComponentConfig) -> Option<String> {
     let mut modules = vec!["autobahn"];
     match &config.program {
         Program::Class(name) => modules.push(name),
+        Program::Authenticator { create, .. } => modules.push(create),
         Program::Functions(functions) => modules.extend(functions.values().map(|name| &**name)),
     }
     python::missing(&config.interpreter, &modules)
 }
 
 fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
-    let (class, functions) = match &config.program {
-        Program::Class(name) => (Some(name), None),
-        Program::Functions(functions) => (None, Some(functions)),
+    let (class, functions, authenticator) = match &config.program {
+        Program::Class(name) => (Some(name), None, None),
+        Program::Functions(functions) => (None, Some(functions), None),
+        Program::Authenticator { create, config: told } => {
+            (None, None, Some(json!({"create": create, "config": told, "procedure": config.id})))
+        }
     };
     let (transport, auth, role) = match &config.way {
         Way::Transport { transport, auth } => (transport.clone(), Some(auth), None),
@@ -69,6 +73,7 @@ fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
         "host": HOST,
         "class": class,
         "functions": functions,
+        "authenticator": authenticator,
         "realm": config.realm.as_str(),
         "extra": config.extra,
         "directory": config.interpreter.directory,
