@@ -221,6 +221,19 @@ fn nothing_is_left_of_the_components_of_a_node_that_is_killed() {
     expect("the component has ended", || !lives());
 }
 
+#[test]
+fn a_container_ends_with_its_only_component() {
+    let Some((directory, port)) = node("alone", &[], &[], "restart-never") else { return };
+    configure(&directory, port, &[], &[class("tx.Crash", json!({"transport": websocket(port)}))], "restart-always");
+    let text = fs::read_to_string(directory.path("config.json")).expect("a file");
+    let mut config: Value = serde_json::from_str(&text).expect("JSON");
+    config["workers"][1]["options"]["shutdown"] = "shutdown-on-last-component-stopped".into();
+    directory.write(&config.to_string());
+    let router = directory.start();
+    logs(&router, "workers[1].options.restart: has no effect with this `shutdown`");
+    logs(&router, "failed: exit code 1; it is not started again guest=worker002.component001");
+}
+
 const WHO: &str = r#"
 import hashlib, hmac
 from txaio import make_logger
@@ -283,10 +296,9 @@ fn functions_say_who_clients_are() {
     "workers": [{"type": "router", "options": {"python": python, "pythonpath": ["code"]},
         "realms": [{"name": "realm1", "roles": [{"name": "user"}]}],
         "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}, "paths": {
-            "/": websocket(json!({"ticket": who, "wampcra": who, "scram": who, "cryptosign": who})),
-            "open": websocket(json!({"anonymous": who})),
+            "/": websocket(json!({"ticket": who, "wampcra": who, "scram": who, "cryptosign": who,
+                "anonymous": method("nowhere.create")})),
             "none": websocket(json!({"ticket": method("who.nothing")})),
-            "missing": websocket(json!({"ticket": method("nowhere.create")})),
         }}]}]});
     let directory = Directory::new("components-authenticators", &config.to_string());
     fs::create_dir_all(directory.path("code")).expect("a writable directory");
@@ -297,51 +309,43 @@ fn functions_say_who_clients_are() {
     logs(&router, "authenticator:who.create: made with {");
     logs(&router, "authenticator:who.create: component ready");
     let wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Json };
-    let hello = |realm: Value, authid: &str| {
+    let hello = |realm: Value, method: &str, authid: &str| {
         let mut client = Client::connect(router.address(), wire);
-        client.send(json!([1, realm, {"roles": {"caller": {}}, "authid": authid, "authmethods": ["ticket"]}]));
+        client.send(json!([1, realm, {"roles": {"caller": {}}, "authid": authid, "authmethods": [method]}]));
         client
     };
-    let ask = |realm: Value, authid: &str| {
-        let mut client = hello(realm, authid);
+    let ask = |realm: Value, authid: &str, ticket: &str| {
+        let mut client = hello(realm, "ticket", authid);
         client.expect(4);
-        client.send(json!([5, "secret!", {}]));
+        client.send(json!([5, ticket, {}]));
         client
     };
-    let mut hanging = ask(json!("realm1"), "hang");
-    let log_in = |path: &str, method: &str, authid: &str, secret: &str| {
-        let mut command = Command::new(&python);
-        command.arg(root.join("tests/clients/login.py"));
-        command.args([&format!("{}{path}", router.url()), method, authid, secret]);
-        let output = command.output().expect("the client can be started");
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        assert!(!text.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-        text
-    };
+    let realm = || json!("realm1");
+    let mut hanging = ask(realm(), "hang", "secret!");
     for method in ["ticket", "wampcra", "scram", "cryptosign"] {
         let secret = if method == "cryptosign" { SEED } else { "secret!" };
-        assert_eq!(log_in("", method, "joe", secret), format!("joe user {method} OK"));
+        let mut command = Command::new(&python);
+        command.arg(root.join("tests/clients/login.py")).args([&router.url(), method, "joe", secret]);
+        let output = command.output().expect("the client can be started");
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert_eq!(said, format!("joe user {method} OK"), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let (denied, failed) = ("wamp.error.authentication_denied", "wamp.error.authentication_failed");
-    for (path, method, authid, secret, reason) in [
-        ("", "ticket", "joe", "secret?", denied),
-        ("", "wampcra", "joe", "secret?", denied),
-        ("", "ticket", "jane", "secret!", denied),
-        ("", "wampcra", "crash", "secret!", failed),
-        ("none", "ticket", "joe", "secret!", failed),
-        ("missing", "ticket", "joe", "secret!", failed),
-    ] {
-        assert_eq!(log_in(path, method, authid, secret), format!("refused: {reason}"), "{path} {method} {authid}");
-    }
+    ask(realm(), "joe", "secret?").expect_abort(denied);
+    ask(realm(), "jane", "secret!").expect_abort(denied);
+    hello(realm(), "wampcra", "crash").expect_abort(failed);
+    hello(realm(), "anonymous", "joe").expect_abort(failed);
     logs(&router, "this one crashes");
     logs(&router, "who.nothing gives no function but None");
     logs(&router, "cannot load nowhere.create: there is no module nowhere");
     assert_eq!(router.log().matches("authenticator:who.create: made with").count(), 1, "one process for all methods");
     // Without a realm, the function says which it is; this one does not for tickets.
-    ask(Value::Null, "joe").expect_abort("wamp.error.no_such_realm");
+    ask(Value::Null, "joe", "secret!").expect_abort("wamp.error.no_such_realm");
     logs(&router, "asked None joe ticket");
     // Nobody comes where the functions are.
-    hello(json!("corebar.authenticators"), "joe").expect_abort("wamp.error.no_such_realm");
+    hello(json!("corebar.authenticators"), "ticket", "joe").expect_abort("wamp.error.no_such_realm");
     hanging.expect_abort(failed);
-    assert_eq!(log_in("", "ticket", "joe", "secret!"), "joe user ticket OK");
+    let welcome = ask(realm(), "joe", "secret!").expect(2)[2].dict().clone();
+    let keys = ["authid", "authrole", "authmethod", "authprovider"];
+    assert_eq!(keys.map(|key| welcome[key].str()), ["joe", "user", "ticket", "function"]);
 }
