@@ -216,6 +216,8 @@ impl Results {
     /// Cancels the call (specification, "Call Canceling"). What becomes of it comes as the last result.
     pub fn cancel(&self, mode: CancelMode) {
         if !self.over {
+            // If it has not been sent yet, it is not.
+            self.results.cancel();
             self.session.notice(Notice::Cancel(self.number, mode));
         }
     }
