@@ -139,7 +139,7 @@ async fn one(caller: &Session, number: u64, kind: u8) -> Result<&'static str, St
             Ok("dropped")
         }
         // Nobody tells who is called of a call that is skipped: it has to end by itself.
-        8 if number % 3 == 0 => canceled(started(ask("late").arg(2).results().await)?, soon, number).await,
+        8 if number.is_multiple_of(3) => canceled(started(ask("late").arg(2).results().await)?, soon, number).await,
         8 => canceled(started(ask("never").results().await)?, soon, number).await,
         9 => in_parts(started(ask("count").arg(number % 20).results().await)?, number % 20).await,
         10 => {
