@@ -1,6 +1,8 @@
 //! Applications in Python with the package of this project, the examples for Python, and the programs of
 //! `docs/coming-from.md`.
 
+#[path = "applications/crossbar.rs"]
+mod crossbar;
 mod support;
 
 use std::io::Write;
@@ -117,6 +119,22 @@ fn applications_in_python() {
         Program::python(&python, &path, &[&router.url(), serializer, &prefix], "")
     };
     for mut program in ["json", "msgpack", "cbor"].map(start) {
+        assert_eq!(program.succeeds(), ["OK"], "{}", program.errors());
+    }
+}
+
+/// What is published while an application is away.
+#[test]
+fn applications_in_python_fill_gaps() {
+    let Some(python) = install::corebar_python() else { return };
+    let histories =
+        ["--history", "prefix:com.test.json", "--history", "prefix:com.test.cbor", "--history-events", "10000"];
+    let router = Router::start(&[&["--shards", "2", "--no-pin"], &histories[..]].concat());
+    let start = |serializer: &str| {
+        let arguments = [&router.url(), serializer, &format!("com.test.{serializer}")];
+        Program::python(&python, &root("tests/clients/app_history.py"), &arguments, "")
+    };
+    for mut program in ["json", "cbor"].map(start) {
         assert_eq!(program.succeeds(), ["OK"], "{}", program.errors());
     }
 }

@@ -164,6 +164,8 @@ fn clients_of_others_log_in() {
         ("apps", "wampcra", "peter", "secret!"),
         ("apps", "scram", "joe", "secret!"),
         ("apps", "scram", "peter", "secret!"),
+        ("apps", "wamp-scram", "joe", "secret!"),
+        ("apps", "wamp-scram", "peter", "secret!"),
         ("apps", "cryptosign", "joe", SEED),
         ("autobahn", "ticket", "joe", "secret!"),
         ("autobahn", "wampcra", "joe", "secret!"),
@@ -178,6 +180,8 @@ fn clients_of_others_log_in() {
         ("corebar", "wampcra", "peter", "secret!"),
         ("corebar", "wamp-scram", "joe", "secret!"),
         ("corebar", "wamp-scram", "peter", "secret!"),
+        ("corebar", "scram", "joe", "secret!"),
+        ("corebar", "scram", "peter", "secret!"),
         ("corebar", "cryptosign", "joe", SEED),
     ] {
         let text = log_in(library, method, authid, secret);
@@ -214,7 +218,7 @@ fn pages_log_in() {
         ("ticket", "joe", "ticket: async () => 'secret!'"),
         ("wampcra", "joe", "secret: 'secret!'"),
         ("wampcra", "peter", "secret: 'secret!'"),
-        ("wamp-scram", "peter", "password: 'secret!'"),
+        ("scram", "peter", "password: 'secret!'"),
         ("cryptosign", "joe", &format!("privateKey: '{SEED}'")),
     ] {
         let log_in = |shown: &str| {

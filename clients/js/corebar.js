@@ -88,7 +88,7 @@
  * @property {Lazily<string>} [ticket] for `ticket`
  * @property {Lazily<string>} [token] for `jwt`
  * @property {Lazily<string>} [secret] for `wampcra`, salted or not
- * @property {Lazily<string>} [password] for `wamp-scram`
+ * @property {Lazily<string>} [password] for `wamp-scram`, and `scram` as Crossbar.io has it
  * @property {Lazily<string | Uint8Array | CryptoKeyPair>} [privateKey] for `cryptosign`: the 32 octets of an Ed25519 seed, as they
  *   are or in hexadecimal digits, or a pair of keys of WebCrypto
  * @property {Record<string, AuthHandler>} [auth] other methods, or others' ways of doing these
@@ -318,6 +318,7 @@ export class Session extends EventTarget {
   /** @type {Link | undefined} */ #link;
   /** @type {Map<Subscription | Registration, Pending<any> | undefined>} */ #entries = new Map();
   /** Calls and publications that wait for a connection. @type {Set<Pending<Link>>} */ #queue = new Set();
+  /** @type {{payload: any[], scope: TestamentScope}[]} */ #testaments = [];
   #stop = new AbortController();
   /** @type {string | undefined} */ #leaving;
   /** @type {Loss | undefined} */ #over;
@@ -466,6 +467,39 @@ export class Session extends EventTarget {
   }
 
   /**
+   * Leaves something to be published by the router when the session ends, and with it the connection. It is left again after
+   * each connection that is lost; without a connection it is left with the next one.
+   * @param {string} topic
+   * @param {any[]} [args]
+   * @param {Dict} [kwargs]
+   * @param {Dict} [options] `PUBLISH.Options`, as `retain`
+   * @param {TestamentScope} [scope]
+   * @returns {Promise<void>} rejected with a {@link WampError} if the router refuses
+   */
+  async addTestament(topic, args = [], kwargs = {}, options = {}, scope = "destroyed") {
+    if (typeof topic !== "string") throw new TypeError("a URI is needed");
+    const payload = payloadOf([topic, args, kwargs], { publish_options: options, scope: scopeOf(scope) });
+    await this.#will("wamp.session.add_testament", payload);
+    this.#testaments.push({ payload, scope });
+  }
+
+  /**
+   * Takes the testaments of a scope back.
+   * @param {TestamentScope} [scope]
+   * @returns {Promise<void>} rejected with a {@link WampError} if the router refuses
+   */
+  async flushTestaments(scope = "destroyed") {
+    await this.#will("wamp.session.flush_testaments", payloadOf([], { scope: scopeOf(scope) }));
+    this.#testaments = this.#testaments.filter((testament) => testament.scope !== scope);
+  }
+
+  /** Tells the router, if there is a connection. @param {string} procedure @param {any[]} payload */
+  async #will(procedure, payload) {
+    if (this.#over || this.#leaving !== undefined) throw new ConnectionError("the session is closed");
+    await this.#live?.call(procedure, payload, {});
+  }
+
+  /**
    * Leaves the realm and closes the connection. What waits for an answer is rejected.
    * @param {string} [reason]
    */
@@ -609,9 +643,13 @@ export class Session extends EventTarget {
     this.#welcome = link.welcome;
     const entries = [...this.#entries.keys()];
     // Who hears an event may call something.
-    const order = [...entries.filter((entry) => entry instanceof Registration),
-      ...entries.filter((entry) => entry instanceof Subscription)];
-    const attached = order.map((entry) => this.#attach(link, entry));
+    const attached = entries.filter((entry) => entry instanceof Registration).map((entry) => this.#attach(link, entry));
+    for (const { payload } of this.#testaments) {
+      attached.push(link.call("wamp.session.add_testament", payload, {}).catch((error) => {
+        if (!link.loss) this.#report(error, "wamp.session.add_testament");
+      }));
+    }
+    for (const entry of entries) if (entry instanceof Subscription) attached.push(this.#attach(link, entry));
     for (const { resolve } of this.#queue) resolve(link);
     this.#queue.clear();
     await Promise.all(attached);
@@ -644,10 +682,21 @@ export class Session extends EventTarget {
   }
 }
 
+/** @param {any} scope @returns {TestamentScope} */
+function scopeOf(scope) {
+  if (scope !== "destroyed" && scope !== "detached") throw new TypeError(`a scope is "destroyed" or "detached", not ${scope}`);
+  return scope;
+}
+
 /** @type {Required<Reconnect>} */
 const POLICY = {
   delayFirst: 250, delayMax: 30_000, growth: 2, attemptsMax: Infinity, fromTheStart: false, requestsWait: false, fillGaps: true,
 };
+
+/**
+ * When a testament is published: when the session is gone for good, or when its connection is lost.
+ * @typedef {"destroyed" | "detached"} TestamentScope
+ */
 
 /**
  * @template T
@@ -1542,6 +1591,15 @@ function base64(octets) {
   return btoa(text);
 }
 
+/** What base64 says, a letter for each octet; nothing of what is none. @param {string} text */
+function latin1(text) {
+  try {
+    return atob(text);
+  } catch {
+    return "";
+  }
+}
+
 /** @param {string} text */
 const unbase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -1576,7 +1634,7 @@ async function credentials(options) {
     options.authextra, options.privateKey, options.password, options.secret, options.token, options.ticket,
   ].map((value) => typeof value === "function" ? value() : value));
   /** @type {Record<string, AuthHandler>} */ const methods = {};
-  /** @type {string | undefined} */ let verifier;
+  /** @type {{name: string, shown: string} | undefined} */ let verifier;
   const authextra = { ...extra };
   const nonce = base64(crypto.getRandomValues(new Uint8Array(16)));
   if (privateKey !== undefined) {
@@ -1584,16 +1642,17 @@ async function credentials(options) {
     authextra.pubkey ??= key.name;
     methods.cryptosign = (challenge) => signKey(key.key, challenge);
   }
-  if (password !== undefined) {
-    methods["wamp-scram"] = async (challenge, login) => {
-      const proof = await proveScram(password, challenge, login, argon2);
-      verifier = proof.verifier;
-      return proof;
-    };
-  }
+  /** @type {AuthHandler} */ const prove = async (challenge, login) => {
+    const proof = await proveScram(/** @type {string} */ (password), challenge, login, argon2);
+    verifier = proof.verifier;
+    return proof;
+  };
+  if (password !== undefined) methods.scram = prove;
   if (secret !== undefined) methods.wampcra = (challenge) => signCra(secret, challenge);
   if (token !== undefined) methods.jwt = () => token;
   if (ticket !== undefined) methods.ticket = () => ticket;
+  // Crossbar.io lets nobody in who offers this before what it knows. Other routers know no `scram`.
+  if (password !== undefined) methods["wamp-scram"] = prove;
   Object.assign(methods, auth);
   const offered = authmethods ?? Object.keys(methods);
   if (offered.some((method) => method.includes("scram"))) authextra.nonce ??= nonce;
@@ -1610,7 +1669,7 @@ async function credentials(options) {
       const answer = await handler(challenge, { ...login, method });
       return typeof answer === "string" ? { signature: answer } : answer;
     },
-    confirm: ({ authextra: shown }) => verifier === undefined || shown?.verifier === verifier ? undefined
+    confirm: ({ authextra: shown }) => verifier === undefined || shown?.[verifier.name] === verifier.shown ? undefined
       : "the router has not shown that it knows the password",
   };
 }
@@ -1683,25 +1742,34 @@ async function signKey(key, { challenge, channel_binding: binding }) {
  * @param {ConnectOptions["argon2"]} argon2
  */
 async function proveScram(password, { nonce, salt, kdf, iterations, memory }, login, argon2) {
-  if (typeof nonce !== "string" || !nonce.startsWith(login.nonce) || nonce.length <= login.nonce.length) {
+  // Crossbar.io joins the nonces before it writes them in base64, and signs without a channel binding.
+  const ofCrossbar = login.method === "scram";
+  const [both, own] = ofCrossbar ? [nonce, login.nonce].map(latin1) : [nonce, login.nonce];
+  if (typeof both !== "string" || !both.startsWith(own) || both.length <= own.length) {
     throw new LoginError("the nonce of the router does not begin with that of the client");
   }
   if (typeof salt !== "string") throw new LoginError("the challenge has no 'salt'");
-  const name = saslprep(login.authid ?? "").replaceAll("=", "=3D").replaceAll(",", "=2C");
-  const message = `n=${name},r=${login.nonce},r=${nonce},s=${salt},i=${iterations},c=biws,r=${nonce}`;
+  const plain = saslprep(login.authid ?? "");
+  const name = ofCrossbar ? plain : plain.replaceAll("=", "=3D").replaceAll(",", "=2C");
+  const binding = ofCrossbar ? "" : "biws";
+  const message = `n=${name},r=${login.nonce},r=${nonce},s=${salt},i=${iterations},c=${binding},r=${nonce}`;
   const prepared = octets(saslprep(password));
   /** @type {Uint8Array} */ let salted;
   if (kdf === "pbkdf2") salted = await pbkdf2(prepared, unbase64(salt), iterations, 32);
-  else if (kdf === "argon2id13" && argon2) salted = await argon2(prepared, unbase64(salt), { iterations, memory });
-  else throw new LoginError(`the router derives with '${kdf}'${kdf === "argon2id13" ? ": give the option 'argon2'" : ""}`);
+  else if (/^argon2id-?13$/.test(kdf) && argon2) {
+    salted = await argon2(prepared, unbase64(salt), { iterations, memory });
+    // Crossbar.io goes on with the text of base64.
+    if (ofCrossbar && salted.length === 32) salted = octets(base64(salted).replace(/=+$/, ""));
+  }
+  else throw new LoginError(`the router derives with '${kdf}'${/^argon2id-?13$/.test(kdf) ? ": give the option 'argon2'" : ""}`);
   const clientKey = await hmac(salted, "Client Key");
   const stored = new Uint8Array(await subtle().digest("SHA-256", octets(clientKey)));
   const signature = await hmac(stored, message);
-  const verifier = `v=${base64(await hmac(await hmac(salted, "Server Key"), message))}`;
+  const shown = base64(await hmac(await hmac(salted, "Server Key"), message));
   return {
     signature: base64(clientKey.map((octet, index) => octet ^ signature[index])),
-    extra: { nonce, channel_binding: null, cbind_data: null },
-    verifier,
+    extra: ofCrossbar ? {} : { nonce, channel_binding: null, cbind_data: null },
+    verifier: ofCrossbar ? { name: "scram_server_signature", shown } : { name: "verifier", shown: `v=${shown}` },
   };
 }
 

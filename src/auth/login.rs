@@ -101,8 +101,10 @@ impl<'a> Login<'a> {
         if let Some(authid) = &self.authid {
             details.push("authid", &**authid);
         }
-        let methods = self.credentials.iter().flat_map(Credential::methods).map(|name| Value::from(*name));
-        let methods: Vec<Value> = methods.collect();
+        let mut methods: Vec<&str> = self.credentials.iter().flat_map(Credential::methods).copied().collect();
+        // Crossbar.io lets nobody in who offers what it does not know before what it wants. Other routers know no `scram`.
+        methods.sort_by_key(|name| *name == "wamp-scram");
+        let methods: Vec<Value> = methods.into_iter().map(Value::from).collect();
         if !methods.is_empty() {
             details.push("authmethods", methods);
         }

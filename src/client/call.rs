@@ -45,10 +45,13 @@ speakable!(Ask, "CALL.Options");
 impl Session {
     /// Prepares a call:
     ///
-    /// ```no_run
-    /// # async fn f(session: corebar::client::Session) -> Result<(), corebar::client::RequestError> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() { with_session(async |session| {
+    /// # let _add = session.offer("com.example.add").handle(async |a: i64, b: i64| a + b).await?;
     /// let sum: i64 = session.ask("com.example.add").arg(2).arg(3).result().await?;
-    /// # Ok(()) }
+    /// # assert_eq!(sum, 5);
+    /// # Ok(()) }) }
     /// ```
     pub fn ask(&self, procedure: &str) -> Ask {
         Ask { session: self.clone(), procedure: procedure.into(), content: Content::default(), timeout: None }
@@ -216,6 +219,8 @@ impl Results {
     /// Cancels the call (specification, "Call Canceling"). What becomes of it comes as the last result.
     pub fn cancel(&self, mode: CancelMode) {
         if !self.over {
+            // If it has not been sent yet, it is not.
+            self.results.cancel();
             self.session.notice(Notice::Cancel(self.number, mode));
         }
     }

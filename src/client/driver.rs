@@ -17,7 +17,7 @@ use crate::wamp::message::{
 };
 use crate::wamp::payload::{Payload, Raw};
 use crate::wamp::{Dict, Message, Uri, codec, error};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +27,8 @@ use tokio::time::Instant;
 const OUT_BYTES_MAX: usize = 256 * 1024;
 /// Nothing is read while so many octets wait to be written, since answering what is read makes more of them.
 const OUT_BYTES_FULL: usize = 16 << 20;
+/// So many invocations that were answered before all of their arguments had come are remembered.
+const CUT_SHORT_MAX: usize = 256;
 /// Octets that are read at once.
 const READ_BYTES: usize = 32 * 1024;
 /// Who waits for an answer may be what takes messages: so many times more of them are held then.
@@ -59,6 +61,8 @@ pub(super) struct Driver {
     pub(super) invoked: HashMap<RequestId, u64>,
     /// Invocations so far.
     pub(super) invocations: u64,
+    /// Those that were answered while more arguments were to come, which may be on the way; the last ones.
+    pub(super) cut_short: VecDeque<RequestId>,
     /// The router keeps histories, and gaps are to be filled.
     pub(super) fills_gaps: bool,
     pub(super) herald: Herald,
@@ -98,6 +102,7 @@ impl Driver {
             working: HashMap::new(),
             invoked: HashMap::new(),
             invocations: 0,
+            cut_short: VecDeque::new(),
             fills_gaps: false,
             herald,
             returning: None,
@@ -293,6 +298,7 @@ impl Driver {
             },
             // Who has given the call up before it was sent is heard of before it.
             Order::Call(_, _, feed) if feed.is_closed() => {}
+            Order::Call(_, number, feed) if feed.is_canceled() => Waiter::Call(number, feed).cancel(),
             Order::Call(call, number, feed) => self.call(call, Waiter::Call(number, feed)),
             Order::More(call, number, answer) => {
                 let sent = match self.calls.get(&number).copied() {
@@ -413,8 +419,12 @@ impl Driver {
 
     /// Answers an invocation, unless its caller does not wait any more.
     pub(super) fn answer(&mut self, number: u64, result: Result<(Dict, Payload), CallError>) {
-        let Some(Working { request, .. }) = self.working.remove(&number) else { return };
+        let Some(Working { request, more, .. }) = self.working.remove(&number) else { return };
         self.invoked.remove(&request);
+        if more.is_some() {
+            self.cut_short.truncate(CUT_SHORT_MAX - 1);
+            self.cut_short.push_front(request);
+        }
         let sent = match result {
             Ok((options, payload)) => self.send(&Yield { request, options, payload }.into()),
             Err(why) => {

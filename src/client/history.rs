@@ -21,10 +21,12 @@ pub struct History {
 impl Session {
     /// Prepares a question for events of the past:
     ///
-    /// ```no_run
-    /// # async fn f(session: corebar::client::Session) -> Result<(), corebar::client::RequestError> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() { with_session(async |session| {
     /// let last_ten = session.history("com.example.load").newest(10).fetch().await?;
-    /// # Ok(()) }
+    /// # assert!(last_ten.is_empty(), "the router keeps none");
+    /// # Ok(()) }) }
     /// ```
     pub fn history(&self, topic: &str) -> History {
         let (session, topic, policy) = (self.clone(), topic.into(), MatchPolicy::Exact);

@@ -8,6 +8,7 @@ use super::order::{Notice, Order};
 use super::reconnect::{Reconnect, is_final, is_hopeless};
 use super::session::Standing;
 use super::state::{Ended, State, advice_of};
+use super::waiter::Waiter;
 use crate::wamp::{Dict, Uri, error};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -145,6 +146,7 @@ impl Keeper {
                 driver.left = Some(reason);
                 let _ = done.send(());
             }
+            Order::Call(_, number, feed) if feed.is_canceled() => Waiter::Call(number, feed).cancel(),
             Order::Publish(..) | Order::Call(..) if policy.requests_wait => self.waiting.push_back(order),
             Order::Publish(..) | Order::Call(..) => refuse(order, RequestError::Disconnected),
         }
@@ -156,7 +158,11 @@ impl Keeper {
             Notice::Withdraw(number) => drop(self.driver.registrations.remove(number)),
             Notice::Leaving(reason) => self.driver.left = Some(reason),
             Notice::Forget(number) | Notice::Cancel(number, _) => {
-                self.waiting.retain(|order| !matches!(order, Order::Call(_, known, _) if *known == number));
+                let is_it = |order: &Order| matches!(order, Order::Call(_, known, _) if *known == number);
+                let place = self.waiting.iter().position(is_it);
+                if let Some(Order::Call(_, number, feed)) = place.and_then(|place| self.waiting.remove(place)) {
+                    Waiter::Call(number, feed).cancel();
+                }
             }
             // Its caller does not wait any more.
             Notice::Done(..) => {}
@@ -202,6 +208,7 @@ impl Driver {
         self.calls.clear();
         self.working.clear();
         self.invoked.clear();
+        self.cut_short.clear();
         self.out.clear();
         self.ended = None;
     }

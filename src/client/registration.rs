@@ -270,10 +270,13 @@ pub struct Offer {
 impl Session {
     /// Prepares a registration:
     ///
-    /// ```no_run
-    /// # async fn f(session: corebar::client::Session) -> Result<(), corebar::client::RequestError> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() { with_session(async |session| {
     /// let adds = session.offer("com.example.add").handle(async |a: i64, b: i64| a + b).await?;
-    /// # Ok(()) }
+    /// # assert_eq!(session.ask("com.example.add").arg(2).arg(3).result::<i64>().await?, 5);
+    /// # adds.stop().await;
+    /// # Ok(()) }) }
     /// ```
     pub fn offer(&self, procedure: &str) -> Offer {
         let (options, working_max) = (Dict::new(), WORKING_MAX);

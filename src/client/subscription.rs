@@ -150,13 +150,16 @@ speakable!(Publication, "PUBLISH.Options");
 impl Session {
     /// Prepares a subscription:
     ///
-    /// ```no_run
-    /// # async fn f(session: corebar::client::Session) -> Result<(), corebar::client::RequestError> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() { with_session(async |session| {
     /// let mut events = session.listen("com.example.").prefix().open().await?;
+    /// # session.event("com.example.hello").arg("Hello!").to_all().acknowledged().await?;
     /// while let Some(event) = events.next().await {
     ///     println!("{}: {}", event.topic, event.arg::<String>(0)?);
+    /// #   break;
     /// }
-    /// # Ok(()) }
+    /// # Ok(()) }) }
     /// ```
     pub fn listen(&self, topic: &str) -> Listen {
         Listen { session: self.clone(), topic: topic.into(), options: Dict::new() }
@@ -164,10 +167,11 @@ impl Session {
 
     /// Prepares a publication:
     ///
-    /// ```no_run
-    /// # async fn f(session: corebar::client::Session) -> Result<(), corebar::client::RequestError> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() { with_session(async |session| {
     /// session.event("com.example.hello").arg("Hello!").kwarg("times", 3).retained().acknowledged().await?;
-    /// # Ok(()) }
+    /// # Ok(()) }) }
     /// ```
     pub fn event(&self, topic: &str) -> Publication {
         Publication { session: self.clone(), topic: topic.into(), content: Content::default() }
@@ -212,13 +216,16 @@ impl Listen {
 
     /// Subscribes, and calls `handler` with each event, one after the other:
     ///
-    /// ```no_run
-    /// # async fn f(session: corebar::client::Session) -> Result<(), corebar::client::RequestError> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() { with_session(async |session| {
     /// let hears = session.listen("com.example.hello").handle(async |text: String, times: Option<u32>| {
     ///     println!("{text} ({times:?})");
     /// });
     /// let handle = hears.await?;
-    /// # Ok(()) }
+    /// # session.event("com.example.hello").arg("Hello!").to_all().acknowledged().await?;
+    /// # handle.stop().await;
+    /// # Ok(()) }) }
     /// ```
     ///
     /// # Errors

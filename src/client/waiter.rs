@@ -1,8 +1,9 @@
 //! Whoever waits for the answer to a request.
 
-use super::error::RequestError;
+use super::error::{CallError, RequestError};
 use super::gap::Question;
 use super::order::{Answer, Outcomes, Testament};
+use crate::wamp::error;
 use crate::wamp::id::PublicationId;
 
 /// Whoever waits for the answer to a request.
@@ -25,6 +26,11 @@ pub(super) enum Waiter {
 }
 
 impl Waiter {
+    /// Tells that a call was canceled before it was sent.
+    pub(super) fn cancel(self) {
+        self.fail(RequestError::Refused(CallError::new(error::CANCELED, "canceled before it was sent")));
+    }
+
     /// Tells that there is no other answer. Subscriptions, registrations and questions about the past are not told here.
     pub(super) fn fail(self, error: RequestError) {
         // Who does not wait any more need not know.

@@ -5,9 +5,11 @@ mod support;
 
 mod examples;
 mod handlers;
+mod outages;
 mod pressure;
 mod reconnect;
 mod relay;
+mod soak;
 
 use corebar::auth::config::{CraSalt, CraUser, Cryptosign, Grant, KeyUser, Secret, Source, TicketUser, TlsUsers};
 use corebar::auth::login::Credential;

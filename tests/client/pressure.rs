@@ -83,53 +83,6 @@ fn who_is_not_read_stops_asking() {
 }
 
 #[test]
-fn ten_thousand_calls_leave_nothing() {
-    with_router(
-        |_| {},
-        async |urls| {
-            let (one, other) = (open(&urls[0]).await, open(&urls[1]).await);
-            let work = async |millis: u64| {
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-                millis
-            };
-            let handle = one.offer("com.work").handle(work).await.expect("registered");
-            let mut calls = tokio::task::JoinSet::new();
-            for number in 0..10_000_u64 {
-                let session = other.clone();
-                calls.spawn(async move {
-                    let call = session.ask("com.work").arg(fastrand::u64(0..20));
-                    match number % 4 {
-                        0 => call.timeout(Duration::from_millis(fastrand::u64(0..20))).result::<u64>().await.err(),
-                        1 => {
-                            let time = Duration::from_millis(fastrand::u64(0..20));
-                            let _ = tokio::time::timeout(time, call.outcome()).await;
-                            None
-                        }
-                        2 => {
-                            drop(call.results().await);
-                            None
-                        }
-                        _ => call.result::<u64>().await.err(),
-                    }
-                });
-                if number % 500 == 0 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            }
-            while let Some(done) = calls.join_next().await {
-                let error = done.expect("no panic");
-                assert!(matches!(error, None | Some(RequestError::Timeout)), "{error:?}");
-            }
-            let idle = |load: Load| load.requests == 0 && load.held == 0 && load.unwritten == 0;
-            until(&other, "all are answered", idle).await;
-            until(&one, "all are done", |load| load.invocations == 0 && idle(load)).await;
-            handle.stop().await;
-            until(&one, "it is withdrawn", |load| load.registrations == 0).await;
-        },
-    );
-}
-
-#[test]
 fn leaving_has_a_deadline() {
     with_router(
         |_| {},

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn quick() -> Reconnect {
+pub(crate) fn quick() -> Reconnect {
     let (delay_first, delay_max) = (Duration::from_millis(5), Duration::from_millis(200));
     Reconnect { delay_first, delay_max, ..Reconnect::default() }
 }
@@ -25,22 +25,22 @@ fn connect(url: &str) -> Connect {
     Connect { reconnect: Some(quick()), ..Connect::new(url, "realm1") }
 }
 
-async fn until(session: &Session, wanted: impl Fn(&State) -> bool) -> State {
+pub(crate) async fn until(session: &Session, wanted: impl Fn(&State) -> bool) -> State {
     let mut states = session.states();
     let state = tokio::time::timeout(SOON, states.wait_for(|state| wanted(state))).await;
     state.expect("it happens soon").expect("the session is there").clone()
 }
 
-async fn joined(session: &Session) {
+pub(crate) async fn joined(session: &Session) {
     until(session, |state| matches!(state, State::Joined(_))).await;
 }
 
-async fn next(events: &mut Subscription) -> Event {
+pub(crate) async fn next(events: &mut Subscription) -> Event {
     tokio::time::timeout(SOON, events.next()).await.expect("an event comes").expect("the subscription is there")
 }
 
 /// The connection is cut, and there is another one.
-async fn cut(relay: &Relay, session: &Session) {
+pub(crate) async fn cut(relay: &Relay, session: &Session) {
     let before = session.id();
     relay.cut().await;
     until(session, |state| matches!(state, State::Joined(id) if *id != before)).await;

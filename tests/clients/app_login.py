@@ -6,7 +6,7 @@ import sys
 from corebar import App, ConnectionLost
 
 URL, METHOD, AUTHID, SECRET = sys.argv[1:]
-NAMES = {"ticket": "ticket", "wampcra": "secret", "scram": "password", "cryptosign": "private_key"}
+NAMES = {"ticket": "ticket", "wampcra": "secret", "scram": "password", "wamp-scram": "password", "cryptosign": "private_key"}
 
 
 async def secret():
@@ -14,10 +14,12 @@ async def secret():
 
 
 async def main():
-    app = App(URL, "realm1", authid=AUTHID, reconnect=None, **{NAMES[METHOD]: secret})
+    # Both dialects are offered, unless one is asked for.
+    only = {"authmethods": [METHOD]} if METHOD == "wamp-scram" else {}
+    app = App(URL, "realm1", authid=AUTHID, reconnect=None, **{NAMES[METHOD]: secret}, **only)
     try:
         async with app:
-            print(app.details["authid"], app.details["authrole"], app.details["authmethod"].replace("wamp-", ""), "OK")
+            print(app.details["authid"], app.details["authrole"], app.details["authmethod"], "OK")
     except ConnectionLost as error:
         print("refused:", error.reason)
 

@@ -34,6 +34,25 @@ pub fn corebar_python() -> Option<PathBuf> {
     Some(environment)
 }
 
+/// A folder in which Crossbar.io is installed, as an environment for Python; none as above. Its packages are of its time, and
+/// so has Python to be.
+pub fn crossbar() -> Option<PathBuf> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/crossbar.txt");
+    installed("crossbar", &[&requirements], |folder| {
+        let fits = |python: &str| {
+            run(Command::new(python).args(["-c", "import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))"]))
+        };
+        let pythons = ["python3.11", "python3", "python3.10"];
+        let python = pythons.into_iter().find(|python| fits(python).is_ok());
+        let python = python.ok_or("it needs Python 3.11 or 3.10")?;
+        run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+        // What it says about the releases that it needs cannot be met any more.
+        let pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "-r"];
+        run(Command::new(folder.join("bin/python")).args(pip).arg(&requirements))?;
+        run(Command::new(folder.join("bin/crossbar")).arg("version"))
+    })
+}
+
 /// A folder in which the packages of this `package.json` and its lock file are installed; none as above.
 pub fn node(name: &str, source: &Path) -> Option<PathBuf> {
     let files = [source.join("package.json"), source.join("package-lock.json")];

@@ -10,6 +10,7 @@
 pub mod authority;
 pub mod browser;
 pub mod client;
+pub mod crossbar;
 pub mod directory;
 pub mod http;
 pub mod install;
@@ -25,6 +26,7 @@ pub mod wire;
 
 pub use authority::Authority;
 pub use client::Client;
+pub use crossbar::Crossbar;
 pub use http::{Http, Poller};
 pub use monitor::Monitor;
 pub use request::{Event, Invocation};

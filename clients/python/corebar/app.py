@@ -20,6 +20,7 @@ from .handler import Details, Function, Handler, Result
 from .lane import Gate
 from .link import Dialing, Host, Link, Loss, first_of
 from .login import Answer, Lazy, Login, value_of
+from .memory import Memory
 
 log = logging.getLogger("corebar")
 F = TypeVar("F", bound=Function)
@@ -55,6 +56,9 @@ class Reconnect:
     """The first connection is tried for, too."""
     requests_wait: bool = False
     """Calls and publications wait for a connection. Otherwise they fail with `ConnectionLost`."""
+    fill_gaps: bool = True
+    """Events that were published meanwhile are taken from the history that the router keeps of the topic, if it does:
+    `Details.replayed`."""
 
     def __post_init__(self) -> None:
         for name in ("delay_first", "delay_max", "growth"):
@@ -145,7 +149,9 @@ class App:
         self._authid, self._auth = authid, auth or {}
         self._authmethods, self._authextra = authmethods, authextra or {}
         self._secrets = {
-            "cryptosign": private_key, "wamp-scram": password, "wampcra": secret, "jwt": token, "ticket": ticket,
+            "cryptosign": private_key, "scram": password, "wampcra": secret, "jwt": token, "ticket": ticket,
+            # Crossbar.io lets nobody in who offers this before what it knows. Other routers know no `scram`.
+            "wamp-scram": password,
         }  # fmt: skip
         self._policy = reconnect
         self._call_timeout, self._close_timeout, self._grace = call_timeout, close_timeout, grace
@@ -172,7 +178,7 @@ class App:
             options["get_retained"] = True
 
         def decorate(function: F) -> F:
-            self._declare(Subscription(topic, Handler(function), _matching(options, match), concurrency))
+            self._declare(self._subscription(topic, function, match, concurrency, options))
             return function
 
         return decorate
@@ -187,6 +193,14 @@ class App:
             return function
 
         return decorate
+
+    def _subscription(
+        self, topic: str, function: Function, match: str, concurrency: int, options: Mapping[str, Any]
+    ) -> Subscription:
+        entry = Subscription(topic, Handler(function), _matching(options, match), concurrency)
+        if self._policy is not None and self._policy.fill_gaps:
+            entry.memory = Memory()
+        return entry
 
     def _declare(self, entry: Entry) -> None:
         if self._used:
@@ -309,7 +323,7 @@ class App:
         self, topic: str, function: Function, *, match: str = "exact", concurrency: int = 1, **options: Any
     ) -> Subscription:
         """As `event`, while the application runs. `Subscription.end` takes it back."""
-        return await self._attach_now(Subscription(topic, Handler(function), _matching(options, match), concurrency))
+        return await self._attach_now(self._subscription(topic, function, match, concurrency, options))
 
     async def offer(
         self, procedure: str, function: Function, *, match: str = "exact", concurrency: Optional[int] = None, **options: Any

@@ -6,6 +6,7 @@ from typing import Any, Awaitable, Callable, Mapping, Optional
 
 from .handler import Handler
 from .lane import Gate, Lane
+from .memory import Memory
 
 
 class Entry:
@@ -50,6 +51,8 @@ class Subscription(Entry):
     """A function that is called with each event of a topic or pattern."""
 
     kind = "subscription"
+    memory: Optional[Memory] = None
+    """What it has heard, if what it misses is asked for."""
 
 
 class Registration(Entry):

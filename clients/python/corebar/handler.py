@@ -71,6 +71,11 @@ class Details:
         """The event was published before the subscription was made."""
         return self.fields.get("retained") is True
 
+    @property
+    def replayed(self) -> bool:
+        """The event was published while there was no connection, and comes from the history of the router."""
+        return self.fields.get("replayed") is True
+
 
 class Progress:
     """Gives results on the way, also from a thread. A parameter with this annotation gets it."""

@@ -77,6 +77,13 @@ class Lane:
         self._gate = gate
         self._waiting: Deque[Job] = deque()
         self._working: Set[Job] = set()
+        self._moved = asyncio.Event()
+
+    async def room(self, most: int) -> None:
+        """Waits until no more than so many jobs wait."""
+        while len(self._waiting) > most:
+            self._moved.clear()
+            await self._moved.wait()
 
     def submit(self, work: Work) -> Job:
         job = Job(self, work)
@@ -94,6 +101,7 @@ class Lane:
     def done(self, job: Job) -> None:
         self._working.discard(job)
         self._gate.leave()
+        self._moved.set()
         self._next()
 
     def forget(self, job: Job) -> None:
@@ -102,6 +110,7 @@ class Lane:
         except ValueError:
             return
         self._gate.leave()
+        self._moved.set()
 
     def cancel(self) -> None:
         for job in [*self._waiting, *self._working]:

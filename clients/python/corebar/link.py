@@ -21,6 +21,7 @@ from .errors import LOST, ConnectionLost, LoginError, WampError
 from .handler import Details, Result
 from .lane import Gate, Job
 from .login import Login, value_of
+from .memory import PAGE, SOURCES_MAX, Heard, Memory, page_of
 
 log = logging.getLogger("corebar")
 
@@ -132,6 +133,7 @@ class Link:
         self._heard = self._loop.time()
         self._dropped = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._fills: set[asyncio.Task[None]] = set()
         self._goodbye: asyncio.Future[None] = self._loop.create_future()
         self.id = 0
         self.welcome: Mapping[str, Any] = {}
@@ -379,6 +381,7 @@ class Link:
             entry.id = message[2]
             if isinstance(entry, Subscription):
                 self._subscriptions.setdefault(message[2], []).append(entry)
+                self._remember(entry, message[2])
             elif isinstance(entry, Registration):
                 self._registrations[message[2]] = entry
 
@@ -489,8 +492,88 @@ class Link:
                 if self._dropped & (self._dropped - 1) == 0:
                     log.warning("%s: events come faster than they are taken; %d are lost so far", entry.uri, self._dropped)
                 continue
-            details = Details(said.get("topic", entry.uri), entry.uri, {**said, "publication": publication})
-            entry.lane.submit(partial(self._handle, entry, args, kwargs, details))
+            event = Heard(args, kwargs, {**said, "publication": publication})
+            if entry.memory is not None and entry.memory.holds:
+                self._host.gate.enter()
+                entry.memory.hold(event)
+            elif entry.memory is None or entry.memory.arrives(event):
+                self._hand(entry, event)
+
+    def _hand(self, entry: Subscription, event: Heard) -> None:
+        details = Details(event.fields.get("topic", entry.uri), entry.uri, event.fields)
+        entry.lane.submit(partial(self._handle, entry, event.args, event.kwargs, details))
+
+    # What was published while there was no connection.
+
+    def _remember(self, entry: Subscription, number: int) -> None:
+        """Begins to ask for it; at first for what is the newest, so that it is known later what is new. What comes meanwhile
+        waits."""
+        memory = entry.memory
+        features = self.welcome.get("roles", {}).get("broker", {}).get("features", {})
+        if memory is None or memory.refused or features.get("event_history") is not True:
+            return
+        memory.begin()
+        task = asyncio.ensure_future(self._fill(entry, memory, number))
+        self._fills.add(task)
+        task.add_done_callback(self._fills.discard)
+
+    async def _fill(self, entry: Subscription, memory: Memory, own: int) -> None:
+        holds = memory.holds
+        try:
+            found = await self._past(entry, memory, own, own)
+            if not found and entry.options.get("match", "exact") == "exact":
+                # The history may be one of a pattern.
+                for source in await self._sources(entry, own):
+                    found = found or await self._past(entry, memory, own, source)
+            if not found and not holds:
+                memory.nothing()
+        except ConnectionLost:
+            pass
+        except WampError as error:
+            # Nobody may ask, or there is no such procedure. It need not be asked for once more.
+            log.debug("the history of %s is not to be had: %s", entry.uri, error)
+            memory.refused = True
+        finally:
+            wanted = entry in self._subscriptions.get(own, ())
+            for event in memory.end():
+                self._host.gate.leave()
+                if wanted and memory.arrives(event):
+                    self._hand(entry, event)
+
+    async def _sources(self, entry: Subscription, own: int) -> list[int]:
+        """Other subscriptions that may have a history of the topic."""
+        try:
+            answer = await self.call("wamp.subscription.match", [entry.uri], {}, {})
+        except WampError:
+            return []
+        known = answer.args[0] if answer.args and isinstance(answer.args[0], list) else []
+        return [number for number in known if isinstance(number, int) and number != own][:SOURCES_MAX]
+
+    async def _past(self, entry: Subscription, memory: Memory, own: int, source: int) -> bool:
+        """Reads one history; gives whether there was anything."""
+        ask, wanted = memory.first()
+        while True:
+            named = wanted if source == own else {**wanted, "topic": entry.uri}
+            try:
+                answer = await self.call("wamp.subscription.get_events", [source], named, {})
+            except WampError:
+                if source == own:
+                    raise
+                return False
+            page = page_of(answer, wanted.get("reverse") is True)
+            if not page:
+                if ask != "from":
+                    return ask == "after"
+                # What was seen is not there any more.
+                ask, wanted = "last", {"reverse": True, "limit": PAGE}
+                continue
+            for past in memory.takes(ask, page):
+                if entry in self._subscriptions.get(own, ()):
+                    self._hand(entry, past.heard())
+            if ask not in ("from", "after") or len(page) < PAGE:
+                return True
+            ask, wanted = "after", {"after_publication": page[-1].publication, "limit": PAGE}
+            await entry.lane.room(PAGE)
 
     async def _handle(self, entry: Subscription, args: Sequence[Any], kwargs: Mapping[str, Any], details: Details) -> None:
         try:

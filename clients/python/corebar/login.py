@@ -47,7 +47,8 @@ class Login:
         self.auth = auth
         self.offered = list(authmethods) if authmethods is not None else [*self.known, *(m for m in auth if m not in self.known)]
         self.extra = dict(authextra)
-        self.verifier: Optional[str] = None
+        # What the router has to show in WELCOME: the name, and the value.
+        self.verifier: Optional[tuple[str, str]] = None
         if "cryptosign" in self.offered and "cryptosign" in self.known:
             self.extra.setdefault("pubkey", _pair(self.known["cryptosign"])[1].hex())
         if any("scram" in method for method in self.offered):
@@ -73,16 +74,18 @@ class Login:
             return _cra(secret, challenge), {}
         if method == "cryptosign":
             return _sign(secret, challenge), {}
-        if method == "wamp-scram":
-            signature, self.verifier = _scram(secret, challenge, self.authid or "", self.extra["nonce"])
-            return signature, {"nonce": challenge["nonce"], "channel_binding": None, "cbind_data": None}
+        if method in ("wamp-scram", "scram"):
+            crossbar = method == "scram"
+            signature, shown = _scram(secret, challenge, self.authid or "", self.extra["nonce"], crossbar)
+            self.verifier = ("scram_server_signature", shown) if crossbar else ("verifier", f"v={shown}")
+            return signature, {} if crossbar else {"nonce": challenge["nonce"], "channel_binding": None, "cbind_data": None}
         return str(secret), {}
 
     def confirm(self, details: Mapping[str, Any]) -> None:
         """Looks whether the router has shown that it knows the password, too."""
         shown = details.get("authextra")
-        verifier = shown.get("verifier") if isinstance(shown, dict) else None
-        if self.verifier is not None and verifier != self.verifier:
+        known = self.verifier is None or (isinstance(shown, dict) and shown.get(self.verifier[0]) == self.verifier[1])
+        if not known:
             raise LoginError("the router has not shown that it knows the password")
 
 
@@ -152,10 +155,21 @@ def _sign(given: Union[str, bytes], challenge: Mapping[str, Any]) -> str:
     return _pair(given)[0](message).hex() + message.hex()
 
 
-def _scram(password: Union[str, bytes], challenge: Mapping[str, Any], authid: str, own: str) -> tuple[str, str]:
-    """The proof of the client, and what the router has to show."""
+def _unbase64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _scram(
+    password: Union[str, bytes], challenge: Mapping[str, Any], authid: str, own: str, crossbar: bool
+) -> tuple[str, str]:
+    """The proof of the client, and what the router has to show. Crossbar.io joins the nonces before it writes them in base64,
+    and signs without a channel binding."""
     nonce, salt = _text(challenge, "nonce"), _text(challenge, "salt")
-    if not nonce.startswith(own) or nonce == own:
+    both, mine = (_unbase64(nonce), _unbase64(own)) if crossbar else (nonce.encode(), own.encode())
+    if not both.startswith(mine) or both == mine:
         raise LoginError("the nonce of the router does not begin with that of the client")
     try:
         raw_salt = base64.b64decode(salt)
@@ -166,17 +180,19 @@ def _scram(password: Union[str, bytes], challenge: Mapping[str, Any], authid: st
     kdf = challenge.get("kdf")
     if kdf == "pbkdf2":
         salted = hashlib.pbkdf2_hmac("sha256", prepared, raw_salt, rounds)
-    elif kdf == "argon2id13":
+    elif kdf in ("argon2id13", "argon2id-13"):
         salted = _argon2(prepared, raw_salt, rounds, _number(challenge, "memory", MEMORY_KIB_MAX))
     else:
         raise LoginError(f"the router derives keys with {kdf!r}, which is not known here")
-    name = _saslprep(authid).replace("=", "=3D").replace(",", "=2C")
-    message = f"n={name},r={own},r={nonce},s={salt},i={rounds},c=biws,r={nonce}".encode()
+    name, binding = _saslprep(authid), ""
+    if not crossbar:
+        name, binding = name.replace("=", "=3D").replace(",", "=2C"), "biws"
+    message = f"n={name},r={own},r={nonce},s={salt},i={rounds},c={binding},r={nonce}".encode()
     client = _hmac(salted, b"Client Key")
     signature = _hmac(hashlib.sha256(client).digest(), message)
     proof = bytes(one ^ other for one, other in zip(client, signature))
     server = _hmac(_hmac(salted, b"Server Key"), message)
-    return base64.b64encode(proof).decode(), f"v={base64.b64encode(server).decode()}"
+    return base64.b64encode(proof).decode(), base64.b64encode(server).decode()
 
 
 def _argon2(password: bytes, salt: bytes, rounds: int, memory: int) -> bytes:

@@ -138,7 +138,7 @@ fn scram(kdf: ScramKdf) -> AuthConfig {
 #[test]
 fn passwords() {
     let config = scram(ScramKdf::Pbkdf2);
-    let_in(&config, Credential::Scram(secret("secret!")), "wamp-scram");
+    let_in(&config, Credential::Scram(secret("secret!")), "scram");
     denied(&config, Credential::Scram(secret("secret?")));
 }
 

@@ -206,6 +206,44 @@ async function endings() {
   await killer.close();
 }
 
+async function testaments(one, other) {
+  const heard = [];
+  await other.subscribe(`${prefix}.will`, ([number], { key }) => heard.push(`${number} ${key}`));
+  const session = await open({ reconnect: { delayFirst: 5, delayMax: 50 } });
+  await session.addTestament(`${prefix}.will`, [1], { key: "a" });
+  await session.addTestament(`${prefix}.will`, [2], { key: "b" }, { exclude_me: true }, "detached");
+  const lose = async (meanwhile = async () => {}) => {
+    const [lost, back] = [event(session, "lost"), event(session, "open")];
+    await other.call("wamp.session.kill", [session.id], { reason: "com.go.away" });
+    await lost;
+    await meanwhile();
+    await back;
+  };
+  // They are left once more after each connection.
+  for (let round = 1; round <= 2; round += 1) {
+    await lose();
+    await until(() => heard.length === 2 * round);
+  }
+  assert.deepEqual([...heard].sort(), ["1 a", "1 a", "2 b", "2 b"]);
+  // And those that are left or taken back while there is none.
+  heard.length = 0;
+  await session.flushTestaments("detached");
+  await lose(async () => {
+    await session.addTestament(`${prefix}.will`, [3], { key: "c" });
+  });
+  await until(() => heard.length === 1);
+  await lose(() => session.flushTestaments());
+  await until(() => heard.length === 3);
+  assert.deepEqual([...heard].sort(), ["1 a", "1 a", "3 c"]);
+  await session.close();
+  await assert.rejects(session.addTestament(`${prefix}.will`), ConnectionError);
+  await assert.rejects(other.addTestament(`${prefix}.will`, [], {}, {}, "later"), TypeError);
+  await assert.rejects(other.addTestament("not a uri"), { error: "wamp.error.invalid_uri" });
+  await other.publish(`${prefix}.will`, [4], { key: "d" }, { exclude_me: false });
+  await until(() => heard.includes("4 d"));
+  assert.equal(heard.length, 4);
+}
+
 async function revocation(one, other) {
   const sub = await one.subscribe(`${prefix}.revoked`, () => {});
   const told = event(one, "revoked");
@@ -389,7 +427,7 @@ async function socketOfThePackage() {
 }
 
 const [one, other] = await Promise.all([open(), open()]);
-for (const part of [events, handlersThatFail, calls, progress, revocation, pressure, endings, violations, advice, comingBack, heartbeat,
+for (const part of [events, handlersThatFail, calls, progress, revocation, testaments, pressure, endings, violations, advice, comingBack, heartbeat,
   socketOfThePackage]) {
   await part(one, other);
 }

@@ -74,7 +74,8 @@ async function withCorebar() {
   const options = {
     ticket: {ticket: async () => secret},
     wampcra: {secret},
-    'wamp-scram': {password: secret, argon2},
+    'wamp-scram': {password: secret, argon2, authmethods: ['wamp-scram']},
+    scram: {password: secret, argon2},
     cryptosign: {privateKey: secret},
   };
   try {

@@ -22,6 +22,8 @@ const reg = await session.register("com.b", async function* ([to], kwargs, { sig
 });
 await reg.unregister();
 const id: number | undefined = await session.publish("com.a", [1], {}, { acknowledge: true });
+await session.addTestament("com.a", [1], { two: 2 }, { retain: true }, "detached");
+await session.flushTestaments("detached");
 try {
   await session.call("com.b", [id], {}, { progress: ([part]) => part, signal: AbortSignal.timeout(1), timeout: 5, disclose_me: true });
 } catch (error) {
@@ -35,6 +37,8 @@ await connect("wss://router.example/", {});
 await connect("wss://router.example/", { realm: "realm1", pasword: "secret" });
 // @ts-expect-error arguments are a list
 await session.publish("com.a", "text");
+// @ts-expect-error no such scope
+await session.addTestament("com.a", [], {}, {}, "later");
 // @ts-expect-error there is no such state
 session.state === "lost";
 await session.close();
