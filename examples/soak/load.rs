@@ -247,7 +247,7 @@ async fn quiet(console: &Console, sessions: u64) -> Result<(), String> {
     loop {
         let reports: Vec<_> = console.reports().await.into_iter().flatten().collect();
         let sum = |number: fn(&corebar::shard::Report) -> u64| reports.iter().map(number).sum::<u64>();
-        let (there, open) = (sum(|r| r.core.sessions), sum(|r| r.core.calls) - sum(|r| r.core.calls_ended));
+        let (there, open) = (sum(|r| r.core.sessions), sum(|r| r.core.calls_open));
         if reports.len() == console.shards() && (there, open) == (sessions, 0) {
             return Ok(());
         }
