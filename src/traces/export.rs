@@ -3,7 +3,7 @@
 use super::{Spans, otlp};
 use crate::config::{RuntimeConfig, traces};
 use crate::router::Span;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, never, select, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select, unbounded};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use std::io;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// For what is left at the end.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// For the thread to notice that this time is over.
+const GRACE: Duration = Duration::from_millis(500);
 /// Octets of an answer.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Statuses with which a collector asks for another attempt.
@@ -30,7 +32,15 @@ const AGAIN: [u16; 5] = [408, 429, 502, 503, 504];
 pub struct Exporter {
     spans: Arc<Spans>,
     epoch: Duration,
-    thread: Option<(Sender<Order>, JoinHandle<()>)>,
+    thread: Option<Running>,
+}
+
+/// The thread: what it is told, and who is told when it ends.
+#[derive(Debug)]
+struct Running {
+    orders: Sender<Order>,
+    ended: Receiver<()>,
+    thread: JoinHandle<()>,
 }
 
 /// What the thread is to do from now on.
@@ -79,9 +89,9 @@ impl Exporter {
     /// The system gives no thread.
     pub fn reform(&mut self, config: &RuntimeConfig) -> io::Result<()> {
         let collector = Collector::of(config);
-        if let Some((orders, _)) = &self.thread {
+        if let Some(running) = &self.thread {
             // It takes orders until it is stopped.
-            let _ = orders.send(Order::Go(collector));
+            let _ = running.orders.send(Order::Go(collector));
             return Ok(());
         }
         let Some(collector) = collector else { return Ok(()) };
@@ -89,15 +99,22 @@ impl Exporter {
         tracing::info!(url = collector.url, "traces are sent; of what has no context of its own, {share} %");
         let (sender, orders) = unbounded();
         let work = Work { spans: self.spans.clone(), epoch: self.epoch, orders, ..Work::new(Some(collector)) };
-        let thread = Builder::new().name("traces".into()).spawn(move || work.run())?;
-        self.thread = Some((sender, thread));
+        let (ends, ended) = bounded(1);
+        let thread = Builder::new().name("traces".into()).spawn(move || {
+            work.run();
+            drop(ends);
+        })?;
+        self.thread = Some(Running { orders: sender, ended, thread });
         Ok(())
     }
 
-    /// Sends what is left, as far as that can be done soon, and ends.
+    /// Sends what is left, as far as that can be done soon, and ends. A collector that lets a request wait is not waited for.
     pub fn stop(&mut self) {
-        let Some((orders, thread)) = self.thread.take() else { return };
+        let Some(Running { orders, ended, thread }) = self.thread.take() else { return };
         let _ = orders.send(Order::Stop);
+        if ended.recv_timeout(FAREWELL + GRACE) == Err(RecvTimeoutError::Timeout) {
+            return tracing::warn!("the collector does not answer; the last traces are lost");
+        }
         if thread.join().is_err() {
             tracing::error!("the thread that sends traces ended by a panic");
         }

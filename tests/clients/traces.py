@@ -92,7 +92,7 @@ class Old(ApplicationSession):
         await self.register(old, "com.example.old")
         with span("old caller"):
             assert await self.call("com.example.old", 7, **context()) == 7
-        self.config.extra.set()
+        self.config.extra["done"].set()
         self.leave()
 
     def onDisconnect(self):
@@ -107,7 +107,7 @@ async def main():
             assert await client.call("com.example.outer", options=context()) == 42
         await asyncio.wait_for(heard_it.wait(), PATIENCE)
     old_is_done = asyncio.Event()
-    await ApplicationRunner(URL, "realm1", extra=old_is_done).run(Old, start_loop=False)
+    await ApplicationRunner(URL, "realm1", extra={"done": old_is_done}).run(Old, start_loop=False)
     await asyncio.wait_for(old_is_done.wait(), PATIENCE)
     for _ in range(PATIENCE * 20):
         if len(received) >= SPANS_OF_THE_ROUTER:

@@ -3,9 +3,10 @@
 use super::collector::{Collector, Seen};
 use super::support::{Client, Value, Wire, node};
 use super::{PATIENCE, ask};
+use corebar::client::{Connect, Origin, RequestError, Session};
 use corebar::config::RuntimeConfig;
 use corebar::session::HistoryRule;
-use corebar::wamp::MatchPolicy;
+use corebar::wamp::{MatchPolicy, TraceContext};
 use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
 use std::thread;
@@ -235,7 +236,7 @@ fn however_a_call_ends_its_span_says_so() {
 fn contexts_that_are_not_sampled_go_on_and_others_do_not_matter() {
     everywhere(
         |_| {},
-        |address, wire, collector| {
+        |address, wire, _| {
             let (mut callee, mut caller) = (join(address, wire), join(address, wire));
             let procedure = "com.example.procedure";
             let registration = callee.register(procedure);
@@ -383,6 +384,44 @@ fn keyword_arguments_can_carry_a_context() {
             ] {
                 is_silent(&arrives(&kwargs, &json!({}), args));
             }
+        },
+    );
+}
+
+#[test]
+fn the_client_for_rust_passes_contexts_on() {
+    everywhere(
+        |_| {},
+        |address, _, collector| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let connect = async || Connect::new(&format!("ws://{address}/ws"), "realm1").open().await;
+                let (callee, caller) = (connect().await.expect("a session"), connect().await.expect("a session"));
+                let mut events = callee.listen("com.topic").open().await.expect("a subscription");
+                let inner = async |origin: Origin| origin.trace().map(|(context, _)| context.to_string());
+                let _inner = callee.offer("com.inner").handle(inner).await.expect("a registration");
+                let outer = async |origin: Origin, session: Session| {
+                    let (context, state) = origin.trace().expect("a context");
+                    let below: Option<String> = session.ask("com.inner").trace(context, state).result().await?;
+                    session.event("com.topic").trace(context, state).to_all().send().await?;
+                    Ok::<_, RequestError>(vec![Some(context.to_string()), state.map(Into::into), below])
+                };
+                let _outer = callee.offer("com.outer").handle(outer).await.expect("a registration");
+                let context: TraceContext = context("01").parse().expect("a context");
+                let ask = caller.ask("com.outer").trace(context.under(1), None).trace(context, Some("a=b"));
+                let told: Vec<Option<String>> = ask.result().await.expect("a result");
+                let event = events.next().await.expect("an event");
+                let spans = collector.take(3);
+                let named = |name: &str| spans.iter().find(|span| span.name == name).expect("it is there");
+                let (outer, inner) = (named("com.outer"), named("com.inner"));
+                let publication = named("publish com.topic");
+                assert_eq!(&*outer.parent, SPAN);
+                assert_eq!([&inner.parent, &publication.parent], [&outer.span, &outer.span]);
+                let text = |span: &Seen| Some(format!("00-{TRACE}-{}-01", span.span));
+                assert_eq!(told, [text(outer), Some("a=b".into()), text(inner)]);
+                let (heard, state) = event.trace().expect("a context");
+                assert_eq!((Some(heard.to_string()), state), (text(publication), Some("a=b")));
+            });
         },
     );
 }

@@ -117,6 +117,7 @@ fn a_collector_that_does_not_answer_harms_nobody() {
     let change = |config: &mut RuntimeConfig| {
         to(&collector)(config);
         config.traces_queue_spans_max = 10;
+        config.traces_timeout = Duration::from_secs(60);
         config.traces_batch_spans_max = 1;
     };
     let time = node::with_router(change, |address| {
@@ -128,8 +129,8 @@ fn a_collector_that_does_not_answer_harms_nobody() {
         wait_for("spans are dropped", || lost() == 40);
         assert_eq!(metric(address, "corebar_spans_exported_total"), 0);
     });
-    // At the end nobody waits for it longer than for the attempt that is under way.
-    assert!(time < Duration::from_secs(20), "{time:?}");
+    // Nobody waits for the request that is under way, which may take a minute.
+    assert!(time < Duration::from_secs(30), "{time:?}");
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn it_is_told_once_that_there_is_no_collector() {
     assert!(collector.spans().len() >= 3);
     router.signal("TERM");
     assert!(router.wait(PATIENCE).success());
-    assert_eq!(router.log().matches("cannot be sent").count(), 0, "once");
+    assert_eq!(router.log().matches("cannot be sent").count(), 1, "{}", router.log());
 }
 
 #[test]
