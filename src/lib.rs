@@ -30,6 +30,9 @@ pub mod store;
 pub mod web;
 
 #[cfg(feature = "router")]
+pub mod traces;
+
+#[cfg(feature = "router")]
 pub mod shard;
 
 #[cfg(feature = "router")]

@@ -32,6 +32,7 @@ impl Scene {
             realms: [RealmConfig::new("realm1")].into(),
             auth: Arc::default(),
             limits: Limits::default(),
+            traces: None,
             attempts: Arc::default(),
             census: Arc::default(),
             agent: "test".into(),

@@ -1,6 +1,15 @@
 //! What load balancers and service managers ask and are told.
 
+#[cfg(feature = "traces")]
+#[path = "health/collector.rs"]
+mod collector;
 mod support;
+#[cfg(feature = "traces")]
+#[path = "health/traces.rs"]
+mod traces;
+#[cfg(feature = "traces")]
+#[path = "health/trouble.rs"]
+mod trouble;
 
 use corebar::config::ListenAddress;
 use corebar::config::web::PathConfig;

@@ -15,6 +15,7 @@ const ORDER: &[&str] = &[
     "sim",
     "store",
     "web",
+    "traces",
     "shard",
     "transport",
     "courier",

@@ -29,6 +29,7 @@ impl Shards {
                 realms: [RealmConfig::new("realm1")].into(),
                 auth: Arc::default(),
                 limits: Limits::default(),
+                traces: None,
                 attempts: Arc::default(),
                 census: Arc::default(),
                 agent: "bench".into(),

@@ -6,6 +6,7 @@ use super::exit::{USAGE, say};
 use super::init::Template;
 use crate::config::file::is_filter;
 use crate::config::log::LogConfig;
+use crate::config::traces::is_endpoint;
 use crate::config::web::{DashboardConfig, PathConfig, Service};
 use crate::config::{ListenAddress, ListenerConfig, ManagementConfig, RuntimeConfig};
 use crate::session::{HistoryRule, HistoryStore, Pages, RealmConfig};
@@ -123,6 +124,20 @@ pub struct Args {
     /// sooner, and the core is busy meanwhile.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     spin: u64,
+
+    /// Send spans of calls and publications to this collector of OpenTelemetry, by OTLP over HTTP. [default:
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, else none]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
+    traces: Option<String>,
+
+    /// The share of calls and publications without a trace of their own that begin one, from 0 to 1. [default:
+    /// OTEL_TRACES_SAMPLER_ARG, else 0.01]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    traces_sample: Option<f64>,
+
+    /// What the spans are said to come from. [default: OTEL_SERVICE_NAME, else corebar]
+    #[arg(long, value_name = "NAME")]
+    traces_service: Option<String>,
 
     #[command(flatten)]
     pub(super) logging: Logging,
@@ -463,6 +478,12 @@ impl Args {
     #[must_use]
     pub fn config(self) -> RuntimeConfig {
         let mut config = RuntimeConfig::default();
+        for ignored in config.heed_environment(|name| std::env::var(name).ok()) {
+            say(&format_args!("warning: {ignored}"));
+        }
+        config.traces_endpoint = self.traces.clone().or(config.traces_endpoint);
+        config.traces_sample = self.traces_sample.unwrap_or(config.traces_sample);
+        config.traces_service_name = self.traces_service.clone().or(config.traces_service_name);
         if !self.listen.is_empty() {
             config.listeners = self.listen.iter().cloned().map(ListenerConfig::plain).collect();
         }
@@ -543,6 +564,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("expected seconds, from 0 to {SECONDS_MAX}"))
 }
 
+/// The address of a collector.
+fn endpoint(text: &str) -> Result<String, String> {
+    let address = "expected an address such as http://127.0.0.1:4318";
+    is_endpoint(text).then(|| text.into()).ok_or_else(|| address.into())
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
 /// Crossbar.io's `none` is `off`.
 fn filter(text: &str) -> Result<String, String> {
     let text = if text == "none" { "off" } else { text };
@@ -601,6 +634,10 @@ mod tests {
             assert_eq!((config.management, config.realms.len()), (None, 1), "{address}");
         }
         assert_eq!(config.shards, Some(3));
+        let traces = ["--traces", "http://127.0.0.1:4318", "--traces-sample", "0.5", "--traces-service", "front"];
+        let config = parse(&traces).expect("good arguments").config();
+        assert_eq!(config.traces_endpoint.as_deref(), Some("http://127.0.0.1:4318"));
+        assert_eq!((config.traces_sample, config.traces_service_name.as_deref()), (0.5, Some("front")));
         assert!(!parse(&["--no-pin"]).expect("a good argument").config().pin);
         assert_eq!(
             parse(&["--log", "warn,corebar=debug"]).expect("a good argument").logging().level().as_deref(),
@@ -652,8 +689,15 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused_with_code_2() {
-        for args in [["--shards", "0"], ["--shards", "x"], ["--listen", "8080"], ["--log", "a=b=c"], ["--nonsense", ""]]
-        {
+        for args in [
+            ["--shards", "0"],
+            ["--shards", "x"],
+            ["--listen", "8080"],
+            ["--log", "a=b=c"],
+            ["--nonsense", ""],
+            ["--traces", "127.0.0.1:4318"],
+            ["--traces-sample", "2"],
+        ] {
             let error = parse(&args).expect_err("a bad value");
             assert_eq!(error.exit_code(), 2, "{args:?}");
         }

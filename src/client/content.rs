@@ -1,6 +1,7 @@
 //! What events, calls and results carry, as types of the application.
 
 use super::error::RequestError;
+use crate::wamp::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use crate::wamp::typed::TypeError;
 use crate::wamp::{Dict, Value};
 use serde::Serialize;
@@ -101,6 +102,12 @@ impl Content {
         set(&mut self.options, name, value.into());
     }
 
+    pub(super) fn trace(&mut self, context: TraceContext, state: Option<&str>) {
+        self.options.remove(TRACEPARENT);
+        self.options.remove(TRACESTATE);
+        context.write(state, &mut self.options);
+    }
+
     pub(super) fn take(self) -> Result<(Vec<Value>, Dict, Dict), RequestError> {
         match self.wrong {
             Some(why) => Err(why.into()),
@@ -141,7 +148,28 @@ macro_rules! speakable {
                 self.content.option(name, value);
                 self
             }
+
+            /// Has it belong to a trace, caused by this span, with this `tracestate`. A router that traces puts a span of its
+            /// own below, and tells the other side; others ignore it.
+            pub fn trace(mut self, context: crate::wamp::TraceContext, state: Option<&str>) -> Self {
+                self.content.trace(context, state);
+                self
+            }
         }
     };
 }
 pub(super) use speakable;
+
+/// Gives a type with `details` the way to read its trace.
+macro_rules! traced {
+    ($type:ty) => {
+        impl $type {
+            /// The trace it belongs to, with its cause in it, and the `tracestate`; if the router says so.
+            #[must_use]
+            pub fn trace(&self) -> Option<(crate::wamp::TraceContext, Option<&str>)> {
+                crate::wamp::TraceContext::read(&self.details)
+            }
+        }
+    };
+}
+pub(super) use traced;

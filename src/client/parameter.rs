@@ -1,5 +1,6 @@
 //! What handlers can have as parameters.
 
+use super::content::traced;
 use super::error::CallError;
 use super::handler::{Progress, States};
 use super::registration::Invocation;
@@ -148,6 +149,8 @@ pub struct Origin {
     /// `EVENT.Details` or `INVOCATION.Details`.
     pub details: Dict,
 }
+
+traced!(Origin);
 
 impl Origin {
     /// The session that publishes or calls, if that is disclosed.

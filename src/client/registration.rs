@@ -1,6 +1,6 @@
 //! Registrations, and the calls that come in.
 
-use super::content::readable;
+use super::content::{readable, traced};
 use super::error::{CallError, RUNTIME_ERROR, RequestError};
 use super::handler::{Handle, Handler, States, serve_calls};
 use super::order::{Invoked, Notice, Order};
@@ -120,6 +120,7 @@ pub struct Invocation {
 }
 
 readable!(Invocation);
+traced!(Invocation);
 
 impl Invocation {
     fn new(session: &Session, procedure: &Uri, invoked: Invoked) -> Option<Invocation> {

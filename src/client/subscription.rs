@@ -1,6 +1,6 @@
 //! Subscriptions, events, and publications.
 
-use super::content::{Content, readable, speakable};
+use super::content::{Content, readable, speakable, traced};
 use super::error::RequestError;
 use super::gap::REPLAYED;
 use super::handler::{Handle, Handler, States, serve_events};
@@ -31,6 +31,7 @@ pub struct Event {
 }
 
 readable!(Event);
+traced!(Event);
 
 impl Event {
     pub(super) fn new(event: message::Event, topic: &Uri) -> Event {

@@ -21,6 +21,7 @@ pub mod python;
 pub mod relay;
 pub mod reload;
 pub mod tls;
+pub mod traces;
 pub mod web;
 
 pub use address::{AddressError, ListenAddress};
@@ -37,7 +38,7 @@ use crate::session::{HistoryStore, RealmConfig};
 use crate::wamp::Uri;
 use crate::wamp::codec::DEPTH_MAX;
 use guest::GuestError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -178,6 +179,26 @@ pub struct RuntimeConfig {
     pub health_listen: Option<ListenAddress>,
     /// A shard that has not turned for so long is stuck, and the router not well.
     pub health_stuck_after: Duration,
+    /// Where the spans of calls and publications are sent, by OTLP over HTTP. None: there are no spans.
+    pub traces_endpoint: Option<String>,
+    /// The share of calls and publications without a context of their own that begin a trace, from 0 to 1.
+    pub traces_sample: f64,
+    /// Spans of all shards in a second; what comes beyond has none.
+    pub traces_spans_per_second_max: u32,
+    /// Octets of payload up to which a context is looked for among keyword arguments. Zero: never.
+    pub traces_kwargs_bytes_max: u32,
+    /// What the spans are said to come from.
+    pub traces_service_name: Option<String>,
+    /// Headers of the requests to the collector. Their values are never shown.
+    pub traces_headers: BTreeMap<Box<str>, Box<str>>,
+    /// How long a span waits for others that go with it.
+    pub traces_interval: Duration,
+    /// Spans in one request.
+    pub traces_batch_spans_max: usize,
+    /// Spans that may wait to be sent; more are lost.
+    pub traces_queue_spans_max: usize,
+    /// How long a request may take.
+    pub traces_timeout: Duration,
 }
 
 impl Default for RuntimeConfig {
@@ -248,6 +269,16 @@ impl Default for RuntimeConfig {
             metrics_allow: Some("loopback".into()),
             health_listen: None,
             health_stuck_after: 5 * SECOND,
+            traces_endpoint: None,
+            traces_sample: 0.01,
+            traces_spans_per_second_max: 1000,
+            traces_kwargs_bytes_max: 65_536,
+            traces_service_name: Some(traces::SERVICE_NAME.into()),
+            traces_headers: BTreeMap::new(),
+            traces_interval: SECOND,
+            traces_batch_spans_max: 512,
+            traces_queue_spans_max: 8192,
+            traces_timeout: 10 * SECOND,
         }
     }
 }
@@ -322,6 +353,12 @@ impl RuntimeConfig {
         }
         if self.web_read_threads == 0 || self.web_piece_bytes == 0 {
             return Err(ConfigError::WebReading);
+        }
+        if self.traces_endpoint.is_some() && cfg!(not(feature = "traces")) {
+            return Err(ConfigError::NoTraces);
+        }
+        if !(0.0..=1.0).contains(&self.traces_sample) || self.traces_batch_spans_max == 0 {
+            return Err(ConfigError::Traces);
         }
         guest::levels(&self.guests)?;
         self.check_components()?;
@@ -485,6 +522,12 @@ pub enum ConfigError {
     /// Files could not be read.
     #[error("web_read_threads and web_piece_bytes must not be zero")]
     WebReading,
+    /// Built without them.
+    #[error("traces_endpoint is set, but this program was built without the feature `traces`")]
+    NoTraces,
+    /// More than all, or nothing at a time.
+    #[error("traces_sample has to be from 0 to 1, and traces_batch_spans_max must not be zero")]
+    Traces,
     /// It could show nothing.
     #[error("the dashboard at {0} {1}")]
     Dashboard(String, String),

@@ -9,6 +9,7 @@ use crate::process::Roster;
 use crate::router::{SubjectPlace, SubjectQuery, SubjectView};
 use crate::session::RealmIndex;
 use crate::shard::{Command, Door, Loads, Report, SessionPage, SessionQuery, SessionReport, Vitals};
+use crate::traces::{SpanNumbers, Spans};
 use crate::transport::premises::Board;
 use crate::wamp::{Serializer, SessionId, Uri};
 use crate::wire::rawsocket;
@@ -40,6 +41,7 @@ struct Parts {
     vitals: Arc<Vitals>,
     board: Arc<Board>,
     roster: Roster,
+    spans: Arc<Spans>,
     /// The shard of the next session of this process.
     turn: AtomicUsize,
 }
@@ -76,8 +78,9 @@ impl Console {
         vitals: Arc<Vitals>,
         board: Arc<Board>,
         roster: Roster,
+        spans: Arc<Spans>,
     ) -> Console {
-        Console(Arc::new(Parts { doors, loads, vitals, board, roster, turn: AtomicUsize::new(0) }))
+        Console(Arc::new(Parts { doors, loads, vitals, board, roster, spans, turn: AtomicUsize::new(0) }))
     }
 
     /// The configuration in force, with what is closed.
@@ -102,6 +105,12 @@ impl Console {
     #[must_use]
     pub fn vitals(&self) -> &Vitals {
         &self.0.vitals
+    }
+
+    /// What has become of the spans.
+    #[must_use]
+    pub fn spans(&self) -> SpanNumbers {
+        self.0.spans.numbers()
     }
 
     /// How many shards there are.

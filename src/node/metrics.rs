@@ -6,6 +6,7 @@ use crate::config::RuntimeConfig;
 use crate::process::GuestStatus;
 use crate::router::Histogram;
 use crate::shard::{Command, Door, Inquirer, Report};
+use crate::traces::SpanNumbers;
 use rustix::process::{Resource, getrlimit};
 use std::fmt::{Display, Write};
 use std::fs;
@@ -88,6 +89,10 @@ fn node(page: &mut Page, console: &Console, config: &RuntimeConfig) {
     page.single("corebar_stuck", "gauge", "1 while a shard does not turn.", stuck);
     page.single("corebar_uptime_seconds", "gauge", "For how long it has run.", vitals.uptime().as_secs_f64());
     page.single("corebar_shards", "gauge", "Reactor threads.", console.shards());
+    let SpanNumbers { exported, dropped, failed } = console.spans();
+    page.single("corebar_spans_exported_total", "counter", "Spans that the collector has taken.", exported);
+    page.single("corebar_spans_dropped_total", "counter", "Spans lost because too many waited to be sent.", dropped);
+    page.single("corebar_spans_failed_total", "counter", "Spans lost because the collector did not take them.", failed);
 }
 
 /// A metric of which each shard has one number.
@@ -113,6 +118,8 @@ const NUMBERS: &[Number] = &[
     ("corebar_faults_total", "counter", "Connections ended because they broke the rules of their transport.", |r| r.tally.faults),
     ("corebar_crowded_total", "counter", "Connections ended because there were too many from their address.", |r| r.tally.crowded),
     ("corebar_throttled_total", "counter", "How often a client was read more slowly.", |r| r.tally.throttled),
+    ("corebar_spans_total", "counter", "Spans that calls and publications have got.", |r| r.core.spans),
+    ("corebar_spans_limited_total", "counter", "Calls and publications without a span because there were too many in a second.", |r| r.core.spans_limited),
     ("corebar_refused_total", "counter", "Clients that could not show who they are.", |r| r.core.refused),
     ("corebar_violations_total", "counter", "Sessions ended for breaking the protocol.", |r| r.core.violations),
 ];

@@ -21,6 +21,7 @@ use crate::session::Census;
 use crate::shard::thread::{cores_among, cores_for};
 use crate::shard::{Command, Crowd, Door, Loads, Mesh, Seat, Vitals};
 use crate::store::{Files, Journal, Progress, StoreError, Writer};
+use crate::traces::{Exporter, Spans};
 use crate::transport::callout::Callouts;
 use crate::transport::cookies::{CookieError, Cookies};
 use crate::transport::listener::{Acceptor, BindError, Bound, Listener, Pace};
@@ -113,8 +114,12 @@ pub struct Node {
     vitals: Arc<Vitals>,
     crowd: Arc<Crowd>,
     pace: Arc<Pace>,
+    /// Where the shards leave their spans.
+    spans: Arc<Spans>,
     /// Ends behind the shards, whose records it writes.
     writer: Option<Writer>,
+    /// Sends their spans, also behind them.
+    exporter: Option<Exporter>,
     guests: Guests,
     couriers: Couriers,
     backstage: Backstage,
@@ -179,7 +184,9 @@ impl Node {
             vitals: Arc::new(Vitals::new(shards)),
             crowd: Crowd::new(config.connections_max, config.connections_per_address_max),
             pace: Pace::new(config.accept_rate_max, config.accept_pause),
+            spans: Arc::new(Spans::new(config.traces_queue_spans_max)),
             writer: None,
+            exporter: None,
             guests: Guests::start(&[])?,
             couriers: Couriers::default(),
             backstage,
@@ -348,7 +355,7 @@ impl Node {
     #[must_use]
     pub fn console(&self) -> Console {
         let (doors, loads, vitals) = (self.doors.clone(), self.loads.clone(), self.vitals.clone());
-        Console::new(doors, loads, vitals, self.board.clone(), self.guests.roster())
+        Console::new(doors, loads, vitals, self.board.clone(), self.guests.roster(), self.spans.clone())
     }
 
     /// What those who manage the node want of its owner. None: somebody else has it already. Without an owner who takes
@@ -426,7 +433,7 @@ impl Node {
     fn policy(&self, config: &RuntimeConfig) -> Policy {
         let transports = config.transports.iter().map(|transport| transport.auth.clone()).collect();
         let auth = Arc::new(AuthSettings { transports, secret: self.secret });
-        Policy { realms: config.realms.clone().into(), auth, limits: config.limits }
+        Policy { realms: config.realms.clone().into(), auth, limits: config.limits, traces: config.sampling() }
     }
 
     fn start_shards(&mut self, shards: ShardIndex) -> Result<(), StartError> {
@@ -446,8 +453,9 @@ impl Node {
         let epoch = Instant::now();
         // A clock before 1970 is wrong anyway.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.trace(&config, started).map_err(StartError::Shard)?;
         let mut past = self.open_store(shards, &config, started)?;
-        let Policy { realms, auth, limits } = self.policy(&config);
+        let Policy { realms, auth, limits, traces } = self.policy(&config);
         let agent: Arc<str> = concat!("corebar-", env!("CARGO_PKG_VERSION")).into();
         let callouts = Arc::new(Callouts::new(config.callout_threads, self.doors.clone()));
         let files = Arc::new(Pool::new(config.web_read_threads, Box::new(tell_pieces(self.doors.clone()))));
@@ -466,6 +474,7 @@ impl Node {
                 realms: realms.clone(),
                 auth: auth.clone(),
                 limits,
+                traces,
                 attempts: attempts.clone(),
                 census: census.clone(),
                 agent: agent.clone(),
@@ -487,6 +496,7 @@ impl Node {
                 doors: self.doors.clone(),
                 epoch,
                 journal: self.writer.as_ref().map(Writer::journal),
+                spans: self.spans.clone(),
                 past: past.extract_if(.., own).collect(),
             };
             self.cores.push(seat.core.map(|core| core.id));
@@ -494,6 +504,12 @@ impl Node {
             self.threads.push(thread);
         }
         Ok(())
+    }
+
+    /// Sends spans where a configuration wants them, from a start of time since 1970.
+    fn trace(&mut self, config: &RuntimeConfig, started: Duration) -> io::Result<()> {
+        let exporter = self.exporter.get_or_insert_with(|| Exporter::new(self.spans.clone(), started));
+        exporter.reform(config)
     }
 
     /// Opens histories on disk, if there are any, starts their writer and gives what they hold.
@@ -531,6 +547,9 @@ impl Node {
         }
         self.manager.stop();
         self.writer = None;
+        if let Some(mut exporter) = self.exporter.take() {
+            exporter.stop();
+        }
         self.backstage.close();
     }
 }

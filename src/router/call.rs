@@ -17,7 +17,8 @@ use super::replica::Registration;
 use super::session::Arrival;
 use super::shard::Shard;
 use super::subject::Subject;
-use crate::session::options::{CallOptions, Refused, append};
+use super::trace::{Carried, Span, Traced};
+use crate::session::options::{CallOptions, Refused, Unfit, append};
 use crate::session::role::Disclose;
 use crate::session::{Disclosure, RealmIndex};
 use crate::wamp::message::{self, Error};
@@ -60,6 +61,8 @@ pub(super) struct CallExtras {
     begun: bool,
     /// What is needed to give it to somebody else.
     pub(super) wanted: Option<Wanted>,
+    /// What is told of it when it is over.
+    span: Option<Box<Span>>,
 }
 
 /// A call of this shard, wherever it is.
@@ -84,13 +87,15 @@ pub(super) struct Wanted {
     tried: SmallVec<[SessionId; 2]>,
     /// One of them was there, but not available.
     unavailable: bool,
+    /// Its trace, for the callee.
+    trace: Option<Carried>,
 }
 
 impl Wanted {
     /// A call that nobody has been asked for yet.
     pub(super) fn new(procedure: Uri, options: Option<Box<CallOptions>>) -> Wanted {
         let (payload, tried) = (Payload::NONE, SmallVec::new());
-        Wanted { procedure, options, payload, subject: None, tried, unavailable: false }
+        Wanted { procedure, options, payload, subject: None, tried, unavailable: false, trace: None }
     }
 }
 
@@ -133,9 +138,15 @@ impl Shard {
         if !self.accept_request(conn, request, "CALL") {
             return;
         }
+        let mut trace = self.trace(conn, Traced::Call { callee: None }, &procedure, &options, &payload);
         let mut options = match (!options.is_empty()).then(|| CallOptions::read(&options).map(Box::new)).transpose() {
             Ok(options) => options,
-            Err(unfit) => return self.unfit(conn, MessageType::Call, request, unfit),
+            Err(unfit) => {
+                if let Unfit::Refused(refused) = &unfit {
+                    self.end_refused(trace, refused.0);
+                }
+                return self.unfit(conn, MessageType::Call, request, unfit);
+            }
         };
         let more = options.as_ref().is_some_and(|options| options.progress);
         let passthru = options.as_ref().is_some_and(|options| options.passthru.announced_only);
@@ -152,7 +163,10 @@ impl Shard {
         }
         let disclose = match self.check_call(conn, realm, &procedure, options.as_deref()) {
             Ok(disclose) => disclose.caller,
-            Err(refused) => return self.refuse_call(conn, request, more, refused),
+            Err(refused) => {
+                self.end_refused(trace, refused.0);
+                return self.refuse_call(conn, request, more, refused);
+            }
         };
         if is_reserved(&procedure) {
             return self.meta_call(conn, request, &procedure, &payload);
@@ -161,12 +175,18 @@ impl Shard {
             options.get_or_insert_default().disclose_me = true;
         }
         if options.is_none()
+            && trace.is_none()
             && let Some(sole) = self.sole_callee(realm, &procedure)
         {
             return self.plain_call(conn, request, sole, payload);
         }
-        let wanted = Wanted::new(procedure, options);
-        if let Err(refused) = self.first_call(conn, request, wanted, payload) {
+        let mut wanted = Wanted::new(procedure, options);
+        let mut span = None;
+        if let Some(trace) = &mut trace {
+            (wanted.trace, span) = (trace.carried.take(), trace.span.take());
+        }
+        if let Err(refused) = self.first_call(conn, request, wanted, payload, &mut span) {
+            self.end_span(span, Some(refused.0));
             self.refuse_call(conn, request, more, refused);
         }
     }
@@ -240,13 +260,14 @@ impl Shard {
         self.authorize(conn, Action::Call, procedure)
     }
 
-    /// Finds a callee and sends it the call.
+    /// Finds a callee and sends it the call, which takes its span.
     pub(super) fn first_call(
         &mut self,
         conn: ConnId,
         request: RequestId,
         mut wanted: Wanted,
         payload: Payload,
+        span: &mut Option<Box<Span>>,
     ) -> Result<(), Refused> {
         let Some(realm) = self.session_at(conn).map(|session| session.realm) else { return Ok(()) };
         let nobody =
@@ -282,10 +303,11 @@ impl Shard {
         if let Ok(found) = found {
             self.send_invoke(key, found, &wanted, payload.clone());
         }
-        let extras = (several || parts || time.is_some()).then(|| {
+        let span = span.take();
+        let extras = (several || parts || time.is_some() || span.is_some()).then(|| {
             wanted.subject = Some(subject);
             wanted.payload = payload;
-            Box::new(CallExtras { time, parts, begun: false, wanted: several.then_some(wanted) })
+            Box::new(CallExtras { time, parts, begun: false, wanted: several.then_some(wanted), span })
         });
         let hashing = self.hashing.clone();
         let since = self.now;
@@ -368,6 +390,9 @@ impl Shard {
             }
             append(&mut details, &options.passthru.attributes);
         }
+        if let Some(trace) = &wanted.trace {
+            trace.append(&mut details);
+        }
         details
     }
 
@@ -394,8 +419,9 @@ impl Shard {
                 self.send_peer(shard, ShardMsg::Part(Box::new(part)));
             }
             Stage::Waiting(_) => {
-                self.take_call(conn, request);
+                let taken = self.take_call(conn, request);
                 let text = "no callee has time for the call, and its further parts cannot be kept";
+                self.end_call(taken, Some(error::MAX_CONCURRENCY_REACHED));
                 self.refuse(conn, MessageType::Call, request, (error::MAX_CONCURRENCY_REACHED, text.into()));
             }
         }
@@ -432,10 +458,12 @@ impl Shard {
                 append(&mut all, &details);
                 let result = Message::Result(message::Result { request, details: all, payload });
                 if let Err(reason) = self.send(conn, class, &result) {
+                    let refused = undeliverable(&reason, "the caller");
                     if let Some(pending) = self.take_call(conn, request) {
                         self.abandon(&pending);
+                        self.end_call(Some(pending), Some(refused.0));
                     }
-                    self.refuse(conn, MessageType::Call, request, undeliverable(&reason, "the caller"));
+                    self.refuse(conn, MessageType::Call, request, refused);
                 }
                 return;
             }
@@ -444,10 +472,17 @@ impl Shard {
                 Message::Error(Error { request_type: MessageType::Call, request, details, error, payload })
             }
         };
-        self.take_call(conn, request);
+        let taken = self.take_call(conn, request);
+        let mut error = None;
         if let Err(reason) = self.send(conn, class, &message) {
-            self.refuse(conn, MessageType::Call, request, undeliverable(&reason, "the caller"));
+            let refused = undeliverable(&reason, "the caller");
+            error = Some(refused.0);
+            self.refuse(conn, MessageType::Call, request, refused);
         }
+        if let Message::Error(sent) = &message {
+            error = error.or(Some(&sent.error));
+        }
+        self.end_call(taken, error);
     }
 
     /// Gives a call to the next callee (specification, "Call Re-Routing").
@@ -467,13 +502,14 @@ impl Shard {
                 Placed::Busy(..) | Placed::Nobody => {}
             }
         }
-        self.take_call(conn, request);
+        let taken = self.take_call(conn, request);
         let (uri, text) = match (killed, unavailable) {
             (true, _) => (error::CANCELED, "the caller has canceled the call"),
             (_, true) => (error::NO_AVAILABLE_CALLEE, "no callee is available"),
             _ => (error::NO_SUCH_PROCEDURE, "the callee has left before the call reached it"),
         };
         self.refuse(conn, MessageType::Call, request, (uri, text.into()));
+        self.end_call(taken, Some(uri));
     }
 
     /// A call that is still going on.
@@ -513,6 +549,18 @@ impl Shard {
         }
         self.call_is_over(CallKey { conn, request, call: pending.call }, &pending);
         Some(pending)
+    }
+
+    /// Tells of a call that is over, with the URI of the error that its caller was sent, if it is traced.
+    #[inline]
+    pub(super) fn end_call(&mut self, call: Option<Call>, error: Option<&str>) {
+        let Some(Call { stage, extras: Some(mut extras), .. }) = call else { return };
+        if let Some(span) = &mut extras.span {
+            if let Stage::With { callee, .. } = stage {
+                span.what = Traced::Call { callee: Some(callee) };
+            }
+            self.end_span(extras.span.take(), error);
+        }
     }
 
     /// Forgets what is known of a call outside its session.

@@ -65,6 +65,7 @@ impl Shard {
             self.abandon(&pending);
         }
         self.refuse(conn, MessageType::Call, request, canceled());
+        self.end_call(Some(pending), Some(error::CANCELED));
     }
 
     /// Sets the deadline of a new call.
@@ -87,6 +88,7 @@ impl Shard {
         self.abandon(&pending);
         let refused = (error::TIMEOUT, "no answer has come in time".into());
         self.refuse(key.conn, MessageType::Call, key.request, refused);
+        self.end_call(Some(pending), Some(error::TIMEOUT));
     }
 
     /// The caller of these calls has left.
@@ -96,6 +98,7 @@ impl Shard {
         for (request, pending) in rpc.calls.drain() {
             self.call_is_over(CallKey { conn, request, call: pending.call }, &pending);
             self.abandon(&pending);
+            self.end_call(Some(pending), Some(error::CANCELED));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::attempts::Attempts;
 use super::index::ShardIndex;
+use super::trace::Sampling;
 use crate::auth::AuthSettings;
 use crate::session::{Census, RealmConfig};
 use std::sync::Arc;
@@ -94,6 +95,8 @@ pub struct Policy {
     pub auth: Arc<AuthSettings>,
     /// Limits per session.
     pub limits: Limits,
+    /// Which calls and publications get a span; none: there are no spans.
+    pub traces: Option<Sampling>,
 }
 
 /// The configuration of one shard; the same for all shards but for `index` and `seed`.
@@ -113,6 +116,8 @@ pub struct ShardConfig {
     pub auth: Arc<AuthSettings>,
     /// Limits per session.
     pub limits: Limits,
+    /// Which calls and publications get a span; none: there are no spans.
+    pub traces: Option<Sampling>,
     /// Failed attempts to log in, of all shards.
     pub attempts: Arc<Attempts>,
     /// Counts the sessions of all shards.

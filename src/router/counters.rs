@@ -25,6 +25,10 @@ pub struct Counters {
     pub calls: u64,
     /// Calls that a callee has, or that wait for one. What the router answers itself is never open.
     pub calls_open: u64,
+    /// Spans that calls and publications have got.
+    pub spans: u64,
+    /// Calls and publications that would have got one, but for the limit.
+    pub spans_limited: u64,
     /// Clients that have not shown who they are.
     pub refused: u64,
     /// Sessions and connections ended for breaking the protocol.

@@ -175,6 +175,9 @@ impl Shard {
 
 /// EVENT for a subscription, a pattern or not.
 fn event(subscription: SubscriptionId, publication: &Publication, pattern: bool) -> Message {
-    let details = publication.details(pattern);
+    let mut details = publication.details(pattern);
+    if let Some(trace) = publication.trace() {
+        trace.append(&mut details);
+    }
     Message::Event(Event { subscription, publication: publication.id, details, payload: publication.payload.clone() })
 }

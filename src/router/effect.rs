@@ -3,6 +3,7 @@
 use super::index::ShardIndex;
 use super::peer::ShardMsg;
 use super::record::Record;
+use super::trace::Span;
 use crate::auth::config::{Callout, CraSalt, Secret};
 use crate::auth::peer::Known;
 use crate::wamp::Serializer;
@@ -132,4 +133,6 @@ pub enum Effect {
     },
     /// Write an event down, after all earlier ones, and call `Shard::recorded` when that is done.
     Record(Box<Record>),
+    /// A call or publication is over that was traced: what there is to tell of it.
+    Span(Box<Span>),
 }

@@ -132,7 +132,7 @@ impl Shard {
         let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         let wanted = Wanted::new(procedure.clone(), Some(Box::new(CallOptions { timeout, ..CallOptions::default() })));
         self.errands.open.insert(request, purpose);
-        if let Err((uri, text)) = self.first_call(conn, request, wanted, payload)
+        if let Err((uri, text)) = self.first_call(conn, request, wanted, payload, &mut None)
             && let Some(purpose) = self.errands.open.remove(&request)
         {
             self.errands.done.push_back((purpose, Err((uri.into(), text))));

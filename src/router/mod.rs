@@ -44,6 +44,7 @@ mod store;
 pub mod subject;
 mod table;
 mod timers;
+pub mod trace;
 mod view;
 mod waiting;
 
@@ -58,4 +59,5 @@ pub use listing::{SubjectKind, SubjectPlace, SubjectQuery, SubjectView};
 pub use peer::ShardMsg;
 pub use record::{Past, PastEvent, Record};
 pub use shard::Shard;
+pub use trace::{Sampling, Span, Traced};
 pub use view::SessionView;

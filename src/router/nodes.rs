@@ -127,6 +127,7 @@ mod tests {
                     realms: [RealmConfig::new("realm1")].into(),
                     auth: Arc::default(),
                     limits: Limits::default(),
+                    traces: None,
                     attempts: Arc::default(),
                     census: Arc::default(),
                     agent: "test".into(),

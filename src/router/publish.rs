@@ -7,6 +7,7 @@ use super::home::shard_of;
 use super::peer::publication::Extras;
 use super::peer::{Publication, ShardMsg, Stamp};
 use super::shard::Shard;
+use super::trace::{Trace, Traced};
 use crate::session::options::{PublishOptions, Refused, append};
 use crate::session::{Disclosure, Identity, RealmIndex};
 use crate::wamp::message::{Publish, Published};
@@ -23,8 +24,10 @@ impl Shard {
             return;
         }
         self.counters.publications += 1;
+        let what = Traced::Publication { id: None, receivers: 0 };
+        let trace = self.trace(conn, what, &topic, &options, &payload);
         if options.is_empty() {
-            return self.publish_plain(conn, topic, payload);
+            return self.publish_plain(conn, topic, payload, trace);
         }
         let mut options = match PublishOptions::read(&options) {
             Ok(options) => options,
@@ -46,6 +49,7 @@ impl Shard {
         match checked {
             Ok(disclose) => options.disclose_me |= disclose.publisher,
             Err(refused) => {
+                self.end_refused(trace, refused.0);
                 if acknowledge {
                     self.refuse(conn, MessageType::Publish, request, refused);
                 }
@@ -53,7 +57,8 @@ impl Shard {
             }
         }
         let rkey = options.rkey.take();
-        let publication = self.publication(conn, publisher, realm, options, topic, payload);
+        let mut publication = self.publication(conn, publisher, realm, options, topic, payload);
+        publication.set_trace(trace);
         let id = publication.id;
         let homes = self.route(realm, publication, rkey.as_deref(), acknowledge.then_some((publisher, request)));
         if acknowledge && homes > 0 {
@@ -64,7 +69,7 @@ impl Shard {
     }
 
     /// Most publications have no options, and most realms say nothing about publishers.
-    fn publish_plain(&mut self, conn: ConnId, topic: Uri, payload: Payload) {
+    fn publish_plain(&mut self, conn: ConnId, topic: Uri, payload: Payload, trace: Option<Box<Trace>>) {
         let Some(session) = self.session_at(conn) else { return };
         let (publisher, realm) = (session.id, session.realm);
         self.counters.realm(realm).publications += 1;
@@ -72,13 +77,17 @@ impl Shard {
             .check_uri(realm, &topic, MatchPolicy::Exact)
             .and_then(|()| self.check_not_reserved(realm, &topic))
             .and_then(|()| self.authorize(conn, Action::Publish, &topic));
-        let Ok(disclose) = checked else { return };
-        let publication = if self.config.realms[usize::from(realm)].says_nothing() && !disclose.publisher {
+        let disclose = match checked {
+            Ok(disclose) => disclose,
+            Err(refused) => return self.end_refused(trace, refused.0),
+        };
+        let mut publication = if self.config.realms[usize::from(realm)].says_nothing() && !disclose.publisher {
             self.new_publication(Some(publisher), topic, payload, None)
         } else {
             let options = PublishOptions { disclose_me: disclose.publisher, ..PublishOptions::default() };
             self.publication(conn, publisher, realm, options, topic, payload)
         };
+        publication.set_trace(trace);
         self.route(realm, publication, None, None);
     }
 
@@ -97,8 +106,9 @@ impl Shard {
             Some(identity) => self.event_details(realm, publisher, &identity, &options, &topic),
             None => Dict::new(),
         };
-        let extras = (!details.is_empty() || options.audience.is_some() || options.retain)
-            .then(|| Box::new(Extras { details, audience: options.audience, retain: options.retain, nodes: None }));
+        let extras = (!details.is_empty() || options.audience.is_some() || options.retain).then(|| {
+            Box::new(Extras { details, audience: options.audience, retain: options.retain, ..Extras::default() })
+        });
         self.new_publication(excluded, topic, payload, extras)
     }
 
@@ -161,6 +171,9 @@ impl Shard {
         if let Some(eligible) = publication.audience().and_then(|audience| audience.eligible.as_ref()) {
             let shards = self.config.shards;
             targets.retain(|(shard, _)| eligible.iter().any(|session| shard_of(*session, shards) == *shard));
+        }
+        if publication.trace().is_some() {
+            self.trace_publication(&mut publication, targets.len());
         }
         let kept = self.is_kept(realm, &publication);
         if targets.is_empty() && !kept {

@@ -5,6 +5,7 @@ use super::config::Policy;
 use super::effect::ConnId;
 use super::lifecycle::Silence;
 use super::shard::Shard;
+use super::trace::Tracer;
 use crate::auth::peer::{Known, Peer};
 use crate::session::{Identity, RealmConfig, RealmIndex};
 use crate::wamp::{SessionId, error};
@@ -26,9 +27,12 @@ impl Shard {
     /// what their sessions do would reach shards that do not.
     pub fn reform(&mut self, now: Duration, policy: Policy) {
         self.now = now;
-        let Policy { realms, auth, limits } = policy;
+        let Policy { realms, auth, limits, traces } = policy;
         let before = std::mem::replace(&mut self.config.realms, realms.clone());
         (self.config.auth, self.config.limits) = (auth, limits);
+        if std::mem::replace(&mut self.config.traces, traces) != traces {
+            self.tracer = Tracer::new(&self.config);
+        }
         self.replica.grow(realms.len(), &self.hashing);
         self.histories.grow(realms.len());
         self.errands.grow(realms.len());

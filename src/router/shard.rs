@@ -21,6 +21,7 @@ use super::replica::Replica;
 use super::session::Session;
 use super::store::{Histories, Unacknowledged, presets};
 use super::timers::CallTimers;
+use super::trace::Tracer;
 use super::waiting;
 use crate::auth::{Entropy, Peer};
 use crate::wamp::codec::{self, DecodeLimits};
@@ -45,6 +46,8 @@ pub struct Shard {
     pub(super) frames: Frames,
     pub(super) fan: Fan,
     pub(super) counters: Counters,
+    /// Decides who gets a span, if anybody does.
+    pub(super) tracer: Option<Box<Tracer>>,
     pub(super) histories: Histories,
     /// Publishers that wait until their publication has been kept.
     pub(super) unacknowledged: Map<(SessionId, RequestId), Unacknowledged>,
@@ -105,6 +108,7 @@ impl Shard {
             frames: Frames::default(),
             fan: Fan::default(),
             counters: Counters::default(),
+            tracer: Tracer::new(&config),
             histories: Histories::new(&presets, config.realms.len(), &hashing),
             unacknowledged: hashing.map(),
             heard: vec![0; usize::from(config.shards)],
@@ -237,8 +241,12 @@ impl Shard {
                     self.counters.hop_time.record(self.now.saturating_sub(publication.stamp.at));
                 }
                 self.heard[usize::from(from)] = publication.stamp.serial;
+                let before = self.counters.events;
                 for subscription in subscriptions {
                     self.deliver(subscription, &publication);
+                }
+                if publication.trace().is_some() {
+                    self.event_traced(&publication, self.counters.events - before);
                 }
             }
             ShardMsg::Store(store) => self.arrive_store(from, *store),

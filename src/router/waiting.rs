@@ -54,10 +54,12 @@ impl Shard {
                 // The procedure has been registered anew.
                 Placed::Busy(present, _) => self.enqueue_call(present, key),
                 Placed::Nobody => {
-                    if self.take_call(key.conn, key.request).is_some() {
+                    let taken = self.take_call(key.conn, key.request);
+                    if taken.is_some() {
                         let refused =
                             (error::NO_AVAILABLE_CALLEE, "the callees have left while the call waited".into());
                         self.refuse(key.conn, MessageType::Call, key.request, refused);
+                        self.end_call(taken, Some(error::NO_AVAILABLE_CALLEE));
                     }
                 }
             }

@@ -128,6 +128,7 @@ fn start(scenario: &Scenario, setting: &Setting, rng: &mut Rng) -> Vec<Shard> {
             realms: realms.clone(),
             auth: Arc::default(),
             limits: Limits::default(),
+            traces: None,
             attempts: Arc::default(),
             census: Arc::default(),
             agent: "simulated".into(),
@@ -414,7 +415,8 @@ impl World {
                 | Effect::Resume { .. }
                 | Effect::Remember { .. }
                 | Effect::Forget { .. }
-                | Effect::CallOut(_) => {}
+                | Effect::CallOut(_)
+                | Effect::Span(_) => {}
                 // A session that was killed, and has answered.
                 Effect::Close { ending: Ending::Normal, .. } => self.closed = true,
                 Effect::Record(record) => self.disk.take(shard, record),

@@ -24,6 +24,7 @@ use super::writing::Unwritten;
 use crate::router::{ConnId, Effect, Ending, Link, Past, Policy, Shard, ShardConfig, ShardMsg};
 use crate::shard::{Command, Done, Door, Inquirer, Loads, Port, Seat, Socket, Tally, Visitor, Vitals};
 use crate::store::Journal;
+use crate::traces::Spans;
 use crate::web::{Pool, Repeats};
 use crate::wire::frame::{Frame, Framing};
 use slab::Slab;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub epoch: Instant,
     /// Where records go, if histories are on disk.
     pub journal: Option<Arc<Journal>>,
+    /// Where spans go.
+    pub spans: Arc<Spans>,
     /// What the histories of this shard start with.
     pub past: Vec<Past>,
 }
@@ -636,6 +639,11 @@ impl Reactor {
                         if let Some(journal) = &self.settings.journal {
                             journal.append(self.seat.index, record);
                         }
+                    }
+                    Effect::Span(mut span) => {
+                        // What it is about is in the out-queues by now.
+                        span.end = self.settings.epoch.elapsed();
+                        self.settings.spans.leave(*span);
                     }
                 }
             }

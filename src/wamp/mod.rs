@@ -8,6 +8,7 @@ pub mod id;
 pub mod message;
 pub mod payload;
 pub mod serializer;
+pub mod trace;
 pub mod typed;
 pub mod uri;
 pub mod value;
@@ -16,5 +17,6 @@ pub use id::{PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId
 pub use message::{Message, MessageType};
 pub use payload::{Payload, Raw, Shape};
 pub use serializer::Serializer;
+pub use trace::TraceContext;
 pub use uri::{MatchPolicy, Uri, UriRules};
 pub use value::{Dict, Value};

@@ -260,6 +260,9 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
         controller::read_controller(&mut reader, controller, &mut config)?;
     }
     let mut management = None;
+    for ignored in config.heed_environment(|name| std::env::var(name).ok()) {
+        reader.warnings.push(ignored);
+    }
     if let Some(mut settings) = node.corebar {
         management = management::take(&mut settings);
         settings::read_settings(&settings, &mut config)?;

@@ -6,11 +6,13 @@ use super::management::Management;
 use super::{Fault, Read};
 use crate::config::allowed::Allowed;
 use crate::config::log::LogConfig;
+use crate::config::traces::is_endpoint;
 use crate::config::{ListenAddress, RuntimeConfig};
 use crate::wamp::codec::DEPTH_MAX;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use tracing_subscriber::filter::LevelFilter;
 /// The key at the top of the file.
 pub(super) const KEY: &str = "corebar";
 
+/// What is shown in the place of a secret.
+const HIDDEN: &str = "(hidden)";
 /// The longest time that can be asked for where nothing else is said.
 pub(super) const TIME_MAX: f64 = 24.0 * 3600.0;
 /// The shortest time in which anybody can be expected to do anything.
@@ -55,9 +59,15 @@ enum Place {
     Address(fn(&mut RuntimeConfig) -> &mut Option<ListenAddress>),
     /// A number of octets or of something else that fills memory.
     Size(fn(&mut RuntimeConfig) -> &mut usize, u64, u64),
+    /// A number from 0 to 1.
+    Share(fn(&mut RuntimeConfig) -> &mut f64),
+    /// Headers of HTTP, whose values are secrets.
+    Headers(fn(&mut RuntimeConfig) -> &mut BTreeMap<Box<str>, Box<str>>),
 }
 
-use Place::{Address, Cores, Depth, File, Flag, Limit, Milliseconds, Number, Path, Shards, Size, Text, Time};
+use Place::{
+    Address, Cores, Depth, File, Flag, Headers, Limit, Milliseconds, Number, Path, Shards, Share, Size, Text, Time,
+};
 
 /// Every setting: its group (none: at the top), its name, what it is, and its place.
 #[rustfmt::skip]
@@ -300,6 +310,36 @@ const SETTINGS: &[(&str, &str, &str, Place)] = &[
     ("mesh", "spin",
         "For how long a shard without work goes on looking for some before it sleeps: answers come sooner, and the core is busy meanwhile.",
         Time(|config| &mut config.spin, 0.0, RuntimeConfig::SPIN_MAX.as_millis() as f64 / 1000.0)),
+    ("traces", "endpoint",
+        "The collector to which spans of calls and publications are sent, by OTLP over HTTP; `/v1/traces` is added to an address without a path. Null: there are no spans.",
+        Text(|config| &mut config.traces_endpoint, is_endpoint, "an address such as \"http://127.0.0.1:4318\"", "http://127.0.0.1:4318")),
+    ("traces", "sample",
+        "The share of calls and publications without a context of their own that begin a trace. A context says itself whether its trace is sampled.",
+        Share(|config| &mut config.traces_sample)),
+    ("traces", "spans_per_second_max",
+        "Spans in a second, in equal parts for all shards. Beyond: calls and publications go on without.",
+        Number(|config| &mut config.traces_spans_per_second_max, 0, u32::MAX as u64)),
+    ("traces", "kwargs_bytes_max",
+        "Octets of payload up to which a context is looked for among the keyword arguments, where the options have none. 0: never.",
+        Number(|config| &mut config.traces_kwargs_bytes_max, 0, GIB)),
+    ("traces", "service_name",
+        "What the spans are said to come from (`service.name`). Null: `corebar`.",
+        Text(|config| &mut config.traces_service_name, |text| !text.is_empty(), "a name such as \"corebar\"", "corebar-eu")),
+    ("traces", "headers",
+        "Headers of the requests to the collector, such as those that let it know who sends. Their values are never shown.",
+        Headers(|config| &mut config.traces_headers)),
+    ("traces", "interval",
+        "How long a span waits for others that are sent with it.",
+        Time(|config| &mut config.traces_interval, 0.0, 60.0)),
+    ("traces", "batch_spans_max",
+        "Spans in one request; with so many it is not waited any longer.",
+        Size(|config| &mut config.traces_batch_spans_max, 1, 1 << 16)),
+    ("traces", "queue_spans_max",
+        "Spans that wait to be sent. Beyond: they are lost, and counted.",
+        Size(|config| &mut config.traces_queue_spans_max, 1, 1 << 24)),
+    ("traces", "timeout",
+        "How long a request may take. Beyond: it is made again, up to four times, and the spans are lost then.",
+        Time(|config| &mut config.traces_timeout, TIME_MIN, TIME_MAX)),
 ];
 
 /// The groups of settings, and what they are about.
@@ -308,6 +348,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("drain", "How the router takes leave when it shuts down."),
     ("health", "Where the router says how it is."),
     ("metrics", "Where and to whom the router tells what it counts and measures."),
+    ("traces", "What OpenTelemetry is told of calls and publications."),
     ("limits", "What one session may ask for; what goes beyond is refused, and nothing else happens."),
     (
         "transport",
@@ -336,6 +377,7 @@ const AT_START: &[&str] = &[
     "history.flush_interval",
     "history.queue_bytes_max",
     "mesh.ring_batches",
+    "traces.queue_spans_max",
 ];
 
 /// A setting that is another one in another configuration.
@@ -351,10 +393,10 @@ pub(in crate::config) fn differences(old: &RuntimeConfig, new: &mut RuntimeConfi
     let mut old = old.clone();
     let mut changes = Vec::new();
     for (group, name, _, place) in SETTINGS {
-        let (before, after) = (place.value(&mut old), place.value(new));
-        if before == after {
+        if !place.differs(&mut old, new) {
             continue;
         }
+        let (before, after) = (place.value(&mut old), place.value(new));
         let path = path(group, name);
         let at_start = AT_START.contains(&&*path);
         if at_start {
@@ -385,6 +427,16 @@ impl Place {
             File(field) => field(config).as_ref().map(|path| path.to_string_lossy().into_owned()).into(),
             Address(field) => field(config).as_ref().map(ToString::to_string).into(),
             Size(field, ..) => (*field(config)).into(),
+            Share(field) => (*field(config)).into(),
+            Headers(field) => field(config).keys().map(|name| (name.to_string(), Value::from(HIDDEN))).collect(),
+        }
+    }
+
+    /// True if it is another in another configuration, be it where nobody sees it.
+    fn differs(&self, one: &mut RuntimeConfig, other: &mut RuntimeConfig) -> bool {
+        match self {
+            Headers(field) => field(one) != field(other),
+            _ => self.value(one) != self.value(other),
         }
     }
 
@@ -407,6 +459,9 @@ impl Place {
             File(_) => json!({"type": ["string", "null"], "minLength": 1, "examples": ["node.log"]}),
             Address(_) => json!({"type": ["string", "null"], "examples": ["127.0.0.1:8081"]}),
             Size(_, min, max) => whole(*min, *max),
+            Share(_) => json!({"type": "number", "minimum": 0, "maximum": 1}),
+            Headers(_) => json!({"type": "object", "additionalProperties": {"type": "string"},
+                "examples": [{"Authorization": "${COLLECTOR_KEY}"}]}),
         }
     }
 
@@ -423,6 +478,8 @@ impl Place {
             File(field) => field(to).clone_from(field(from)),
             Address(field) => field(to).clone_from(field(from)),
             Size(field, ..) => *field(to) = *field(from),
+            Share(field) => *field(to) = *field(from),
+            Headers(field) => field(to).clone_from(field(from)),
         }
     }
 }
@@ -543,6 +600,11 @@ fn read_setting(group: &str, name: &str, value: &Value, config: &mut RuntimeConf
         Depth(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u16,
         Number(field, min, max) => *field(config) = number(value, *min, *max, &at)? as u32,
         Size(field, min, max) => *field(config) = number(value, *min, *max, &at)? as usize,
+        Share(field) => {
+            let share = value.as_f64().filter(|share| (0.0..=1.0).contains(share));
+            *field(config) = share.ok_or_else(|| outside(&at, value, "a number", 0, 1))?;
+        }
+        Headers(field) => *field(config) = headers(value, &at)?,
     }
     Ok(())
 }
@@ -593,6 +655,18 @@ fn cores(value: &Value, at: &str) -> Read<Option<Vec<usize>>> {
     numbers.map(Some).ok_or_else(text)
 }
 
+fn headers(value: &Value, at: &str) -> Read<BTreeMap<Box<str>, Box<str>>> {
+    let token = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c));
+    let printable = |text: &str| text.bytes().all(|octet| (b' '..=b'~').contains(&octet));
+    let header = |(name, value): (&String, &Value)| {
+        let text = value.as_str().filter(|text| token(name) && printable(text));
+        let unfit =
+            || Fault::new(&format!("{at}.{name}"), "is no header of HTTP: a name, and a text of printable ASCII");
+        Ok((name.as_str().into(), text.ok_or_else(unfit)?.into()))
+    };
+    object(value, at)?.iter().map(header).collect()
+}
+
 fn number(value: &Value, min: u64, max: u64, at: &str) -> Read<u64> {
     let number = value.as_u64().filter(|number| (min..=max).contains(number));
     number.ok_or_else(|| outside(at, value, "a whole number", min, max))
@@ -615,149 +689,4 @@ fn nearest(group: &str, name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn read(value: Value) -> Result<RuntimeConfig, String> {
-        let mut config = RuntimeConfig::default();
-        let read = read_settings(&value, &mut config);
-        read.map(|()| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
-    }
-
-    #[test]
-    fn settings_arrive() {
-        let config = read(json!({
-            "shards": 3,
-            "pin": false,
-            "limits": {"depth_max": 5, "calls_max": 6, "hello_timeout": 1.5},
-            "transport": {"message_bytes_max": 1024, "write_delay": 0.005},
-            "mesh": {"overflow_high_bytes": 4096, "overflow_low_bytes": 4096},
-        }))
-        .expect("good settings");
-        assert_eq!(
-            (config.shards, config.pin, config.limits.depth_max, config.limits.calls_max),
-            (Some(3), false, 5, 6)
-        );
-        assert_eq!(config.limits.hello_timeout, Duration::from_millis(1500));
-        assert_eq!((config.message_bytes_max, config.write_delay), (1024, Duration::from_millis(5)));
-        assert_eq!(read(json!({"shards": "auto"})).expect("a good setting").shards, None);
-    }
-
-    #[test]
-    fn mistakes_are_told_with_their_place() {
-        for (value, expected) in [
-            (json!([]), "corebar: has to be an object"),
-            (json!({"limits": 1}), "corebar.limits: has to be an object"),
-            (json!({"shard": 1}), "corebar.shard: is not known; did you mean corebar.shards?"),
-            (json!({"limit": {}}), "corebar.limit: is not known; did you mean corebar.limits?"),
-            (
-                json!({"limits": {"call_max": 1}}),
-                "corebar.limits.call_max: is not known; did you mean corebar.limits.calls_max?",
-            ),
-            (
-                json!({"limits": {"message_bytes_max": 1}}),
-                "corebar.limits.message_bytes_max: is not known; did you mean corebar.transport.message_bytes_max?",
-            ),
-            (json!({"shards": 0}), "corebar.shards: is 0, not \"auto\" or a number from 1 to "),
-            (json!({"cores": []}), "corebar.cores: is [], not a list of numbers of cores from 0 to 1023, or null"),
-            (json!({"cores": [1, 1024]}), "corebar.cores: is [1,1024], not a list"),
-            (json!({"pin": 1}), "corebar.pin: is 1, not true or false"),
-            (json!({"limits": {"depth_max": 0}}), "corebar.limits.depth_max: is 0, not a whole number from 1 to "),
-            (json!({"limits": {"calls_max": -1}}), "corebar.limits.calls_max: is -1, not a whole number from 0 to "),
-            (
-                json!({"limits": {"hello_timeout": "1"}}),
-                "corebar.limits.hello_timeout: is \"1\", not a number of seconds",
-            ),
-            (
-                json!({"limits": {"hello_timeout": 0}}),
-                "hello_timeout: is 0, not a number of seconds from 0.01 to 86400",
-            ),
-            (json!({"transport": {"write_delay": 0.0005}}), "write_delay: is 0.0005, which is no whole number of mill"),
-            (json!({"transport": {"write_delay": 11}}), "write_delay: is 11, not a number of seconds from 0 to 10"),
-            (json!({"mesh": {"spin": 0.2}}), "corebar.mesh.spin: is 0.2, not a number of seconds from 0 to 0.1"),
-            (
-                json!({"mesh": {"overflow_low_bytes": 1 << 30}}),
-                "corebar.mesh: overflow_low_bytes (1073741824) is above",
-            ),
-        ] {
-            let said = read(value.clone()).expect_err("a mistake");
-            assert!(said.contains(expected), "{value}: {said}");
-        }
-    }
-
-    /// The default and both ends of the range can be written in the file, and the runtime takes them.
-    #[test]
-    fn ranges_hold_what_the_runtime_takes() {
-        for (group, name, _, place) in SETTINGS {
-            let ends = match place {
-                Flag(_) | Shards => continue,
-                Cores => [json!([0, CORE_MAX]), Value::Null],
-                Limit(_) => [json!(1), Value::Null],
-                Path(_) | File(_) => [json!("/x"), Value::Null],
-                Text(.., example) => [json!(example), Value::Null],
-                Address(_) => [json!("127.0.0.1:1"), Value::Null],
-                Time(_, min, max) | Milliseconds(_, min, max) => [json!(min), json!(max)],
-                Depth(_, min, max) | Number(_, min, max) | Size(_, min, max) => [json!(min), json!(max)],
-            };
-            for end in ends {
-                let mut config = RuntimeConfig { overflow_low_bytes: 0, ..RuntimeConfig::default() };
-                config.overflow_high_bytes = usize::MAX;
-                read_setting(group, name, &end, &mut config).expect("an end of the range");
-                assert_eq!(config.check(), Ok(()), "{name}: {end}");
-            }
-            let mut config = RuntimeConfig::default();
-            let default = place.value(&mut config);
-            read_setting(group, name, &default, &mut config).expect("the default is in the range");
-        }
-    }
-
-    /// The names of the fields of a struct, in its source.
-    fn fields<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
-        let (_, rest) = source.split_once(&format!("pub struct {name} {{")).expect("the struct is there");
-        let (body, _) = rest.split_once("\n}").expect("the struct ends");
-        let public = |line: &'a str| line.trim().strip_prefix("pub ").and_then(|line| line.split_once(':'));
-        body.lines().filter_map(public).map(|(field, _)| field).collect()
-    }
-
-    #[test]
-    fn every_field_is_a_setting() {
-        let elsewhere = [
-            "listeners",
-            "transports",
-            "realms",
-            "guests",
-            "limits",
-            "node",
-            "components",
-            "management",
-            "couriers",
-            "apps",
-        ];
-        let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
-        all.retain(|field| !elsewhere.contains(field));
-        all.extend(fields(include_str!("../../router/config.rs"), "Limits"));
-        all.extend(fields(include_str!("../log.rs"), "LogConfig"));
-        assert_eq!(all.len(), SETTINGS.len());
-        for field in all {
-            let is =
-                |(group, name, ..): &(&str, &str, &str, Place)| *name == field || format!("{group}_{name}") == field;
-            assert_eq!(SETTINGS.iter().filter(|setting| is(setting)).count(), 1, "{field}");
-        }
-    }
-
-    #[test]
-    fn differences_are_found() {
-        for name in AT_START {
-            assert!(SETTINGS.iter().any(|(group, own, ..)| path(group, own) == *name), "{name}");
-        }
-        let old = RuntimeConfig::default();
-        let mut new = RuntimeConfig { shards: Some(3), spin: Duration::from_millis(1), ..RuntimeConfig::default() };
-        let changes = differences(&old, &mut new);
-        let texts: Vec<_> = changes.iter().map(|change| (&*change.text, change.at_start)).collect();
-        let expected = [("corebar.shards: \"auto\" becomes 3", true), ("corebar.mesh.spin: 0.0 becomes 0.001", false)];
-        assert_eq!(texts, expected);
-        assert_eq!((new.shards, new.spin), (None, Duration::from_millis(1)));
-        assert!(differences(&new, &mut new.clone()).is_empty());
-    }
-}
+mod tests;

@@ -127,7 +127,7 @@ impl Shard {
         let (first, then) = if in_order { (detached, destroyed) } else { (destroyed, detached) };
         for Testament { topic, options, payload } in first.into_iter().chain(then) {
             let details = self.event_details(session.realm, session.id, &session.identity, &options, &topic);
-            let extras = Extras { details, audience: options.audience, retain: options.retain, nodes: None };
+            let extras = Extras { details, audience: options.audience, retain: options.retain, ..Extras::default() };
             let extras = Some(Box::new(extras));
             let publication = self.new_publication(None, topic, payload, extras);
             self.route(session.realm, publication, options.rkey.as_deref(), None);

@@ -2,6 +2,7 @@
 
 use super::super::index::ShardIndex;
 use super::super::nodes::NodeKey;
+use super::super::trace::EventTrace;
 use crate::session::{Audience, RealmIndex};
 use crate::wamp::{Dict, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri};
 use smallvec::SmallVec;
@@ -47,6 +48,8 @@ pub struct Extras {
     pub retain: bool,
     /// The nodes that a routing key has chosen, if there was one.
     pub nodes: Option<Chosen>,
+    /// Its trace, of which only those are told who get the event now.
+    pub trace: Option<Box<EventTrace>>,
 }
 
 /// The node of each subscription that gets an event, but for those of which no node was known.
@@ -80,7 +83,13 @@ impl Publication {
         self.extras.as_ref()?.nodes.as_ref()
     }
 
-    /// `EVENT.Details` for a subscription, a pattern or not.
+    /// Its trace, if it has one.
+    #[must_use]
+    pub fn trace(&self) -> Option<&EventTrace> {
+        self.extras.as_ref()?.trace.as_deref()
+    }
+
+    /// `EVENT.Details` for a subscription, a pattern or not, without its trace.
     #[must_use]
     pub fn details(&self, pattern: bool) -> Dict {
         let mut details = self.extras.as_ref().map_or_else(Dict::new, |extras| extras.details.clone());
