@@ -2,13 +2,14 @@
 
 use super::address::Address;
 use super::error::ConnectError;
-use super::link::{self, Input, Link, Opened, Output, Wish};
+use super::link::{self as wire, Input, Link, Opened, Output, Wish};
 use super::reconnect::{Reconnect, is_hopeless};
 use super::session::Session;
 use super::state::{Hook, State, advice_of};
 use super::tls::{Certificate, Trust};
 use crate::auth::config::Secret;
 use crate::auth::login::{Credential, Login, LoginError};
+use crate::wamp::link;
 use crate::wamp::message::{Hello, Welcome};
 use crate::wamp::{Dict, Message, Serializer, Value};
 use std::collections::VecDeque;
@@ -57,6 +58,9 @@ pub struct Connect {
     pub queue_max: usize,
     /// How the session outlives its connections; none: it ends with the first.
     pub reconnect: Option<Reconnect>,
+    /// The session passes messages on to another router, as they came: it announces payload passthru, and the router does not
+    /// give it events that are for some of its own users alone.
+    pub passes_on: bool,
     /// What is called whenever the state of the session changes.
     pub on_state: Option<Hook>,
 }
@@ -83,6 +87,7 @@ impl Connect {
             leave_timeout: Duration::from_secs(5),
             queue_max: 4096,
             reconnect: None,
+            passes_on: false,
             on_state: None,
         }
     }
@@ -158,7 +163,7 @@ impl Connect {
         let joined = async {
             socket.set_nonblocking(true)?;
             let socket = tokio::net::UnixStream::from_std(socket)?;
-            self.join(link::open_on(socket, self.wish()).await?).await
+            self.join(wire::open_on(socket, self.wish()).await?).await
         };
         let joined = tokio::time::timeout(self.timeout, joined).await.map_err(|_| ConnectError::Timeout)??;
         Ok(Session::begin(self, joined))
@@ -168,7 +173,7 @@ impl Connect {
     pub(super) async fn reach(&self) -> Result<Joined, ConnectError> {
         let joined = async {
             let address: Address = self.url.parse()?;
-            self.join(link::open(&address, self.wish()).await?).await
+            self.join(wire::open(&address, self.wish()).await?).await
         };
         tokio::time::timeout(self.timeout, joined).await.map_err(|_| ConnectError::Timeout)?
     }
@@ -187,7 +192,7 @@ impl Connect {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(std::io::Error::from)?;
         let mut login = Login::new(self.authid.as_deref(), &self.credentials, nonce).into_owned();
-        let mut details = roles();
+        let mut details = roles(self.passes_on);
         login.introduce(&mut details, self.authextra.clone())?;
         let hello = Hello { realm: self.realm.as_str().into(), details };
         let mut opening = Opening { link, input, output, octets, heard: VecDeque::new() };
@@ -219,9 +224,11 @@ impl Connect {
 }
 
 /// What a client can do (specification, "Client and Router Roles").
-fn roles() -> Dict {
+fn roles(passes_on: bool) -> Dict {
     let role = |features: &[&str]| {
-        let features: Dict = features.iter().map(|name| ((*name).into(), Value::Bool(true))).collect();
+        let more: &[&str] = if passes_on { &["payload_passthru_mode", link::FEATURE] } else { &[] };
+        let features = features.iter().chain(more);
+        let features: Dict = features.map(|name| ((*name).into(), Value::Bool(true))).collect();
         Dict::new().with("features", features)
     };
     let roles = Dict::new()

@@ -59,6 +59,12 @@ pub(super) fn queue<T>(tally: &Arc<Tally>) -> (Feed<T>, Queue<T>) {
     (Feed(feed, tally.clone()), Queue(queue))
 }
 
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Feed(self.0.clone(), self.1.clone())
+    }
+}
+
 impl<T> Feed<T> {
     /// Puts something in that counts `weight`. False: nobody takes it any more.
     pub(super) fn put(&self, item: T, weight: usize) -> bool {

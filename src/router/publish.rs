@@ -9,6 +9,7 @@ use super::peer::{Publication, ShardMsg, Stamp};
 use super::shard::Shard;
 use crate::session::options::{PublishOptions, Refused, append};
 use crate::session::{Disclosure, Identity, RealmIndex};
+use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::message::{Publish, Published};
 use crate::wamp::{
     Dict, MatchPolicy, Message, MessageType, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri, error,
@@ -123,6 +124,9 @@ impl Shard {
             details.push("trustlevel", u64::from(level));
         }
         append(&mut details, &options.passthru.attributes);
+        if let Some(whom) = &options.forward_for {
+            details.push(FORWARD_FOR, whom.clone());
+        }
         details
     }
 
