@@ -39,6 +39,9 @@ pub mod transport;
 pub mod courier;
 
 #[cfg(feature = "router")]
+pub mod link;
+
+#[cfg(feature = "router")]
 pub mod process;
 
 #[cfg(feature = "router")]

@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "shard",
     "transport",
     "courier",
+    "link",
     "bridge",
     "process",
     "node",

@@ -36,6 +36,8 @@ pub struct Connect {
     pub message_bytes_max: usize,
     /// Which routers are believed to be who they say, where there is TLS.
     pub trust: Trust,
+    /// The name that the router has in its certificate and in requests, if it is not that of the URL.
+    pub server_name: Option<String>,
     /// What the client shows of itself, where there is TLS; see [`Credential::Certificate`].
     pub certificate: Option<Certificate>,
     /// From the first octet to WELCOME. 10 s.
@@ -78,6 +80,7 @@ impl Connect {
             serializers: vec![Serializer::Cbor, Serializer::MsgPack, Serializer::Json],
             message_bytes_max: 16 << 20,
             trust: Trust::System,
+            server_name: None,
             certificate: None,
             timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(15),
@@ -183,6 +186,7 @@ impl Connect {
             serializers: &self.serializers,
             message_bytes_max: self.message_bytes_max,
             trust: &self.trust,
+            server_name: self.server_name.as_deref(),
             certificate: self.certificate.as_ref(),
             tcp_keepalive: self.ping_interval,
         }

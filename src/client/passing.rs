@@ -57,6 +57,15 @@ pub struct Gathered<T> {
     row: Queue<T>,
 }
 
+/// Where subscriptions are asked for.
+pub type EventGatherer = Gatherer<message::Event>;
+/// Where registrations are asked for.
+pub type CallGatherer = Gatherer<Invoked>;
+/// The events that come for them.
+pub type GatheredEvents = Gathered<message::Event>;
+/// The calls that come for them.
+pub type GatheredCalls = Gathered<Invoked>;
+
 /// A subscription or a registration of a [`Gatherer`]. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Held {
@@ -120,7 +129,7 @@ impl<T> Gatherer<T> {
     }
 }
 
-impl Gatherer<message::Event> {
+impl EventGatherer {
     /// Subscribes. `options` as `SUBSCRIBE.Options`.
     ///
     /// # Errors
@@ -130,7 +139,7 @@ impl Gatherer<message::Event> {
     }
 }
 
-impl Gatherer<Invoked> {
+impl CallGatherer {
     /// Registers. `options` as `REGISTER.Options`.
     ///
     /// # Errors
@@ -140,7 +149,7 @@ impl Gatherer<Invoked> {
     }
 }
 
-impl Gathered<message::Event> {
+impl GatheredEvents {
     /// The next event; none if there will be none. May be dropped while it waits: no event is lost.
     pub async fn next(&mut self) -> Option<PassedEvent> {
         loop {
@@ -153,7 +162,7 @@ impl Gathered<message::Event> {
     }
 }
 
-impl Gathered<Invoked> {
+impl GatheredCalls {
     /// The next call; none if there will be none. May be dropped while it waits: no call is lost.
     pub async fn next(&mut self) -> Option<PassedCall> {
         loop {
@@ -197,13 +206,13 @@ impl Session {
 
     /// Many subscriptions whose events come in one row, so that those of a publisher stay in order over all topics.
     #[must_use]
-    pub fn gather_events(&self) -> (Gatherer<message::Event>, Gathered<message::Event>) {
+    pub fn gather_events(&self) -> (EventGatherer, GatheredEvents) {
         self.gather()
     }
 
     /// Many registrations whose calls come in one row.
     #[must_use]
-    pub fn gather_calls(&self) -> (Gatherer<Invoked>, Gathered<Invoked>) {
+    pub fn gather_calls(&self) -> (CallGatherer, GatheredCalls) {
         self.gather()
     }
 

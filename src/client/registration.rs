@@ -195,8 +195,25 @@ impl Invocation {
         self.more_unread().await.map(|payload| payload.values().unwrap_or_default())
     }
 
-    /// The same, as they came.
-    pub async fn more_unread(&mut self) -> Option<Payload> {
+    /// Waits for more arguments, as they came, or for the end; none: the caller does not wait any more. May be dropped while it
+    /// waits.
+    pub async fn more_or_end(&mut self) -> Option<Payload> {
+        let Some(more) = &mut self.more else {
+            self.interrupted().await;
+            return None;
+        };
+        let next = tokio::select! {
+            biased;
+            _ = &mut self.interrupted => return None,
+            next = more.next() => next?,
+        };
+        if !matches!(next.details.bool("progress"), Ok(Some(true))) {
+            self.more = None;
+        }
+        Some(next.payload)
+    }
+
+    async fn more_unread(&mut self) -> Option<Payload> {
         let next = self.more.as_mut()?.next().await;
         if !next.as_ref().is_some_and(|next| matches!(next.details.bool("progress"), Ok(Some(true)))) {
             self.more = None;

@@ -8,6 +8,7 @@ pub mod component;
 pub mod connection;
 pub mod cookie;
 pub mod courier;
+pub mod link;
 pub mod dashboard;
 pub mod describe;
 pub mod events;
@@ -26,6 +27,7 @@ pub use address::{AddressError, ListenAddress};
 pub use app::AppConfig;
 pub use component::ComponentConfig;
 pub use courier::CourierConfig;
+pub use link::{LinkConfig, LinkName};
 pub use guest::GuestConfig;
 pub use listener::{ListenerConfig, TransportConfig};
 pub use management::ManagementConfig;
@@ -62,6 +64,8 @@ pub struct RuntimeConfig {
     pub apps: Vec<AppConfig>,
     /// Sessions of its own that make requests of HTTP.
     pub couriers: Vec<CourierConfig>,
+    /// Links to realms of other routers.
+    pub links: Vec<LinkConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// The numbers of the cores that shards run on; none means all. Those that are not there do not count.
@@ -191,6 +195,7 @@ impl Default for RuntimeConfig {
             management: None,
             apps: Vec::new(),
             couriers: Vec::new(),
+            links: Vec::new(),
             shards: None,
             cores: None,
             pin: true,

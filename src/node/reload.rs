@@ -50,6 +50,7 @@ impl Node {
         self.guests.keep(config.processes_log_lines, config.processes_log_bytes);
         self.guests.reload(&self.backstage.programs(&config), config.guests.len() + config.apps.len())?;
         self.send_couriers()?;
+        self.link();
         self.watch();
         self.manage();
         let (changes, at_start) = (&reload.changes, &reload.at_start);

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 kinds! {
-    /// By which a component connects to a router.
+    /// By which a component or a link connects to a router.
     pub(super) enum Connecting { "websocket" => WebSocket(WebSocket), "rawsocket" => RawSocket(RawSocket) }
 }
 

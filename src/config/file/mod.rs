@@ -17,6 +17,7 @@ mod guest;
 mod jwt;
 mod keys;
 mod kinds;
+mod link;
 mod management;
 mod namespaces;
 mod options;

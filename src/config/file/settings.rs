@@ -729,6 +729,7 @@ mod tests {
             "components",
             "management",
             "couriers",
+            "links",
             "apps",
         ];
         let mut all = fields(include_str!("../mod.rs"), "RuntimeConfig");
