@@ -316,7 +316,7 @@ fn read_endpoint(reader: &Reader, value: Value, at: &str) -> Read<Value> {
     }
 }
 
-fn absolute(reader: &Reader) -> PathBuf {
+pub(super) fn absolute(reader: &Reader) -> PathBuf {
     std::path::absolute(&reader.directory).unwrap_or_else(|_| reader.directory.clone())
 }
 

@@ -1,17 +1,20 @@
 //! Links of a realm to other routers.
 
-use super::connecting::{Connecting, read_connecting};
+use super::connecting::{Connecting, absolute, read_connecting};
 use super::kinds::kinds;
 use super::schema::OWN;
 use super::seconds::{SECONDS_MAX, SECONDS_MIN, seconds};
 use super::{Fault, Read, Reader, read};
 use crate::auth::config::Secret;
+use crate::client::Address;
 use crate::config::link::{LinkConfig, LinkLogin, LinkWay};
+use crate::config::{ListenAddress, RuntimeConfig};
 use crate::session::RealmConfig;
 use crate::wamp::{Serializer, UriRules};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -166,6 +169,30 @@ pub(super) fn read_links(
         all.push(link);
     }
     Ok(all)
+}
+
+/// Leaves links out that lead from a realm to itself: the router workers of a node that Crossbar.io links are one here.
+pub(super) fn leave_out_own(reader: &mut Reader, config: &mut RuntimeConfig) {
+    let places: Vec<ListenAddress> = config.listeners.iter().map(|listener| listener.address.clone()).collect();
+    let directory = absolute(reader);
+    let is_own = |link: &LinkConfig| {
+        let address = link.way.url.parse::<Address>().ok();
+        link.realm == link.remote_realm
+            && places.iter().any(|place| match (place, &address) {
+                (ListenAddress::Unix(path), Some(Address::Unix(there))) => directory.join(path) == *there,
+                (ListenAddress::Tcp { port: own, .. }, Some(Address::WebSocket { host, port, .. }))
+                | (ListenAddress::Tcp { port: own, .. }, Some(Address::RawSocket { host, port, .. })) => {
+                    own == port && (host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()))
+                }
+                _ => false,
+            })
+    };
+    let (own, links) = std::mem::take(&mut config.links).into_iter().partition(is_own);
+    config.links = links;
+    for link in own {
+        let text = "leads to this node, whose router workers are one, and has no effect";
+        reader.warn(&format!("the link {:?} of realm {}", link.id, link.realm), text);
+    }
 }
 
 fn read_link(
