@@ -8,6 +8,7 @@ mod events;
 mod examples;
 #[path = "links/lasting.rs"]
 mod lasting;
+#[allow(dead_code, reason = "the tests of the client use more of it")]
 #[path = "client/relay.rs"]
 mod relay;
 mod support;
@@ -168,7 +169,8 @@ async fn next(events: &mut Subscription) -> Event {
 
 /// The routers by which something has come: how many.
 fn hops(whom: &[Value]) -> usize {
-    let whole = |hop: &Value| hop.as_dict().is_some_and(|hop| hop.get("session").is_some() && hop.get("_router").is_some());
+    let whole =
+        |hop: &Value| hop.as_dict().is_some_and(|hop| hop.get("session").is_some() && hop.get("_router").is_some());
     assert!(whom.iter().all(whole), "{whom:?}");
     whom.len()
 }

@@ -1,11 +1,11 @@
 //! Messages that are passed on as they came, without a look at their payload: for links between routers, and the like.
 
+use super::Results;
 use super::error::RequestError;
 use super::order::{Invoked, Notice, Order, Wanted};
 use super::queue::{Feed, Queue};
 use super::registration::Invocation;
 use super::session::Session;
-use super::Results;
 use crate::wamp::id::{PublicationId, RequestId};
 use crate::wamp::link::ROUTER;
 use crate::wamp::{Dict, Payload, Uri, message};

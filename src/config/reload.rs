@@ -5,7 +5,9 @@
 
 use super::file::settings;
 use super::listener::{ListenerConfig, TransportIndex};
-use super::{AppConfig, ComponentConfig, ConfigError, CourierConfig, GuestConfig, LinkConfig, RuntimeConfig, TransportConfig};
+use super::{
+    AppConfig, ComponentConfig, ConfigError, CourierConfig, GuestConfig, LinkConfig, RuntimeConfig, TransportConfig,
+};
 use crate::auth::AuthConfig;
 use crate::auth::config::Source;
 use crate::session::{RealmConfig, RoleConfig};

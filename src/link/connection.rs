@@ -162,8 +162,17 @@ fn open_flow(
             let direct = Direct::default();
             let link = config.name().to_string().into();
             let (queue_max, options) = (config.queue_max, excluded(config));
-            let road =
-                events::Road { link, here, there, target, direct: direct.clone(), counts, hops_max, queue_max, options };
+            let road = events::Road {
+                link,
+                here,
+                there,
+                target,
+                direct: direct.clone(),
+                counts,
+                hops_max,
+                queue_max,
+                options,
+            };
             tasks.spawn(events::carry(road, gathered));
             Flow::Events(Subscribing(Arc::new(gatherer)), direct)
         }

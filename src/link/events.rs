@@ -94,21 +94,31 @@ pub(super) async fn carry(road: Road, mut events: GatheredEvents) {
             continue;
         }
         let direct = road.direct.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Ok(hops) = extend(&event.details, Sender::Publisher, &road.here, &road.there, &direct, road.hops_max) else {
+        let Ok(hops) = extend(&event.details, Sender::Publisher, &road.here, &road.there, &direct, road.hops_max)
+        else {
             continue;
         };
         let weight = (1 + event.payload.len() / 1024).min(road.queue_max);
         match room.clone().try_acquire_many_owned(u32::try_from(weight).unwrap_or(u32::MAX)) {
             Ok(permit) => {
                 if losing > 0 {
-                    tracing::warn!(link = &*road.link, router = &*road.there, lost = losing, "a link has room for events again");
+                    tracing::warn!(
+                        link = &*road.link,
+                        router = &*road.there,
+                        lost = losing,
+                        "a link has room for events again"
+                    );
                     losing = 0;
                 }
                 let _ = sender.send((event, options(&road, hops), permit));
             }
             Err(_) => {
                 if losing == 0 {
-                    tracing::warn!(link = &*road.link, router = &*road.there, "too many events wait for a link; events are lost");
+                    tracing::warn!(
+                        link = &*road.link,
+                        router = &*road.there,
+                        "too many events wait for a link; events are lost"
+                    );
                 }
                 losing += 1;
                 count(&road.counts.lost);
@@ -141,10 +151,7 @@ async fn publish(road: Arc<Road>, mut waiting: mpsc::UnboundedReceiver<Waiting>)
 }
 
 /// Hears what has become of them. What has been heard of makes room for another.
-async fn hear(
-    road: Arc<Road>,
-    mut unacknowledged: mpsc::UnboundedReceiver<(Acknowledgement, OwnedSemaphorePermit)>,
-) {
+async fn hear(road: Arc<Road>, mut unacknowledged: mpsc::UnboundedReceiver<(Acknowledgement, OwnedSemaphorePermit)>) {
     let mut refused = false;
     while let Some((acknowledgement, permit)) = unacknowledged.recv().await {
         match acknowledgement.taken().await {

@@ -49,7 +49,12 @@ pub(super) async fn listen(gatherer: &EventGatherer, kind: Kind) -> Result<Vec<H
 }
 
 /// Tells of everything that is there.
-pub(super) async fn look(session: &Session, side: Side, kind: Kind, news: &mpsc::Sender<News>) -> Result<(), RequestError> {
+pub(super) async fn look(
+    session: &Session,
+    side: Side,
+    kind: Kind,
+    news: &mpsc::Sender<News>,
+) -> Result<(), RequestError> {
     let name = words(kind).name;
     let lists = session.call(&format!("{name}.list"), Vec::new(), Dict::new(), Dict::new()).await?;
     let lists = lists.args.first().and_then(Value::as_dict).cloned().unwrap_or_default();

@@ -268,7 +268,9 @@ fn links(page: &mut Page, links: &[LinkStatus]) {
     const NUMBERS: [Number; 4] = [
         ("corebar_link_events_total", "Events that a link has published on the other side.", |c| c.events),
         ("corebar_link_events_lost_total", "Events that a link has lost since too many waited.", |c| c.events_lost),
-        ("corebar_link_events_refused_total", "Events of a link that the other router has refused.", |c| c.events_refused),
+        ("corebar_link_events_refused_total", "Events of a link that the other router has refused.", |c| {
+            c.events_refused
+        }),
         ("corebar_link_calls_total", "Calls that a link has made on the other side.", |c| c.calls),
     ];
     if links.is_empty() {

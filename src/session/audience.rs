@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn only_excluded_sessions_mean_nothing_elsewhere() {
-        let local = |options: Dict| Audience::read(&options).expect("lists").is_some_and(|audience| audience.is_local());
+        let local =
+            |options: Dict| Audience::read(&options).expect("lists").is_some_and(|audience| audience.is_local());
         assert!(!local(Dict::new().with("exclude", ids(&[7]))));
         for key in ["eligible_authid", "eligible_authrole", "exclude_authid", "exclude_authrole"] {
             assert!(local(Dict::new().with(key, names(&["a"]))), "{key}");

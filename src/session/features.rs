@@ -79,10 +79,8 @@ impl ClientFeatures {
             match role {
                 "publisher" => features.publisher.passthru = has("payload_passthru_mode")?,
                 "subscriber" => {
-                    features.subscriber = SubscriberFeatures {
-                        revocation: has("subscription_revocation")?,
-                        link: has(link::FEATURE)?,
-                    }
+                    features.subscriber =
+                        SubscriberFeatures { revocation: has("subscription_revocation")?, link: has(link::FEATURE)? }
                 }
                 "caller" => {
                     features.caller = CallerFeatures {

@@ -349,7 +349,8 @@ mod tests {
             Value::from("a"),
             vec![Value::from(1)].into(),
             vec![Dict::new().with("session", 1).with("authid", "a").into()].into(),
-            vec![who().into(), Dict::new().with("session", "1").with("authid", "a").with("authrole", "b").into()].into(),
+            vec![who().into(), Dict::new().with("session", "1").with("authid", "a").with("authrole", "b").into()]
+                .into(),
         ] {
             assert!(publish(wrong.clone()).is_err(), "{wrong:?}");
             let call = CallOptions::read(&Dict::new().with("forward_for", wrong));

@@ -18,9 +18,8 @@ async fn offer(session: &Session) -> Vec<corebar::client::Handle> {
         }
         to
     });
-    let pattern = session.offer("com.pattern.").prefix().handle(async |origin: corebar::client::Origin| {
-        origin.uri.to_string()
-    });
+    let pattern =
+        session.offer("com.pattern.").prefix().handle(async |origin: corebar::client::Origin| origin.uri.to_string());
     vec![fails.await.expect("registered"), counts.await.expect("registered"), pattern.await.expect("registered")]
 }
 
@@ -36,10 +35,14 @@ fn a_chain_takes_calls_and_all_that_belongs_to_them() {
             for procedure in ["com.fails", "com.counts", "com.slow", "com.several"] {
                 registered(&caller, procedure, true).await;
             }
-            until(async || caller.ask("com.pattern.x").result::<String>().await.as_deref() == Ok("com.pattern.x")).await;
+            until(async || caller.ask("com.pattern.x").result::<String>().await.as_deref() == Ok("com.pattern.x"))
+                .await;
             let failed = caller.ask("com.fails").outcome().await.expect_err("an error");
             let RequestError::Refused(error) = failed else { panic!("{failed:?}") };
-            assert_eq!((&*error.error, error.args, error.kwargs.str("why")), ("com.error.mine", vec![1.into()], Ok(Some("so"))));
+            assert_eq!(
+                (&*error.error, error.args, error.kwargs.str("why")),
+                ("com.error.mine", vec![1.into()], Ok(Some("so")))
+            );
             let mut results = caller.ask("com.counts").arg(3).results().await.expect("called");
             for number in 0..3 {
                 let outcome = results.next().await.expect("a result");
@@ -86,7 +89,8 @@ fn callees_on_all_routers_share() {
         let sessions = [net.join(0).await, net.join(1).await, net.join(2).await];
         let mut handles = Vec::new();
         for (at, session) in sessions.iter().enumerate() {
-            let handle = session.offer("com.shared").invoke(Invoke::RoundRobin).handle(move || async move { at as u64 });
+            let handle =
+                session.offer("com.shared").invoke(Invoke::RoundRobin).handle(move || async move { at as u64 });
             handles.push(handle.await.expect("registered"));
         }
         // Each knows those of the others.

@@ -118,7 +118,8 @@ fn cluster(node: usize, keys: &[String], socket: impl Fn(usize) -> String) -> St
             (format!("node{}", at + 1), who)
         })
         .collect();
-    let realm = json!({"name": "realm1", "roles": [everything("anonymous"), everything("router2router")], "rlinks": links});
+    let realm =
+        json!({"name": "realm1", "roles": [everything("anonymous"), everything("router2router")], "rlinks": links});
     let inner = json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": socket(node)},
         "options": {"max_message_size": 1_048_576}, "serializers": ["cbor"],
         "auth": {"cryptosign": {"type": "static", "principals": principals}}});
@@ -134,7 +135,7 @@ fn a_cluster_knows_its_nodes_by_their_keys() {
             String::from_utf8(output.stdout).expect("text").trim().to_owned()
         };
         let keys: Vec<String> = directories.iter().map(key).collect();
-        let socket = |node: usize| directories[node - 1].path("node.sock").to_str().expect("text").to_owned();
+        let socket = |node: usize| directories[node - 1].path("edge.sock").to_str().expect("text").to_owned();
         for (at, directory) in directories.iter().enumerate() {
             directory.write(&cluster(at + 1, &keys, socket));
         }

@@ -195,12 +195,7 @@ pub(super) fn leave_out_own(reader: &mut Reader, config: &mut RuntimeConfig) {
     }
 }
 
-fn read_link(
-    reader: &mut Reader,
-    value: Value,
-    (local, index): (&RealmConfig, usize),
-    at: &str,
-) -> Read<LinkConfig> {
+fn read_link(reader: &mut Reader, value: Value, (local, index): (&RealmConfig, usize), at: &str) -> Read<LinkConfig> {
     let link: Link = read(value, at)?;
     if !UriRules::Loose.allow(&link.realm) {
         return Err(Fault::new(&format!("{at}.realm"), format!("is {:?}, which is no name of a realm", link.realm)));
@@ -364,9 +359,18 @@ mod tests {
         let unix = url(json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": "edge.sock"}}));
         assert_eq!(unix, Ok(("unix:///node/edge.sock".into(), None)));
         for (wrong, said) in [
-            (json!({"type": "websocket", "url": "ws://x", "endpoint": {"type": "unix", "path": "a"}}), "x[0].transport.endpoint: is a Unix"),
-            (json!({"type": "websocket", "url": "ws://x/y", "endpoint": tcp(tls)}), "x[0].transport.endpoint: and `url`"),
-            (json!({"type": "rawsocket", "endpoint": {"type": "twisted", "client_string": "tcp:1"}}), "x[0].transport.endpoint.type"),
+            (
+                json!({"type": "websocket", "url": "ws://x", "endpoint": {"type": "unix", "path": "a"}}),
+                "x[0].transport.endpoint: is a Unix",
+            ),
+            (
+                json!({"type": "websocket", "url": "ws://x/y", "endpoint": tcp(tls)}),
+                "x[0].transport.endpoint: and `url`",
+            ),
+            (
+                json!({"type": "rawsocket", "endpoint": {"type": "twisted", "client_string": "tcp:1"}}),
+                "x[0].transport.endpoint.type",
+            ),
         ] {
             let text = url(wrong).expect_err("a mistake");
             assert!(text.starts_with(said), "{text}");
@@ -380,7 +384,8 @@ mod tests {
             link.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
             link
         };
-        let (read, _) = links(json!([link(json!({"authid": "n", "auth": {"type": "ticket", "ticket": "t"}}))])).expect("a link");
+        let (read, _) =
+            links(json!([link(json!({"authid": "n", "auth": {"type": "ticket", "ticket": "t"}}))])).expect("a link");
         assert_eq!(read[0].login, LinkLogin::Ticket(Secret("t".as_bytes().into())));
         for (wrong, said) in [
             (json!([link(json!({"realm": "a b"}))]), "x[0].realm: is \"a b\""),

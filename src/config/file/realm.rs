@@ -224,11 +224,8 @@ const HISTORY_LIMIT: u32 = 100;
 /// Gives the realm, and its links, which are to be read when its namespace is known.
 pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<(RealmConfig, Vec<Value>)> {
     let realm: Realm = read(value, at)?;
-    let given = [
-        ("stats", realm.stats.is_some()),
-        ("inventory", realm.inventory.is_some()),
-        ("trace", realm.trace.is_some()),
-    ];
+    let given =
+        [("stats", realm.stats.is_some()), ("inventory", realm.inventory.is_some()), ("trace", realm.trace.is_some())];
     reader.without_effect(at, &given);
     let mut config = RealmConfig::new(&realm.name);
     if let Some(options) = realm.options {
