@@ -97,7 +97,7 @@ impl LinkConfig {
     /// After which time it is tried for again if nothing is said.
     pub const RETRY_DELAY: Duration = Duration::from_millis(500);
     /// After which time at most.
-    pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+    pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 
     /// What tells it from the others.
     #[must_use]
