@@ -42,6 +42,9 @@ pub mod transport;
 pub mod courier;
 
 #[cfg(feature = "router")]
+pub mod link;
+
+#[cfg(feature = "router")]
 pub mod process;
 
 #[cfg(feature = "router")]

@@ -337,8 +337,12 @@ fn cryptosign_lets_in_who_has_the_key() {
             client.send(json!([5, signature, {}]));
             refused(&mut client, DENIED);
         }
-        let bound = json!({"pubkey": public(&own)["pubkey"], "channel_binding": "tls-unique"});
-        refused(&mut hello(address, wire, "cryptosign", "joe", bound), DENIED);
+        let bound = |binding: &str| json!({"pubkey": public(&own)["pubkey"], "channel_binding": binding});
+        refused(&mut hello(address, wire, "cryptosign", "joe", bound("tls-exporter")), DENIED);
+        // As links of Crossbar.io have it, also without TLS.
+        let mut link = hello(address, wire, "cryptosign", "joe", bound("tls-unique"));
+        answer(&mut link, &own);
+        is(&welcome(&mut link), ["joe", "user", "cryptosign", "static"]);
     });
 }
 

@@ -19,6 +19,7 @@ const ORDER: &[&str] = &[
     "shard",
     "transport",
     "courier",
+    "link",
     "bridge",
     "process",
     "node",

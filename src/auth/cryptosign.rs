@@ -73,6 +73,8 @@ impl Proof {
                 bound.iter_mut().zip(exporter).for_each(|(octet, other)| *octet ^= other);
                 (Some("tls-exporter"), bound)
             }
+            // Links of Crossbar.io ask for it always, and without TLS mean 32 zeros by it.
+            (Some("tls-unique"), None) if peer.tls.is_none() => (None, challenge),
             // TLS 1.3 has no `tls-unique`, and before that it is unsafe without more.
             _ => return None,
         };
@@ -130,6 +132,10 @@ mod tests {
         let proof = Proof::new(Some(key), [0; 32], Some(&extra), &peer, challenge).expect("a binding");
         assert!(proof.check(bound) && !proof.check(plain));
         assert!(Proof::new(Some(key), [0; 32], Some(&extra), &Peer::default(), challenge).is_none(), "no TLS");
+        let unique = Dict::new().with("channel_binding", "tls-unique");
+        assert!(Proof::new(Some(key), [0; 32], Some(&unique), &peer, challenge).is_none(), "TLS 1.3 has none");
+        let proof = Proof::new(Some(key), [0; 32], Some(&unique), &Peer::default(), challenge).expect("zeros");
+        assert!(proof.check(plain));
     }
 
     #[test]

@@ -88,6 +88,22 @@ fn show(details: &Value) {
         }
         tell!("{line}");
     }
+    for link in details["links"].as_array().into_iter().flatten() {
+        let text = |key: &str| link[key].as_str().unwrap_or_default();
+        let state = match (link["up"] == true, link["why"].as_str()) {
+            (true, _) => "up".into(),
+            (false, Some(why)) => format!("down: {why}"),
+            (false, None) => "down".into(),
+        };
+        let carried = |way: &str| format!("{} events and {} calls", link[way]["events"], link[way]["calls"]);
+        let (sent, received) = (carried("sent"), carried("received"));
+        tell!(
+            "link {} of realm {} to {}: {state}; {sent} sent, {received} received",
+            text("id"),
+            text("realm"),
+            text("url")
+        );
+    }
 }
 
 /// Has a node read its configuration again, or say what that would change.

@@ -6,7 +6,8 @@ use super::order::Notice;
 use super::queue::Queue;
 use super::session::Session;
 use crate::wamp::id::RequestId;
-use crate::wamp::{Dict, Uri, Value, error, message};
+use crate::wamp::link::FORWARD_FOR;
+use crate::wamp::{Dict, Payload, Uri, Value, error, message};
 use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +60,11 @@ impl Session {
 }
 
 impl Ask {
+    /// For whom the call is passed on: a list of `{session, authid, authrole}`, the first one first. The callee is told.
+    pub fn forward_for(self, whom: Vec<Value>) -> Ask {
+        self.option(FORWARD_FOR, whom)
+    }
+
     /// So much time until the call is canceled, and fails with [`RequestError::Timeout`]; instead of
     /// [`Connect::call_timeout`](super::Connect::call_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Ask {
@@ -225,12 +231,37 @@ impl Results {
         }
     }
 
+    /// The next result, as it came; the last has no `progress` in its details. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// As [`Results::next`].
+    pub async fn next_unread(&mut self) -> Result<message::Result, RequestError> {
+        std::future::poll_fn(|context| self.poll_unread(context)).await
+    }
+
+    /// Sends further arguments of a call whose options had `progress`; the last ones without it.
+    ///
+    /// # Errors
+    /// As [`Arguments::send`].
+    pub async fn send_more(&self, procedure: &Uri, options: Dict, payload: Payload) -> Result<(), RequestError> {
+        let (request, procedure) = (RequestId::default(), procedure.clone());
+        self.session.more(self.number, message::Call { request, options, procedure, payload }).await
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Outcome, RequestError>> {
+        let result = std::task::ready!(self.poll_unread(context));
+        Poll::Ready(result.and_then(|result| self.outcome(result)))
+    }
+
+    fn poll_unread(&mut self, context: &mut Context<'_>) -> Poll<Result<message::Result, RequestError>> {
         if self.over {
             return Poll::Ready(Err(RequestError::Closed(None)));
         }
         match self.results.poll_next(context) {
-            Poll::Ready(Some(Ok(result))) => Poll::Ready(self.outcome(result)),
+            Poll::Ready(Some(Ok(result))) => {
+                self.over = !matches!(result.details.bool("progress"), Ok(Some(true)));
+                Poll::Ready(Ok(result))
+            }
             Poll::Ready(Some(Err(why))) => {
                 self.over = true;
                 Poll::Ready(Err(why))
@@ -251,8 +282,7 @@ impl Results {
     }
 
     fn outcome(&mut self, result: message::Result) -> Result<Outcome, RequestError> {
-        let progress = matches!(result.details.bool("progress"), Ok(Some(true)));
-        self.over = !progress;
+        let progress = !self.over;
         let values = result.payload.values();
         let (args, kwargs) = values.map_err(|why| {
             self.give_up();

@@ -2,13 +2,14 @@
 
 use super::address::Address;
 use super::error::ConnectError;
-use super::link::{self, Input, Link, Opened, Output, Wish};
+use super::link::{self as wire, Input, Link, Opened, Output, Wish};
 use super::reconnect::{Reconnect, is_hopeless};
 use super::session::Session;
 use super::state::{Hook, State, advice_of};
 use super::tls::{Certificate, Trust};
 use crate::auth::config::Secret;
 use crate::auth::login::{Credential, Login, LoginError};
+use crate::wamp::link;
 use crate::wamp::message::{Hello, Welcome};
 use crate::wamp::{Dict, Message, Serializer, Value};
 use std::collections::VecDeque;
@@ -35,6 +36,8 @@ pub struct Connect {
     pub message_bytes_max: usize,
     /// Which routers are believed to be who they say, where there is TLS.
     pub trust: Trust,
+    /// The name that the router has in its certificate and in requests, if it is not that of the URL.
+    pub server_name: Option<String>,
     /// What the client shows of itself, where there is TLS; see [`Credential::Certificate`].
     pub certificate: Option<Certificate>,
     /// From the first octet to WELCOME. 10 s.
@@ -57,6 +60,9 @@ pub struct Connect {
     pub queue_max: usize,
     /// How the session outlives its connections; none: it ends with the first.
     pub reconnect: Option<Reconnect>,
+    /// The session passes messages on to another router, as they came: it announces payload passthru, and the router does not
+    /// give it events that are for some of its own users alone.
+    pub passes_on: bool,
     /// What is called whenever the state of the session changes.
     pub on_state: Option<Hook>,
 }
@@ -74,6 +80,7 @@ impl Connect {
             serializers: vec![Serializer::Cbor, Serializer::MsgPack, Serializer::Json],
             message_bytes_max: 16 << 20,
             trust: Trust::System,
+            server_name: None,
             certificate: None,
             timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(15),
@@ -83,6 +90,7 @@ impl Connect {
             leave_timeout: Duration::from_secs(5),
             queue_max: 4096,
             reconnect: None,
+            passes_on: false,
             on_state: None,
         }
     }
@@ -158,7 +166,7 @@ impl Connect {
         let joined = async {
             socket.set_nonblocking(true)?;
             let socket = tokio::net::UnixStream::from_std(socket)?;
-            self.join(link::open_on(socket, self.wish()).await?).await
+            self.join(wire::open_on(socket, self.wish()).await?).await
         };
         let joined = tokio::time::timeout(self.timeout, joined).await.map_err(|_| ConnectError::Timeout)??;
         Ok(Session::begin(self, joined))
@@ -168,7 +176,7 @@ impl Connect {
     pub(super) async fn reach(&self) -> Result<Joined, ConnectError> {
         let joined = async {
             let address: Address = self.url.parse()?;
-            self.join(link::open(&address, self.wish()).await?).await
+            self.join(wire::open(&address, self.wish()).await?).await
         };
         tokio::time::timeout(self.timeout, joined).await.map_err(|_| ConnectError::Timeout)?
     }
@@ -178,6 +186,7 @@ impl Connect {
             serializers: &self.serializers,
             message_bytes_max: self.message_bytes_max,
             trust: &self.trust,
+            server_name: self.server_name.as_deref(),
             certificate: self.certificate.as_ref(),
             tcp_keepalive: self.ping_interval,
         }
@@ -187,7 +196,7 @@ impl Connect {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(std::io::Error::from)?;
         let mut login = Login::new(self.authid.as_deref(), &self.credentials, nonce).into_owned();
-        let mut details = roles();
+        let mut details = roles(self.passes_on);
         login.introduce(&mut details, self.authextra.clone())?;
         let hello = Hello { realm: self.realm.as_str().into(), details };
         let mut opening = Opening { link, input, output, octets, heard: VecDeque::new() };
@@ -219,9 +228,11 @@ impl Connect {
 }
 
 /// What a client can do (specification, "Client and Router Roles").
-fn roles() -> Dict {
+fn roles(passes_on: bool) -> Dict {
     let role = |features: &[&str]| {
-        let features: Dict = features.iter().map(|name| ((*name).into(), Value::Bool(true))).collect();
+        let more: &[&str] = if passes_on { &["payload_passthru_mode", link::FEATURE] } else { &[] };
+        let features = features.iter().chain(more);
+        let features: Dict = features.map(|name| ((*name).into(), Value::Bool(true))).collect();
         Dict::new().with("features", features)
     };
     let roles = Dict::new()

@@ -1,6 +1,7 @@
 //! What events, calls and results carry, as types of the application.
 
 use super::error::RequestError;
+use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use crate::wamp::typed::TypeError;
 use crate::wamp::{Dict, Value};
@@ -25,6 +26,14 @@ pub(super) fn kwarg<T: DeserializeOwned>(kwargs: &Dict, name: &str) -> Result<T,
         true => TypeError(format!("argument '{name}' is missing").into()),
         false => TypeError(format!("argument '{name}': {why}").into()),
     })
+}
+
+/// For whom a message has been passed on, as its details say.
+pub(super) fn whom(details: &Dict) -> &[Value] {
+    match details.get(FORWARD_FOR) {
+        Some(Value::List(whom)) => whom,
+        _ => &[],
+    }
 }
 
 /// Gives a type with `args` and `kwargs` ways to read them.

@@ -307,8 +307,8 @@ impl Driver {
                 };
                 let _ = answer.send(sent);
             }
-            Order::Progress(number, payload, answer) => {
-                let options = Dict::new().with("progress", true);
+            Order::Progress(number, options, payload, answer) => {
+                let options = options.with("progress", true);
                 let sent = match self.working.get(&number).map(|working| working.request) {
                     Some(request) => self.send(&Yield { request, options, payload }.into()),
                     None => Ok(()),
@@ -461,7 +461,7 @@ pub(super) fn refuse(order: Order, error: RequestError) {
         | Order::Register(_, Wanted { answer: Some(answer), .. })
         | Order::Unregister(_, answer)
         | Order::More(_, _, answer)
-        | Order::Progress(_, _, answer)
+        | Order::Progress(_, _, _, answer)
         | Order::Testament(_, answer)
         | Order::Flush(_, answer) => drop(answer.send(Err(error))),
         Order::Call(_, number, feed) => Waiter::Call(number, feed).fail(error),

@@ -322,7 +322,7 @@ impl Progress {
             return Ok(());
         }
         let payload = self.session.payload(vec![Value::of(&result)?], Dict::new())?;
-        self.session.ask_driver(|answer| Order::Progress(self.number, payload, answer)).await
+        self.session.ask_driver(|answer| Order::Progress(self.number, Dict::new(), payload, answer)).await
     }
 }
 

@@ -133,7 +133,7 @@ impl Keeper {
                 let _ = answer.send(Ok(()));
             }
             // Nobody waits for it any more.
-            Order::Progress(_, _, answer) | Order::More(_, _, answer) => drop(answer.send(Ok(()))),
+            Order::Progress(_, _, _, answer) | Order::More(_, _, answer) => drop(answer.send(Ok(()))),
             Order::Testament(testament, answer) => {
                 driver.testaments.push(testament);
                 let _ = answer.send(Ok(()));

@@ -43,6 +43,8 @@ pub(super) struct Wish<'a> {
     pub(super) serializers: &'a [Serializer],
     pub(super) message_bytes_max: usize,
     pub(super) trust: &'a Trust,
+    /// The name of the router, if it is not its host.
+    pub(super) server_name: Option<&'a str>,
     pub(super) certificate: Option<&'a Certificate>,
     /// TCP looks whether the router is there when nothing has come for so long; zero: never.
     pub(super) tcp_keepalive: Duration,
@@ -56,6 +58,7 @@ pub(super) async fn open(address: &Address, wish: Wish<'_>) -> Result<Opened, Co
     match address {
         Address::WebSocket { tls, host, port, target } => {
             let (input, output) = dial(*tls, host, *port, wish).await?;
+            let host = wish.server_name.unwrap_or(host);
             upgrade(input, output, &host_header(*tls, host, *port), target, wish).await
         }
         Address::RawSocket { tls, host, port } => {
@@ -82,7 +85,8 @@ async fn dial(tls: bool, host: &str, port: u16, wish: Wish<'_>) -> Result<(Input
         SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
     }
     if tls {
-        let (input, output) = tokio::io::split(tls::wrap(socket, host, wish.trust, wish.certificate).await?);
+        let name = wish.server_name.unwrap_or(host);
+        let (input, output) = tokio::io::split(tls::wrap(socket, name, wish.trust, wish.certificate).await?);
         return Ok((Box::new(input), Box::new(output)));
     }
     let (input, output) = socket.into_split();

@@ -33,6 +33,7 @@ mod offered;
 mod order;
 mod outbox;
 mod parameter;
+mod passing;
 mod queue;
 mod reconnect;
 mod registration;
@@ -51,6 +52,10 @@ pub use error::{CallError, ConnectError, RequestError};
 pub use handler::{Either, Failure, Handle, Handler, Many, One, Progress, Reply, Route, Several};
 pub use history::History;
 pub use parameter::{Incoming, Named, Origin, Parameter, Rest, Shared};
+pub use passing::{
+    Acknowledgement, CallGatherer, EventGatherer, Gathered, GatheredCalls, GatheredEvents, Gatherer, Held, PassedCall,
+    PassedEvent,
+};
 pub use reconnect::Reconnect;
 pub use registration::{Invocation, Invoke, Offer, Registration};
 pub use session::{Session, TestamentScope};

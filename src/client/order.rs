@@ -31,7 +31,7 @@ pub(super) enum Order {
     /// More arguments of a call.
     More(Call, u64, Answer<()>),
     /// Answered when it has been sent, or when its caller does not wait any more.
-    Progress(u64, Payload, Answer<()>),
+    Progress(u64, Dict, Payload, Answer<()>),
     Testament(Testament, Answer<()>),
     /// Takes the testaments of a scope back.
     Flush(&'static str, Answer<()>),
@@ -77,7 +77,7 @@ pub(super) enum Notice {
 
 /// An invocation, and what tells that its caller does not wait any more.
 #[derive(Debug)]
-pub(super) struct Invoked {
+pub struct Invoked {
     pub(super) invocation: Invocation,
     /// The number by which it is answered: those of the router begin anew with each connection.
     pub(super) number: u64,

@@ -42,8 +42,8 @@ pub(super) const fn weight(payload: usize) -> usize {
 struct Inside<T> {
     items: VecDeque<(T, usize)>,
     waiting: Option<Waker>,
-    /// The driver's end is there.
-    fed: bool,
+    /// Ends of the driver that are there.
+    feeds: u32,
     /// The application takes what comes.
     taken: bool,
     /// The application wants it to end.
@@ -73,9 +73,16 @@ pub(super) struct Queue<T>(Arc<Both<T>>);
 
 /// A queue that counts with others. It has no limit of its own: the driver stops reading when all together hold too much.
 pub(super) fn queue<T>(tally: &Arc<Tally>) -> (Feed<T>, Queue<T>) {
-    let inside = Inside { items: VecDeque::new(), waiting: None, fed: true, taken: true, canceled: false };
+    let inside = Inside { items: VecDeque::new(), waiting: None, feeds: 1, taken: true, canceled: false };
     let both = Arc::new(Both { inside: Mutex::new(inside), tally: tally.clone() });
     (Feed(both.clone()), Queue(both))
+}
+
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        self.0.lock().feeds += 1;
+        Feed(self.0.clone())
+    }
 }
 
 impl<T> Feed<T> {
@@ -107,8 +114,8 @@ impl<T> Feed<T> {
 impl<T> Drop for Feed<T> {
     fn drop(&mut self) {
         let mut inside = self.0.lock();
-        inside.fed = false;
-        let waiting = inside.waiting.take();
+        inside.feeds -= 1;
+        let waiting = if inside.feeds == 0 { inside.waiting.take() } else { None };
         drop(inside);
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -133,7 +140,7 @@ impl<T> Queue<T> {
                 self.0.tally.release(weight);
                 Poll::Ready(Some(item))
             }
-            None if inside.fed && inside.taken => {
+            None if inside.feeds > 0 && inside.taken => {
                 inside.waiting = Some(context.waker().clone());
                 Poll::Pending
             }

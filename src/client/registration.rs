@@ -1,13 +1,13 @@
 //! Registrations, and the calls that come in.
 
-use super::content::{readable, traced};
+use super::content::{readable, traced, whom};
 use super::error::{CallError, RUNTIME_ERROR, RequestError};
 use super::handler::{Handle, Handler, States, serve_calls};
 use super::order::{Invoked, Notice, Order};
 use super::queue::Queue;
 use super::session::Session;
 use crate::wamp::id::{RegistrationId, SessionId};
-use crate::wamp::{Dict, MatchPolicy, Uri, Value, error, message};
+use crate::wamp::{Dict, MatchPolicy, Payload, Uri, Value, error, message};
 use futures_core::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -140,6 +140,15 @@ impl Invocation {
         }
     }
 
+    /// Without a look at the arguments, which are given as they came.
+    pub(super) fn unread(session: Session, procedure: &Uri, invoked: Invoked) -> (Payload, Invocation) {
+        let Invoked { invocation, number, interrupted, more } = invoked;
+        let message::Invocation { details, payload, .. } = invocation;
+        let procedure = details.str("procedure").ok().flatten().map_or_else(|| procedure.clone(), Uri::from);
+        let (session, args, kwargs) = (Some(session), Vec::new(), Dict::new());
+        (payload, Invocation { session, number, procedure, args, kwargs, details, interrupted, more })
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.number
     }
@@ -162,6 +171,13 @@ impl Invocation {
         self.details.str("caller_authid").ok().flatten()
     }
 
+    /// For whom it has been passed on, the first one first: what its caller says, which need not be true. Empty: it comes
+    /// from the caller itself.
+    #[must_use]
+    pub fn forward_for(&self) -> &[Value] {
+        whom(&self.details)
+    }
+
     /// Waits until the caller does not wait any more.
     pub async fn interrupted(&mut self) {
         // Without a sender the connection has ended.
@@ -177,11 +193,33 @@ impl Invocation {
     /// Waits for more arguments (specification, "Progressive Call Invocations"); none: these were the last, or the caller
     /// does not wait any more. May be dropped while it waits.
     pub async fn more(&mut self) -> Option<(Vec<Value>, Dict)> {
+        self.more_unread().await.map(|payload| payload.values().unwrap_or_default())
+    }
+
+    /// Waits for more arguments, as they came, or for the end; none: the caller does not wait any more. May be dropped while it
+    /// waits.
+    pub async fn more_or_end(&mut self) -> Option<Payload> {
+        let Some(more) = &mut self.more else {
+            self.interrupted().await;
+            return None;
+        };
+        let next = tokio::select! {
+            biased;
+            _ = &mut self.interrupted => return None,
+            next = more.next() => next?,
+        };
+        if !matches!(next.details.bool("progress"), Ok(Some(true))) {
+            self.more = None;
+        }
+        Some(next.payload)
+    }
+
+    async fn more_unread(&mut self) -> Option<Payload> {
         let next = self.more.as_mut()?.next().await;
         if !next.as_ref().is_some_and(|next| matches!(next.details.bool("progress"), Ok(Some(true)))) {
             self.more = None;
         }
-        next.map(|next| next.payload.values().unwrap_or_default())
+        next.map(|next| next.payload)
     }
 
     /// Gives a result on the way.
@@ -191,7 +229,23 @@ impl Invocation {
     pub async fn progress(&self, args: Vec<Value>, kwargs: Dict) -> Result<(), RequestError> {
         let Some(session) = &self.session else { return Ok(()) };
         let payload = session.payload(args, kwargs)?;
-        session.ask_driver(|answer| Order::Progress(self.number, payload, answer)).await
+        self.progress_with(Dict::new(), payload).await
+    }
+
+    /// Gives a result on the way that is passed on as it came. `options` as `YIELD.Options`.
+    ///
+    /// # Errors
+    /// The session has ended, or the result cannot be said.
+    pub async fn progress_with(&self, options: Dict, payload: Payload) -> Result<(), RequestError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        session.ask_driver(|answer| Order::Progress(self.number, options, payload, answer)).await
+    }
+
+    /// Answers with a result that is passed on as it came. `options` as `YIELD.Options`.
+    pub fn finish_with(mut self, options: Dict, payload: Payload) {
+        if let Some(session) = self.session.take() {
+            session.notice(Notice::Done(self.number, Ok((options, payload))));
+        }
     }
 
     /// Answers with a result.

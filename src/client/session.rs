@@ -6,7 +6,7 @@ use super::driver::{Driver, Wishes};
 use super::error::RequestError;
 use super::keeper::Keeper;
 use super::order::{Answer, Notice, Order, Testament, Wanted};
-use super::queue::{Queue, Tally, queue};
+use super::queue::{Feed, Queue, Tally, queue};
 use super::registration::Registration;
 use super::settings::{Census, Load, Settings};
 use super::state::{Herald, State};
@@ -153,18 +153,23 @@ impl Session {
         let _ = self.0.notices.send(notice);
     }
 
-    fn number(&self) -> u64 {
+    /// A queue that counts with the others of the session.
+    pub(super) fn row<T>(&self) -> (Feed<T>, Queue<T>) {
+        queue(&self.0.tally)
+    }
+
+    pub(super) fn number(&self) -> u64 {
         self.0.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn closed(&self) -> RequestError {
+    pub(super) fn closed(&self) -> RequestError {
         match &*self.0.state.borrow() {
             State::Ended { reason, .. } => RequestError::Closed(reason.clone()),
             _ => RequestError::Closed(None),
         }
     }
 
-    async fn order(&self, order: Order) -> Result<(), RequestError> {
+    pub(super) async fn order(&self, order: Order) -> Result<(), RequestError> {
         self.0.orders.send(order).await.map_err(|_| self.closed())
     }
 
@@ -221,7 +226,7 @@ impl Session {
         options: Dict,
         order: impl FnOnce(u64, Wanted<T>) -> Order,
     ) -> Result<(u64, Arc<AtomicU64>, Queue<T>), RequestError> {
-        let (feed, taken) = queue(&self.0.tally);
+        let (feed, taken) = self.row();
         let (number, id) = (self.number(), Arc::new(AtomicU64::new(0)));
         let wanted = |answer| Wanted { uri: uri.into(), options, feed, id: id.clone(), answer: Some(answer) };
         self.ask_driver(|answer| order(number, wanted(answer))).await?;
@@ -303,11 +308,21 @@ impl Session {
         timeout: Option<Duration>,
     ) -> Result<Results, RequestError> {
         let payload = self.payload(args, kwargs)?;
+        self.start_with(procedure, payload, options, timeout.or(self.0.call_timeout)).await
+    }
+
+    pub(super) async fn start_with(
+        &self,
+        procedure: &str,
+        payload: Payload,
+        options: Dict,
+        timeout: Option<Duration>,
+    ) -> Result<Results, RequestError> {
         let call = message::Call { request: RequestId::default(), options, procedure: procedure.into(), payload };
         let (feed, results) = queue(&self.0.tally);
         let number = self.number();
         // A time that is too far away to be said is none.
-        let deadline = timeout.or(self.0.call_timeout).and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let results = Results::new(self.clone(), number, results, deadline);
         self.order(Order::Call(call, number, feed)).await?;
         Ok(results)

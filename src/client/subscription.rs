@@ -1,6 +1,6 @@
 //! Subscriptions, events, and publications.
 
-use super::content::{Content, readable, speakable, traced};
+use super::content::{Content, readable, speakable, traced, whom};
 use super::error::RequestError;
 use super::gap::REPLAYED;
 use super::handler::{Handle, Handler, States, serve_events};
@@ -8,6 +8,7 @@ use super::order::Notice;
 use super::queue::Queue;
 use super::session::Session;
 use crate::wamp::id::{PublicationId, SessionId, SubscriptionId};
+use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::{Dict, MatchPolicy, Uri, Value, message};
 use futures_core::Stream;
 use std::pin::Pin;
@@ -52,6 +53,13 @@ impl Event {
     #[must_use]
     pub fn publisher_authid(&self) -> Option<&str> {
         self.details.str("publisher_authid").ok().flatten()
+    }
+
+    /// For whom it has been passed on, the first one first: what its publisher says, which need not be true. Empty: it comes
+    /// from the publisher itself.
+    #[must_use]
+    pub fn forward_for(&self) -> &[Value] {
+        whom(&self.details)
     }
 
     /// True if it was published before the subscription began, and kept for those who come later.
@@ -238,6 +246,11 @@ impl Listen {
 }
 
 impl Publication {
+    /// For whom the event is passed on: a list of `{session, authid, authrole}`, the first one first. Subscribers are told.
+    pub fn forward_for(self, whom: Vec<Value>) -> Publication {
+        self.option(FORWARD_FOR, whom)
+    }
+
     /// It is kept by the router for those who subscribe later and ask for it.
     pub fn retained(self) -> Publication {
         self.option("retain", true)

@@ -13,6 +13,7 @@ pub mod describe;
 pub mod events;
 pub mod file;
 pub mod guest;
+pub mod link;
 pub mod listener;
 pub mod log;
 pub mod management;
@@ -29,6 +30,7 @@ pub use app::AppConfig;
 pub use component::ComponentConfig;
 pub use courier::CourierConfig;
 pub use guest::GuestConfig;
+pub use link::{LinkConfig, LinkName};
 pub use listener::{ListenerConfig, TransportConfig};
 pub use management::ManagementConfig;
 pub use node::NodeConfig;
@@ -64,6 +66,8 @@ pub struct RuntimeConfig {
     pub apps: Vec<AppConfig>,
     /// Sessions of its own that make requests of HTTP.
     pub couriers: Vec<CourierConfig>,
+    /// Links to realms of other routers.
+    pub links: Vec<LinkConfig>,
     /// How many shards to run; none means one for each core that this process may use.
     pub shards: Option<u16>,
     /// The numbers of the cores that shards run on; none means all. Those that are not there do not count.
@@ -215,6 +219,7 @@ impl Default for RuntimeConfig {
             management: None,
             apps: Vec::new(),
             couriers: Vec::new(),
+            links: Vec::new(),
             shards: None,
             cores: None,
             pin: true,

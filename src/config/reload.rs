@@ -5,7 +5,9 @@
 
 use super::file::settings;
 use super::listener::{ListenerConfig, TransportIndex};
-use super::{AppConfig, ComponentConfig, ConfigError, CourierConfig, GuestConfig, RuntimeConfig, TransportConfig};
+use super::{
+    AppConfig, ComponentConfig, ConfigError, CourierConfig, GuestConfig, LinkConfig, RuntimeConfig, TransportConfig,
+};
 use crate::auth::AuthConfig;
 use crate::auth::config::Source;
 use crate::session::{RealmConfig, RoleConfig};
@@ -52,6 +54,10 @@ impl RuntimeConfig {
             config.couriers.iter().map(|courier| (courier.id.clone(), courier.clone())).collect()
         };
         compare(&couriers(self), &couriers(new), "component", &mut reload.changes);
+        let links = |config: &RuntimeConfig| -> BTreeMap<Box<str>, LinkConfig> {
+            config.links.iter().map(|link| (link.name().to_string().into(), link.clone())).collect()
+        };
+        compare(&links(self), &links(new), "link", &mut reload.changes);
         reload.config.check()?;
         Ok(reload)
     }

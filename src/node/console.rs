@@ -5,6 +5,7 @@ use crate::auth::reach::Reach;
 use crate::auth::{Inside, Peer};
 use crate::client::{Connect, ConnectError, Session};
 use crate::config::RuntimeConfig;
+use crate::link::Directory;
 use crate::process::Roster;
 use crate::router::{SubjectPlace, SubjectQuery, SubjectView};
 use crate::session::RealmIndex;
@@ -42,6 +43,7 @@ struct Parts {
     board: Arc<Board>,
     roster: Roster,
     spans: Arc<Spans>,
+    links: Directory,
     /// The shard of the next session of this process.
     turn: AtomicUsize,
 }
@@ -73,14 +75,13 @@ pub struct Place {
 
 impl Console {
     pub(super) fn new(
-        doors: Arc<[Door]>,
-        loads: Arc<Loads>,
+        (doors, loads): (Arc<[Door]>, Arc<Loads>),
         vitals: Arc<Vitals>,
         board: Arc<Board>,
-        roster: Roster,
+        (roster, links): (Roster, Directory),
         spans: Arc<Spans>,
     ) -> Console {
-        Console(Arc::new(Parts { doors, loads, vitals, board, roster, spans, turn: AtomicUsize::new(0) }))
+        Console(Arc::new(Parts { doors, loads, vitals, board, roster, spans, links, turn: AtomicUsize::new(0) }))
     }
 
     /// The configuration in force, with what is closed.
@@ -93,6 +94,12 @@ impl Console {
     #[must_use]
     pub fn roster(&self) -> &Roster {
         &self.0.roster
+    }
+
+    /// How the links to other routers are.
+    #[must_use]
+    pub fn links(&self) -> &Directory {
+        &self.0.links
     }
 
     /// Connections now, also those of this process.
@@ -194,6 +201,20 @@ impl Console {
     /// # Errors
     /// There is no such realm or role, or the node is about to end.
     pub async fn join(&self, who: Insider) -> Result<Session, ConnectError> {
+        let connect = Connect::new("unix:///", &who.realm);
+        self.join_by(who, connect).await
+    }
+
+    /// The same for a session that passes messages on to another router; see [`Connect::passes_on`].
+    ///
+    /// # Errors
+    /// As [`Console::join`].
+    pub async fn join_to_pass_on(&self, who: Insider) -> Result<Session, ConnectError> {
+        let connect = Connect { passes_on: true, ..Connect::new("unix:///", &who.realm) };
+        self.join_by(who, connect).await
+    }
+
+    async fn join_by(&self, who: Insider, mut connect: Connect) -> Result<Session, ConnectError> {
         let (near, far) = UnixStream::pair()?;
         let trusted = who.role.is_none();
         let inside = Inside {
@@ -204,7 +225,6 @@ impl Console {
             reach: Reach { namespace: who.namespace, routes: None },
         };
         let peer = Peer { label: "inside".into(), inside: Some(Box::new(inside)), ..Peer::default() };
-        let mut connect = Connect::new("unix:///", &who.realm);
         connect.serializers = vec![Serializer::MsgPack];
         let message_bytes_max = self.config().message_bytes_max;
         let (session, welcomed) = tokio::join!(connect.open_on(near), self.welcome(far, peer, message_bytes_max));

@@ -2,7 +2,8 @@
 
 use super::Console;
 use super::order;
-use crate::config::RuntimeConfig;
+use crate::config::{LinkName, RuntimeConfig};
+use crate::link::{Carried, LinkStatus};
 use crate::process::GuestStatus;
 use crate::router::Histogram;
 use crate::shard::{Command, Door, Inquirer, Report};
@@ -49,6 +50,7 @@ pub(super) async fn text(console: &Console) -> String {
     meters(&mut page, &shards);
     times(&mut page, &shards);
     processes(&mut page, &console.roster().states());
+    links(&mut page, &console.links().links());
     own_process(&mut page, console.vitals().uptime());
     page.0
 }
@@ -263,6 +265,38 @@ fn processes(page: &mut Page, processes: &[GuestStatus]) {
         for process in processes {
             if let Some(value) = number(process) {
                 page.sample(name, &[("id", &process.id)], value);
+            }
+        }
+    }
+}
+
+fn links(page: &mut Page, links: &[LinkStatus]) {
+    type Number = (&'static str, &'static str, fn(&Carried) -> u64);
+    const NUMBERS: [Number; 4] = [
+        ("corebar_link_events_total", "Events that a link has published on the other side.", |c| c.events),
+        ("corebar_link_events_lost_total", "Events that a link has lost since too many waited.", |c| c.events_lost),
+        ("corebar_link_events_refused_total", "Events of a link that the other router has refused.", |c| {
+            c.events_refused
+        }),
+        ("corebar_link_calls_total", "Calls that a link has made on the other side.", |c| c.calls),
+    ];
+    if links.is_empty() {
+        return;
+    }
+    page.begin("corebar_link_up", "gauge", "1 while a link to another router is connected.");
+    for link in links {
+        let LinkName { namespace, realm, id } = &link.name;
+        let labels: [(&str, &dyn Display); 3] = [("namespace", namespace), ("realm", &&**realm), ("id", id)];
+        page.sample("corebar_link_up", &labels, u8::from(link.up));
+    }
+    for (name, help, number) in NUMBERS {
+        page.begin(name, "counter", help);
+        for link in links {
+            let LinkName { namespace, realm, id } = &link.name;
+            for (direction, carried) in [("sent", &link.sent), ("received", &link.received)] {
+                let labels: [(&str, &dyn Display); 4] =
+                    [("namespace", namespace), ("realm", &&**realm), ("id", id), ("direction", &direction)];
+                page.sample(name, &labels, number(carried));
             }
         }
     }

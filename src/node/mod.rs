@@ -15,6 +15,7 @@ use crate::config::guest::GuestError;
 use crate::config::web::{PathConfig, Root, Service, StaticConfig};
 use crate::config::{AppConfig, ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::courier::Couriers;
+use crate::link::{Join, Links};
 use crate::process::{self, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
 use crate::session::Census;
@@ -122,6 +123,7 @@ pub struct Node {
     exporter: Option<Exporter>,
     guests: Guests,
     couriers: Couriers,
+    links: Links,
     backstage: Backstage,
     manager: Manager,
     /// What managers ask for, until the owner takes this end.
@@ -189,6 +191,7 @@ impl Node {
             exporter: None,
             guests: Guests::start(&[])?,
             couriers: Couriers::default(),
+            links: Links::default(),
             backstage,
             manager: Manager::default(),
             requests: {
@@ -214,6 +217,7 @@ impl Node {
             Ok(()) => {
                 node.vitals.set_ready(true);
                 node.manage();
+                node.link();
                 Ok(node)
             }
             Err(error) => {
@@ -227,6 +231,21 @@ impl Node {
     fn send_couriers(&mut self) -> Result<(), StartError> {
         let (backstage, config) = (&self.backstage, &self.premises.config);
         self.couriers.reload(&config.couriers, |courier| backstage.courier(courier)).map_err(StartError::Shard)
+    }
+
+    /// Has the links that the configuration wants, and whose realms are there.
+    fn link(&mut self) {
+        let config = &self.premises.config;
+        let console = self.console();
+        self.links.reload(&config.links, |link| -> Join {
+            let (console, link) = (console.clone(), link.clone());
+            Arc::new(move || {
+                let (realm, namespace) = (link.realm.clone(), link.namespace.clone());
+                let who = Insider { realm, namespace, authid: link.id.clone(), role: None };
+                let console = console.clone();
+                Box::pin(async move { console.join_to_pass_on(who).await })
+            })
+        });
     }
 
     /// Begins to accept what comes by a listener.
@@ -355,7 +374,9 @@ impl Node {
     #[must_use]
     pub fn console(&self) -> Console {
         let (doors, loads, vitals) = (self.doors.clone(), self.loads.clone(), self.vitals.clone());
-        Console::new(doors, loads, vitals, self.board.clone(), self.guests.roster(), self.spans.clone())
+        let links = self.links.directory().clone();
+        let seen = (self.guests.roster(), links);
+        Console::new((doors, loads), vitals, self.board.clone(), seen, self.spans.clone())
     }
 
     /// What those who manage the node want of its owner. None: somebody else has it already. Without an owner who takes
@@ -390,6 +411,7 @@ impl Node {
         }
         self.guests.take_leave();
         self.couriers.leave();
+        self.links.leave();
         // An aborted acceptor closes its listener when the runtime next looks at it: waiting lets it.
         self.acceptors.drain(..).flatten().for_each(|acceptor| acceptor.abort());
         self.watchers.drain(..).for_each(|watcher| watcher.abort());

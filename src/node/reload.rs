@@ -55,6 +55,7 @@ impl Node {
         self.guests.bound(config.processes_count_max);
         self.guests.reload(&self.backstage.programs(&config), config.guests.len() + config.apps.len())?;
         self.send_couriers()?;
+        self.link();
         self.watch();
         self.manage();
         let (changes, at_start) = (&reload.changes, &reload.at_start);

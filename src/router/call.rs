@@ -21,6 +21,7 @@ use super::trace::{Carried, Span, Traced};
 use crate::session::options::{CallOptions, Refused, Unfit, append};
 use crate::session::role::Disclose;
 use crate::session::{Disclosure, RealmIndex};
+use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::message::{self, Error};
 use crate::wamp::uri::is_reserved;
 use crate::wamp::{Dict, MatchPolicy, Message, MessageType, Payload, RegistrationId, RequestId, SessionId, Uri, error};
@@ -389,6 +390,9 @@ impl Shard {
                 details.push("timeout", options.timeout);
             }
             append(&mut details, &options.passthru.attributes);
+            if let Some(whom) = &options.forward_for {
+                details.push(FORWARD_FOR, whom.clone());
+            }
         }
         if let Some(trace) = &wanted.trace {
             trace.append(&mut details);

@@ -3,8 +3,8 @@
 use super::attempts::Attempts;
 use super::index::ShardIndex;
 use super::trace::Sampling;
-use crate::auth::AuthSettings;
-use crate::session::{Census, RealmConfig};
+use crate::auth::{AuthSettings, hmac_sha256};
+use crate::session::{Census, RealmConfig, RealmIndex};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,6 +177,13 @@ pub enum Rule {
 }
 
 impl ShardConfig {
+    /// By which word linked routers know a realm of this process: see [`crate::wamp::link::ROUTER`].
+    pub(super) fn name_of(&self, realm: RealmIndex) -> String {
+        let realm = &self.realms[usize::from(realm)];
+        let named = format!("router {} {}", realm.namespace, realm.name);
+        data_encoding::HEXLOWER.encode(&hmac_sha256(&self.auth.secret, named.as_bytes())[..8])
+    }
+
     /// True if the rule holds: always, outside the simulator.
     #[must_use]
     pub fn keeps(&self, rule: Rule) -> bool {

@@ -128,7 +128,10 @@ impl Shard {
     /// True if the publisher lets this session have the event.
     fn admits(&mut self, conn: ConnId, publication: &Publication) -> bool {
         let Some(session) = self.session_at(conn) else { return false };
-        let admitted = publication.audience().is_none_or(|audience| audience.admits(session.id, &session.identity));
+        let link = session.features.subscriber.link;
+        let admitted = publication
+            .audience()
+            .is_none_or(|audience| audience.admits(session.id, &session.identity) && !(link && audience.is_local()));
         let (kept_out, let_in) = (Rule::AudienceKeptOut, Rule::AudienceLetIn);
         if admitted { self.config.keeps(let_in) } else { !self.config.keeps(kept_out) }
     }

@@ -14,6 +14,7 @@ use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
 use crate::session::{Admission, Identity, RealmIndex, features};
 use crate::wamp::codec::{self, DecodeLimits};
+use crate::wamp::link::ROUTER;
 use crate::wamp::message::{Authenticate, Challenge, Hello, Welcome};
 use crate::wamp::{Dict, Message, Serializer, SessionId, Value, error};
 use std::sync::{Arc, LazyLock};
@@ -401,6 +402,9 @@ impl Shard {
                 .with("agent", agent);
             if let Some(extra) = &identity.authextra {
                 details.push("authextra", (**extra).clone());
+            }
+            if opening.features.subscriber.link {
+                details.push(ROUTER, self.config.name_of(realm));
             }
             Message::Welcome(Welcome { session: id, details })
         };

@@ -10,6 +10,7 @@ use super::shard::Shard;
 use super::trace::{Trace, Traced};
 use crate::session::options::{PublishOptions, Refused, append};
 use crate::session::{Disclosure, Identity, RealmIndex};
+use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::message::{Publish, Published};
 use crate::wamp::{
     Dict, MatchPolicy, Message, MessageType, Payload, PublicationId, RequestId, SessionId, SubscriptionId, Uri, error,
@@ -133,6 +134,9 @@ impl Shard {
             details.push("trustlevel", u64::from(level));
         }
         append(&mut details, &options.passthru.attributes);
+        if let Some(whom) = &options.forward_for {
+            details.push(FORWARD_FOR, whom.clone());
+        }
         details
     }
 

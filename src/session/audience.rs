@@ -74,6 +74,14 @@ impl Audience {
             && self.exclude_authrole.as_ref().is_none_or(|list| !has(list, &identity.authrole))
     }
 
+    /// True if an authid or authrole decides, or only some sessions may have it: what has no meaning to sessions of
+    /// another router but would be kept from some of them there.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let names = [&self.eligible_authid, &self.eligible_authrole, &self.exclude_authid, &self.exclude_authrole];
+        self.eligible.is_some() || names.into_iter().any(Option::is_some)
+    }
+
     /// True if sessions are named: such a publication means nothing to sessions that come later, so it is not kept
     /// in the history of events.
     #[must_use]
@@ -114,6 +122,17 @@ mod tests {
         assert!(!admits(&none().with("eligible", ids(&[7])).with("exclude", ids(&[7]))));
         assert!(!admits(&none().with("exclude_authid", names(&["me"]))));
         assert!(!admits(&none().with("exclude_authrole", names(&["staff"]))));
+    }
+
+    #[test]
+    fn only_excluded_sessions_mean_nothing_elsewhere() {
+        let local =
+            |options: Dict| Audience::read(&options).expect("lists").is_some_and(|audience| audience.is_local());
+        assert!(!local(Dict::new().with("exclude", ids(&[7]))));
+        for key in ["eligible_authid", "eligible_authrole", "exclude_authid", "exclude_authrole"] {
+            assert!(local(Dict::new().with(key, names(&["a"]))), "{key}");
+        }
+        assert!(local(Dict::new().with("eligible", ids(&[7]))));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Roles and features as peers announce them in HELLO and WELCOME.
 
+use crate::wamp::link;
 use crate::wamp::value::{Dict, Value, WrongType};
 
 /// What a client announced and the router acts on.
@@ -29,6 +30,9 @@ pub struct PublisherFeatures {
 pub struct SubscriberFeatures {
     /// `subscription_revocation`: it understands UNSUBSCRIBED with request 0.
     pub revocation: bool,
+    /// `_router_link`: it passes events on to another router, which cannot be told who may have them. So it gets none
+    /// that are for some authids or authroles alone; and it is told which router this is.
+    pub link: bool,
 }
 
 /// `HELLO.Details.roles.caller.features`.
@@ -74,7 +78,10 @@ impl ClientFeatures {
             let has = |name| announced.bool(name).map(|value| value == Some(true));
             match role {
                 "publisher" => features.publisher.passthru = has("payload_passthru_mode")?,
-                "subscriber" => features.subscriber.revocation = has("subscription_revocation")?,
+                "subscriber" => {
+                    features.subscriber =
+                        SubscriberFeatures { revocation: has("subscription_revocation")?, link: has(link::FEATURE)? }
+                }
                 "caller" => {
                     features.caller = CallerFeatures {
                         progressive_invocations: has("progressive_call_invocations")?,

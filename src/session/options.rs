@@ -1,6 +1,7 @@
 //! The options of requests, read once and checked.
 
 use super::audience::Audience;
+use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::value::WrongType;
 use crate::wamp::{Dict, MatchPolicy, Value, error};
 use std::sync::Arc;
@@ -55,6 +56,23 @@ impl Passthru {
     }
 }
 
+/// Reads `forward_for`: for whom a message is passed on, the first one first. What else its entries hold goes along.
+///
+/// # Errors
+/// It is no list, or an entry does not say the session, authid and authrole.
+pub fn forward_for(options: &Dict) -> Result<Option<Value>, WrongType> {
+    let wrong = |wanted, found: &Value| WrongType { key: FORWARD_FOR, wanted, found: found.kind() };
+    let Some(value) = options.get(FORWARD_FOR) else { return Ok(None) };
+    let Value::List(entries) = value else { return Err(wrong("list", value)) };
+    for entry in entries {
+        let dict = entry.as_dict().ok_or_else(|| wrong("list of dicts", entry))?;
+        if dict.uint("session")?.is_none() || dict.str("authid")?.is_none() || dict.str("authrole")?.is_none() {
+            return Err(wrong("list of dicts with session, authid and authrole", entry));
+        }
+    }
+    Ok((!entries.is_empty()).then(|| value.clone()))
+}
+
 /// `PUBLISH.Options`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishOptions {
@@ -72,6 +90,8 @@ pub struct PublishOptions {
     pub rkey: Option<Box<str>>,
     /// Goes to the receivers as it is.
     pub passthru: Passthru,
+    /// For whom it is passed on: see [`forward_for`].
+    pub forward_for: Option<Value>,
 }
 
 impl Default for PublishOptions {
@@ -84,6 +104,7 @@ impl Default for PublishOptions {
             audience: None,
             rkey: None,
             passthru: Passthru::default(),
+            forward_for: None,
         }
     }
 }
@@ -105,6 +126,7 @@ impl PublishOptions {
             audience: Audience::read(options)?,
             passthru: Passthru::read(options)?,
             rkey: options.str("rkey")?.map(Into::into),
+            forward_for: forward_for(options)?,
         })
     }
 }
@@ -233,6 +255,8 @@ pub struct CallOptions {
     pub rkey: Option<Box<str>>,
     /// Goes to the callee as it is.
     pub passthru: Passthru,
+    /// For whom it is passed on: see [`forward_for`].
+    pub forward_for: Option<Value>,
 }
 
 impl CallOptions {
@@ -262,6 +286,7 @@ impl CallOptions {
             disclose_me: options.bool("disclose_me")?.unwrap_or(false),
             rkey,
             passthru: Passthru::read(options)?,
+            forward_for: forward_for(options)?,
         })
     }
 }
@@ -310,6 +335,29 @@ mod tests {
         assert_eq!(subscribe("node23".into()).expect("a string").nkey.as_deref(), Some("node23"));
         assert_eq!(subscribe(Value::Null).expect("absent").nkey, None);
         assert!(matches!(subscribe(Value::Bool(true)), Err(Unfit::Breach(_))));
+    }
+
+    #[test]
+    fn those_for_whom_is_forwarded_are_complete() {
+        let publish = |value: Value| PublishOptions::read(&Dict::new().with("forward_for", value));
+        let who = || Dict::new().with("session", 1).with("authid", "a").with("authrole", "b");
+        let several = Value::List(vec![who().with("_more", true).into(), who().into()]);
+        assert_eq!(publish(several.clone()).expect("complete").forward_for, Some(several.clone()));
+        assert_eq!(publish(Value::List(Vec::new())).expect("nobody").forward_for, None);
+        assert_eq!(publish(Value::Null).expect("absent").forward_for, None);
+        for wrong in [
+            Value::from("a"),
+            vec![Value::from(1)].into(),
+            vec![Dict::new().with("session", 1).with("authid", "a").into()].into(),
+            vec![who().into(), Dict::new().with("session", "1").with("authid", "a").with("authrole", "b").into()]
+                .into(),
+        ] {
+            assert!(publish(wrong.clone()).is_err(), "{wrong:?}");
+            let call = CallOptions::read(&Dict::new().with("forward_for", wrong));
+            assert!(matches!(call, Err(Unfit::Breach(_))));
+        }
+        let call = CallOptions::read(&Dict::new().with("forward_for", several.clone()));
+        assert_eq!(call.expect("complete").forward_for, Some(several));
     }
 
     #[test]

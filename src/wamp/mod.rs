@@ -5,6 +5,7 @@
 pub mod codec;
 pub mod error;
 pub mod id;
+pub mod link;
 pub mod message;
 pub mod payload;
 pub mod serializer;

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 kinds! {
-    /// By which a component connects to a router.
+    /// By which a component or a link connects to a router.
     pub(super) enum Connecting { "websocket" => WebSocket(WebSocket), "rawsocket" => RawSocket(RawSocket) }
 }
 
@@ -316,7 +316,7 @@ fn read_endpoint(reader: &Reader, value: Value, at: &str) -> Read<Value> {
     }
 }
 
-fn absolute(reader: &Reader) -> PathBuf {
+pub(super) fn absolute(reader: &Reader) -> PathBuf {
     std::path::absolute(&reader.directory).unwrap_or_else(|_| reader.directory.clone())
 }
 

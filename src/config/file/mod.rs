@@ -18,6 +18,7 @@ mod guest;
 mod jwt;
 mod keys;
 mod kinds;
+mod link;
 mod management;
 mod namespaces;
 mod options;
@@ -279,6 +280,7 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     config.settle_dashboards().map_err(|error| Fault::new("", error.to_string()))?;
     roles_exist(&mut reader, &config);
     realms_exist(&mut reader, &config);
+    link::leave_out_own(&mut reader, &mut config);
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
     Ok((config, grouped(reader.warnings), grouped(reader.notes)))
 }

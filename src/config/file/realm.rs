@@ -1,6 +1,7 @@
 //! Realms, their roles and what these may do.
 
 use super::kinds::kinds;
+use super::link::Link;
 use super::permissions::warn_of_permissions;
 use super::schema::OWN;
 use super::version::from_stars;
@@ -41,9 +42,10 @@ pub(super) struct Realm {
     /// Has no effect.
     #[schemars(extend("deprecated" = true))]
     stats: Option<Value>,
-    /// Links to other routers. Has no effect.
-    #[schemars(extend("deprecated" = true))]
-    rlinks: Option<Vec<Value>>,
+    /// Links to realms of other routers.
+    #[serde(default)]
+    #[schemars(with = "Vec<Link>")]
+    rlinks: Vec<Value>,
     /// Has no effect.
     #[schemars(extend("deprecated" = true))]
     inventory: Option<Value>,
@@ -219,10 +221,10 @@ struct Disclosed {
 /// Crossbar.io keeps so many events of a topic if nothing is said.
 const HISTORY_LIMIT: u32 = 100;
 
-pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<RealmConfig> {
+/// Gives the realm, and its links, which are to be read when its namespace is known.
+pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<(RealmConfig, Vec<Value>)> {
     let realm: Realm = read(value, at)?;
     let given = [
-        ("rlinks", realm.rlinks.is_some_and(|links| !links.is_empty())),
         ("stats", asks(realm.stats.as_ref())),
         ("inventory", asks(realm.inventory.as_ref())),
         ("trace", asks(realm.trace.as_ref())),
@@ -262,7 +264,7 @@ pub(super) fn read_realm(reader: &mut Reader, value: Value, at: &str) -> Read<Re
         roles.push(role);
     }
     config.roles = Some(roles);
-    Ok(config)
+    Ok((config, realm.rlinks))
 }
 
 /// Crossbar.io's database is a directory, and this one a file beside it.

@@ -1,5 +1,6 @@
 //! A worker of the type `router`.
 
+use super::link::read_links;
 use super::realm::{Realm, read_realm};
 use super::transport::Transport;
 use super::transports::read_transports;
@@ -59,10 +60,15 @@ pub(super) fn read_router(
     );
     for (index, value) in router.realms.into_iter().enumerate() {
         let at = format!("{at}.realms[{index}]");
-        let realm = RealmConfig { namespace: namespace.clone(), ..read_realm(reader, value, &at)? };
+        let (realm, links) = read_realm(reader, value, &at)?;
+        let realm = RealmConfig { namespace: namespace.clone(), ..realm };
+        let links = read_links(reader, links, &realm, &format!("{at}.rlinks"))?;
         let known = config.realms.iter().find(|known| (&known.name, &known.namespace) == (&realm.name, &namespace));
         match known {
-            None => config.realms.push(realm),
+            None => {
+                config.realms.push(realm);
+                config.links.extend(links);
+            }
             // Workers that share a port have the same realms, and are one here.
             Some(known) if *known == realm => {}
             Some(_) => {

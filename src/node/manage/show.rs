@@ -2,6 +2,7 @@
 
 use crate::config::file::settings;
 use crate::config::{ListenerConfig, RuntimeConfig};
+use crate::link::{Carried, LinkStatus};
 use crate::node::Console;
 use crate::process::GuestStatus;
 use crate::router::Histogram;
@@ -27,6 +28,29 @@ pub fn process(guest: &GuestStatus) -> Value {
     })
 }
 
+/// How a link to another router is.
+#[must_use]
+pub fn link(link: &LinkStatus) -> Value {
+    let carried = |carried: &Carried| {
+        json!({
+            "events": carried.events, "events_lost": carried.events_lost, "events_refused": carried.events_refused,
+            "calls": carried.calls,
+        })
+    };
+    json!({
+        "id": link.name.id,
+        "realm": &*link.name.realm,
+        "namespace": link.name.namespace,
+        "url": link.url,
+        "remote_realm": link.remote_realm,
+        "up": link.up,
+        "since": link.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        "why": (!link.why.is_empty()).then_some(&link.why),
+        "sent": carried(&link.sent),
+        "received": carried(&link.received),
+    })
+}
+
 /// How the node is, in short.
 #[must_use]
 pub fn status(console: &Console) -> Value {
@@ -44,6 +68,7 @@ pub fn status(console: &Console) -> Value {
         "shards": console.shards(),
         "connections": console.connections(),
         "processes": processes.iter().map(process).collect::<Vec<_>>(),
+        "links": console.links().links().iter().map(link).collect::<Vec<_>>(),
     })
 }
 

@@ -112,6 +112,7 @@ fn every_field_is_a_setting() {
         "components",
         "management",
         "couriers",
+        "links",
         "apps",
     ];
     let mut all = fields(include_str!("../../mod.rs"), "RuntimeConfig");
