@@ -75,7 +75,8 @@ async fn receive(session: &Session, time: Duration) -> Result<f64, RequestError>
         tokio::spawn(async move { ask.result::<u64>().await })
     };
     let (start, mut taken) = (Instant::now(), 0);
-    (more(), more());
+    more();
+    more();
     while events.next().await.is_some() {
         taken += 1;
         if taken % BURST as u32 == 0 {

@@ -97,7 +97,8 @@ fn callees_on_all_routers_share() {
         for session in &sessions {
             let found = std::cell::RefCell::new(BTreeSet::new());
             until(async || {
-                found.borrow_mut().insert(session.ask("com.shared").result::<u64>().await.expect("an answer"));
+                let answer = session.ask("com.shared").result::<u64>().await.expect("an answer");
+                found.borrow_mut().insert(answer);
                 found.borrow().len() == 3
             })
             .await;
