@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::directory::Directory;
-use support::{Router, install};
+use support::{Client, Router, Serializer, Transport, Wire, install};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -218,4 +219,133 @@ fn nothing_is_left_of_the_components_of_a_node_that_is_killed() {
     assert!(lives(), "{status}");
     router.signal("KILL");
     expect("the component has ended", || !lives());
+}
+
+#[test]
+fn a_container_ends_with_its_only_component() {
+    let Some((directory, port)) = node("alone", &[], &[], "restart-never") else { return };
+    configure(&directory, port, &[], &[class("tx.Crash", json!({"transport": websocket(port)}))], "restart-always");
+    let text = fs::read_to_string(directory.path("config.json")).expect("a file");
+    let mut config: Value = serde_json::from_str(&text).expect("JSON");
+    config["workers"][1]["options"]["shutdown"] = "shutdown-on-last-component-stopped".into();
+    directory.write(&config.to_string());
+    let router = directory.start();
+    logs(&router, "workers[1].options.restart: has no effect with this `shutdown`");
+    logs(&router, "failed: exit code 1; it is not started again guest=worker002.component001");
+}
+
+const WHO: &str = r#"
+import hashlib, hmac
+from txaio import make_logger
+from autobahn.wamp.exception import ApplicationError
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+log = make_logger()
+
+def scram(password):
+    digest = lambda key, text: hmac.new(key, text, "sha256").digest()
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), b"0123456789abcdef", 100, 32)
+    stored = hashlib.sha256(digest(salted, b"Client Key")).hexdigest()
+    return {"salt": b"0123456789abcdef".hex(), "iterations": 100, "memory": 0, "kdf": "pbkdf2",
+            "stored-key": stored, "server-key": digest(salted, b"Server Key").hex()}
+
+async def create(config, controller):
+    await deferLater(reactor, 0.01, lambda: None)
+    log.info("made with {config}", config=config)
+
+    def authenticate(realm, authid, details):
+        method = details["authmethod"]
+        print("asked", realm, authid, method, controller)
+        if authid == "hang":
+            return Deferred()
+        if authid == "crash":
+            raise ValueError("this one crashes")
+        if authid != config["user"]:
+            raise ApplicationError("com.example.no_such_user", "there is nobody of this name")
+        if method == "ticket":
+            return deferLater(reactor, 0.01, lambda: "user" if details["ticket"] == "secret!" else None)
+        if method == "wampcra":
+            return {"secret": "secret!", "role": "user", "extra": {"from": "function"}}
+        if method == "scram":
+            return dict(scram("secret!"), role="user")
+        if method == "cryptosign":
+            return {"pubkey": config["key"], "role": "user", "realm": "realm1", "cache": True}
+        return {"role": "user", "realm": "realm1", "authid": "somebody"}
+
+    return authenticate
+
+def nothing(config, controller):
+    return None
+"#;
+
+/// A key of Ed25519, and its public key.
+const SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+const PUBLIC: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
+#[test]
+fn functions_say_who_clients_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Some(python) = install::python("python", &root.join("tests/clients/python.txt")) else { return };
+    let python = python.join("bin/python");
+    let method = |create: &str| json!({"type": "function", "create": create, "config": {"user": "joe", "key": PUBLIC}});
+    let who = method("who.create");
+    let websocket = |auth: Value| json!({"type": "websocket", "auth": auth});
+    let config = json!({"version": 2, "corebar": {"shards": 2, "pin": false, "limits": {"authentication_timeout": 5}},
+    "workers": [{"type": "router", "options": {"python": python, "pythonpath": ["code"]},
+        "realms": [{"name": "realm1", "roles": [{"name": "user"}]}],
+        "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}, "paths": {
+            "/": websocket(json!({"ticket": who, "wampcra": who, "scram": who, "cryptosign": who,
+                "anonymous": method("nowhere.create")})),
+            "none": websocket(json!({"ticket": method("who.nothing")})),
+        }}]}]});
+    let directory = Directory::new("components-authenticators", &config.to_string());
+    fs::create_dir_all(directory.path("code")).expect("a writable directory");
+    fs::write(directory.path("code/who.py"), WHO).expect("a writable directory");
+    let said = String::from_utf8(directory.output("check", &[]).stderr).expect("text");
+    assert!(said.contains("authenticator:nowhere.create") && said.contains("does not find nowhere"), "{said}");
+    let router = directory.start();
+    logs(&router, "authenticator:who.create: made with {");
+    logs(&router, "authenticator:who.create: component ready");
+    let wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Json };
+    let hello = |realm: Value, method: &str, authid: &str| {
+        let mut client = Client::connect(router.address(), wire);
+        client.send(json!([1, realm, {"roles": {"caller": {}}, "authid": authid, "authmethods": [method]}]));
+        client
+    };
+    let ask = |realm: Value, authid: &str, ticket: &str| {
+        let mut client = hello(realm, "ticket", authid);
+        client.expect(4);
+        client.send(json!([5, ticket, {}]));
+        client
+    };
+    let realm = || json!("realm1");
+    let mut hanging = ask(realm(), "hang", "secret!");
+    for method in ["ticket", "wampcra", "scram", "cryptosign"] {
+        let secret = if method == "cryptosign" { SEED } else { "secret!" };
+        let mut command = Command::new(&python);
+        command.arg(root.join("tests/clients/login.py")).args([&router.url(), method, "joe", secret]);
+        let output = command.output().expect("the client can be started");
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert_eq!(said, format!("joe user {method} OK"), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let (denied, failed) = ("wamp.error.authentication_denied", "wamp.error.authentication_failed");
+    ask(realm(), "joe", "secret?").expect_abort(denied);
+    ask(realm(), "jane", "secret!").expect_abort(denied);
+    hello(realm(), "wampcra", "crash").expect_abort(failed);
+    hello(realm(), "anonymous", "joe").expect_abort(failed);
+    logs(&router, "this one crashes");
+    logs(&router, "who.nothing gives no function but None");
+    logs(&router, "cannot load nowhere.create: there is no module nowhere");
+    assert_eq!(router.log().matches("authenticator:who.create: made with").count(), 1, "one process for all methods");
+    // Without a realm, the function says which it is; this one does not for tickets.
+    ask(Value::Null, "joe", "secret!").expect_abort("wamp.error.no_such_realm");
+    logs(&router, "asked None joe ticket");
+    // Nobody comes where the functions are.
+    hello(json!("corebar.authenticators"), "ticket", "joe").expect_abort("wamp.error.no_such_realm");
+    hanging.expect_abort(failed);
+    let welcome = ask(realm(), "joe", "secret!").expect(2)[2].dict().clone();
+    let keys = ["authid", "authrole", "authmethod", "authprovider"];
+    assert_eq!(keys.map(|key| welcome[key].str()), ["joe", "user", "ticket", "function"]);
 }

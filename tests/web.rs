@@ -2,6 +2,8 @@
 
 #[path = "web/policy.rs"]
 mod policy;
+#[path = "web/sharing.rs"]
+mod sharing;
 mod support;
 
 use corebar::auth::config::{Grant, Secret, Source, TicketUser};

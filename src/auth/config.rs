@@ -78,6 +78,8 @@ pub enum Dynamic {
     },
     /// An application that is asked over HTTP.
     Http(Callout),
+    /// A function in Python: the procedure by which its process offers it, in the realm of such functions.
+    Function(Uri),
 }
 
 /// An application that is sent a POST with a JSON object: `realm`, `authid`, `details`. With the status 200 it answers as

@@ -81,7 +81,7 @@ pub struct Admitted {
     pub authrole: Box<str>,
     /// The method.
     pub authmethod: &'static str,
-    /// Who has vouched: `static`, `dynamic` or `cookie`.
+    /// Who has vouched: `static`, `dynamic`, `function` or `cookie`.
     pub authprovider: &'static str,
     /// The realm that it joins.
     pub realm: Uri,
@@ -436,7 +436,8 @@ impl Exchange {
             details.push("ticket", ticket);
         }
         let arguments = vec![Value::from(&**realm), text(authid), details.into()];
-        let exchange = Box::new(Exchange { provider: "dynamic", stage: Stage::Asked, ..self });
+        let provider = if matches!(authenticator, Dynamic::Function(_)) { "function" } else { "dynamic" };
+        let exchange = Box::new(Exchange { provider, stage: Stage::Asked, ..self });
         Step::Ask { authenticator: authenticator.clone(), arguments, exchange }
     }
 
@@ -456,11 +457,14 @@ impl Exchange {
         let Some(authrole) = role else {
             return Step::Refuse { reason: error::NO_SUCH_ROLE, message: "the user has no role".into() };
         };
-        // A user of the configuration may join one realm; an authenticator may send its clients to another.
+        // A user of the configuration may join one realm; an authenticator may send its clients to another. Who names no
+        // realm gets that of the user.
+        let named = !self.hello.realm.is_empty();
         let realm = match realm {
-            Some(realm) if realm != self.hello.realm && self.provider == "static" => return denied(),
+            Some(realm) if named && realm != self.hello.realm && self.provider == "static" => return denied(),
             Some(realm) => realm,
-            None => self.hello.realm,
+            None if named => self.hello.realm,
+            None => return Step::Refuse { reason: error::NO_SUCH_REALM, message: "no realm was named".into() },
         };
         let (authmethod, authprovider) = (self.method, self.provider);
         let expires = None;

@@ -3,6 +3,9 @@
 use crate::wamp::Uri;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The realm of the functions that say who clients are.
+pub const AUTHENTICATORS: &str = "corebar.authenticators";
+
 /// What lies behind a transport. Realms of one name may be there several times, each in a namespace of its own: a
 /// transport leads into one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +17,13 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Where the functions are that say who clients are: a namespace of their own, to which no transport of a
+    /// configuration leads.
+    #[must_use]
+    pub fn authenticators() -> Reach {
+        Reach { namespace: "(authenticators)".into(), routes: None }
+    }
+
     /// True if some role may join a realm.
     #[must_use]
     pub fn leads_to(&self, namespace: &str, realm: &str) -> bool {

@@ -1,10 +1,10 @@
 //! Components: application sessions and functions in Python, which run in processes of their own beside the router.
 
-use super::guest::{GuestError, Inherit, RestartConfig};
+use super::guest::{GuestError, RestartConfig};
+use super::python::Interpreter;
 use crate::wamp::Uri;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The role of a router component that may do everything, in realms that do not define it.
 pub const TRUSTED: &str = "trusted";
@@ -22,16 +22,8 @@ pub struct ComponentConfig {
     pub way: Way,
     /// `config.extra` of the session.
     pub extra: Map<String, Value>,
-    /// The interpreter, found as the program of a guest is.
-    pub python: PathBuf,
-    /// Where modules are looked for first; absolute.
-    pub pythonpath: Vec<PathBuf>,
-    /// The node directory, in which it runs.
-    pub directory: PathBuf,
-    /// Variables that it gets from the router's own environment.
-    pub inherit: Inherit,
-    /// Variables of its own; they win.
-    pub vars: BTreeMap<String, String>,
+    /// By what it is run.
+    pub interpreter: Interpreter,
     /// The cores on which it may run; none: all that the router may.
     pub cpu_affinity: Vec<usize>,
     /// What happens when it has ended.
@@ -45,6 +37,13 @@ pub struct ComponentConfig {
 pub enum Program {
     /// A class derived from autobahn's `ApplicationSession`, as `module.Class`.
     Class(Box<str>),
+    /// A function that says who clients are, asked by a procedure that has the id of the component for its name.
+    Authenticator {
+        /// What makes it, as `module.function`.
+        create: Box<str>,
+        /// What that is called with.
+        config: Value,
+    },
     /// Functions by the event of the session at which they are called: `connect`, `join`, `leave`, `disconnect`.
     Functions(BTreeMap<Box<str>, Box<str>>),
 }
@@ -96,11 +95,7 @@ impl ComponentConfig {
             realm: realm.into(),
             way,
             extra: Map::new(),
-            python: "python3".into(),
-            pythonpath: Vec::new(),
-            directory: ".".into(),
-            inherit: Inherit::default(),
-            vars: BTreeMap::new(),
+            interpreter: Interpreter::default(),
             cpu_affinity: Vec::new(),
             restart: RestartConfig { crashes_max: 0, ..RestartConfig::default() },
             bond: None,
@@ -116,11 +111,16 @@ impl ComponentConfig {
         if self.id.is_empty() || self.id.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return fault("an id must not be empty, and hold no blanks and no control characters");
         }
-        if self.python.as_os_str().is_empty() {
+        if self.interpreter.program.as_os_str().is_empty() {
             return fault("its interpreter has no name");
         }
         let nul = |text: &String| text.contains('\0');
-        if self.vars.iter().any(|(name, value)| name.is_empty() || name.contains('=') || nul(name) || nul(value)) {
+        if self
+            .interpreter
+            .vars
+            .iter()
+            .any(|(name, value)| name.is_empty() || name.contains('=') || nul(name) || nul(value))
+        {
             return fault("a variable has an empty name, one with `=`, or the character NUL");
         }
         Ok(())

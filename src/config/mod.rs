@@ -17,6 +17,7 @@ pub mod listener;
 pub mod log;
 pub mod management;
 pub mod node;
+pub mod python;
 pub mod relay;
 pub mod reload;
 pub mod tls;
@@ -58,7 +59,7 @@ pub struct RuntimeConfig {
     pub components: Vec<ComponentConfig>,
     /// Where the node is managed, if anywhere.
     pub management: Option<ManagementConfig>,
-    /// Applications of WSGI.
+    /// Applications in Python that are served at paths.
     pub apps: Vec<AppConfig>,
     /// Sessions of its own that make requests of HTTP.
     pub couriers: Vec<CourierConfig>,

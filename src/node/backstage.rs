@@ -2,7 +2,7 @@
 //! component has a ticket of its own.
 
 use crate::auth::config::{Grant, Secret, Source, TicketUser};
-use crate::auth::reach::Reach;
+use crate::auth::reach::{AUTHENTICATORS, Reach};
 use crate::auth::{AuthConfig, hmac_sha256};
 use crate::config::component::{ComponentConfig, TRUSTED, Way};
 use crate::config::listener::TransportIndex;
@@ -11,9 +11,9 @@ use crate::config::{
     ConfigError, CourierConfig, GuestConfig, ListenAddress, ListenerConfig, RuntimeConfig, TransportConfig,
 };
 use crate::courier;
+use crate::process::app;
 use crate::process::component::{self, Login};
-use crate::process::wsgi;
-use crate::session::{Access, RoleConfig};
+use crate::session::{Access, RealmConfig, RoleConfig};
 use crate::transport::listener::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -94,6 +94,14 @@ impl Backstage {
             Way::Router { namespace, role } => Some((&component.id, &component.realm, namespace, role)),
             Way::Transport { .. } => None,
         });
+        let there = |realm: &RealmConfig| realm.namespace == Reach::authenticators().namespace;
+        if config.components.iter().any(|component| &*component.realm == AUTHENTICATORS)
+            && !config.realms.iter().any(there)
+        {
+            let Reach { namespace, .. } = Reach::authenticators();
+            let realm = RealmConfig { namespace, roles: Some(Vec::new()), ..RealmConfig::new(AUTHENTICATORS) };
+            furnished.realms.push(realm);
+        }
         let couriers = config.couriers.iter();
         let couriers = couriers.map(|courier| (&courier.id, &courier.realm, &courier.namespace, &courier.role));
         for (id, joined, namespace, role) in components.chain(couriers) {
@@ -138,7 +146,7 @@ impl Backstage {
     /// The programs of a configuration: its guests, and its components.
     pub(super) fn programs(&self, config: &RuntimeConfig) -> Vec<GuestConfig> {
         let components = config.components.iter().map(|component| self.program(component));
-        config.guests.iter().cloned().chain(config.apps.iter().map(wsgi::guest)).chain(components).collect()
+        config.guests.iter().cloned().chain(config.apps.iter().map(app::guest)).chain(components).collect()
     }
 
     fn program(&self, config: &ComponentConfig) -> GuestConfig {
@@ -212,7 +220,6 @@ mod tests {
     use super::*;
     use crate::config::component::Program;
     use crate::config::guest::InputConfig;
-    use crate::session::RealmConfig;
 
     fn component(id: &str, role: &str) -> ComponentConfig {
         let way = Way::Router { namespace: "".into(), role: role.into() };

@@ -13,7 +13,7 @@ mod watch;
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::web::{PathConfig, Root, Service, StaticConfig};
-use crate::config::{ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
+use crate::config::{AppConfig, ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::courier::Couriers;
 use crate::process::{self, Guests};
 use crate::router::{Attempts, Drain, Past, Policy, ShardConfig, ShardIndex, subject};
@@ -286,10 +286,14 @@ impl Node {
             }
             _ => None,
         };
-        let apps: Vec<GuestConfig> = config.apps.iter().map(process::wsgi::guest).collect();
+        let useless = |app: &AppConfig| {
+            let error = process::app::missing(app)?;
+            Some(GuestError::Lack(app.id.clone(), error).to_string())
+        };
         let files = config.listeners.iter().flat_map(|listener| &listener.paths).filter_map(bare);
-        let guests = config.guests.iter().chain(&apps).flat_map(lacks);
-        files.chain(guests).chain(config.components.iter().filter_map(unfit)).collect()
+        let guests = config.guests.iter().flat_map(lacks);
+        let programs = config.apps.iter().filter_map(useless).chain(config.components.iter().filter_map(unfit));
+        files.chain(guests).chain(programs).collect()
     }
 
     /// The configuration, with what is closed.

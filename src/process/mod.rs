@@ -7,6 +7,7 @@
 //! router that is killed, and nothing here needs unsafe code: what has to happen between the birth of a process and
 //! the guest's own program happens in a program, too (`entry`).
 
+pub mod app;
 pub mod component;
 mod descent;
 mod entry;
@@ -19,13 +20,13 @@ mod orphans;
 mod output;
 mod policy;
 mod program;
+mod python;
 mod ready;
 mod run;
 mod runner;
 mod status;
 mod tail;
 mod watch;
-pub mod wsgi;
 
 pub use guests::{Guests, Roster};
 pub use needs::lacks;

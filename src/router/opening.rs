@@ -9,7 +9,7 @@ use super::session::Session;
 use super::shard::Shard;
 use crate::auth::config::{Callout, Dynamic, Secret};
 use crate::auth::peer::Known;
-use crate::auth::reach::Reach;
+use crate::auth::reach::{AUTHENTICATORS, Reach};
 use crate::auth::{Admitted, AuthConfig, Context, Exchange, Peer, Step};
 use crate::session::features::ClientFeatures;
 use crate::session::{Admission, Identity, RealmIndex, features};
@@ -24,8 +24,8 @@ use std::time::Duration;
 pub(super) struct Opening {
     /// The id that it will have.
     session: SessionId,
-    /// The realm that HELLO names.
-    realm: RealmIndex,
+    /// The realm that HELLO names; none if it names none.
+    realm: Option<RealmIndex>,
     features: ClientFeatures,
     /// The authid that HELLO names.
     authid: Option<Box<str>>,
@@ -56,7 +56,7 @@ impl Shard {
             Err(refusal) => return self.refuse_opening(conn, class, refusal.reason, &refusal.message),
         };
         let Admission { realm, features } = admission;
-        if let Some(why) = self.refuses_page(conn, realm) {
+        if let Some(why) = realm.and_then(|realm| self.refuses_page(conn, realm)) {
             return self.refuse_opening(conn, class, error::NOT_AUTHORIZED, why);
         }
         let authid = hello.details.str("authid").ok().flatten().map(Into::into);
@@ -125,7 +125,7 @@ impl Shard {
     /// How long what was decided about a client has to wait, because of attempts that have failed.
     fn decided(&self, conn: ConnId, opening: &Opening, failed: bool) -> Duration {
         let address = self.conns[conn.0 as usize].peer.as_ref().and_then(|peer| peer.address);
-        let user = (opening.realm, opening.authid.as_deref());
+        let user = (opening.realm.unwrap_or(RealmIndex::MAX), opening.authid.as_deref());
         self.config.attempts.decided(self.now, failed, address, user, &self.config.limits)
     }
 
@@ -212,14 +212,14 @@ impl Shard {
                         let opening = Opening { exchange: Some(exchange), ..opening };
                         return self.call_out(conn, class, opening, callout, arguments);
                     }
-                    Dynamic::Procedure { procedure, realm } => (procedure, realm),
-                };
-                let realm = match &realm {
-                    None => Some(opening.realm),
+                    Dynamic::Procedure { procedure, realm: None } => (procedure, opening.realm),
                     // An authenticator may be where clients may not go.
-                    Some(name) => {
+                    Dynamic::Procedure { procedure, realm: Some(name) } => {
                         let namespace = self.reach(conn).namespace.clone();
-                        self.realm_named(name, &Reach { namespace, routes: None })
+                        (procedure, self.realm_named(&name, &Reach { namespace, routes: None }))
+                    }
+                    Dynamic::Function(procedure) => {
+                        (procedure, self.realm_named(AUTHENTICATORS, &Reach::authenticators()))
                     }
                 };
                 let Some(realm) = realm else {

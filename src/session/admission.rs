@@ -11,8 +11,8 @@ use crate::wamp::value::WrongType;
 /// A HELLO that can be answered with WELCOME, if the client is who it says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The realm.
-    pub realm: RealmIndex,
+    /// The realm; none if the client leaves it to the router.
+    pub realm: Option<RealmIndex>,
     /// What the client announced.
     pub features: ClientFeatures,
 }
@@ -45,6 +45,9 @@ impl Admission {
                 message: "HELLO.Details.roles must name at least one of publisher, subscriber, caller, callee".into(),
             });
         }
+        if hello.realm.is_empty() {
+            return Ok(Admission { realm: None, features });
+        }
         if !UriRules::Loose.allow(&hello.realm) {
             return Err(Refusal { reason: error::INVALID_URI, message: format!("{:?} is not a URI", hello.realm) });
         }
@@ -52,7 +55,7 @@ impl Admission {
             return Err(Refusal { reason: error::NO_SUCH_REALM, message: format!("no realm {:?} here", hello.realm) });
         };
         let realm = RealmIndex::try_from(realm).expect("the number of realms was checked at start");
-        Ok(Admission { realm, features })
+        Ok(Admission { realm: Some(realm), features })
     }
 }
 
@@ -69,14 +72,15 @@ mod tests {
         Dict::new().with("roles", Dict::new().with("caller", Dict::new()))
     }
 
-    fn decide(hello: &Hello) -> Result<RealmIndex, &'static str> {
+    fn decide(hello: &Hello) -> Result<Option<RealmIndex>, &'static str> {
         let realms = [RealmConfig::new("realm1"), RealmConfig::new("realm2")];
         Admission::decide(hello, &realms, &Reach::default()).map(|a| a.realm).map_err(|r| r.reason)
     }
 
     #[test]
     fn realms_are_found_by_name() {
-        assert_eq!(decide(&hello("realm2", roles())), Ok(1));
+        assert_eq!(decide(&hello("realm2", roles())), Ok(Some(1)));
+        assert_eq!(decide(&hello("", roles())), Ok(None));
         assert_eq!(decide(&hello("realm3", roles())), Err(error::NO_SUCH_REALM));
         assert_eq!(decide(&hello("not a realm", roles())), Err(error::INVALID_URI));
     }

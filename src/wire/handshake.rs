@@ -344,8 +344,18 @@ fn agree(
         return refuse("the header 'Sec-WebSocket-Key' must stand there once: 16 octets in base64");
     };
     let offered = |known: &Subprotocol| subprotocols.flatten().is_none_or(|offered| offered.contains(known));
-    let known = request.protocols.iter().filter_map(|name| Some((*name, Subprotocol::from_name(name)?)));
-    let chosen = known.into_iter().find(|(_, known)| offered(known));
+    let known = || {
+        let known = request.protocols.iter().filter_map(|name| Some((*name, Subprotocol::from_name(name)?)));
+        known.filter(|(_, known)| offered(known))
+    };
+    // There are clients that know the end of a message in JSON batches by another separator than that of the specification.
+    let plain = Subprotocol { serializer: Serializer::Json, batched: false };
+    let chosen = match known().next() {
+        Some((name, first)) if first == (Subprotocol { batched: true, ..plain }) => {
+            known().find(|(_, known)| *known == plain).or(Some((name, first)))
+        }
+        first => first,
+    };
     let assumed = options.paths[path].assumed.filter(|_| request.protocols.is_empty());
     if let (None, None, Some(offered)) = (chosen, assumed, subprotocols) {
         let names = offered.map(|offered| offered.iter().map(|known| known.name()).collect::<Vec<_>>().join(", "));
@@ -430,6 +440,20 @@ mod tests {
         assert!(text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{text}");
         assert!(text.contains("Sec-WebSocket-Protocol: wamp.2.cbor.batched\r\n"));
         assert_eq!(consumed, "GET /ws?x=1 HTTP/1.1\r\n\r\n".len() + headers.len());
+    }
+
+    #[test]
+    fn batches_of_json_are_taken_only_where_nothing_else_will_do() {
+        for (offered, taken) in [
+            ("wamp.2.json.batched, wamp.2.json", "wamp.2.json"),
+            ("wamp.2.json.batched, wamp.2.cbor", "wamp.2.json.batched"),
+            ("wamp.2.json, wamp.2.json.batched", "wamp.2.json"),
+            ("wamp.2.cbor.batched, wamp.2.json.batched, wamp.2.json", "wamp.2.cbor.batched"),
+        ] {
+            let headers = format!("{BASE}{KEY}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {offered}\r\n");
+            let Step::Upgrade { accepted, .. } = ask("GET /ws", &headers) else { panic!() };
+            assert_eq!(accepted.protocol.map(Subprotocol::name).as_deref(), Some(taken), "{offered}");
+        }
     }
 
     #[test]

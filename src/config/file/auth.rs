@@ -1,9 +1,10 @@
 //! How the clients of a transport say who they are.
 
+use super::component::{authenticator, is_dotted};
 use super::jwt::{Jwt, read_jwt};
 use super::kinds::kinds;
 use super::schema::OWN;
-use super::{Fault, Read, read};
+use super::{Fault, Read, Reader, read};
 use crate::auth::AuthConfig;
 use crate::auth::config::{self, Callout, CraSalt, Dynamic, Grant, ScramKdf, Secret, Source, TlsUsers};
 use crate::auth::reach::Reach;
@@ -12,7 +13,6 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// How clients say who they are. Of the methods that a client offers, the first that is here is tried.
 #[derive(Deserialize, JsonSchema)]
@@ -59,14 +59,25 @@ macro_rules! method {
     ($name:ident, $users:ty) => {
         kinds! {
             /// With users in the file, or asking an authenticator.
-            enum $name { "static" => Static($users), "dynamic" => Dynamic(DynamicMethod), "http" => Http(HttpMethod) }
+            enum $name {
+                "static" => Static($users),
+                "dynamic" => Dynamic(DynamicMethod),
+                "function" => Function(FunctionMethod),
+                "http" => Http(HttpMethod),
+            }
         }
 
         impl $name {
-            fn source<T>(self, at: &str, users: impl FnOnce($users) -> Read<T>) -> Read<Source<T>> {
+            fn source<T>(
+                self,
+                reader: &mut Reader,
+                at: &str,
+                users: impl FnOnce($users) -> Read<T>,
+            ) -> Read<Source<T>> {
                 match self {
                     $name::Static(part) => users(part).map(Source::Static),
                     $name::Dynamic(part) => Ok(Source::Dynamic(part.read())),
+                    $name::Function(part) => part.read(reader, at).map(Source::Dynamic),
                     $name::Http(part) => part.read(at).map(Source::Dynamic),
                 }
             }
@@ -97,6 +108,23 @@ struct DynamicMethod {
     #[allow(dead_code, reason = "the router may call what it is told to")]
     #[schemars(extend("deprecated" = true))]
     role: Option<String>,
+}
+
+/// A function in Python that is called with the realm, the authid and details, and says who the client is. It runs in a
+/// process of its own beside the router, with the interpreter of the worker.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FunctionMethod {
+    /// What makes the function: a module, a dot and the name of a function in it, which is called once, with `config` and
+    /// `None`.
+    #[schemars(extend("examples" = ["authenticator.create_authenticator"]))]
+    create: Box<str>,
+    /// What that is called with. Without it, an empty object.
+    #[schemars(extend("examples" = [{"database": "users"}]))]
+    config: Option<Value>,
+    /// The worker, in place of `None`. Has no effect: the function does not run inside the router.
+    #[schemars(extend("deprecated" = true))]
+    expose_controller: Option<Value>,
 }
 
 /// An application that is asked over HTTP: it gets a POST with the realm, the authid and details, and answers with status
@@ -272,30 +300,35 @@ struct Owner {
     realm: Option<String>,
 }
 
-pub(super) fn read_auth(value: Option<Value>, at: &str, directory: &Path) -> Read<AuthConfig> {
+pub(super) fn read_auth(reader: &mut Reader, value: Option<Value>, at: &str) -> Read<AuthConfig> {
     let Some(value) = value else { return Ok(AuthConfig::default()) };
     let methods: Methods = read(value, at)?;
     let auth = AuthConfig {
         anonymous: method(methods.anonymous, &format!("{at}.anonymous"), |value, at| {
-            Anonymous::read(value, at)?.source(at, |part| Ok(read_anonymous(part)))
+            Anonymous::read(value, at)?.source(reader, at, |part| Ok(read_anonymous(part)))
         })?,
         ticket: method(methods.ticket, &format!("{at}.ticket"), |value, at| {
-            Ticket::read(value, at)?.source(at, |part| users(part, at, read_ticket))
+            Ticket::read(value, at)?.source(reader, at, |part| users(part, at, read_ticket))
         })?,
         wampcra: method(methods.wampcra, &format!("{at}.wampcra"), |value, at| {
-            WampCra::read(value, at)?.source(at, |part| users(part, at, read_cra))
+            WampCra::read(value, at)?.source(reader, at, |part| users(part, at, read_cra))
         })?,
         scram: method(methods.scram, &format!("{at}.scram"), |value, at| {
-            Scram::read(value, at)?.source(at, |part| users(part, at, read_scram))
+            Scram::read(value, at)?.source(reader, at, |part| users(part, at, read_scram))
         })?,
         cryptosign: method(methods.cryptosign, &format!("{at}.cryptosign"), |value, at| {
+            if value.get("trustroots").is_some() {
+                let text = "is not supported: certificates for keys (EIP-712) and their chains up to an Ethereum address \
+                            are not verified; name the users and their keys in `principals`";
+                return Err(Fault::new(&format!("{at}.trustroots"), text));
+            }
             let read = |part| Ok(config::Cryptosign { users: users(part, at, read_keys)? });
-            Cryptosign::read(value, at)?.source(at, read)
+            Cryptosign::read(value, at)?.source(reader, at, read)
         })?,
         tls: method(methods.tls, &format!("{at}.tls"), |value, at| {
-            Tls::read(value, at)?.source(at, |part| read_certificates(part, at))
+            Tls::read(value, at)?.source(reader, at, |part| read_certificates(part, at))
         })?,
-        jwt: methods.jwt.map(|value| read_jwt(value, &format!("{at}.jwt"), directory)).transpose()?,
+        jwt: methods.jwt.map(|value| read_jwt(value, &format!("{at}.jwt"), &reader.directory)).transpose()?,
         cookie: methods.cookie.is_some(),
         reach: Reach::default(),
     };
@@ -342,6 +375,15 @@ impl DynamicMethod {
     fn read(self) -> Dynamic {
         let DynamicMethod { authenticator, realm, .. } = self;
         Dynamic::Procedure { procedure: authenticator.into(), realm: realm.map(Into::into) }
+    }
+}
+
+impl FunctionMethod {
+    fn read(self, reader: &mut Reader, at: &str) -> Read<Dynamic> {
+        let FunctionMethod { create, config, expose_controller } = self;
+        is_dotted(&create, &format!("{at}.create"))?;
+        reader.without_effect(at, &[("expose_controller", expose_controller.is_some())]);
+        Ok(Dynamic::Function(authenticator(reader, create, config.unwrap_or_else(|| json!({})))))
     }
 }
 
@@ -436,4 +478,51 @@ fn secret(text: &str, at: &str) -> Read<Secret> {
 
 fn grant(role: Option<String>, realm: Option<String>) -> Grant {
     Grant { role: role.map(Into::into), realm: realm.map(Into::into), ..Grant::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ComponentConfig;
+    use crate::config::component::{Program, Way};
+
+    fn auth(reader: &mut Reader, methods: Value) -> Result<AuthConfig, String> {
+        read_auth(reader, Some(methods), "x").map_err(|fault| format!("{}: {}", fault.at, fault.message))
+    }
+
+    #[test]
+    fn functions_have_a_process_for_all_that_are_made_alike() {
+        let mut reader = Reader::default();
+        let function = |create: &str, config: Value| json!({"type": "function", "create": create, "config": config});
+        let one = function("a.make", json!({}));
+        let bare = json!({"type": "function", "create": "a.make", "expose_controller": true});
+        let methods = json!({"ticket": one, "wampcra": bare, "scram": function("a.make", json!([1])),
+            "cryptosign": function("a.other", json!({}))});
+        let auth = auth(&mut reader, methods).expect("methods");
+        assert_eq!(auth.ticket, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make".into()))));
+        assert_eq!(auth.wampcra, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make".into()))));
+        assert_eq!(auth.scram, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make:2".into()))));
+        assert_eq!(auth.cryptosign, Some(Source::Dynamic(Dynamic::Function("authenticator:a.other".into()))));
+        let ids: Vec<&str> = reader.authenticators.iter().map(|component| &*component.id).collect();
+        assert_eq!(ids, ["authenticator:a.make", "authenticator:a.make:2", "authenticator:a.other"]);
+        let ComponentConfig { program, way, .. } = &reader.authenticators[1];
+        assert_eq!(*program, Program::Authenticator { create: "a.make".into(), config: json!([1]) });
+        assert!(matches!(way, Way::Router { namespace, .. } if *namespace == Reach::authenticators().namespace));
+        assert_eq!(reader.warnings, ["x.wampcra.expose_controller: has no effect"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        for (methods, said) in [
+            (json!({"ticket": {"type": "function", "create": "make"}}), "x.ticket.create: is \"make\", not a module"),
+            (json!({"ticket": {"type": "function"}}), "x.ticket: missing field `create`"),
+            (
+                json!({"cryptosign": {"type": "static", "trustroots": {"realm1": {"certificate": "root.crt"}}}}),
+                "x.cryptosign.trustroots: is not supported: certificates",
+            ),
+        ] {
+            let text = auth(&mut Reader::default(), methods).map(drop).expect_err("a mistake");
+            assert!(text.starts_with(said), "{text}");
+        }
+    }
 }

@@ -2,18 +2,20 @@
 
 use super::connecting::{Connecting, read_connecting};
 use super::courier::{self, Callee, Subscriber, read_callee, read_subscriber, translate};
-use super::guest::{Env, read_restart};
+use super::guest::read_restart;
 use super::kinds::kinds;
 use super::worker::{Kind, Mode, Options, RestartValue, Shutdown, read_options};
 use super::{Fault, ID, Read, Reader, asks, read, read_id};
+use crate::auth::reach::{AUTHENTICATORS, Reach};
 use crate::config::RuntimeConfig;
 use crate::config::component::{Bond, Breaks, ComponentConfig, Program, TRUSTED, Way};
-use crate::config::guest::{Inherit, RestartConfig, RestartPolicy};
+use crate::config::guest::{RestartConfig, RestartPolicy};
+use crate::config::python::Interpreter;
+use crate::wamp::Uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Application sessions and functions in Python.
 #[derive(Deserialize, JsonSchema)]
@@ -118,9 +120,7 @@ struct Worker {
     id: Box<str>,
     /// The namespace of a router's realms; none: it is a container.
     namespace: Option<Box<str>>,
-    python: PathBuf,
-    pythonpath: Vec<PathBuf>,
-    environment: (Inherit, BTreeMap<String, String>),
+    interpreter: Interpreter,
     cpu_affinity: Vec<usize>,
     restart: RestartConfig,
     bond: Option<Bond>,
@@ -145,7 +145,7 @@ pub(super) fn read_container(
     };
     let options_at = format!("{at}.options");
     let options = read_options(reader, container.options, Kind::Container, &options_at)?;
-    let worker = Worker::read(reader, id, None, options, &options_at)?;
+    let worker = Worker::read(reader, (id, None), options, container.components.len(), &options_at)?;
     read_all(reader, &worker, container.components, &format!("{at}.components"), config)
 }
 
@@ -159,7 +159,8 @@ pub(super) fn read_router_components(
 ) -> Read<()> {
     // Those are for the router; its components are not the router.
     options.cpu_affinity = None;
-    let worker = Worker::read(reader, worker, Some(namespace), options, &format!("{at}.options"))?;
+    let number = components.len();
+    let worker = Worker::read(reader, (worker, Some(namespace)), options, number, &format!("{at}.options"))?;
     read_all(reader, &worker, components, &format!("{at}.components"), config)
 }
 
@@ -201,9 +202,15 @@ fn read_all(
 }
 
 impl Worker {
-    fn read(reader: &Reader, id: Box<str>, namespace: Option<Box<str>>, options: Options, at: &str) -> Read<Worker> {
-        let directory = std::path::absolute(&reader.directory)
-            .map_err(|error| Fault::new(at, format!("the node directory has no place: {error}")))?;
+    /// Reads what so many components have in common.
+    fn read(
+        reader: &mut Reader,
+        (id, namespace): (Box<str>, Option<Box<str>>),
+        options: Options,
+        components: usize,
+        at: &str,
+    ) -> Read<Worker> {
+        let interpreter = options.interpreter(reader);
         let cpu_affinity = options.cpu_affinity.unwrap_or_default();
         // Crossbar.io never gives up.
         let restart = RestartConfig { crashes_max: 0, ..RestartConfig::default() };
@@ -222,24 +229,26 @@ impl Worker {
                 RestartConfig { policy, ..restart }
             }
         };
-        let impossible = match restart.policy {
-            RestartPolicy::Never => false,
-            RestartPolicy::OnFailure => options.shutdown == Some(Shutdown::AnyFailed),
-            RestartPolicy::Always => options.shutdown.is_some_and(|shutdown| shutdown != Shutdown::Manual),
-        };
-        if impossible {
-            return Err(Fault::new(&format!("{at}.shutdown"), "cannot be had with this `restart`: nothing would end"));
-        }
+        // As in Crossbar.io nothing is started again whose end ends the container.
         let breaks = match options.shutdown {
-            None | Some(Shutdown::Manual | Shutdown::LastStopped) => None,
+            None | Some(Shutdown::Manual) => None,
+            Some(Shutdown::LastStopped) => (components == 1).then_some(Breaks::End),
             Some(Shutdown::AnyFailed) => Some(Breaks::Failure),
             Some(Shutdown::AnyStopped) => Some(Breaks::End),
         };
+        let pointless = match (restart.policy, breaks) {
+            (RestartPolicy::Never, _) | (_, None) | (RestartPolicy::Always, Some(Breaks::Failure)) => false,
+            (_, Some(_)) => true,
+        };
+        if pointless {
+            reader.warn(
+                &format!("{at}.restart"),
+                "has no effect with this `shutdown`, by which the container ends instead",
+            );
+        }
         Ok(Worker {
             namespace,
-            python: options.python.unwrap_or_else(|| "python3".into()),
-            pythonpath: options.pythonpath.into_iter().map(|path| directory.join(path)).collect(),
-            environment: options.env.map(Env::read).unwrap_or_default(),
+            interpreter,
             cpu_affinity,
             restart,
             bond: breaks.map(|breaks| Bond { name: id.clone(), breaks }),
@@ -317,14 +326,9 @@ impl Worker {
             Some(other) => return Err(Fault::new(&format!("{at}.extra"), format!("is {other}, not an object"))),
         };
         let id = format!("{}.{own}", self.id);
-        let directory = std::path::absolute(&reader.directory).unwrap_or_else(|_| reader.directory.clone());
         Ok(ComponentConfig {
             extra,
-            python: self.python.clone(),
-            pythonpath: self.pythonpath.clone(),
-            directory,
-            inherit: self.environment.0.clone(),
-            vars: self.environment.1.clone(),
+            interpreter: self.interpreter.clone(),
             cpu_affinity: self.cpu_affinity.clone(),
             restart: self.restart.clone(),
             bond: self.bond.clone(),
@@ -358,12 +362,33 @@ impl Worker {
     }
 }
 
+/// The process of a function that says who clients are, one for all that are made alike. Gives the procedure by which the
+/// function is asked.
+pub(super) fn authenticator(reader: &mut Reader, create: Box<str>, config: Value) -> Uri {
+    let named = format!("authenticator:{create}");
+    let program = Program::Authenticator { create, config };
+    let interpreter = reader.interpreter.clone();
+    let same = |known: &&ComponentConfig| known.program == program && known.interpreter == interpreter;
+    if let Some(known) = reader.authenticators.iter().find(same) {
+        return (&*known.id).into();
+    }
+    let mut names = (1..).map(|number| if number == 1 { named.clone() } else { format!("{named}:{number}") });
+    let free = |name: &String| !reader.authenticators.iter().any(|known| *known.id == **name);
+    let id = names.find(free).unwrap_or_default();
+    let way = Way::Router { namespace: Reach::authenticators().namespace, role: TRUSTED.into() };
+    let restart = RestartConfig { policy: RestartPolicy::Always, crashes_max: 0, ..RestartConfig::default() };
+    let component = ComponentConfig::new(&id, program, AUTHENTICATORS, way);
+    reader.authenticators.push(ComponentConfig { interpreter, restart, ..component });
+    id.as_str().into()
+}
+
 /// True if a component, of any type, has the id.
 fn is_known(config: &RuntimeConfig, id: &str) -> bool {
     config.components.iter().any(|known| *known.id == *id) || config.couriers.iter().any(|known| *known.id == *id)
 }
 
-fn is_dotted(name: &str, at: &str) -> Read<()> {
+/// A module, a dot and a name in it.
+pub(super) fn is_dotted(name: &str, at: &str) -> Read<()> {
     let parts: Vec<&str> = name.split('.').collect();
     if parts.len() > 1 && parts.iter().all(|part| !part.is_empty() && !part.contains(char::is_whitespace)) {
         return Ok(());
@@ -387,4 +412,41 @@ fn has_role(
         reader.warn(at, &format!("the realm {realm:?} has no role {role:?}: the component may do nothing"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_ends_a_container_is_not_started_again() {
+        let (failed, any) = ("shutdown-on-any-component-failed", "shutdown-on-any-component-stopped");
+        let last = "shutdown-on-last-component-stopped";
+        for (restart, shutdown, components, breaks, pointless) in [
+            ("restart-always", "shutdown-manual", 1, None, false),
+            ("restart-never", any, 2, Some(Breaks::End), false),
+            ("restart-always", any, 2, Some(Breaks::End), true),
+            ("restart-on-failed", any, 2, Some(Breaks::End), true),
+            // One that ends without having failed is started again.
+            ("restart-always", failed, 2, Some(Breaks::Failure), false),
+            ("restart-on-failed", failed, 2, Some(Breaks::Failure), true),
+            ("restart-always", last, 2, None, false),
+            ("restart-always", last, 1, Some(Breaks::End), true),
+            ("restart-never", last, 1, Some(Breaks::End), false),
+        ] {
+            let mut reader = Reader::default();
+            let mut config = RuntimeConfig::default();
+            let transport =
+                json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}, "serializer": "json"});
+            let component = json!({"type": "class", "classname": "a.B", "realm": "realm1", "transport": transport});
+            let options = json!({"restart": restart, "shutdown": shutdown});
+            let container = json!({"options": options, "components": vec![component; components]});
+            let container = read(container, "x").expect("a container");
+            read_container(&mut reader, container, 1, "x", &mut config).expect("a container");
+            let said = format!("{restart} {shutdown} {components}");
+            assert_eq!(config.components[0].bond.as_ref().map(|bond| bond.breaks), breaks, "{said}");
+            assert_eq!(reader.warnings.len(), usize::from(pointless), "{said}: {:?}", reader.warnings);
+        }
+    }
 }

@@ -37,8 +37,8 @@ pub(super) struct Tcp {
     /// The version of IP. Has no effect: the interface says it.
     #[schemars(extend("deprecated" = true))]
     version: Option<u8>,
-    /// Other workers listen there as well. One process accepts for all workers, and on all cores; they must have the same
-    /// transport there.
+    /// Other workers listen there as well. One process accepts for all workers, and on all cores; of transports of the type
+    /// `web` with the same endpoint the paths are put together, others have to be the same.
     #[allow(dead_code, reason = "one process accepts for all workers, and on all cores")]
     #[schemars(with = "Option<bool>")]
     shared: Option<Value>,

@@ -91,7 +91,7 @@ struct Options {
 }
 
 /// Variables of the environment.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Env {
     /// Those of the router that it gets: all, none (false), or a list of names.
@@ -103,7 +103,7 @@ pub(super) struct Env {
     vars: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected true, false or a list of names")]
 #[schemars(inline)]
 enum InheritValue {

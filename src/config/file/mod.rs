@@ -39,7 +39,8 @@ mod web;
 mod worker;
 
 use super::guest::ReadyConfig;
-use super::{ListenAddress, RuntimeConfig, TransportConfig};
+use super::python::Interpreter;
+use super::{ComponentConfig, ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::auth::reach::Reach;
 use format::Format;
@@ -134,6 +135,10 @@ struct Reader {
     notes: Vec<String>,
     /// Where the transports lead to that are being read.
     reach: Reach,
+    /// By what the programs in Python of that worker are run.
+    interpreter: Interpreter,
+    /// The processes of functions that say who clients are.
+    authenticators: Vec<ComponentConfig>,
     /// Those that have been.
     seen: Vec<Seen>,
     /// The cores of each router worker; none: all.
@@ -260,6 +265,8 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
         settings::read_settings(&settings, &mut config)?;
     }
     let namespaces = read_workers(&mut reader, node.workers, &mut config)?;
+    // They stand first, so that they are there for the others.
+    config.components.splice(0..0, mem::take(&mut reader.authenticators));
     if let Some(management) = management {
         management::read_management(&mut reader, management, &namespaces, &mut config)?;
     }

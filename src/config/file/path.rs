@@ -1,6 +1,6 @@
 //! What is served at the paths of a web transport.
 
-use super::app::Wsgi;
+use super::app::{Resource, Wsgi};
 use super::bridge::{Bridge, CallerOptions, HookOptions, PublisherOptions};
 use super::events::Events;
 use super::kinds::{Absent, kinds};
@@ -34,7 +34,7 @@ kinds! {
         "websocket-proxy" => Proxied(Proxied),
         "catalog" => Catalog(Absent),
         "pairme" => PairMe(Absent),
-        "resource" => Resource(Absent),
+        "resource" => Resource(Resource),
         "upload" => Upload(Absent),
         "wap" => Wap(Absent),
     }

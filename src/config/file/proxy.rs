@@ -74,7 +74,8 @@ pub(super) fn read_proxy(
     at: &str,
     config: &mut RuntimeConfig,
 ) -> Read<()> {
-    worker::read_options(reader, proxy.options, worker::Kind::Bare, &format!("{at}.options"))?;
+    let options = worker::read_options(reader, proxy.options, worker::Kind::Bare, &format!("{at}.options"))?;
+    reader.interpreter = options.interpreter(reader);
     reader.without_effect(at, &[("manhole", proxy.manhole.is_some())]);
     for (realm, roles) in proxy.routes.iter().flatten() {
         for (role, targets) in roles {

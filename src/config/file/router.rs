@@ -51,6 +51,7 @@ pub(super) fn read_router(
     config: &mut RuntimeConfig,
 ) -> Read<()> {
     let options = worker::read_options(reader, router.options, worker::Kind::Router, &format!("{at}.options"))?;
+    reader.interpreter = options.interpreter(reader);
     reader.cores.push(options.cpu_affinity.clone().filter(|cores| !cores.is_empty()));
     reader.without_effect(
         at,

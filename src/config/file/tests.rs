@@ -140,7 +140,7 @@ fn mistakes_are_told_with_their_place() {
         ("\"salt\": \"s\", ", "", "but no `salt`"),
         ("\"keylen\": 16", "\"keylen\": 0", "wampcra.principals.joe.keylen: is 0, not from 16 to 64"),
         ("\"iterations\": 9", "\"iterations\": 0", "iterations: is 0, not from 1 to 1000000"),
-        ("\"type\": \"dynamic\"", "\"type\": \"function\"", "auth.anonymous.type: is \"function\""),
+        ("\"type\": \"dynamic\"", "\"type\": \"functional\"", "auth.anonymous.type: is \"functional\""),
         ("\"type\": \"memory\"", "\"type\": \"disk\"", "store.type: is \"disk\""),
     ] {
         let said = changed(from, to);
@@ -596,7 +596,7 @@ fn web_paths_are_read() {
            "js": {"type": "client"},
            "a": {"type": "path", "paths": {"/": {"type": "nodeinfo"}, "b": {"type": "path", "paths": {
                "c": {"type": "websocket"}, "/": {"type": "json", "value": null}}}}},
-           "app": {"type": "resource", "classname": "x.Y"}"#,
+           "app": {"type": "wap", "classname": "x.Y"}"#,
         r#", "options": {"hsts": true, "client_timeout": null}"#,
     )
     .expect("a good file");
@@ -618,7 +618,7 @@ fn web_paths_are_read() {
     assert_eq!(of(at("/lp").transport()).auth, of(websocket).auth);
     assert_ne!(at("/own").transport(), websocket);
     assert_eq!(config.listeners[0].web.hsts, None);
-    let told = ["paths.app: a path of the type \"resource\" is not served", "hsts: has no effect without"];
+    let told = ["paths.app: a path of the type \"wap\" is not served", "hsts: has no effect without"];
     assert_eq!(warnings.len(), told.len(), "{warnings:?}");
     assert!(told.iter().all(|text| warnings.iter().any(|warning| warning.contains(text))), "{warnings:?}");
 }
@@ -712,7 +712,8 @@ fn streams_and_servers_behind_are_read() {
         r#""ws": {{"type": "websocket", {own}}}, "known": {{"type": "eventsource", "realm": "realm1", {own}}},
         "events": {{"type": "eventsource", "realm": "realm1", "role": "anonymous"}},
         "app": {{"type": "reverseproxy", "host": "a.example"}}, "cgi": {{"type": "cgi", "directory": "x", "processor": "sh"}},
-        "none": {{"type": "resource", "classname": "a.B"}}, "app2": {{"type": "wsgi", "module": "a", "object": "b"}}"#
+        "none": {{"type": "upload"}}, "app2": {{"type": "wsgi", "module": "a", "object": "b"}},
+        "app3": {{"type": "resource", "classname": "a.B"}}"#
     );
     let (config, warnings) = with_paths(&paths, "").expect("a good file");
     let service = |path: &str| {
@@ -723,9 +724,10 @@ fn streams_and_servers_behind_are_read() {
     assert_ne!(service("/events").transport(), service("/ws").transport());
     assert!(matches!(service("/app"), Service::Relay(relay) if matches!(relay.target, Target::Http(_))));
     assert!(matches!(service("/cgi"), Service::Relay(relay) if matches!(relay.target, Target::Script { .. })));
-    assert_eq!(config.apps[0].base, "/app2".into());
+    let bases: Vec<&str> = config.apps.iter().map(|app| &*app.base).collect();
+    assert_eq!(bases, ["/app2", "/app3"]);
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.contains("\"resource\" is not served: have the application run as a guest"), "{warning}");
+    assert!(warning.contains("\"upload\" is not served"), "{warning}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Transports and where they listen.
 
-use super::app::read_app;
 use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
 use super::endpoint::{Endpoint, is_any_port, read_endpoint};
@@ -11,15 +10,17 @@ use super::path::Path;
 use super::schema::OWN;
 use super::web::{WebOptions, path_of, read_service, read_web_options};
 use super::{Fault, Read, Reader, asks, testee};
+use crate::config::app::AppConfig;
 use crate::config::bridge::BridgeConfig;
 use crate::config::connection::ConnectionConfig;
 use crate::config::listener::TransportIndex;
+use crate::config::relay::RelayConfig;
 use crate::config::web::{PathConfig, Service};
 use crate::config::{ListenerConfig, RuntimeConfig, TransportConfig};
 use crate::wire::handshake::Subprotocol;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 kinds! {
@@ -302,6 +303,27 @@ pub(super) fn read_transport(reader: &mut Reader, value: Value, at: &str, config
     }
 }
 
+/// More paths for the listener that another worker has at an endpoint.
+pub(super) fn read_more(
+    reader: &mut Reader,
+    endpoint: &Value,
+    paths: Map<String, Value>,
+    at: &str,
+    config: &mut RuntimeConfig,
+) -> Read<()> {
+    let address = read_endpoint(&mut Reader::default(), endpoint.clone(), &format!("{at}.endpoint"))?.address;
+    let there = config.listeners.iter().position(|known| known.address == address);
+    let Some(place) = there else { return Err(Fault::new(at, "shares its port with nobody")) };
+    let listener = config.listeners.remove(place);
+    let own = listener.transports().collect();
+    let mut parts = Parts { reader, config: &mut *config, listener, own, without_auth: Vec::new() };
+    parts.web("/", paths.into_iter().collect(), &format!("{at}.paths"))?;
+    parts.finish(at)?;
+    // It keeps its place.
+    config.listeners[place..].rotate_right(1);
+    Ok(())
+}
+
 fn not_served(reader: &mut Reader, kind: &str, at: &str) -> Read<()> {
     reader.warn(at, &format!("is not served: there is no {kind}"));
     Ok(())
@@ -345,7 +367,10 @@ impl Parts<'_> {
         let mut listener = read_endpoint(reader, endpoint, &format!("{at}.endpoint"))?;
         let address = &listener.address;
         if config.listeners.iter().any(|known| known.address == *address && !is_any_port(address)) {
-            let text = format!("another transport listens on {address} already");
+            let text = format!(
+                "another transport listens on {address} already; workers can share it for the same transport, or for those of \
+                 the type \"web\" with the same endpoint, which is `shared`"
+            );
             return Err(Fault::new(&format!("{at}.endpoint"), text));
         }
         listener.paths.clear();
@@ -380,7 +405,7 @@ impl Parts<'_> {
             part.serializers.map(|names| read_serializers(self.reader, names, O::WEBSOCKET, at)).transpose()?;
         let own = part.options.map(|options| options.read(self.reader, &format!("{at}.options")));
         let own = own.transpose()?.unwrap_or_default();
-        let mut auth = read_auth(part.auth, &format!("{at}.auth"), &self.reader.directory)?;
+        let mut auth = read_auth(self.reader, part.auth, &format!("{at}.auth"))?;
         auth.reach = self.reader.reach.clone();
         let secure = self.listener.tls.is_some();
         let cookie = part.cookie.map(|cookie| read_cookie(self.reader, cookie, secure, &format!("{at}.cookie")));
@@ -427,12 +452,8 @@ impl Parts<'_> {
                 Path::Publisher(bridge) => self.bridge(path, bridge.read_publisher(&at)?, &at)?,
                 Path::Caller(bridge) => self.bridge(path, bridge.read_caller(&at)?, &at)?,
                 Path::Webhook(bridge) => self.bridge(path, bridge.read_hook(&at)?, &at)?,
-                Path::Wsgi(app) => {
-                    let listener = self.listener.address.to_string();
-                    let (app, relay) = read_app(self.reader, app, (&listener, &path), &at)?;
-                    self.config.apps.push(app);
-                    self.add(PathConfig { path, deep: true, service: Service::Relay(Box::new(relay)) }, &at)?;
-                }
+                Path::Wsgi(app) => self.app(path, |reader, place| app.read(reader, place, &at), &at)?,
+                Path::Resource(app) => self.app(path, |reader, place| app.read(reader, place, &at), &at)?,
                 Path::Events(events) => {
                     let (mut events, auth, cookie) = read_events(events, &at)?;
                     // Where browsers are known again is decided for WebSocket, and so it is here.
@@ -447,6 +468,19 @@ impl Parts<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An application that is served from a process of its own.
+    fn app(
+        &mut self,
+        path: String,
+        read: impl FnOnce(&Reader, (&str, &str)) -> Read<(AppConfig, RelayConfig)>,
+        at: &str,
+    ) -> Read<()> {
+        let listener = self.listener.address.to_string();
+        let (app, relay) = read(self.reader, (&listener, &path))?;
+        self.config.apps.push(app);
+        self.add(PathConfig { path, deep: true, service: Service::Relay(Box::new(relay)) }, at)
     }
 
     /// The sessions of a bridge have a way in of their own.

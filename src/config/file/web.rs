@@ -266,14 +266,10 @@ pub(super) fn read_web_options(
     })
 }
 
-/// How applications in Python are served.
-const GUEST: &str =
-    ": have the application run as a guest that serves HTTP, and a path of the type \"reverseproxy\" lead to it";
-
 /// Reads a path that is no way into the router.
 pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(bool, Service)> {
-    let elsewhere = |reader: &mut Reader, kind: &str, instead: &str| {
-        reader.warn(at, &format!("a path of the type {kind:?} is not served{instead}"));
+    let elsewhere = |reader: &mut Reader, kind: &str| {
+        reader.warn(at, &format!("a path of the type {kind:?} is not served"));
         (true, Service::Nothing)
     };
     let relay = |relay| (true, Service::Relay(Box::new(relay)));
@@ -298,11 +294,10 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
         Path::ReverseProxy(server) => relay(read_http(server, at)?),
         Path::WebSocketReverseProxy(server) => relay(read_websocket(reader, server, at)?),
         Path::Cgi(script) => relay(read_script(reader, script, at)?),
-        Path::Catalog(_) => elsewhere(reader, "catalog", ""),
-        Path::PairMe(_) => elsewhere(reader, "pairme", ""),
-        Path::Resource(_) => elsewhere(reader, "resource", GUEST),
-        Path::Upload(_) => elsewhere(reader, "upload", ""),
-        Path::Wap(_) => elsewhere(reader, "wap", ""),
+        Path::Catalog(_) => elsewhere(reader, "catalog"),
+        Path::PairMe(_) => elsewhere(reader, "pairme"),
+        Path::Upload(_) => elsewhere(reader, "upload"),
+        Path::Wap(_) => elsewhere(reader, "wap"),
         Path::Nothing(_)
         | Path::WebSocket(_)
         | Path::Proxied(_)
@@ -312,6 +307,7 @@ pub(super) fn read_service(reader: &mut Reader, path: Path, at: &str) -> Read<(b
         | Path::Caller(_)
         | Path::Webhook(_)
         | Path::Wsgi(_)
+        | Path::Resource(_)
         | Path::Events(_) => (true, Service::Nothing),
     })
 }

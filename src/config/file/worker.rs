@@ -9,10 +9,11 @@ use super::proxy::Proxy;
 use super::router::Router;
 use super::{Fault, Read, Reader, asks, read, testee};
 use crate::config::guest::RestartConfig;
+use crate::config::python::Interpreter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a native worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +31,10 @@ pub(super) enum Kind {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "WorkerOptions")]
 pub(super) struct Options {
-    /// The interpreter of its components. Without it, `python3` on the PATH.
+    /// The interpreter of its components and applications. Without it, `python3` on the PATH.
     #[schemars(extend("examples" = ["/usr/bin/python3"]))]
     pub(super) python: Option<PathBuf>,
-    /// Directories in which they look for modules, relative to the node directory.
+    /// Directories in which those look for modules, relative to the node directory.
     #[schemars(extend("examples" = [[".."]]))]
     pub(super) pythonpath: Vec<PathBuf>,
     /// Their variables.
@@ -128,6 +129,25 @@ kinds! {
         "guest" => Guest(Guest),
         "websocket-testee" => Testee(testee::Worker),
         "hostmonitor" => HostMonitor(Absent),
+    }
+}
+
+impl Options {
+    /// By what the programs of the worker are run.
+    pub(super) fn interpreter(&self, reader: &Reader) -> Interpreter {
+        let directory = match reader.directory.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => &reader.directory,
+        };
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.into());
+        let (inherit, vars) = self.env.clone().map(Env::read).unwrap_or_default();
+        Interpreter {
+            program: self.python.clone().unwrap_or_else(|| Interpreter::default().program),
+            pythonpath: self.pythonpath.iter().map(|path| directory.join(path)).collect(),
+            directory,
+            inherit,
+            vars,
+        }
     }
 }
 

@@ -110,6 +110,8 @@ def load():
         if not (isinstance(made, type) and issubclass(made, ApplicationSession)):
             raise Useless("cannot load {}: it is not derived from ApplicationSession".format(name))
         return flavour(made.__mro__), made
+    if description["authenticator"] is not None:
+        return authenticator(**description["authenticator"])
     callbacks = {name: attribute(function) for name, function in description["functions"].items()}
     framework = flavour(())
     wamp = importlib.import_module("autobahn.{}.wamp".format(framework))
@@ -139,6 +141,25 @@ def load():
         return session
 
     return framework, make
+
+
+def authenticator(create, config, procedure):
+    """A session that offers the function that says who clients are."""
+    import txaio
+
+    # In Crossbar.io modules of authenticators find Twisted chosen.
+    framework = "twisted" if has_twisted() else "asyncio"
+    getattr(txaio, "use_" + framework)()
+    maker = attribute(create)
+
+    class Authenticator(importlib.import_module("autobahn.{}.wamp".format(framework)).ApplicationSession):
+        async def onJoin(self, details):
+            function = await txaio.as_future(maker, config, None)
+            if not callable(function):
+                raise TypeError("{} gives no function but {!r}".format(create, function))
+            await self.register(lambda realm, authid, details: function(realm or None, authid, details), procedure)
+
+    return framework, Authenticator
 
 
 class Component:

@@ -1,32 +1,21 @@
 //! Components in Python: each is a guest, whose program is the interpreter with a host of our own.
 
-mod probe;
-
-pub use probe::missing;
-
+use super::python;
 use crate::config::GuestConfig;
 use crate::config::component::{ComponentConfig, Program, Way};
-use crate::config::guest::{InputConfig, ReadyConfig};
+use crate::config::guest::RestartConfig;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// The program that runs a component. It is read from standard input with all that it has to know: arguments can be seen by
-/// everybody on the machine.
+/// The program that runs a component.
 const HOST: &str = include_str!("host.py");
-
-/// What the interpreter is started with: it reads the description, and runs the program in it.
-pub(super) const BEGIN: &str = "import sys, json; description = json.loads(sys.stdin.buffer.readline()); \
-    exec(compile(description['host'], '<component host>', 'exec'), {'__name__': 'corebar_host', 'description': description})";
 
 /// The line by which a component is known to be ready.
 const READY: &str = "component ready";
 
 /// It is ready when its `onJoin` has ended, whenever that is.
 const READY_TIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
-/// What the host ends with if the component cannot be loaded.
-const EXIT_USELESS: i32 = 78;
 
 /// How a router component gets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,24 +31,34 @@ pub struct Login {
 /// The guest that is a component; `login` is for those beside the router.
 #[must_use]
 pub fn guest(config: &ComponentConfig, login: Option<&Login>) -> GuestConfig {
-    let mut guest = GuestConfig::new(&config.id, &*config.python);
-    guest.arguments = ["-u", "-c", BEGIN, &config.id].map(Into::into).into();
-    guest.workdir.clone_from(&config.directory);
-    (guest.inherit, guest.vars) = (config.inherit.clone(), config.vars.clone());
+    let description = description(config, login);
+    let mut guest = python::guest(&config.id, &config.interpreter, description, READY);
     guest.cpu_affinity.clone_from(&config.cpu_affinity);
-    guest.restart = config.restart.clone();
-    guest.restart.useless = Some(EXIT_USELESS);
+    guest.restart = RestartConfig { useless: guest.restart.useless, ..config.restart.clone() };
     guest.bond.clone_from(&config.bond);
-    guest.ready = ReadyConfig::Line(READY.into());
     guest.ready_timeout = READY_TIME_MAX;
-    guest.stdin = InputConfig::Json { value: description(config, login), close: true };
     guest
 }
 
+/// What is missing for a component: its interpreter, autobahn, or the package of its class. For people.
+#[must_use]
+pub fn missing(config: &ComponentConfig) -> Option<String> {
+    let mut modules = vec!["autobahn"];
+    match &config.program {
+        Program::Class(name) => modules.push(name),
+        Program::Authenticator { create, .. } => modules.push(create),
+        Program::Functions(functions) => modules.extend(functions.values().map(|name| &**name)),
+    }
+    python::missing(&config.interpreter, &modules)
+}
+
 fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
-    let (class, functions) = match &config.program {
-        Program::Class(name) => (Some(name), None),
-        Program::Functions(functions) => (None, Some(functions)),
+    let (class, functions, authenticator) = match &config.program {
+        Program::Class(name) => (Some(name), None, None),
+        Program::Functions(functions) => (None, Some(functions), None),
+        Program::Authenticator { create, config: told } => {
+            (None, None, Some(json!({"create": create, "config": told, "procedure": config.id})))
+        }
     };
     let (transport, auth, role) = match &config.way {
         Way::Transport { transport, auth } => (transport.clone(), Some(auth), None),
@@ -74,10 +73,11 @@ fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
         "host": HOST,
         "class": class,
         "functions": functions,
+        "authenticator": authenticator,
         "realm": config.realm.as_str(),
         "extra": config.extra,
-        "directory": config.directory,
-        "pythonpath": config.pythonpath,
+        "directory": config.interpreter.directory,
+        "pythonpath": config.interpreter.pythonpath,
         "transport": transport,
         "auth": auth,
         "role": role,
@@ -88,6 +88,7 @@ fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::guest::InputConfig;
 
     #[test]
     fn nothing_secret_is_an_argument() {

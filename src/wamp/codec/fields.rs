@@ -73,6 +73,16 @@ impl Fields<'_, '_> {
         }
     }
 
+    /// The realm of a HELLO. As Crossbar.io has it, a client may leave it to the router, and name none.
+    fn realm(&mut self) -> Result<Uri, DecodeError> {
+        let left = self.elements.list.get(self.next).is_some_and(|element| element.kind == Kind::Null);
+        if left {
+            self.next += 1;
+            return Ok(Uri::from(""));
+        }
+        self.uri("Realm")
+    }
+
     fn payload(&mut self, transparent: bool) -> Result<Payload, DecodeError> {
         let payload = self.elements.payload(self.next, self.name, transparent)?;
         self.next = self.elements.list.len();
@@ -108,7 +118,7 @@ pub(super) fn message(elements: &Elements<'_>) -> Result<Message, DecodeError> {
 
 fn session_message(message_type: MessageType, f: &mut Fields<'_, '_>) -> Result<Message, DecodeError> {
     Ok(match message_type {
-        MessageType::Hello => Hello { realm: f.uri("Realm")?, details: f.dict("Details")? }.into(),
+        MessageType::Hello => Hello { realm: f.realm()?, details: f.dict("Details")? }.into(),
         MessageType::Welcome => {
             Welcome { session: f.id("Session", SessionId::new)?, details: f.dict("Details")? }.into()
         }

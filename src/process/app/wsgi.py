@@ -1,15 +1,10 @@
-"""Serves a WSGI application on a Unix socket, for the router in front of it. Told by a line of JSON what to serve."""
+"""An application of WSGI (PEP 3333), with a thread for each request."""
 
-import importlib
 import io
-import os
 import socketserver
 import sys
 import threading
-import traceback
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler
-
-USELESS = 78
 
 
 class Body(io.RawIOBase):
@@ -92,25 +87,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def load(told):
-    sys.path[:0] = told["pythonpath"]
-    sys.path[:0] = [told["directory"]]
-    return getattr(importlib.import_module(told["module"]), told["object"])
+    return attribute(told["module"], told["object"])  # noqa: F821
 
 
-def main(told):
-    try:
-        application = load(told)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(USELESS)
-    os.umask(0o177)
-    try:
-        os.unlink(told["socket"])
-    except FileNotFoundError:
-        pass
+def serve(told, application):
     with Server(told["socket"], application, told["base"], told["threads"]) as server:
-        print("application ready", flush=True)
+        ready()  # noqa: F821
         server.serve_forever()
-
-
-main(description)  # noqa: F821

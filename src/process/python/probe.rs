@@ -1,8 +1,9 @@
-//! Whether a component can be run at all, as far as that can be told without running it.
+//! Whether a program can be run at all, as far as that can be told without running it.
 
 use super::super::program;
 use super::guest;
-use crate::config::component::{ComponentConfig, Program};
+use crate::config::python::Interpreter;
+use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -18,25 +19,18 @@ const PROBE: &str = "import sys, json, importlib.util\n\
     sys.path[:1] = told['path'] + sys.path[:1]\n\
     print(' '.join(name for name in told['names'] if importlib.util.find_spec(name) is None))";
 
-/// What is missing for a component: its interpreter, autobahn, or the package of its class. For people.
+/// What an interpreter lacks for a program: itself, or the packages of these modules. For people.
 #[must_use]
-pub fn missing(config: &ComponentConfig) -> Option<String> {
-    let guest = guest(config, None);
-    let python = match program::find(&guest) {
+pub(in crate::process) fn missing(interpreter: &Interpreter, modules: &[&str]) -> Option<String> {
+    let python = match program::find(&guest("python", interpreter, Value::Null, "")) {
         Ok(python) => python,
         Err(error) => return Some(error),
     };
-    let functions = match &config.program {
-        Program::Class(name) => vec![name],
-        Program::Functions(functions) => functions.values().collect(),
-    };
-    let package = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let mut names = vec!["autobahn".to_owned()];
-    names.extend(functions.into_iter().map(|name| package(name)));
+    let mut names: Vec<_> = modules.iter().map(|name| name.split('.').next().unwrap_or_default()).collect();
     names.dedup();
-    let told = serde_json::json!({"path": config.pythonpath, "names": names}).to_string();
+    let told = serde_json::json!({"path": interpreter.pythonpath, "names": names}).to_string();
     let mut command = Command::new(&python);
-    command.args(["-c", PROBE]).current_dir(&config.directory).envs(&config.vars);
+    command.args(["-c", PROBE]).current_dir(&interpreter.directory).envs(&interpreter.vars);
     match answer(&mut command, &told) {
         Err(error) => Some(format!("cannot ask {}: {error}", python.display())),
         Ok(text) if text.trim().is_empty() => None,
