@@ -73,6 +73,18 @@ impl Page<'_> {
     }
 }
 
+/// Why pages like the one that has sent this may not use what stands there, if they may not.
+fn refuse(head: &RequestHead<'_>, place: &Place, door: &Door) -> Option<&'static str> {
+    let provenance = door.options.provenance(head.origin, head.host, head.proxied);
+    if let Some(why) = place.pages.refuse(provenance) {
+        return Some(why);
+    }
+    // Browsers ask before they send something special from other pages, and what is asked here need not be special.
+    let foreign = provenance == Provenance::Foreign || (head.origin.is_none() && head.cross_site);
+    let guarded = place.has_sessions() && !place.content.is_cross_origin() && head.method != "OPTIONS";
+    (foreign && guarded).then_some("pages of other origins may not come here: see allow_cross_origin")
+}
+
 /// Decides about a request that leads there.
 pub(super) fn judge(
     (head, octets): (&RequestHead<'_>, &[u8]),
@@ -88,18 +100,9 @@ pub(super) fn judge(
         Route::Served { index, .. } => Some(&door.places[*index]),
         _ => None,
     };
-    let provenance = door.options.provenance(head.origin, head.host, head.proxied);
-    if let Some(why) = place.and_then(|place| place.pages.refuse(provenance)) {
-        page.json |= place.is_some_and(|place| place.has_sessions());
+    if let Some(why) = place.and_then(|place| refuse(head, place, door)) {
+        page.json |= place.is_some_and(Place::has_sessions);
         return page.line(403, &[], why);
-    }
-    if let Some(place) = place.filter(|place| place.has_sessions() && !place.content.is_cross_origin())
-        && head.method != "OPTIONS"
-        && (provenance == Provenance::Foreign || (head.origin.is_none() && head.cross_site))
-    {
-        // A browser asks only scripts for permission that send something special, and this is nothing special.
-        (page.json, page.cross_origin) = (true, place.content.is_cross_origin());
-        return page.line(403, &[], "pages of other origins may not come here: see allow_cross_origin");
     }
     if let Some(place) = place
         && let Content::Events(_) = &*place.content
