@@ -143,6 +143,56 @@ fn requests_become_publications() {
     });
 }
 
+#[test]
+fn pages_of_others_are_refused_unless_they_may() {
+    let paths = || {
+        vec![
+            bridge("/publish", Action::Publish, |_| {}),
+            bridge("/call", Action::Call, |_| {}),
+            bridge("/hook", hook(None), |_| {}),
+            events::served(|_| {}),
+            bridge("/open", Action::Publish, |config| config.cross_origin = true),
+        ]
+    };
+    on_shards(paths, |address| {
+        let mut client = Client::join(address, Wire::JSON);
+        client.subscribe("com.csrf");
+        client.subscribe("com.hook");
+        let body = r#"{"topic": "com.csrf", "procedure": "com.csrf"}"#;
+        for headers in [
+            "Origin: http://evil.example\r\n",
+            "Origin: http://localhost:1\r\n",
+            "Origin: null\r\n",
+            "Sec-Fetch-Site: cross-site\r\n",
+        ] {
+            for path in ["/publish", "/call", "/hook"] {
+                let refused = http_answer(address, &with(path, headers, body)).expect(403);
+                assert_eq!(refused.header("content-type"), Some("application/json"), "{path} {headers}");
+            }
+            let stream = Http::connect(address).get("/events?topic=com.csrf", headers).expect(403);
+            assert_eq!(stream.header("content-type"), Some("application/json"));
+        }
+        let allowed = http_answer(
+            address,
+            &with("/open", "Origin: http://evil.example\r\n", r#"{"topic": "com.csrf", "args": [1]}"#),
+        );
+        assert_eq!(allowed.expect(200).header("access-control-expose-headers"), Some("Idempotent-Replayed"));
+        // Nothing of the others has been published.
+        assert_eq!(client.event().payload, payload(json!([[1]])));
+        let large =
+            http_answer(address, &with("/open", "Origin: http://evil.example\r\n", &" ".repeat(1001))).expect(413);
+        assert_eq!(large.header("access-control-allow-origin"), Some("*"));
+        for own in ["Origin: http://localhost\r\n", "Sec-Fetch-Site: same-origin\r\n", ""] {
+            http_answer(address, &with("/publish", own, r#"{"topic": "com.csrf"}"#)).expect(200);
+        }
+        let mut http = Http::connect(address);
+        for path in ["/publish", "/hook", "/call"] {
+            http.write(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            assert_eq!(http.head_only().expect(405).header("content-type"), Some("application/json"));
+        }
+    });
+}
+
 fn http_answer(address: SocketAddr, request: &str) -> Response {
     let mut http = Http::connect(address);
     http.write(request);

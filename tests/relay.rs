@@ -132,15 +132,19 @@ fn requests_and_responses_are_passed_on() {
             ("/app", "/base"),
             ("/app/", "/base/"),
             ("/app/a%20b/c?x=%2F&y", "/base/a%20b/c?x=%2f&y"),
+            ("/app/%40scope%2Fname", "/base/%40scope%2fname"),
             ("/other/x?", "/other/x?"),
         ] {
-            let answer = http.get(path, "X-Mine: 7\r\nConnection: x-private\r\nX-Private: 1\r\n").expect(200);
+            let answer = http
+                .get(path, "X-Mine: 7\r\nX_Forwarded_Proto: https\r\nConnection: x-private\r\nX-Private: 1\r\n")
+                .expect(200);
             assert_eq!((answer.text().as_str(), answer.header("x-own")), ("hello", Some("1")));
             assert_eq!((answer.header("keep-alive"), answer.header("content-type")), (None, Some("text/x")));
             let (head, body) = server.asked();
             assert!(head.starts_with(&format!("get {expected} http/1.1\r\n")) && body.is_empty(), "{head}");
             let host = format!("127.0.0.1:{}", server.address.port());
             assert_eq!((header(&head, "host"), header(&head, "x-mine")), (Some(&*host), Some("7")));
+            assert!(!head.contains("x_forwarded"), "{head}");
             assert_eq!((header(&head, "x-private"), header(&head, "connection")), (None, Some("close")));
             assert_eq!(header(&head, "x-forwarded-for"), Some("127.0.0.1"));
             assert_eq!(
@@ -201,7 +205,11 @@ fn responses_end_where_they_should() {
             old,
             "connection: close\r\n\r\nabc",
         ),
-        ("HTTP/1.1 204 No Content\r\n\r\n", close, "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"),
+        (
+            "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n",
+            close,
+            "HTTP/1.1 204 No Content\r\ndate: x\r\nconnection: close\r\n\r\n",
+        ),
         ("HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", close, "etag: x\r\nconnection: close\r\n\r\n"),
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Gone\r\nContent-Length: 1\r\n\r\nx",
@@ -227,6 +235,11 @@ fn what_goes_wrong_behind_is_told() {
     let nonsense = saying("HTP/1.1 200\r\n\r\n");
     let both = saying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd");
     let short = saying("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+    let chunked = saying(
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabcHTTP/1.\r\n0\r\n\r\n",
+    );
+    let list = saying("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello");
+    let coded = saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
     let takes_over = saying("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
     let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let paths = [
@@ -235,6 +248,9 @@ fn what_goes_wrong_behind_is_told() {
         relay("/nonsense", nonsense.address, |_| {}),
         relay("/both", both.address, |_| {}),
         relay("/short", short.address, |_| {}),
+        relay("/chunked", chunked.address, |_| {}),
+        relay("/list", list.address, |_| {}),
+        relay("/coded", coded.address, |_| {}),
         relay("/over", takes_over.address, |_| {}),
         relay("/closed", closed, |_| {}),
         relay("/small", silent.address, |config| config.body_bytes_max = Some(3)),
@@ -246,6 +262,9 @@ fn what_goes_wrong_behind_is_told() {
             ("/ends", 502),
             ("/nonsense", 502),
             ("/both", 502),
+            ("/chunked", 502),
+            ("/list", 502),
+            ("/coded", 502),
             ("/over", 502),
             ("/closed", 502),
             ("/none", 502),
@@ -255,6 +274,11 @@ fn what_goes_wrong_behind_is_told() {
             assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
             assert!(error_of(&answer).starts_with("the server behind "), "{}", answer.text());
             http.expect_end();
+            let mut http = Http::connect(address);
+            http.write(get(path, "").replacen("GET", "HEAD", 1));
+            if path != "/list" {
+                assert_eq!(http.head_only().status, status, "{path}");
+            }
         }
         let broken = until_the_end(address, &get("/short", ""));
         assert!(broken.ends_with("\r\n\r\nabc"), "{broken:?}");
@@ -318,6 +342,42 @@ fn a_client_that_waits_to_go_on_may() {
         http.response().expect(200);
         let (head, body) = server.asked();
         assert!(body == b"body" && header(&head, "expect").is_none(), "{head}");
+    });
+}
+
+#[test]
+fn slow_clients_keep_nobody_busy() {
+    let programs = Programs::new("slow", &[("take", "cat > /dev/null; echo A: b; echo; echo done")]);
+    let path = programs.path(|config| {
+        let Target::Script { running_max, .. } = &mut config.target else { panic!("a program") };
+        *running_max = 1;
+    });
+    let change = |config: &mut RuntimeConfig| {
+        config.listeners[0].paths.push(path);
+        config.longpoll_body_timeout = Duration::from_millis(700);
+        config.web_body_rate_min = 1000;
+    };
+    node::with_router(change, |address| {
+        let mut slow: Vec<Http> = (0..3).map(|_| Http::connect(address)).collect();
+        for http in &mut slow {
+            http.write("POST /cgi/take HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx");
+        }
+        // Others have the program for themselves meanwhile.
+        let mut other = Http::connect(address);
+        other.write(post("/cgi/take", b"body"));
+        assert_eq!(status(&response_head(&mut other.0)), 200);
+        // One that always sends something is not waited for without end.
+        let dripping = &mut slow[0];
+        dripping.0.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket option");
+        for _ in 0..400 {
+            if dripping.0.peek(&mut [0]).is_ok() {
+                break;
+            }
+            if dripping.0.write_all(b"x").is_err() {
+                break;
+            }
+        }
+        dripping.response().expect(408);
     });
 }
 
@@ -476,7 +536,8 @@ fn programs_answer() {
             let body = read_chunks(&mut http.0);
             (head, body)
         };
-        let (head, body) = chunked(get("/cgi/env/more/a%20b?x=%31&y", "X-Twice: 1\r\nX-Twice: 2\r\nProxy: evil\r\n"));
+        let (head, body) =
+            chunked(get("/cgi/env/more/a%20b?x=%31&y", "X-Twice: 1\r\nX-Twice: 2\r\nX_Twice: 3\r\nProxy: evil\r\n"));
         assert_eq!((status(&head), header(&head, "x-own")), (200, Some("1")));
         let text = String::from_utf8(body).expect("text");
         for line in [
@@ -489,7 +550,7 @@ fn programs_answer() {
             "SERVER_NAME=localhost",
             "SERVER_PROTOCOL=HTTP/1.1",
             "HTTP_X_TWICE=1, 2",
-            "SERVER_PORT=80",
+            &*format!("SERVER_PORT={}", address.port()),
         ] {
             assert!(text.lines().any(|told| told == line), "{line} in {text}");
         }
@@ -552,6 +613,8 @@ fn programs_that_fail_are_told_of_and_killed() {
         &[
             ("none", "exit 3"),
             ("wrong", "echo hello; echo complaint >&2"),
+            ("broken", "echo A: b; echo; echo some; exit 3"),
+            ("killed", "echo A: b; echo; echo some; kill -9 $$"),
             ("hang", &hang),
             ("lost", &lost),
             ("busy", &busy),
@@ -571,7 +634,11 @@ fn programs_that_fail_are_told_of_and_killed() {
         *running_max = 1;
     });
     node::with_router(
-        |config| config.listeners[0].paths.push(slow),
+        |config| {
+            config.listeners[0].paths.push(slow);
+            // Programs are to run before bodies are there.
+            config.web_body_bytes_ahead = 0;
+        },
         |address| {
             let failed = |path: &str| loop {
                 let answer = Http::connect(address).get(path, "");
@@ -582,6 +649,15 @@ fn programs_that_fail_are_told_of_and_killed() {
             };
             for path in ["/cgi/none", "/cgi/wrong"] {
                 assert_eq!(failed(path), "the program has put out something that is no response");
+            }
+            for path in ["/cgi/broken", "/cgi/killed"] {
+                let broken = loop {
+                    let answer = until_the_end(address, &get(path, ""));
+                    if !answer.starts_with("HTTP/1.1 503") {
+                        break answer;
+                    }
+                };
+                assert!(broken.ends_with("\r\n\r\n5\r\nsome\n\r\n"), "{broken:?}");
             }
             // Its client goes away in the middle of the body.
             let mut http = Http::connect(address);

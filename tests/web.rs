@@ -1,5 +1,7 @@
 //! Pages, files and values on the port of the router.
 
+#[path = "web/http.rs"]
+mod http;
 #[path = "web/policy.rs"]
 mod policy;
 #[path = "web/sharing.rs"]
@@ -109,7 +111,7 @@ fn files_are_served() {
             // Nothing of the body has come: the next response is where it should be.
             assert_eq!(http.get("/app.js", "").expect(200).text(), "let x = 1;");
             let refused = Http::connect(address).post("/app.js", b"x");
-            assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+            assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
         });
     }
 }
@@ -264,7 +266,7 @@ fn directories_are_listed_and_paths_of_applications_get_their_page() {
             assert_eq!(http.get("/real.js", "").expect(200).text(), "1");
             http.get("/..", "").expect(400);
             http.write("OPTIONS /real.js HTTP/1.1\r\nHost: x\r\nOrigin: https://a\r\n\r\n");
-            assert_eq!(http.response().expect(204).header("access-control-allow-methods"), Some("GET, HEAD"));
+            assert_eq!(http.response().expect(204).header("access-control-allow-methods"), Some("GET, HEAD, OPTIONS"));
         },
     );
 }
@@ -366,6 +368,7 @@ fn archives_are_served() {
             let plain = http.get("/zip/plain.txt", "Range: bytes=1-3\r\n").expect(206);
             assert_eq!((plain.text().as_str(), plain.header("content-type")), ("123", Some("text/x-own")));
             http.get("/zip/index.html", "Range: bytes=1-3\r\n").expect(200);
+            assert_eq!(http.get("/zip?a", "").expect(301).header("location"), Some("/zip/?a"));
             for path in ["/zip/other.txt", "/zip/nothing", "/zip/plain.txt/"] {
                 http.get(path, "").expect(404);
             }
@@ -491,45 +494,6 @@ fn websocket_is_where_it_is_and_nowhere_else() {
                 http.write(upgrade_request(path, "Sec-WebSocket-Protocol: wamp.2.json\r\n"));
                 assert_eq!(status(&response_head(&mut http.0)), wanted, "{path}");
             }
-        },
-    );
-}
-
-#[test]
-fn what_could_be_read_in_two_ways_is_refused() {
-    let folder = Folder::new("smuggling");
-    folder.write("small", "small");
-    node::with_router(
-        |config| serve(config, vec![files("/", &folder.web(), |_| {})]),
-        |address| {
-            for (headers, wanted) in [
-                ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400),
-                ("Content-Length: 5\r\nContent-Length: 6\r\n", 400),
-                ("Transfer-Encoding: xchunked\r\n", 501),
-                ("Content-Length : 5\r\n", 400),
-                ("Host: other\r\n", 400),
-                ("X: y\r\n folded\r\n", 400),
-            ] {
-                for first in ["", "GET /small HTTP/1.1\r\nHost: x\r\n\r\n"] {
-                    let mut http = Http::connect(address);
-                    http.write(format!(
-                        "{first}{}0\r\n\r\nGET /small HTTP/1.1\r\nHost: x\r\n\r\n",
-                        get("/small", headers)
-                    ));
-                    if !first.is_empty() {
-                        http.response().expect(200);
-                    }
-                    let answer = http.response().expect(wanted);
-                    assert_eq!(answer.header("connection"), Some("close"));
-                    http.expect_end();
-                }
-            }
-            // Nor is a body that nobody reads taken for the next request.
-            let mut http = Http::connect(address);
-            let inner = "GET /small HTTP/1.1\r\nHost: x\r\n\r\n";
-            http.write(format!("{}{inner}", get("/small", &format!("Content-Length: {}\r\n", inner.len()))));
-            assert_eq!(http.response().expect(200).header("connection"), Some("close"));
-            http.expect_end();
         },
     );
 }
@@ -730,6 +694,14 @@ fn a_node_directory_with_a_site_is_served_and_logged() {
         let transport = open["transport"].as_str().expect("an id");
         http.post(&format!("{base}/{transport}/close"), b"").expect(204);
     }
+    // What is no request, and a handshake.
+    Http::connect(router.address()).get("/cfg", "Host: other\r\n").expect(400);
+    http.write(upgrade_request("/ws", "Sec-WebSocket-Protocol: wamp.2.json\r\n"));
+    assert_eq!(status(&response_head(&mut http.0)), 101);
+    Http::connect(router.address()).0.write_all(b"HEAD /cfg HTTP/1.1\r\nHost: x\r\n\r\n").expect("room");
+    router.expect_log("request=\"GET /cfg\" status=400");
+    router.expect_log("request=\"GET /ws\" status=101 octets=0");
+    router.expect_log("request=\"HEAD /cfg\" status=200 octets=0");
     router.expect_log("request=\"GET /deep\" status=200 octets=4");
     router.expect_log("request=\"GET /none\" status=404");
     router.expect_log("request=\"POST /lp/open\" status=200");

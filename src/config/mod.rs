@@ -146,6 +146,10 @@ pub struct RuntimeConfig {
     pub web_relay_threads: usize,
     /// Requests that are passed on at the same time; more get 503.
     pub web_relays_max: usize,
+    /// Octets of the body of a request that are read before others are asked.
+    pub web_body_bytes_ahead: usize,
+    /// Octets of such a body that have to come in each second that is waited for it, on average; 0: any.
+    pub web_body_rate_min: usize,
     /// For how long the answer to a request with an `Idempotency-Key` is kept.
     pub web_repeat_timeout: Duration,
     /// Octets of such answers that are kept, all together; the oldest are forgotten first.
@@ -256,6 +260,8 @@ impl Default for RuntimeConfig {
             web_call_timeout: 60 * SECOND,
             web_relay_threads: 1,
             web_relays_max: 4096,
+            web_body_bytes_ahead: 64 * 1024,
+            web_body_rate_min: 100,
             web_repeat_timeout: 600 * SECOND,
             web_repeat_bytes: 16 * 1024 * 1024,
             web_read_threads: 4,

@@ -94,6 +94,16 @@ impl Service {
         }
     }
 
+    /// The realm of the sessions that it has itself, if it has any.
+    #[must_use]
+    pub fn realm(&self) -> Option<&str> {
+        match self {
+            Service::Bridge(bridge) => Some(&bridge.realm),
+            Service::Events(events) => Some(&events.realm),
+            _ => None,
+        }
+    }
+
     /// The way into the router that it is.
     #[must_use]
     pub fn transport(&self) -> Option<TransportIndex> {

@@ -16,6 +16,23 @@ use ureq::http::Uri;
 /// Methods of requests without a body.
 const BODYLESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
 
+/// Headers that say where a request ends, where it goes, or how it is with the connection (RFC 9110, section 7.6.1; RFC 9112,
+/// section 6): what callers could put in them might be read as another request than theirs.
+const RESERVED: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Calls that wait for the threads.
 #[derive(Clone)]
 pub(super) struct Queue {
@@ -113,7 +130,12 @@ impl Wanted {
             return Err(unfit(format!("a request with {method} has no body")));
         }
         let url = join(&duty.base_url, &text("url", "")?, &pairs("params")?)?;
-        Ok(Wanted { method, url, body, headers: pairs("headers")? })
+        let headers = pairs("headers")?;
+        let reserved = |name: &str| RESERVED.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if let Some((name, _)) = headers.iter().find(|(name, _)| reserved(name)) {
+            return Err(unfit(format!("the header {name:?} is not for callers to say")));
+        }
+        Ok(Wanted { method, url, body, headers })
     }
 
     fn ask(self, agent: &Agent, config: &CourierConfig, duty: &AnswerConfig) -> Result<Reply, CallError> {
@@ -126,6 +148,7 @@ impl Wanted {
         let body = (!BODYLESS.contains(&&*self.method)).then_some(self.body.as_bytes());
         ask(agent, (&self.method, &self.url), &headers, body, duty.answer_bytes_max).map_err(|error| match &error {
             RequestError::Unfit(why) => unfit(why.clone()),
+            RequestError::TooLarge => CallError::new(error::PAYLOAD_SIZE_EXCEEDED, &*error.to_string()),
             RequestError::Late => CallError::new(error::TIMEOUT, "the server has not answered in time"),
             RequestError::Failed(why) => {
                 tracing::warn!(courier = &*config.id, why, "a server cannot answer a call");
@@ -173,8 +196,12 @@ fn result(reply: Reply) -> Value {
         }
     }
     let headers: Dict = headers.into_iter().map(|(name, values)| (name.into(), Value::List(values))).collect();
-    let content = String::from_utf8_lossy(&reply.body);
-    Dict::new().with("code", u64::from(reply.status)).with("content", &*content).with("headers", headers).into()
+    // What is no text is given as octets, and nothing of it is lost.
+    let content = match String::from_utf8(reply.body) {
+        Ok(text) => Value::from(&*text),
+        Err(error) => Value::Bin(error.into_bytes().into()),
+    };
+    Dict::new().with("code", u64::from(reply.status)).with("content", content).with("headers", headers).into()
 }
 
 #[cfg(test)]
@@ -224,6 +251,9 @@ mod tests {
             (vec!["GET".into(), "".into(), "body".into()], Dict::new()),
             (Vec::new(), Dict::new().with("params", "x")),
             (Vec::new(), Dict::new().with("headers", Dict::new().with("a", 1))),
+            (Vec::new(), Dict::new().with("headers", Dict::new().with("Content-Length", "0"))),
+            (Vec::new(), Dict::new().with("headers", Dict::new().with("HOST", "b"))),
+            (Vec::new(), Dict::new().with("headers", Dict::new().with("transfer-encoding", "chunked"))),
         ] {
             assert_eq!(&*read(args, kwargs).expect_err("a mistake").error, error::INVALID_ARGUMENT);
         }

@@ -30,6 +30,9 @@ pub(super) enum RequestError {
     /// There was none in time.
     #[error("no answer in time")]
     Late,
+    /// It has more octets than it may.
+    #[error("the answer is too large")]
+    TooLarge,
     /// The server cannot be reached, or does not speak HTTP.
     #[error("{0}")]
     Failed(String),
@@ -60,7 +63,7 @@ pub(super) fn ask(
     };
     let failed = |error: ureq::Error| match error {
         ureq::Error::Timeout(_) => RequestError::Late,
-        ureq::Error::BodyExceedsLimit(_) => RequestError::Failed("the answer is too large".into()),
+        ureq::Error::BodyExceedsLimit(_) => RequestError::TooLarge,
         error => RequestError::Failed(error.to_string()),
     };
     let mut reply = sent.map_err(failed)?;

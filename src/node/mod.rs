@@ -12,6 +12,7 @@ mod watch;
 
 use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
+use crate::config::relay::Target;
 use crate::config::web::{PathConfig, Root, Service, StaticConfig};
 use crate::config::{AppConfig, ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
 use crate::courier::Couriers;
@@ -310,6 +311,20 @@ impl Node {
             Service::Static(StaticConfig { root: Root::Directory(directory), .. }) if !directory.is_dir() => {
                 Some(format!("the files at {}: {} is no directory", path.path, directory.display()))
             }
+            Service::Static(StaticConfig { root: Root::Directory(directory), fallback: Some(file), .. })
+                if !directory.join(&**file).is_file() =>
+            {
+                Some(format!("the files at {}: there is no {}", path.path, directory.join(&**file).display()))
+            }
+            Service::Relay(relay) => match &relay.target {
+                Target::Script { directory, .. } if !directory.is_dir() => {
+                    Some(format!("the programs at {}: {} is no directory", path.path, directory.display()))
+                }
+                Target::Script { processor, .. } if !process::is_there(processor) => {
+                    Some(format!("the programs at {}: there is no program {}", path.path, processor.display()))
+                }
+                _ => None,
+            },
             _ => None,
         };
         let useless = |app: &AppConfig| {

@@ -30,7 +30,7 @@ mod watch;
 
 pub use guests::{Guests, Roster};
 pub use needs::lacks;
-pub use program::find;
+pub use program::{find, is_there};
 pub use ready::Lookout;
 pub use status::{End, GuestState, GuestStatus};
 pub use tail::{Line, Tail};

@@ -38,6 +38,16 @@ pub fn find(guest: &GuestConfig) -> Result<PathBuf, String> {
     })
 }
 
+/// True if a program is there that the router itself runs: at its path, or by its mere name on the PATH.
+#[must_use]
+pub fn is_there(program: &Path) -> bool {
+    if program.components().count() > 1 {
+        return runs(program);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+}
+
 /// The directory of a guest, as an absolute path.
 pub(super) fn workdir(guest: &GuestConfig) -> io::Result<PathBuf> {
     if guest.workdir.as_os_str().is_empty() { env::current_dir() } else { std::path::absolute(&guest.workdir) }

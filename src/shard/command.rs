@@ -26,6 +26,15 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// The port by which it has come; none over a Unix domain socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Socket::Tcp(socket) | Socket::Tls(socket, _) => socket.local_addr().ok().map(|address| address.port()),
+            Socket::Unix(_) => None,
+        }
+    }
+
     /// Writes what there is room for, and closes the socket.
     pub fn write_last(self, octets: &[u8]) {
         // Who gets nothing learns as much from the closed connection.

@@ -12,10 +12,11 @@ use crate::router::Link;
 use crate::wamp::Serializer;
 use crate::web::Content;
 use crate::web::bridge::{
-    Answer, Asked, Origin, Said, admit, batch, ended, finish, message, repeat_key, said, together, undone,
+    Answer, Asked, Origin, Said, admit, batch, ended, failure, finish, message, repeat_key, said, together, undone,
 };
+use crate::web::date;
 use crate::web::repeats::{Claim, Claimed, Room};
-use crate::wire::http::{TEXT, response_head};
+use crate::wire::http::{JSON, TEXT, response_head};
 use crate::wire::request::{self, BodyReader, RequestHead};
 use crate::wire::{Frame, Framing};
 use serde_json::json;
@@ -49,11 +50,16 @@ struct BridgeReply {
 impl BridgeReply {
     fn frame(&self, answer: &Answer) -> Frame {
         let hook = matches!(&*self.content, Content::Bridge(bridge) if matches!(bridge.action, Action::Hook { .. }));
-        let kind = if hook { TEXT } else { "application/json" };
+        // What is configured is a text; what is wrong with a request is told as everywhere.
+        let kind = if hook && matches!(answer.status, 202 | 500) { TEXT } else { JSON };
         let mut headers = vec![("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+        let date = date::stamp();
+        headers.extend(date.as_deref().map(|date| ("Date", date)));
         headers.extend(self.hsts.as_deref().map(|hsts| ("Strict-Transport-Security", hsts)));
         if self.content.is_cross_origin() {
             headers.push(("Access-Control-Allow-Origin", "*"));
+            // Other headers scripts may not read.
+            headers.push(("Access-Control-Expose-Headers", "Idempotent-Replayed"));
         }
         if self.repeated {
             headers.push(("Idempotent-Replayed", "true"));
@@ -73,8 +79,11 @@ impl BridgeReply {
             ("Access-Control-Allow-Methods", METHODS),
             ("Access-Control-Allow-Headers", wanted.filter(list).unwrap_or("Content-Type")),
         ];
-        let headers = if self.content.is_cross_origin() { &permission[..] } else { &[("Allow", METHODS)] };
-        Frame::whole(&response_head(204, headers, None, self.close))
+        let allow = [("Allow", METHODS)];
+        let mut headers = if self.content.is_cross_origin() { permission.to_vec() } else { allow.to_vec() };
+        let date = date::stamp();
+        headers.extend(date.as_deref().map(|date| ("Date", date)));
+        Frame::whole(&response_head(204, &headers, None, self.close))
     }
 }
 
@@ -96,9 +105,8 @@ pub(super) fn judge(
     let most = config.body_bytes_max.unwrap_or(usize::MAX).min(options.lines.of(config.transport).message_bytes_max);
     // The body is read: the connection goes on if the client likes.
     let reply = BridgeReply { close: !head.keep_alive, ..reply };
-    let hook = matches!(config.action, Action::Hook { .. });
     let mut plain = ReplyTo::to_nobody();
-    (plain.close, plain.json) = (reply.close, !hook);
+    (plain.close, plain.any_origin) = (reply.close, reply.content.is_cross_origin());
     match BodyReader::new(head.body, most) {
         Ok(reader) => {
             let asked = Asked { query: head.query.map(Into::into), headers: request::headers(octets) };
@@ -211,7 +219,10 @@ impl Reactor {
             Ok(parts) => parts,
             Err(answer) => return Err((waiting, answer)),
         };
-        let Some(session) = self.bridge_session(key, transport, &config.realm) else { return Err((waiting, ended())) };
+        let Some(session) = self.bridge_session(key, transport, &config.realm) else {
+            let why = "the path has no session in its realm; the log of the router says why";
+            return Err((waiting, failure(503, why)));
+        };
         let settings = &self.settings.premises.config;
         let (timeout, depth) = (settings.web_call_timeout, settings.limits.depth_max);
         let bodies: Vec<&[u8]> = match &parts {

@@ -44,6 +44,13 @@ pub(super) struct Place {
     pub(super) pages: Pages,
 }
 
+impl Place {
+    /// True if it has sessions of its own, which do what requests say: pages of anybody could send some.
+    pub(super) fn has_sessions(&self) -> bool {
+        matches!(&*self.content, Content::Bridge(_) | Content::Events(_))
+    }
+}
+
 /// What clients speak that name no subprotocol, if they may.
 fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
     (transport.connection.assumes_json && transport.speaks_json()).then_some(TransportConfig::JSON)
@@ -51,14 +58,10 @@ fn assumed(transport: &TransportConfig) -> Option<Subprotocol> {
 
 /// Which pages may use a path that has sessions of its own, which nobody sees where their requests come from.
 fn pages(config: &RuntimeConfig, path: &PathConfig) -> Pages {
-    let realm = match &path.service {
-        Service::Bridge(bridge) => &bridge.realm,
-        Service::Events(events) => &events.realm,
-        _ => return Pages::Any,
-    };
+    let Some(realm) = path.service.realm() else { return Pages::Any };
     let Some(transport) = path.service.transport() else { return Pages::Any };
     let reach = &config.transports[usize::from(transport)].auth.reach;
-    let known = config.realms.iter().find(|known| *known.name == **realm && known.is_reached(reach));
+    let known = config.realms.iter().find(|known| *known.name == *realm && known.is_reached(reach));
     known.map_or(Pages::Any, |realm| realm.pages)
 }
 
@@ -149,6 +152,19 @@ impl Door {
                 format!("{method} {base}/.../{last}")
             }
             _ => format!("{method} {path}"),
+        }
+    }
+
+    /// A request of which no more than these octets are known, as it may be logged.
+    pub(super) fn shown_raw(&self, octets: &[u8]) -> String {
+        let line = octets.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        let mut words = text.split(' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some(method), Some(target), Some(_), None) if !text.chars().any(char::is_control) => {
+                self.shown(method, target.split('?').next().unwrap_or_default())
+            }
+            _ => "what is no request".into(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::router::Link;
 use crate::wamp::Serializer;
 use crate::web::Content;
 use crate::web::bridge::{Answer, failure};
+use crate::web::date;
 use crate::web::events::{Feed, Step};
 use crate::wire::http::response_head;
 use crate::wire::provenance::Provenance;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The methods that are served.
-const METHODS: &str = "GET, OPTIONS";
+const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// How long a browser may remember the answer to a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
@@ -51,6 +52,8 @@ struct EventsReply {
 impl EventsReply {
     fn head(&self, status: u16, more: &[(&str, &str)], content: Option<(&str, usize)>, close: bool) -> Vec<u8> {
         let mut headers = vec![("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+        let date = date::stamp();
+        headers.extend(date.as_deref().map(|date| ("Date", date)));
         headers.extend(self.hsts.as_deref().map(|hsts| ("Strict-Transport-Security", hsts)));
         if self.content.is_cross_origin() {
             headers.push(("Access-Control-Allow-Origin", "*"));
@@ -88,6 +91,16 @@ pub(super) fn judge(
     let reply = EventsReply { content: place.content.clone(), hsts };
     match head.method {
         "OPTIONS" => Verdict::Answer { response: reply.preflight(head.wanted_headers, close), close },
+        "HEAD" => {
+            let Content::Events(config) = &*place.content else { return Verdict::Elsewhere };
+            // Nobody subscribes: what a stream would be refused for later is not known.
+            let known = Feed::new(config, head.query.unwrap_or_default(), None, Duration::ZERO, 0);
+            let response = match known {
+                Ok(_) => Frame::whole(&reply.head(200, &CONTENT, None, close)),
+                Err(answer) => reply.error(&answer, close),
+            };
+            Verdict::Answer { response, close }
+        }
         "GET" => Verdict::Stream(Box::new(Opening {
             reply,
             transport: place.transport,

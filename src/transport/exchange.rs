@@ -14,7 +14,7 @@ use crate::web::Request;
 use crate::wire::Frame;
 use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::handshake::Route;
-use crate::wire::http::Refusal;
+use crate::wire::http::{Refusal, bodyless};
 use crate::wire::longpoll::Endpoint;
 use crate::wire::provenance::Provenance;
 use crate::wire::request::{self, BodyReader, RequestHead};
@@ -164,13 +164,23 @@ impl Exchange {
             let (octets, verdict) = match request::head(&self.input, options.header_bytes_max) {
                 Ok(None) => return None,
                 Ok(Some(head)) => {
-                    let verdict = judge(&head, &self.input[..head.octets], door, options);
+                    let mut verdict = judge(&head, &self.input[..head.octets], door, options);
+                    if let Verdict::Answer { response, .. } = &mut verdict
+                        && head.method == "HEAD"
+                    {
+                        *response = Frame::new(bodyless(response.parts().concat()).into(), bytes::Bytes::new());
+                    }
                     if door.access_log && !matches!(verdict, Verdict::Elsewhere | Verdict::Move(_)) {
                         signal(Signal::Asked(door.shown(head.method, head.path)));
                     }
                     (head.octets, verdict)
                 }
-                Err(refusal) => (0, refuse(refusal, ReplyTo::to_nobody())),
+                Err(refusal) => {
+                    if door.access_log {
+                        signal(Signal::Asked(door.shown_raw(&self.input)));
+                    }
+                    (0, refuse(refusal, ReplyTo::to_nobody()))
+                }
             };
             match verdict {
                 Verdict::Elsewhere => return Some(std::mem::take(&mut self.input)),

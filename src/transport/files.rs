@@ -5,7 +5,7 @@ use super::longpoll::{ReplyTo, Side};
 use super::reactor::Reactor;
 use crate::config::allowed::Allowed;
 use crate::shard::Inquirer;
-use crate::web::{Piece, Reader, Request};
+use crate::web::{Piece, Reader, Request, date};
 use crate::wire::Frame;
 use crate::wire::http::{self, TEXT};
 
@@ -13,11 +13,11 @@ impl Reactor {
     /// A request for a file.
     pub(super) fn serve_file(&mut self, key: usize, mut request: Box<Request>) {
         request.close |= self.leaving();
-        let close = request.close;
+        let (close, head_only) = (request.close, request.head_only);
         let reader = self.reader(key);
         if self.settings.files.begin(reader, request).is_err() {
             let mut reply = ReplyTo::to_nobody();
-            reply.close = close;
+            (reply.close, reply.head_only) = (close, head_only);
             return self.answer(key, reply.error(503, "too many requests for files wait already"), close);
         }
         if let Some(socket) = self.connections[key].longpoll.as_deref_mut().and_then(Side::socket) {
@@ -34,7 +34,7 @@ impl Reactor {
         let may = self.may_know_metrics(key, forwarded);
         if !may || self.settings.inquiries.send(inquirer).is_err() {
             let response = http::response(404, &[], TEXT, b"nothing is served here\n", head_only);
-            self.answer(key, Frame::whole(&response), close);
+            self.answer(key, Frame::whole(&date::stamped(&response)), close);
         }
     }
 
@@ -55,7 +55,9 @@ impl Reactor {
     /// What a request waits for is known.
     pub(super) fn respond_to(&mut self, inquirer: Inquirer, kind: &str, text: &str) {
         let Inquirer { key, serial, head_only, close, .. } = inquirer;
-        let headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+        let mut headers = vec![("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+        let date = date::stamp();
+        headers.extend(date.as_deref().map(|date| ("Date", date)));
         let mut response = http::response_head(200, &headers, Some((kind, text.len())), close);
         if !head_only {
             response.extend_from_slice(text.as_bytes());
@@ -115,8 +117,7 @@ impl Reactor {
         else {
             return;
         };
-        let status = response.get(9..12).and_then(|status| std::str::from_utf8(status).ok()?.parse::<u16>().ok());
-        let status = status.unwrap_or_default();
+        let status = http::status(response);
         tracing::info!(target: "corebar::access", peer = &*connection.peer.label, request = line, status, octets);
     }
 

@@ -4,16 +4,20 @@ use super::door::{Door, Place};
 use super::exchange::{Options, Verdict};
 use super::page::Known;
 use super::{bridge, events, page, probe, relay};
-use crate::web::request::{OWN_POLICY, POLICY};
-use crate::web::{Content, Request};
+use crate::web::request::{OWN_POLICY, POLICY, Wishes};
+use crate::web::{Content, Request, date};
 use crate::wire::Frame;
 use crate::wire::handshake::{Route, Serves};
-use crate::wire::http::{TEXT, response_head};
+use crate::wire::http::{JSON, TEXT, error_body, response_head};
+use crate::wire::provenance::Provenance;
 use crate::wire::request::{BodyLength, RequestHead};
 use std::borrow::Cow;
 
 /// The methods that are served.
-const METHODS: &str = "GET, HEAD";
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// The methods that are known (RFC 9110, section 9; RFC 5789).
+const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// How long a browser may remember the answer to a preflight, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
@@ -24,11 +28,15 @@ struct Page<'a> {
     head_only: bool,
     close: bool,
     cross_origin: bool,
+    /// What goes wrong is told in JSON.
+    json: bool,
 }
 
 impl Page<'_> {
     fn head(&self, status: u16, more: &[(&str, &str)], content: Option<(&str, usize)>) -> Vec<u8> {
         let mut headers = vec![("X-Content-Type-Options", "nosniff")];
+        let date = date::stamp();
+        headers.extend(date.as_deref().map(|date| ("Date", date)));
         headers.extend(self.door.hsts.as_deref().map(|hsts| ("Strict-Transport-Security", hsts)));
         if self.cross_origin {
             headers.push(("Access-Control-Allow-Origin", "*"));
@@ -51,6 +59,9 @@ impl Page<'_> {
 
     fn line(&self, status: u16, more: &[(&str, &str)], text: &str) -> Verdict {
         let headers = [&[("Cache-Control", "no-store")], more].concat();
+        if self.json && status >= 400 {
+            return self.whole(status, &headers, JSON, error_body(text).as_bytes());
+        }
         self.whole(status, &headers, TEXT, format!("{text}\n").as_bytes())
     }
 
@@ -60,6 +71,18 @@ impl Page<'_> {
         let headers = [("Cache-Control", "no-store"), (POLICY, &*page::welcome_policy(known))];
         self.whole(200, &headers, "text/html; charset=utf-8", page::welcome(known).as_bytes())
     }
+}
+
+/// Why pages like the one that has sent this may not use what stands there, if they may not.
+fn refuse(head: &RequestHead<'_>, place: &Place, door: &Door) -> Option<&'static str> {
+    let provenance = door.options.provenance(head.origin, head.host, head.proxied);
+    if let Some(why) = place.pages.refuse(provenance) {
+        return Some(why);
+    }
+    // Browsers ask before they send something special from other pages, and what is asked here need not be special.
+    let foreign = provenance == Provenance::Foreign || (head.origin.is_none() && head.cross_site);
+    let guarded = place.has_sessions() && !place.content.is_cross_origin() && head.method != "OPTIONS";
+    (foreign && guarded).then_some("pages of other origins may not come here: see allow_cross_origin")
 }
 
 /// Decides about a request that leads there.
@@ -72,13 +95,13 @@ pub(super) fn judge(
     // A body that nobody reads stands in front of the next request.
     let bodyless = matches!(head.body, BodyLength::Absent | BodyLength::Octets(0));
     let close = !head.keep_alive || !bodyless;
-    let mut page = Page { door, head_only: head.method == "HEAD", close, cross_origin: false };
+    let mut page = Page { door, head_only: head.method == "HEAD", close, cross_origin: false, json: head.wants_json };
     let place = match &route {
         Route::Served { index, .. } => Some(&door.places[*index]),
         _ => None,
     };
-    let provenance = door.options.provenance(head.origin, head.host, head.proxied);
-    if let Some(why) = place.and_then(|place| place.pages.refuse(provenance)) {
+    if let Some(why) = place.and_then(|place| refuse(head, place, door)) {
+        page.json |= place.is_some_and(Place::has_sessions);
         return page.line(403, &[], why);
     }
     if let Some(place) = place
@@ -107,6 +130,12 @@ pub(super) fn judge(
         ];
         return Verdict::Answer { response: Frame::whole(&page.head(204, &permission, None)), close };
     }
+    if head.method == "OPTIONS" {
+        return page.bare(204, &[("Allow", METHODS)]);
+    }
+    if !KNOWN.contains(&head.method) {
+        return page.line(501, &[], "this method is not known");
+    }
     if head.method != "GET" && head.method != "HEAD" {
         return page.line(405, &[("Allow", METHODS)], "only GET and HEAD are served here");
     }
@@ -125,7 +154,7 @@ pub(super) fn judge(
         Route::Served { index, names, own } => match door.options.paths[index].serves {
             Serves::WebSocket(..) | Serves::Echo if door.places[index].page => page.welcome(&door.places[index]),
             Serves::WebSocket(..) | Serves::Echo => {
-                page.line(426, &[("Upgrade", "websocket")], "only WebSocket is served here")
+                page.line(426, &[("Upgrade", "websocket"), ("Connection", "Upgrade")], "only WebSocket is served here")
             }
             Serves::LongPoll | Serves::Relay | Serves::Pages => {
                 served(head, &page, &door.places[index], &names[own..], options)
@@ -179,7 +208,11 @@ fn served(
             query: head.query.map(Into::into),
             head_only: page.head_only,
             close: page.close,
-            wishes: head.wishes.into(),
+            json: page.json,
+            wishes: Wishes {
+                range: head.wishes.range.filter(|_| !page.head_only).map(Into::into),
+                ..head.wishes.into()
+            },
             hsts: page.door.hsts.clone(),
             piece_bytes: options.piece_bytes,
             listing_entries_max: options.listing_entries_max,

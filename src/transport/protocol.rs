@@ -14,9 +14,10 @@ use crate::auth::peer::Cookie;
 use crate::config::listener::TransportIndex;
 use crate::router::{Ending, Link};
 use crate::wamp::Serializer;
-use crate::web::Request;
+use crate::web::{Request, date};
 use crate::wire::frame::{Frame, FrameBuilder, close_frame};
 use crate::wire::handshake::{self, Accepted, HandshakeOptions, Step};
+use crate::wire::http::{self, body_octets, bodyless};
 use crate::wire::longpoll::Endpoint;
 use crate::wire::provenance::Provenance;
 use crate::wire::rawsocket::{self, RawAccepted, RawReader};
@@ -45,6 +46,8 @@ pub(super) enum Signal<'a> {
     Handshake,
     /// What is asked for, to be logged.
     Asked(String),
+    /// A request that has been answered, to be logged.
+    Logged { line: String, status: u16, octets: u64 },
     /// A request that is answered with this.
     Answer { response: Frame, close: bool },
     /// A request for what the router counts and measures.
@@ -289,13 +292,25 @@ impl Protocol {
         let door = &shared.doors[usize::from(listener)];
         match handshake::parse(begun, &door.options) {
             Step::NeedMore => None,
-            Step::Upgrade { consumed, accepted } => self.upgrade(accepted, door, shared, signal).then_some(consumed),
+            Step::Upgrade { consumed, accepted } => {
+                if door.access_log {
+                    let line = door.shown_raw(begun);
+                    signal(Signal::Logged { line, status: 101, octets: 0 });
+                }
+                self.upgrade(accepted, door, shared, signal).then_some(consumed)
+            }
             Step::Request => {
                 *self = Protocol::Requests(Box::default());
                 signal(Signal::Requests);
                 None
             }
             Step::Refuse { response } => {
+                let response = date::stamped(&response);
+                let response = if begun.starts_with(b"HEAD ") { bodyless(response) } else { response };
+                if door.access_log {
+                    let octets = body_octets(&response) as u64;
+                    signal(Signal::Logged { line: door.shown_raw(begun), status: http::status(&response), octets });
+                }
                 let _ = signal(Signal::Reply(plain(response))) && signal(Signal::Close);
                 None
             }

@@ -505,6 +505,10 @@ impl Reactor {
                 self.request(key, endpoint, body, reply, (transport, &forwarded, provenance));
             }
             Signal::Asked(line) => self.note_request(key, line),
+            Signal::Logged { line, status, octets } => {
+                let peer = &*self.connections[key].peer.label;
+                tracing::info!(target: "corebar::access", peer, request = line, status, octets);
+            }
             Signal::Bridge(bridged, body) => self.bridge(key, *bridged, body),
             Signal::Metrics { head_only, close, forwarded } => self.ask_for_metrics(key, head_only, close, &forwarded),
             Signal::Stream(opening) => self.open_stream(key, *opening),

@@ -3,7 +3,7 @@
 use super::conditions::{Outcome, Version, decide};
 use super::mime;
 use super::piece::Piece;
-use super::request::Request;
+use super::request::{Request, slashed};
 use crate::config::web::ArchiveConfig;
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -77,6 +77,10 @@ impl Archive {
     /// The response to a request.
     pub(super) fn serve(&self, request: &Request) -> Piece {
         let mut name = request.names.join("/");
+        if name.is_empty() && !request.path.ends_with('/') {
+            // What its pages name stands below it.
+            return request.moved(&slashed(request));
+        }
         if (name.is_empty() || name.ends_with('/'))
             && let Some(object) = &self.config.default_object
         {
@@ -84,6 +88,12 @@ impl Archive {
         }
         if let Some((name, entry)) = self.find(&name) {
             return self.file(request, &name, entry);
+        }
+        if let Some(object) = &self.config.default_object
+            && !name.ends_with('/')
+            && self.find(&format!("{name}/{object}")).is_some()
+        {
+            return request.moved(&slashed(request));
         }
         match self.config.fallback.as_deref().and_then(|fallback| self.find(fallback)) {
             Some((name, entry)) => self.file(request, &name, entry),
@@ -107,6 +117,7 @@ impl Archive {
         // What is packed can only be read from its beginning.
         match decide(&request.wishes, &version, entry.octets, !entry.deflated) {
             Outcome::NotModified => request.bare(304, &headers),
+            Outcome::Changed => request.failure(412, "this is another one by now"),
             Outcome::NoSuchPart => {
                 let there = format!("bytes */{}", entry.octets);
                 request.short(416, &[("Content-Range", &there)], "text/plain", "there is no such part\n".into())

@@ -24,11 +24,24 @@ pub enum Outcome {
     NotModified,
     /// Nothing: it has no such part.
     NoSuchPart,
+    /// Nothing: it is another one than the client means.
+    Changed,
 }
 
 /// Decides for a file of so many octets. Without `parts` none can be sent.
 #[must_use]
 pub fn decide(wishes: &Wishes, version: &Version, octets: u64, parts: bool) -> Outcome {
+    let changed = match (&wishes.if_match, &wishes.if_unmodified_since) {
+        (Some(tags), _) => !tags.split(',').map(str::trim).any(|known| known == "*" || known == version.tag),
+        (None, Some(since)) => match (version.modified, date::seconds(since)) {
+            (Some(modified), Some(since)) => modified > since,
+            _ => false,
+        },
+        (None, None) => false,
+    };
+    if changed {
+        return Outcome::Changed;
+    }
     let not_modified = match (&wishes.if_none_match, &wishes.if_modified_since) {
         (Some(tags), _) => matches_weakly(tags, &version.tag),
         (None, Some(since)) => match (version.modified, date::seconds(since)) {
@@ -89,22 +102,27 @@ impl InOrder for (u64, u64) {
     }
 }
 
-/// True if an `Accept-Encoding` header allows this coding.
+/// How much an `Accept-Encoding` header likes this coding, in thousandths; 0 if it is not allowed. `identity` is allowed unless
+/// it is said that it is not, and then for no more than anything else.
 #[must_use]
-pub fn accepts(header: Option<&str>, coding: &str) -> bool {
-    let mut any = false;
+pub fn liking(header: Option<&str>, coding: &str) -> u16 {
+    let mut any = None;
     for part in header.unwrap_or_default().split(',') {
         let (name, parameters) = part.split_once(';').unwrap_or((part, ""));
         let quality = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
         let mut quality = quality.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-        let wanted = quality.next().is_none_or(|(_, q)| q.trim().parse::<f32>().is_ok_and(|q| q > 0.0));
+        let quality = quality.next().map_or(Some(1.0), |(_, q)| q.trim().parse::<f32>().ok());
+        let quality = quality.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 1000")]
+        let wanted = (quality * 1000.0).round() as u16;
         match name.trim() {
             name if name.eq_ignore_ascii_case(coding) => return wanted,
-            "*" => any = wanted,
+            "*" => any = Some(wanted),
             _ => {}
         }
     }
-    any
+    // What is as it is may come, unless something else is there that is liked at all.
+    any.unwrap_or(u16::from(coding == "identity"))
 }
 
 #[cfg(test)]
@@ -139,6 +157,22 @@ mod tests {
         // The tag says more.
         assert!(!ask(Some("\"a\""), Some(THEN)));
         assert!(ask(Some("\"a-1\""), Some(BEFORE)));
+    }
+
+    #[test]
+    fn what_is_another_one_by_now_is_not_sent() {
+        let ask = |tags: Option<&str>, since: Option<&str>| {
+            let wishes = wishes(|wishes| {
+                wishes.if_match = tags.map(Into::into);
+                wishes.if_unmodified_since = since.map(Into::into);
+                wishes.if_none_match = Some("\"a-1\"".into());
+            });
+            decide(&wishes, &version(), 10, true) == Outcome::Changed
+        };
+        assert!(ask(Some("\"x\""), None) && ask(Some("W/\"a-1\""), None) && ask(None, Some(BEFORE)));
+        assert!(ask(Some("\"x\""), Some(THEN)), "the tag says more");
+        assert!(!ask(Some("\"x\", \"a-1\""), None) && !ask(Some("*"), None) && !ask(Some("\"a-1\""), Some(BEFORE)));
+        assert!(!ask(None, Some(THEN)) && !ask(None, Some("then")));
     }
 
     #[test]
@@ -182,11 +216,13 @@ mod tests {
     #[test]
     fn codings_are_asked_for() {
         for header in ["gzip", "br, gzip", "GZIP;q=0.5", "*", "br;q=0, *"] {
-            assert!(accepts(Some(header), "gzip"), "{header}");
+            assert!(liking(Some(header), "gzip") > 0, "{header}");
         }
         for header in ["", "br", "gzip;q=0", "*, gzip;q=0.0", "*;q=0", "gzipped"] {
-            assert!(!accepts(Some(header), "gzip"), "{header}");
+            assert_eq!(liking(Some(header), "gzip"), 0, "{header}");
         }
-        assert!(!accepts(None, "gzip"));
+        assert_eq!((liking(None, "gzip"), liking(None, "identity")), (0, 1));
+        let all = "gzip;q=1, br;q=0.5, identity;q=0.25";
+        assert_eq!(["gzip", "br", "identity"].map(|coding| liking(Some(all), coding)), [1000, 500, 250]);
     }
 }

@@ -88,6 +88,8 @@ pub struct Feed {
     since: u64,
     /// Its browser has been here before.
     resumed: bool,
+    /// It says so, and where it was cannot be made out.
+    lost: bool,
     /// The id of the last request.
     last: u64,
     held: VecDeque<Held>,
@@ -129,9 +131,12 @@ impl Feed {
                     let policy = MatchPolicy::from_name(&value);
                     policies.push(policy.ok_or_else(|| failure(400, "'match' has to be exact, prefix or wildcard"))?);
                 }
-                "get_retained" => retained = value != "false",
+                "get_retained" => {
+                    let wrong = || failure(400, "'get_retained' has to be true or false");
+                    retained = value.parse().map_err(|_| wrong())?;
+                }
                 // For those who cannot send the header, with the first request of a page for example.
-                "last_event_id" => last = last.or(Some(value)),
+                "last_event_id" => last = last.or(Some(value).filter(|value| !value.is_empty())),
                 _ => {}
             }
         }
@@ -162,12 +167,14 @@ impl Feed {
             phase: Phase::Joining,
             since: now,
             resumed: false,
+            lost: false,
             last: 0,
             held: VecDeque::new(),
             held_bytes: 0,
             held_bytes_max,
         };
-        feed.resumed = last.is_some_and(|last| feed.resume(&last).is_some());
+        feed.resumed = last.as_deref().is_some_and(|last| feed.resume(last).is_some());
+        feed.lost = last.is_some() && !feed.resumed;
         Ok(feed)
     }
 
@@ -272,7 +279,10 @@ impl Feed {
         }
         // An id without data: the browser remembers it, and nothing is reported to the page.
         let begin = format!("retry: {}\nid: {}\n\n", self.retry.as_millis(), self.id());
-        let steps = vec![Step::Begin, Step::Send(begin)];
+        let mut steps = vec![Step::Begin, Step::Send(begin)];
+        if self.lost {
+            steps.extend((0..self.topics.len()).map(|at| self.gap(at)));
+        }
         if self.resumed { self.read(0, steps) } else { self.go_live(steps) }
     }
 
@@ -283,7 +293,7 @@ impl Feed {
         let filter = match topic.anchors.front() {
             Some(anchor) => json!({"from_publication": anchor}),
             // Nothing of it has been given: what has been published since then is what is missing.
-            None if topic.recent.is_empty() => json!({"from_time": time(self.since)}),
+            None if topic.recent.is_empty() => json!({"from_time": time(self.since), "_whole": true}),
             None => json!({}),
         };
         steps.push(self.ask(at, filter));
@@ -308,16 +318,19 @@ impl Feed {
     fn page(&mut self, args: &str) -> Vec<Step> {
         let Phase::Reading(at) = self.phase else { return Vec::new() };
         // Each event by itself, or, as Crossbar.io has it, one list of them.
-        let events: Vec<Past<'_>> = serde_json::from_str(args).unwrap_or_else(|_| {
-            let lists = serde_json::from_str::<Vec<Vec<Past<'_>>>>(args).unwrap_or_default();
+        let events: Vec<Option<Past<'_>>> = serde_json::from_str(args).unwrap_or_else(|_| {
+            let lists = serde_json::from_str::<Vec<Vec<Option<Past<'_>>>>>(args).unwrap_or_default();
             lists.into_iter().flatten().collect()
         });
+        // Null in front of the others: not all are there that have come since the stream began.
+        let missing = matches!(events.first(), Some(None));
+        let events: Vec<Past<'_>> = events.into_iter().flatten().collect();
         if events.is_empty() && self.topics[at].anchors.pop_front().is_some() {
             // That one is not there, perhaps no longer.
             let lost = self.topics[at].anchors.is_empty();
             return self.read(at, if lost { vec![self.gap(at)] } else { Vec::new() });
         }
-        let mut steps = Vec::new();
+        let mut steps: Vec<Step> = missing.then(|| self.gap(at)).into_iter().collect();
         for Past { publication, topic, args, kwargs, details } in &events {
             let data = data(topic, *publication, [args, kwargs, details].map(|part| part.map(RawValue::get)));
             steps.extend(self.give(Held { topic: at, publication: *publication, name: topic.clone(), data }));
@@ -484,9 +497,12 @@ mod tests {
 
     #[test]
     fn queries_are_read() {
-        for (query, status) in
-            [("", 400), ("topic=a&match=x", 400), ("topic=a&topic=b&topic=c&match=exact&match=exact", 400)]
-        {
+        for (query, status) in [
+            ("", 400),
+            ("topic=a&match=x", 400),
+            ("topic=a&get_retained=maybe", 400),
+            ("topic=a&topic=b&topic=c&match=exact&match=exact", 400),
+        ] {
             assert_eq!(feed(query, None).map(drop), Err(status), "{query}");
         }
         let topics = |query: &str| -> Vec<(String, &str)> {
@@ -575,6 +591,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_been_dropped_before_anything_was_given_is_missing() {
+        let (first, _) = begun("topic=a", None);
+        let (mut again, steps) = begun("topic=a", Some(&first.id()));
+        assert!(matches!(steps.last(), Some(Step::TellLater(ask)) if ask.contains("\"_whole\":true")), "{steps:?}");
+        let steps = hear(&mut again, json!([50, 2, {}, [null, past(7)]]));
+        let [Step::Send(gap), Step::Send(event)] = &steps[..] else { panic!("{steps:?}") };
+        assert!(gap.starts_with("event: gap") && event.contains("\"publication\":7"), "{steps:?}");
+        for empty in [json!([null]), json!([[null]])] {
+            let (mut again, _) = begun("topic=a", Some(&first.id()));
+            let steps = hear(&mut again, json!([50, 2, {}, empty]));
+            assert!(matches!(&steps[..], [Step::Send(gap)] if gap.starts_with("event: gap")), "{steps:?}");
+        }
+    }
+
+    #[test]
     fn gaps_are_told() {
         let (mut first, _) = begun("topic=a", None);
         let (_, id) = given(&[1, 2].map(|number| hear(&mut first, json!([36, 101, number, {}]))).concat());
@@ -601,11 +632,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_others_are_taken_for_none() {
-        for id in ["", "x", "é", "1", "1.2.3", "1.2-", "zzzzzzzzzzzzzzzzz.1", "1.-", "zzzzzzzzzzz."] {
+    fn with_ids_of_others_nobody_knows_what_is_missing() {
+        for id in ["x", "é", "1", "1.2.3", "1.2-", "zzzzzzzzzzzzzzzzz.1", "1.-", "zzzzzzzzzzz."] {
             let (_, steps) = begun("topic=a", Some(id));
-            assert_eq!(steps.len(), 2, "{id}: {steps:?}");
+            let gap = matches!(&steps[..], [Step::Begin, _, Step::Send(gap)] if gap.starts_with("event: gap\ndata: {"));
+            assert!(gap, "{id}: {steps:?}");
         }
+        let (_, steps) = begun("topic=a&last_event_id=", None);
+        assert_eq!(steps.len(), 2, "who has been nowhere has missed nothing: {steps:?}");
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! The files of a directory.
 
-use super::conditions::{Outcome, Version, accepts, decide};
+use super::conditions::{Outcome, Version, decide, liking};
 use super::date;
 use super::listing;
 use super::mime;
 use super::open::open_below;
 use super::piece::Piece;
-use super::request::{Headers, OWN_POLICY, POLICY, Request};
+use super::request::{Headers, OWN_POLICY, POLICY, Request, slashed};
 use crate::config::web::StaticConfig;
-use crate::wire::path::encode;
 use rustix::io::Errno;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
@@ -91,7 +90,8 @@ impl Files {
         if !self.config.listing {
             return self.nothing(request);
         }
-        match listing::page(&request.path, directory, self.config.hidden, request.listing_entries_max) {
+        let wanted = (self.config.hidden, request.listing_entries_max);
+        match listing::page(&request.path, directory, wanted, |name| Some(self.open(&inside(name)).ok()?.1)) {
             Ok(page) => {
                 let headers = [("Cache-Control", "no-cache"), (POLICY, OWN_POLICY)];
                 request.short(200, &headers, "text/html; charset=utf-8", page)
@@ -129,13 +129,18 @@ impl Files {
 
     fn file(&self, request: &Request, name: &str, (file, known): (File, Metadata), cache: String) -> Piece {
         let kind = mime::of(name, &self.config.types);
+        let accepted = request.wishes.accept_encoding.as_deref();
+        let mut best = liking(accepted, "identity");
         let mut coded = None;
         let mut varies = false;
         for (ending, coding, tag) in CODINGS {
             let Ok((beside, its)) = self.open(&format!("{name}{ending}")) else { continue };
             if its.is_file() {
                 varies = true;
-                if coded.is_none() && accepts(request.wishes.accept_encoding.as_deref(), coding) {
+                let liked = liking(accepted, coding);
+                // Of those that are liked equally the first, and rather one than none.
+                if liked > best || (liked == best && liked > 0 && coded.is_none()) {
+                    best = liked;
                     coded = Some((beside, its, coding, tag));
                 }
             }
@@ -171,6 +176,7 @@ fn send(
 ) -> Piece {
     match decide(&request.wishes, version, octets, true) {
         Outcome::NotModified => request.bare(304, &headers),
+        Outcome::Changed => request.failure(412, "this is another one by now"),
         Outcome::NoSuchPart => {
             let there = format!("bytes */{octets}");
             request.short(416, &[("Content-Range", &there)], "text/plain", "there is no such part\n".into())
@@ -189,11 +195,4 @@ fn send(
             request.stream(206, &headers, (kind, part.end - part.start), Box::new(file))
         }
     }
-}
-
-/// The path of a request with a slash behind it. The names are written anew, so that the path leads to no other host.
-fn slashed(request: &Request) -> String {
-    let names = crate::wire::path::names(&request.path).unwrap_or_default();
-    let path: String = names.iter().filter(|name| !name.is_empty()).map(|name| format!("/{}", encode(name))).collect();
-    format!("{path}/")
 }

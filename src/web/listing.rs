@@ -3,7 +3,7 @@
 use crate::wire::path::encode;
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 use std::fmt::Write;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 
 struct Entry {
@@ -12,11 +12,16 @@ struct Entry {
     octets: u64,
 }
 
-/// Lists up to so many entries.
+/// Lists up to so many entries. `follow` tells of what a link leads to; none if it leaves what is served.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub(super) fn page(path: &str, directory: &File, hidden: bool, entries_max: usize) -> io::Result<String> {
+pub(super) fn page(
+    path: &str,
+    directory: &File,
+    (hidden, entries_max): (bool, usize),
+    follow: impl Fn(&str) -> Option<Metadata>,
+) -> io::Result<String> {
     let mut entries = Vec::new();
     let mut more = false;
     for entry in Dir::read_from(directory)? {
@@ -30,13 +35,18 @@ pub(super) fn page(path: &str, directory: &File, hidden: bool, entries_max: usiz
             more = true;
             break;
         }
-        let Ok(known) = statat(directory, name, AtFlags::empty()) else { continue };
-        let directory = match FileType::from_raw_mode(known.st_mode) {
-            FileType::Directory => true,
-            FileType::RegularFile => false,
+        let Ok(known) = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let (directory, octets) = match FileType::from_raw_mode(known.st_mode) {
+            FileType::Directory => (true, 0),
+            FileType::RegularFile => (false, u64::try_from(known.st_size).unwrap_or(0)),
+            FileType::Symlink => match follow(name) {
+                Some(known) if known.is_dir() => (true, 0),
+                Some(known) if known.is_file() => (false, known.len()),
+                _ => continue,
+            },
             _ => continue,
         };
-        entries.push(Entry { name: name.into(), directory, octets: u64::try_from(known.st_size).unwrap_or(0) });
+        entries.push(Entry { name: name.into(), directory, octets });
     }
     entries.sort_by(|a, b| (b.directory, &a.name).cmp(&(a.directory, &b.name)));
     Ok(write(path, &entries, more))

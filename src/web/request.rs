@@ -3,7 +3,8 @@
 use super::content::Content;
 use super::date;
 use super::piece::{Head, Piece, Rest};
-use crate::wire::http::{TEXT, response_head};
+use crate::wire::http::{JSON, TEXT, error_body, response_head};
+use crate::wire::path::{encode, names};
 use crate::wire::request;
 use bytes::Bytes;
 use std::io::Read;
@@ -13,6 +14,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// See [`request::Wishes`].
+    pub if_match: Option<Box<str>>,
+    /// Likewise.
+    pub if_unmodified_since: Option<Box<str>>,
+    /// Likewise.
     pub if_none_match: Option<Box<str>>,
     /// Likewise.
     pub if_modified_since: Option<Box<str>>,
@@ -28,6 +33,8 @@ impl From<request::Wishes<'_>> for Wishes {
     fn from(wishes: request::Wishes<'_>) -> Wishes {
         let own = |text: Option<&str>| text.map(Into::into);
         Wishes {
+            if_match: own(wishes.if_match),
+            if_unmodified_since: own(wishes.if_unmodified_since),
             if_none_match: own(wishes.if_none_match),
             if_modified_since: own(wishes.if_modified_since),
             range: own(wishes.range),
@@ -48,6 +55,8 @@ pub struct Request {
     pub path: Box<str>,
     /// The query, as it came.
     pub query: Option<Box<str>>,
+    /// What goes wrong is told in JSON.
+    pub json: bool,
     /// HEAD instead of GET.
     pub head_only: bool,
     /// The connection ends with the response.
@@ -75,7 +84,7 @@ pub(super) type Headers<'a> = Vec<(&'a str, &'a str)>;
 impl Request {
     /// The head of a response with these headers and those that all have.
     fn head(&self, status: u16, more: &[(&str, &str)], content: Option<(&str, u64)>) -> Head {
-        let date = date::text(date::now());
+        let date = date::stamp();
         let mut headers: Headers<'_> = vec![("X-Content-Type-Options", "nosniff")];
         headers.extend(date.as_deref().map(|date| ("Date", date)));
         headers.extend(self.hsts.as_deref().map(|hsts| ("Strict-Transport-Security", hsts)));
@@ -89,7 +98,8 @@ impl Request {
         let octets = content.map_or(0, |(_, octets)| octets);
         // On machines where this does not fit, files of that size cannot be there.
         let content = content.map(|(kind, octets)| (kind, usize::try_from(octets).unwrap_or(usize::MAX)));
-        Head { octets: response_head(status, &headers, content, self.close), status, body: octets }
+        let body = if self.head_only { 0 } else { octets };
+        Head { octets: response_head(status, &headers, content, self.close), status, body }
     }
 
     /// A response without a body, such as 304.
@@ -104,8 +114,11 @@ impl Request {
         Piece { head: Some(head), body, rest: None }
     }
 
-    /// What went wrong, in one line of text.
+    /// What went wrong, in one line of text, or in the form of errors of WAMP.
     pub(super) fn failure(&self, status: u16, text: &str) -> Piece {
+        if self.json {
+            return self.short(status, &[("Cache-Control", "no-store")], JSON, error_body(text));
+        }
         self.short(status, &[("Cache-Control", "no-store")], TEXT, format!("{text}\n"))
     }
 
@@ -141,4 +154,11 @@ impl Request {
             }
         }
     }
+}
+
+/// The path of a request with a slash behind it. The names are written anew, so that the path leads to no other host.
+pub(super) fn slashed(request: &Request) -> String {
+    let names = names(&request.path).unwrap_or_default();
+    let path: String = names.iter().filter(|name| !name.is_empty()).map(|name| format!("/{}", encode(name))).collect();
+    format!("{path}/")
 }

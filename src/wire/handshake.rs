@@ -6,6 +6,7 @@ use super::http::{path_of, refusal};
 use super::origin::Origins;
 use super::path;
 use super::provenance::{Provenance, is_of_proxy};
+use super::request::{NO_HOST, is_host, too_long};
 use crate::wamp::Serializer;
 use std::borrow::Cow;
 use tungstenite::handshake::derive_accept_key;
@@ -110,13 +111,27 @@ impl HandshakeOptions {
         if self.metrics_path.as_deref() == Some(path) && !self.paths.iter().any(|served| served.path == path) {
             return Route::Metrics;
         }
-        let Some(names) = path::names(path) else { return Route::Malformed };
-        let covering = self.paths.iter().enumerate();
-        let covering =
-            covering.filter_map(|(index, served)| Some((path::covers(&served.path, served.deep, &names)?, index)));
-        match covering.max_by_key(|(own, _)| *own) {
+        let Some(names) = path::names(path) else { return self.relayed(path) };
+        match self.covering(&names) {
             Some((own, index)) => Route::Served { index, names, own },
             None => Route::Nowhere,
+        }
+    }
+
+    /// Of the paths that are served the longest that these names continue, and how many of them it has itself.
+    fn covering(&self, names: &[Cow<'_, str>]) -> Option<(usize, usize)> {
+        let covering = self.paths.iter().enumerate();
+        let covering =
+            covering.filter_map(|(index, served)| Some((path::covers(&served.path, served.deep, names)?, index)));
+        covering.max_by_key(|(own, _)| *own)
+    }
+
+    /// Where a path leads that is none for us, but may be for those who are behind.
+    fn relayed<'a>(&self, path: &'a str) -> Route<'a> {
+        let Some(names) = path::opaque_names(path) else { return Route::Malformed };
+        match self.covering(&names) {
+            Some((own, index)) if self.paths[index].serves == Serves::Relay => Route::Served { index, names, own },
+            _ => Route::Malformed,
         }
     }
 
@@ -245,6 +260,8 @@ struct Request<'a> {
     version: Option<&'a str>,
     key: Option<&'a str>,
     key_repeated: bool,
+    /// A body is announced.
+    body: bool,
     protocols: Vec<&'a str>,
     extensions: Vec<&'a str>,
 }
@@ -258,7 +275,10 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     let consumed = match request.parse(&input[..input.len().min(options.header_bytes_max)]) {
         Ok(httparse::Status::Complete(consumed)) => consumed,
         Ok(httparse::Status::Partial) if input.len() < options.header_bytes_max => return Step::NeedMore,
-        Ok(httparse::Status::Partial) => return refuse(431, "the headers are too long"),
+        Ok(httparse::Status::Partial) => {
+            let refusal = too_long(&input[..options.header_bytes_max]);
+            return refuse(refusal.status, refusal.text);
+        }
         Err(httparse::Error::TooManyHeaders) => return refuse(431, "there are too many headers"),
         Err(httparse::Error::Version) => return refuse(505, "this is not HTTP/1.1"),
         Err(_) => return refuse(400, "this is not an HTTP request"),
@@ -309,6 +329,8 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>], forwarded: Option<Forwarde
             "origin" => request.origin = Some(value),
             "cookie" => request.cookies.push(value),
             name if forwarded.is_some_and(|header| header.name() == name) => request.forwarded.push(value),
+            "content-length" => request.body |= value != "0",
+            "transfer-encoding" => request.body = true,
             "sec-websocket-version" => request.version = Some(value),
             "sec-websocket-key" => request.key_repeated |= request.key.replace(value).is_some(),
             "sec-websocket-protocol" => request.protocols.extend(value.split(',').map(str::trim)),
@@ -328,14 +350,19 @@ fn agree(
 ) -> Result<Accepted, Vec<u8>> {
     let refuse = |text: &str| Err(refusal(400, &[], text));
     if request.version != Some("13") {
-        let wanted = [("Sec-WebSocket-Version", "13")];
+        let wanted = [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"), ("Connection", "Upgrade")];
         return Err(refusal(426, &wanted, "only version 13 of WebSocket is spoken here"));
     }
     if !request.connection_upgrade {
         return refuse("the header 'Connection: Upgrade' is missing");
     }
-    if request.host.is_none() {
-        return refuse("the header 'Host' is missing");
+    match request.host {
+        None => return refuse("the header 'Host' is missing"),
+        Some(host) if !is_host(host) => return refuse(NO_HOST.text),
+        Some(_) => {}
+    }
+    if request.body {
+        return refuse("a WebSocket handshake has no body");
     }
     let decoded = request.key.and_then(|key| data_encoding::BASE64.decode(key.as_bytes()).ok());
     let valid = !request.key_repeated && decoded.is_some_and(|octets| octets.len() == 16);
@@ -462,6 +489,12 @@ mod tests {
         let wamp = "Sec-WebSocket-Protocol: wamp.2.json\r\n";
         assert_eq!(status(&ask("GET /", &all(wamp))), 101);
         assert_eq!(status(&ask("GET /", &all(""))), 400);
+        assert_eq!(status(&ask("GET /", &all(&format!("{wamp}Content-Length: 0\r\n")))), 101);
+        for body in ["Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n"] {
+            assert_eq!(status(&ask("GET /", &all(&format!("{wamp}{body}")))), 400, "{body}");
+        }
+        let elsewhere = all(wamp).replacen("Host: x", "Host: a b", 1);
+        assert_eq!(status(&ask("GET /", &elsewhere)), 400);
         assert_eq!(status(&ask("GET /echo", &all(""))), 101);
         assert_eq!(status(&ask("GET /cbor", &all(wamp))), 400);
         let both = "Sec-WebSocket-Protocol: wamp.2.json, wamp.2.cbor.batched, wamp.2.cbor\r\n";
@@ -492,5 +525,7 @@ mod tests {
         assert_eq!(status(&parse(&endless, &HandshakeOptions::default())), 431);
         let long = [b"GET / HTTP/1.1\r\nx: ".as_slice(), &b"y".repeat(50_000)].concat();
         assert_eq!(status(&parse(&long, &HandshakeOptions::default())), 431);
+        let far = [b"GET /".as_slice(), &b"y".repeat(50_000)].concat();
+        assert_eq!(status(&parse(&far, &HandshakeOptions::default())), 414);
     }
 }

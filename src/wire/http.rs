@@ -37,11 +37,39 @@ pub fn response(status: u16, headers: &[(&str, &str)], content_type: &str, body:
     out
 }
 
-/// A response that says in one line of text what was wrong.
+/// A response that says what was wrong, as errors of WAMP do; the connection is closed behind it.
 #[must_use]
 pub fn refusal(status: u16, headers: &[(&str, &str)], text: &str) -> Vec<u8> {
-    response(status, headers, TEXT, format!("{text}\n").as_bytes(), false)
+    response(status, headers, JSON, error_body(text).as_bytes(), false)
 }
+
+/// What was wrong, in JSON and in the form of errors of WAMP.
+#[must_use]
+pub fn error_body(text: &str) -> String {
+    format!("{{\"error\":{},\"args\":[],\"kwargs\":{{}}}}", serde_json::Value::from(text))
+}
+
+/// The status of a response; 0 if it is none.
+#[must_use]
+pub fn status(response: &[u8]) -> u16 {
+    response.get(9..12).and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()).unwrap_or_default()
+}
+
+/// Octets of the body of a response.
+#[must_use]
+pub fn body_octets(response: &[u8]) -> usize {
+    memchr::memmem::find(response, b"\r\n\r\n").map_or(0, |end| response.len() - end - 4)
+}
+
+/// A response without the body that its head tells of: what HEAD gets (RFC 9110, section 9.3.2).
+#[must_use]
+pub fn bodyless(mut response: Vec<u8>) -> Vec<u8> {
+    response.truncate(response.len() - body_octets(&response));
+    response
+}
+
+/// The content type of JSON.
+pub const JSON: &str = "application/json";
 
 /// The content type of a line of text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
@@ -83,7 +111,9 @@ const fn reason(status: u16) -> &'static str {
         409 => "Conflict",
         410 => "Gone",
         411 => "Length Required",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
+        414 => "URI Too Long",
         416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
         422 => "Unprocessable Content",

@@ -10,6 +10,20 @@ pub fn names(path: &str) -> Option<Vec<Cow<'_, str>>> {
     path.strip_prefix('/')?.split('/').map(name).collect()
 }
 
+/// The same of a path that is passed on as it is: a slash or backslash inside a name stays a code (RFC 3986, section 2.2). What
+/// would be `.` or `..` for those who take it for one that separates is refused all the same.
+#[must_use]
+pub fn opaque_names(path: &str) -> Option<Vec<Cow<'_, str>>> {
+    path.strip_prefix('/')?.split('/').map(|raw| name(raw).or_else(|| opaque(raw).map(Cow::Owned))).collect()
+}
+
+fn opaque(raw: &str) -> Option<String> {
+    let name = decode(raw)?;
+    let plain = !raw.contains('\\') && !name.chars().any(char::is_control);
+    let climbs = name.split(['/', '\\']).any(|part| part == "." || part == "..");
+    (plain && !climbs).then(|| name.replace('/', "%2F").replace('\\', "%5C"))
+}
+
 fn name(raw: &str) -> Option<Cow<'_, str>> {
     let name = if raw.contains('%') { Cow::Owned(decode(raw)?) } else { Cow::Borrowed(raw) };
     let plain = !name.chars().any(|c| c == '/' || c == '\\' || c.is_control());
@@ -66,6 +80,14 @@ pub fn covers(served: &str, deep: bool, names: &[Cow<'_, str>]) -> Option<usize>
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn slashes_inside_names_stay_codes() {
+        assert_eq!(opaque_names("/a%2fb/%40c%2Fd/e%20f").expect("a path"), ["a%2Fb", "@c%2Fd", "e f"]);
+        for wrong in ["/a%2f..%2fb", "/..%2f", "/%2e%2e%5cx", "/a/../b", "/a%2f%00", "/a%2", "/a\\%2f", "a%2fb"] {
+            assert_eq!(opaque_names(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn names_are_decoded_and_tricks_are_refused() {

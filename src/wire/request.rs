@@ -55,6 +55,10 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a str>,
     /// In a preflight: the headers that the script wants to send.
     pub wanted_headers: Option<&'a str>,
+    /// A browser says that a page from elsewhere has sent this, as it does also where there is no `Origin`.
+    pub cross_site: bool,
+    /// The client takes JSON, and no pages.
+    pub wants_json: bool,
     /// What may tell of the client's address, in order.
     pub forwarded: Vec<(ForwardedHeader, &'a str)>,
 }
@@ -62,6 +66,10 @@ pub struct RequestHead<'a> {
 /// Headers that decide what is sent of a file. Of those that are there twice the last one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wishes<'a> {
+    /// Only if it is one of these.
+    pub if_match: Option<&'a str>,
+    /// Only if it is not younger.
+    pub if_unmodified_since: Option<&'a str>,
     /// Only if it is none of these.
     pub if_none_match: Option<&'a str>,
     /// Only if it is younger.
@@ -77,7 +85,11 @@ pub struct Wishes<'a> {
 impl<'a> Wishes<'a> {
     fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("if-none-match") {
+        if is("if-match") {
+            Some(&mut self.if_match)
+        } else if is("if-unmodified-since") {
+            Some(&mut self.if_unmodified_since)
+        } else if is("if-none-match") {
             Some(&mut self.if_none_match)
         } else if is("if-modified-since") {
             Some(&mut self.if_modified_since)
@@ -97,6 +109,35 @@ const fn bad(text: &'static str) -> Refusal {
     Refusal { status: 400, text }
 }
 
+/// A head that does not end within these octets.
+pub(super) fn too_long(input: &[u8]) -> Refusal {
+    match input.contains(&b'\n') {
+        true => Refusal { status: 431, text: "the headers are too long" },
+        false => Refusal { status: 414, text: "the address is too long" },
+    }
+}
+
+/// Why a value is none of `Host` (RFC 9112, section 3.2; RFC 3986, section 3.2.2).
+pub(super) const NO_HOST: Refusal = bad("the header 'Host' is not a host");
+
+/// True for a host with or without a port. It may be empty.
+pub(super) fn is_host(text: &str) -> bool {
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port))
+                if address.bytes().all(|octet| octet.is_ascii_alphanumeric() || b":.".contains(&octet)) =>
+            {
+                ("", port)
+            }
+            _ => return false,
+        },
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&octet);
+    let digits = |port: &str| port.bytes().all(|octet| octet.is_ascii_digit());
+    name.bytes().all(plain) && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
+}
+
 /// Reads the head at the beginning of `input`, of at most `octets_max` octets. None: there is more to come.
 ///
 /// # Errors
@@ -107,7 +148,7 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
     let octets = match request.parse(&input[..input.len().min(octets_max)]) {
         Ok(httparse::Status::Complete(octets)) => octets,
         Ok(httparse::Status::Partial) if input.len() < octets_max => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(Refusal { status: 431, text: "the headers are too long" }),
+        Ok(httparse::Status::Partial) => return Err(too_long(&input[..octets_max])),
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Refusal { status: 431, text: "there are too many headers" });
         }
@@ -130,6 +171,8 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         proxied: false,
         origin: None,
         wanted_headers: None,
+        cross_site: false,
+        wants_json: false,
         forwarded: Vec::new(),
     };
     let mut hosts = 0;
@@ -137,6 +180,9 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
         if header.name.eq_ignore_ascii_case("host") {
             hosts += 1;
             head.host = std::str::from_utf8(header.value).ok().map(str::trim);
+            if !head.host.is_some_and(is_host) {
+                return Err(NO_HOST);
+            }
         } else {
             head.take(header, modern)?;
         }
@@ -144,6 +190,8 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
     if hosts > 1 || (modern && hosts == 0) {
         return Err(bad("the header 'Host' must stand there once"));
     }
+    // Older ones cannot ask for that (RFC 9110, section 7.8).
+    head.upgrade &= modern;
     Ok(Some(head))
 }
 
@@ -203,6 +251,11 @@ impl<'a> RequestHead<'a> {
                 self.keep_alive &= !value.split(',').any(|part| part.trim().eq_ignore_ascii_case("close"));
             } else if named("origin") {
                 self.origin = Some(value);
+            } else if named("sec-fetch-site") {
+                self.cross_site = value == "cross-site";
+            } else if named("accept") {
+                let takes = |kind: &str| value.to_ascii_lowercase().contains(kind);
+                self.wants_json = takes("application/json") && !takes("text/html");
             } else if named("access-control-request-headers") {
                 self.wanted_headers = Some(value);
             } else if named("upgrade") {
@@ -357,7 +410,7 @@ fn line(input: &[u8], octets_max: usize) -> Result<Option<&[u8]>, Refusal> {
             Some(_) => Err(BAD),
             None => Ok(None),
         },
-        None if input.len() > octets_max => Err(BAD),
+        None if input.len() > octets_max || input.contains(&b'\n') => Err(BAD),
         None => Ok(None),
     }
 }
@@ -406,6 +459,7 @@ mod tests {
             assert_eq!(parse(&text[..end]), Ok(None));
         }
         assert_eq!(parse(&format!("POST /a HTTP/1.1\r\nX: {}", "y".repeat(2000))), Err(431));
+        assert_eq!(parse(&format!("POST /{}", "y".repeat(2000))), Err(414));
         assert_eq!(parse(&format!("POST /a HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(65))), Err(431));
     }
 
@@ -425,11 +479,18 @@ mod tests {
             ("Transfer-Encoding: gzip, chunked\r\n", 501),
             ("Expect: the unexpected\r\n", 417),
             ("Host: y\r\n", 400),
+            ("X: y\r\n\x7f: 1\r\n", 400),
             ("X: y\r\n folded\r\n", 400),
         ] {
             assert_eq!(parse(&format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\n")), Err(status), "{headers}");
         }
         assert_eq!(parse("POST / HTTP/1.1\r\n\r\n"), Err(400));
+        for host in ["", "a", "a:80", "a:", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b.example"] {
+            parse(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect("a host").expect("a head");
+        }
+        for host in ["a b", "a/b", "a/b@c", "a@b", "a:b", "[::1", "[::1]x", "a,b:80:80", "a\"b", "\u{e9}"] {
+            assert_eq!(parse(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")), Err(400), "{host}");
+        }
         assert_eq!(parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(400));
         assert_eq!(parse("POST / HTTP/2.0\r\n\r\n"), Err(505));
         assert_eq!(parse("\u{16}garbage\r\n\r\n"), Err(400));
@@ -463,7 +524,9 @@ mod tests {
         assert_eq!(feed(BodyLength::Octets(u64::MAX), b"x", 1), Err(413));
         let many = [b"1f4\r\n".as_slice(), &[b'x'; 500], b"\r\n1f5\r\n"].concat();
         assert_eq!(feed(BodyLength::Chunked, &many, 7), Err(413));
-        for broken in ["\r\n", "x\r\n", "-1\r\n", "0x1\r\n", "1\nx\r\n", "1\r\nxx", "1\r\nx\n0", "1\rx", "1x\r\n"] {
+        for broken in
+            ["\r\n", "x\r\n", "-1\r\n", "0x1\r\n", "1\n", "1\nx\r\n", "1\r\nxx", "1\r\nx\n0", "1\rx", "1x\r\n"]
+        {
             assert_eq!(feed(BodyLength::Chunked, broken.as_bytes(), 1), Err(400), "{broken:?}");
         }
         assert_eq!(feed(BodyLength::Chunked, b"ffffffffffffffff\r\n", 1), Err(413));

@@ -158,6 +158,7 @@ fn bad_requests_are_told_why() {
             for (query, expected, error) in [
                 ("", 400, "'topic' has to be there, at most 2 times"),
                 ("?topic=a&topic=b&topic=c", 400, "'topic' has to be there, at most 2 times"),
+                ("?topic=com.a&get_retained=maybe", 400, "'get_retained' has to be true or false"),
                 ("?topic=com.a&match=some", 400, "'match' has to be exact, prefix or wildcard"),
                 ("?topic=secret.x", 403, "wamp.error.not_authorized"),
                 ("?topic=com.a&topic=secret.x", 403, "wamp.error.not_authorized"),
@@ -169,7 +170,12 @@ fn bad_requests_are_told_why() {
             }
             let mut http = Http::connect(address);
             let answer = http.post("/events?topic=com.a", b"").expect(405);
-            assert_eq!(answer.header("allow"), Some("GET, OPTIONS"));
+            assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+            // No body comes to HEAD, whatever is said of one.
+            for (query, expected) in [("", 400), ("?topic=com.a", 200)] {
+                http.write(format!("HEAD /events{query} HTTP/1.1\r\nHost: x\r\n\r\n"));
+                assert!(http.head_only().expect(expected).header("date").is_some());
+            }
             http.write("OPTIONS /events HTTP/1.1\r\nHost: x\r\nOrigin: https://a\r\n\r\n");
             assert_eq!(http.response().expect(204).header("access-control-allow-origin"), None);
             assert_eq!(Http::connect(address).get("/events/x?topic=com.a", "").status, 404);
@@ -252,6 +258,59 @@ fn gaps_are_told() {
         assert_eq!(stream.next(), Some(gap));
         for number in 3..=5 {
             assert_eq!(stream.next().expect("an event").data["args"], json!([number]));
+        }
+    });
+}
+
+/// Where a stream is that has not got any event.
+fn beginning(address: SocketAddr, query: &str) -> String {
+    let mut stream = Stream::open(address, query, "");
+    while stream.last.is_empty() {
+        let mut line = String::new();
+        stream.reader.read_line(&mut line).expect("a line");
+        stream.last = line.trim_end().strip_prefix("id: ").unwrap_or_default().into();
+    }
+    stream.last
+}
+
+#[test]
+fn who_has_got_nothing_yet_is_told_of_gaps_as_well() {
+    let change = |config: &mut RuntimeConfig| {
+        serve(config, |_| {});
+        config.realms[0].history[0].events_max = 3;
+        config.realms[0].history[1].events_max = 3;
+    };
+    let query = "topic=com.kept.&topic=com.one&match=prefix&match=exact";
+    let gap =
+        |uri: &str, policy: &str| Some(Event { name: "gap".into(), data: json!({"topic": uri, "match": policy}) });
+    // A router that has kept them in memory alone, and is another one now.
+    let before = std::sync::Mutex::new(String::new());
+    node::with_router(change, |address| *before.lock().expect("a lock") = beginning(address, query));
+    let before = before.into_inner().expect("a lock");
+    node::with_router(change, |address| {
+        let mut stream = Stream::again(address, query, &before);
+        assert_eq!((stream.next(), stream.next()), (gap("com.kept.", "prefix"), gap("com.one", "exact")));
+    });
+    node::with_router(change, |address| {
+        let mut client = Client::join(address, Wire::JSON);
+        let begun = beginning(address, query);
+        // All of it is there.
+        for number in 1..=3 {
+            publish(&mut client, "com.kept.a", number);
+        }
+        let mut stream = Stream::again(address, query, &begun);
+        assert_eq!([1, 2, 3].map(|_| stream.number()), [1, 2, 3]);
+        // Not all of it is, of one topic.
+        for number in 4..=7 {
+            publish(&mut client, "com.one", number);
+        }
+        let mut stream = Stream::again(address, query, &begun);
+        assert_eq!([1, 2, 3].map(|_| stream.number()), [1, 2, 3]);
+        assert_eq!(stream.next(), gap("com.one", "exact"));
+        assert_eq!([5, 6, 7].map(|_| stream.number()), [5, 6, 7]);
+        for unreadable in ["garbage", &"a".repeat(5000)] {
+            let mut stream = Stream::again(address, query, unreadable);
+            assert_eq!((stream.next(), stream.next()), (gap("com.kept.", "prefix"), gap("com.one", "exact")));
         }
     });
 }

@@ -26,6 +26,18 @@ def application(env, start):
         both.wait()
     if path == "/fail":
         raise ValueError("fails")
+    if path == "/injection":
+        start("200 OK", [("X-A", "a\r\nX-Evil: 1")])
+        return [b"x"]
+    if path == "/breaks":
+        def parts():
+            yield b"some"
+            raise ValueError("breaks off")
+        start("200 OK", [])
+        return parts()
+    if path == "/head":
+        start("200 OK", [("Content-Type", "text/x")])
+        return [] if env["REQUEST_METHOD"] == "HEAD" else iter([b"a", b"b"])
     body = env["wsgi.input"].read()
     if path == "/echo":
         start("201 Created", [("Content-Type", "text/x"), ("X-Own", "1"), ("X-Own", "2")])
@@ -87,6 +99,16 @@ fn applications_answer() {
         assert!(read_chunks(&mut http.0) == body);
     }
     assert_eq!(http.get("/app/fail", "").status, 500);
+    let injected = http.get("/app/injection", "").expect(500);
+    assert_eq!((injected.header("x-evil"), injected.header("server")), (None, None));
+    http.write("HEAD /app/head HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(http.head_only().expect(200).header("content-length"), None);
+    // A response that breaks off does not look whole.
+    let mut broken = Vec::new();
+    let mut reader = Http::connect(address);
+    reader.write("GET /app/breaks HTTP/1.1\r\nHost: x\r\n\r\n");
+    let _ = reader.0.read_to_end(&mut broken);
+    assert!(broken.ends_with(b"4\r\nsome\r\n"), "{}", String::from_utf8_lossy(&broken));
     // Several at once.
     let pair = [0, 1].map(|_| thread::spawn(move || Http::connect(address).get("/app/both", "").status));
     assert_eq!(pair.map(|one| one.join().expect("an answer")), [200, 200]);

@@ -210,7 +210,10 @@ fn calls_are_answered_by_servers() {
                 (json!([["GET", "http://192.0.2.1/"]]), "wamp.error.invalid_argument"),
                 (json!([["GET", "../x"]]), "wamp.error.invalid_argument"),
                 (json!([["GET", "x", "body"]]), "wamp.error.invalid_argument"),
-                (json!([["POST", "x", "y".repeat(2000)]]), "wamp.error.no_available_callee"),
+                (json!([["POST", "x", "y".repeat(2000)]]), "wamp.error.payload_size_exceeded"),
+                (json!([["POST", "x", "y", {"Content-Length": "0"}]]), "wamp.error.invalid_argument"),
+                (json!([["POST", "x", "y", {"transfer-encoding": ["chunked"]}]]), "wamp.error.invalid_argument"),
+                (json!([["GET", "x", "", {"Host": "internal.example"}]]), "wamp.error.invalid_argument"),
                 (json!([["GET", "late"]]), "wamp.error.timeout"),
             ] {
                 let refused = client.ask("com.rest", &arguments).expect_err("an error");

@@ -4,6 +4,7 @@ use super::schema::OWN;
 use super::{Fault, Read};
 use crate::auth::config::Secret;
 use crate::config::bridge::{Action, BridgeConfig};
+use crate::wamp::uri::UriRules;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -209,6 +210,10 @@ impl Bridge<HookOptions> {
     /// Reads a hook; gives also the `auth` of the way in that its sessions come by.
     pub(super) fn read_hook(self, at: &str) -> Read<(BridgeConfig, Value)> {
         let options = self.options.ok_or_else(|| Fault::new(at, "needs `options` with a `topic`"))?;
+        if !UriRules::Loose.allow(&options.topic) {
+            let text = format!("is {:?}, which is no topic", options.topic);
+            return Err(Fault::new(&format!("{at}.options.topic"), text));
+        }
         let action = Action::Hook {
             topic: options.topic,
             success: options.success_response.unwrap_or_else(|| SUCCESS.into()),

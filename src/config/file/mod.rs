@@ -44,6 +44,7 @@ use super::python::Interpreter;
 use super::{ComponentConfig, ListenAddress, RuntimeConfig, TransportConfig};
 use crate::auth::config::Source;
 use crate::auth::reach::Reach;
+use crate::session::RealmConfig;
 use format::Format;
 pub(super) use keys::distance;
 use namespaces::Namespaces;
@@ -357,8 +358,20 @@ fn roles_exist(reader: &mut Reader, config: &RuntimeConfig) {
     }
 }
 
-/// Realms in which a guest has to register before it is ready, and that are not there: it never would be.
+/// Realms that are not there, in which a guest has to register before it is ready (it never would be), or which a path has
+/// sessions in (it would only ever fail).
 fn realms_exist(reader: &mut Reader, config: &RuntimeConfig) {
+    for path in config.listeners.iter().flat_map(|listener| &listener.paths) {
+        let Some(realm) = path.service.realm() else { continue };
+        let transport = path.service.transport().and_then(|at| config.transports.get(usize::from(at)));
+        let there = |known: &RealmConfig| {
+            *known.name == *realm && transport.is_none_or(|transport| known.is_reached(&transport.auth.reach))
+        };
+        if !config.realms.iter().any(there) {
+            let text = format!("the path {} leads to the realm {realm:?}, which is not there", path.path);
+            reader.warn("workers", &text);
+        }
+    }
     for guest in &config.guests {
         if let ReadyConfig::Procedure { realm, .. } = &guest.ready
             && config.realms.iter().all(|known| known.name != *realm)

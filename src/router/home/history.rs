@@ -21,6 +21,8 @@ pub(in crate::router) struct History {
     bytes: u64,
     /// The place of the next event.
     next: u64,
+    /// Of what has come from this time on nothing is missing, since 1970.
+    whole_from: Duration,
 }
 
 /// A publisher that waits until its event has been written down.
@@ -33,8 +35,9 @@ pub(super) struct Unrecorded {
 }
 
 impl History {
-    pub(super) const fn new(rule: HistoryRule, medium: Medium) -> History {
-        History { rule, medium, events: VecDeque::new(), bytes: 0, next: 0 }
+    /// A history that begins at a time.
+    pub(super) const fn new(rule: HistoryRule, medium: Medium, created: Duration) -> History {
+        History { rule, medium, events: VecDeque::new(), bytes: 0, next: 0, whole_from: created }
     }
 
     /// Puts an event at the end, and drops what is over the limits. `time` is in whole milliseconds, which is what
@@ -46,6 +49,9 @@ impl History {
 
     /// Puts the events of an earlier process before all others.
     fn restore(&mut self, events: Vec<PastEvent>) {
+        if let Some(first) = events.first() {
+            self.whole_from = if first.place == 0 { Duration::ZERO } else { first.time };
+        }
         events.into_iter().for_each(|event| self.push(event));
     }
 
@@ -66,6 +72,8 @@ impl History {
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
             self.bytes -= oldest.publication.payload.len() as u64;
+            // Times are whole milliseconds.
+            self.whole_from = self.whole_from.max(oldest.time + Duration::from_millis(1));
         }
     }
 
@@ -186,15 +194,19 @@ impl Home {
         caller: SessionId,
         identity: &Identity,
     ) -> Vec<Value> {
-        let Some(topic) = self.topics.get_mut(&id) else { return Vec::new() };
+        // What is said in front of the others if some may be missing.
+        let missing = filter.whole.then_some(Value::Null);
+        let Some(topic) = self.topics.get_mut(&id) else { return missing.into_iter().collect() };
         let pattern = topic.subject.policy != crate::wamp::MatchPolicy::Exact;
-        let Some(history) = &mut topic.history else { return Vec::new() };
+        let Some(history) = &mut topic.history else { return missing.into_iter().collect() };
         history.drop_aged(now);
+        let missing = missing.filter(|_| filter.from_time.unwrap_or_default() < history.whole_from);
         let ignored = self.ignore_audience;
         let selected = history.select(filter, |publication| {
             ignored || publication.audience().is_none_or(|audience| audience.admits(caller, identity))
         });
-        selected.into_iter().filter_map(|event| describe(event, id, pattern)).collect()
+        let selected = selected.into_iter().filter_map(|event| describe(event, id, pattern));
+        missing.into_iter().chain(selected).collect()
     }
 }
 
@@ -206,7 +218,7 @@ mod tests {
 
     fn history(events_max: u32, bytes_max: u64, age_max: Option<Duration>) -> History {
         let rule = HistoryRule { events_max, bytes_max, age_max, ..HistoryRule::new("a.", MatchPolicy::Prefix) };
-        let mut history = History::new(rule, Medium::Memory);
+        let mut history = History::new(rule, Medium::Memory, Duration::ZERO);
         for id in 1..=6_u64 {
             let raw = codec::payload(Serializer::Json, vec![Value::from(id)], Dict::new()).expect("a number");
             let publication = Publication {
@@ -254,5 +266,21 @@ mod tests {
         let bytes = history(100, 1_000, None).bytes / 2;
         assert_eq!(ids(&history(100, bytes, None), &EventFilter::default()), [4, 5, 6]);
         assert_eq!(ids(&history(100, 1_000, Some(Duration::from_secs(1))), &EventFilter::default()), [5, 6]);
+    }
+
+    #[test]
+    fn it_is_known_from_when_on_nothing_is_missing() {
+        assert_eq!(history(100, 1_000, None).whole_from, Duration::ZERO);
+        // The fourth has been dropped.
+        assert_eq!(history(2, 1_000, None).whole_from, Duration::from_millis(4001));
+        let mut later =
+            History::new(HistoryRule::new("a.", MatchPolicy::Prefix), Medium::Memory, Duration::from_secs(9));
+        assert_eq!(later.whole_from, Duration::from_secs(9));
+        later.restore(history(100, 1_000, None).events.into());
+        assert_eq!(later.whole_from, Duration::ZERO, "an earlier process has kept all from the first on");
+        let mut part =
+            History::new(HistoryRule::new("a.", MatchPolicy::Prefix), Medium::Memory, Duration::from_secs(9));
+        part.restore(history(2, 1_000, None).events.into());
+        assert_eq!(part.whole_from, Duration::from_secs(5));
     }
 }

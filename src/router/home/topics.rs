@@ -129,7 +129,7 @@ impl Home {
             announced: true,
             members: self.hashing.map(),
             interested: SmallVec::new(),
-            history: Some(Box::new(History::new(preset.rule.clone(), preset.medium))),
+            history: Some(Box::new(History::new(preset.rule.clone(), preset.medium, time))),
             nodes: None,
         };
         self.topics.insert(id, topic);

@@ -152,6 +152,8 @@ impl Arguments<'_> {
             after_publication: publication("after_publication")?,
             before_publication: publication("before_publication")?,
             until_publication: publication("until_publication")?,
+            // Of our own, for streams of events.
+            whole: named.bool("_whole").map_err(wrong)?.unwrap_or(false),
         })
     }
 

@@ -105,6 +105,8 @@ pub struct EventFilter {
     pub before_publication: Option<PublicationId>,
     /// Up to this publication.
     pub until_publication: Option<PublicationId>,
+    /// If events that have come since `from_time` may be missing, null is put in front of the others.
+    pub whole: bool,
 }
 
 /// Which sessions to end; never the one that asks.

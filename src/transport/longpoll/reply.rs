@@ -1,9 +1,9 @@
 //! Responses of the long-poll transport.
 
 use crate::wamp::Serializer;
-use crate::web::bridge::failure;
+use crate::web::date;
 use crate::wire::Frame;
-use crate::wire::http::{TEXT, response_head};
+use crate::wire::http::{JSON, error_body, response_head};
 use crate::wire::longpoll::content_type;
 
 /// How long a browser may remember the answer to a preflight, in seconds.
@@ -17,10 +17,10 @@ const METHODS: &str = "POST, OPTIONS";
 pub(in crate::transport) struct ReplyTo {
     /// The connection ends with the response.
     pub(in crate::transport) close: bool,
-    /// Errors have the form of those of WAMP.
-    pub(in crate::transport) json: bool,
+    /// Scripts of any page may read it.
+    pub(in crate::transport) any_origin: bool,
     /// The request is HEAD: bodies are only announced.
-    pub(super) head_only: bool,
+    pub(in crate::transport) head_only: bool,
     /// The page whose script asks, if a browser says so. Any page may: who can use a transport is decided by its id,
     /// and who can join a realm by authentication, as on the other transports.
     origin: Option<Box<str>>,
@@ -29,7 +29,7 @@ pub(in crate::transport) struct ReplyTo {
 impl ReplyTo {
     pub(super) fn new(close: bool, origin: Option<&str>) -> ReplyTo {
         let plain = |origin: &&str| origin.bytes().all(|octet| octet.is_ascii_graphic());
-        ReplyTo { close, json: false, head_only: false, origin: origin.filter(plain).map(Into::into) }
+        ReplyTo { close, any_origin: false, head_only: false, origin: origin.filter(plain).map(Into::into) }
     }
 
     /// The response to a request that nobody may have sent completely.
@@ -44,7 +44,11 @@ impl ReplyTo {
             // Scripts of some clients send with credentials, which a browser allows only if it reads this.
             headers.push(("Access-Control-Allow-Credentials", "true"));
             headers.push(("Vary", "Origin"));
+        } else if self.any_origin {
+            headers.push(("Access-Control-Allow-Origin", "*"));
         }
+        let date = date::stamp();
+        headers.extend(date.as_deref().map(|date| ("Date", date)));
         headers.extend_from_slice(more);
         response_head(status, &headers, content, self.close)
     }
@@ -72,12 +76,11 @@ impl ReplyTo {
         Frame::whole(&self.head(200, &[], Some((content_type(serializer), octets))))
     }
 
-    /// What went wrong, in one line of text.
+    /// What went wrong, in the form of errors of WAMP.
     pub(in crate::transport) fn error(&self, status: u16, text: &str) -> Frame {
         let more: &[(&str, &str)] = if status == 405 { &[("Allow", METHODS)] } else { &[] };
-        let (kind, body) =
-            if self.json { ("application/json", failure(status, text).body) } else { (TEXT, format!("{text}\n")) };
-        self.whole(self.head(status, more, Some((kind, body.len()))), body.as_bytes())
+        let body = error_body(text);
+        self.whole(self.head(status, more, Some((JSON, body.len()))), body.as_bytes())
     }
 
     /// The answer to OPTIONS, whether a browser asks for permission or a person for what is served.
@@ -124,6 +127,6 @@ mod tests {
             error.contains("\r\nAllow: POST, OPTIONS\r\n") && error.contains("\r\nConnection: close\r\n"),
             "{error}"
         );
-        assert!(error.ends_with("\r\n\r\nonly POST\n"), "{error}");
+        assert!(error.ends_with("\r\n\r\n{\"error\":\"only POST\",\"args\":[],\"kwargs\":{}}"), "{error}");
     }
 }

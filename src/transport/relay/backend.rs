@@ -5,7 +5,7 @@ use super::Relayed;
 use super::body::Outgoing;
 use super::client::Client;
 use super::fault::Fault;
-use super::head::{Framing, framed, framing, request_headers, response_head};
+use super::head::{Framing, framed, framing, length_of, request_headers, response_head};
 use super::pool::{Answered, Origin};
 use crate::config::relay::{Backend, BackendAddress, RelayConfig, Target};
 use crate::wire::request::{BodyLength, BodyReader, RequestHead};
@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::CONTENT_LENGTH;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::future::Future;
@@ -105,6 +104,10 @@ pub(super) async fn pass_on(
         BodyLength::Chunked => Outgoing::new(outgoing, None),
     };
     let request = request(head, headers, side, outgoing)?;
+    if head.expects_continue && !reader.is_complete() && client.input.is_empty() {
+        client.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
+    client.read_ahead(&mut reader).await?;
     let io = connect(side.to).await?;
     let unfit = |error: hyper::Error| Fault::told(502, format!("the server behind does not answer: {error}"));
     let (mut sender, connection) =
@@ -114,9 +117,6 @@ pub(super) async fn pass_on(
             tracing::debug!(%error, "a connection to a server behind has failed");
         }
     }));
-    if head.expects_continue && !reader.is_complete() && client.input.is_empty() {
-        client.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-    }
     let answer = sender.send_request(request);
     let (response, whole) = exchange(client, &mut reader, pieces, pin!(answer), side.config).await?;
     let response = response.map_err(unfit)?;
@@ -169,7 +169,8 @@ async fn respond(
     answered: &mut Answered,
 ) -> Result<(), Fault> {
     let (parts, mut body) = response.into_parts();
-    let framing = framing(head, parts.status.as_u16(), parts.headers.contains_key(CONTENT_LENGTH));
+    let length = length_of(&parts.headers).map_err(|why| Fault::told(502, why))?;
+    let framing = framing(head, parts.status.as_u16(), length.is_some());
     let keep = head.keep_alive && whole && framing != Framing::Close;
     let hsts = side.relayed.hsts.as_deref();
     answered.status = parts.status.as_u16();

@@ -8,7 +8,7 @@ use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -23,25 +23,34 @@ const AHEAD_BYTES: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
 
+/// What is asked of a client while it sends a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// How long it may take to send or read something.
+    pub(super) silence: Duration,
+    /// Octets that are read before others are asked.
+    pub(super) ahead: usize,
+    /// Octets that have to come in each second that is waited for them, on average; 0: any.
+    pub(super) rate_min: u64,
+}
+
 /// The socket, and what has been read from it and not been used.
 #[derive(Debug)]
 pub(super) struct Client {
     stream: Stream,
     pub(super) input: Vec<u8>,
-    /// How long it may take to send or read something.
-    patience: Duration,
+    pace: Pace,
+    /// For how long the body has been waited for, and how many octets of it have come.
+    waited: Duration,
+    come: u64,
 }
 
 impl Client {
     /// Makes the socket known to this thread.
-    pub(super) async fn register(
-        socket: Socket,
-        acceptor: Option<TlsAcceptor>,
-        patience: Duration,
-    ) -> io::Result<Client> {
+    pub(super) async fn register(socket: Socket, acceptor: Option<TlsAcceptor>, pace: Pace) -> io::Result<Client> {
         let mut stream = Stream::register(socket, || acceptor)?;
         poll_fn(|cx| stream.poll_secured(cx)).await?;
-        Ok(Client { stream, input: Vec::new(), patience })
+        Ok(Client { stream, input: Vec::new(), pace, waited: Duration::ZERO, come: 0 })
     }
 
     /// Takes the socket out of this thread, with what has been read and not been used.
@@ -61,13 +70,40 @@ impl Client {
             if reader.is_complete() {
                 return Ok(None);
             }
-            let mut octets = [0; READ_BYTES];
-            let read = timeout(self.patience, self.read_more(&mut octets));
-            match read.await {
-                Ok(Ok(count)) if count > 0 => self.input.extend_from_slice(&octets[..count]),
-                Ok(_) => return Err(Fault::Client),
-                Err(_) => return Err(Fault::told(408, "the body did not come in time")),
+            self.read_body().await?;
+        }
+    }
+
+    /// Reads so much of a body that others need not wait for it, or all of it. While a client takes its time nobody else has to
+    /// give any.
+    pub(super) async fn read_ahead(&mut self, reader: &mut BodyReader) -> Result<(), Fault> {
+        loop {
+            let used = reader.feed(&self.input)?;
+            self.input.drain(..used);
+            if reader.is_complete() || reader.data().len() >= self.pace.ahead {
+                return Ok(());
             }
+            self.read_body().await?;
+        }
+    }
+
+    /// Reads on in the body, which has to come fast enough.
+    async fn read_body(&mut self) -> Result<(), Fault> {
+        let Pace { silence, rate_min, .. } = self.pace;
+        let earned = self.come.checked_div(rate_min).map_or(Duration::MAX, Duration::from_secs);
+        let limit = silence.saturating_add(earned).saturating_sub(self.waited).min(silence);
+        let mut octets = [0; READ_BYTES];
+        let since = Instant::now();
+        let read = timeout(limit, self.read_more(&mut octets)).await;
+        self.waited += since.elapsed();
+        match read {
+            Ok(Ok(count)) if count > 0 => {
+                self.come += count as u64;
+                self.input.extend_from_slice(&octets[..count]);
+                Ok(())
+            }
+            Ok(_) => Err(Fault::Client),
+            Err(_) => Err(Fault::told(408, "the body did not come in time")),
         }
     }
 
@@ -97,14 +133,14 @@ impl Client {
         // Each time it takes something it has as long again.
         let mut rest = octets;
         while !rest.is_empty() {
-            let patience = self.patience;
+            let patience = self.pace.silence;
             let count = timeout(patience, self.write(rest)).await.map_err(|_| Fault::Client)??;
             if count == 0 {
                 return Err(Fault::Client);
             }
             rest = &rest[count..];
         }
-        let patience = self.patience;
+        let patience = self.pace.silence;
         Ok(timeout(patience, self.flush()).await.map_err(|_| Fault::Client)??)
     }
 
@@ -127,7 +163,7 @@ impl Client {
     /// Has the system look whether a silent client is still there.
     pub(super) fn keep_alive(&self) {
         // Not every kind of socket can.
-        let _ = self.stream.keep_alive(self.patience);
+        let _ = self.stream.keep_alive(self.pace.silence);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong while a request is passed on.
 
-use super::error_body;
-use crate::wire::http::{Refusal, response_head};
+use crate::web::date;
+use crate::wire::http::{Refusal, error_body, response_head};
 use std::io;
 
 /// Why a request could not be passed on.
@@ -36,11 +36,13 @@ impl From<io::Error> for Fault {
 
 /// A response that says what was wrong.
 pub(super) fn refusal(status: u16, text: &str, hsts: Option<&str>, close: bool) -> Vec<u8> {
-    let body = error_body(status, text);
+    let body = error_body(text);
     let mut headers = vec![("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+    let date = date::stamp();
+    headers.extend(date.as_deref().map(|date| ("Date", date)));
     headers.extend(hsts.map(|hsts| ("Strict-Transport-Security", hsts)));
     if status == 426 {
-        headers.push(("Upgrade", "websocket"));
+        headers.extend([("Upgrade", "websocket"), ("Connection", "Upgrade")]);
     }
     let mut response = response_head(status, &headers, Some(("application/json", body.len())), close);
     response.extend_from_slice(body.as_bytes());

@@ -2,8 +2,11 @@
 
 use super::pool::Origin;
 use crate::config::relay::Backend;
+use crate::web::date;
 use crate::wire::request::RequestHead;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -24,6 +27,12 @@ const HOP: [&str; 10] = [
 /// What tells where a client is.
 const FORWARDED: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"];
+
+/// True for names that become the same variable as another one in CGI, WSGI and so on, which have `_` for `-`: by them
+/// clients could say what is for the router alone to say.
+pub(super) fn is_ambiguous(name: &str) -> bool {
+    name.contains('_')
+}
 
 /// Names that the values of `Connection` say are for one connection alone.
 fn named<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
@@ -46,7 +55,7 @@ pub(super) fn request_headers(
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         let own = ["host", "content-length"].contains(&&*name) || FORWARDED.contains(&&*name);
-        if own || HOP.contains(&&*name) || private.contains(&name) {
+        if own || is_ambiguous(&name) || HOP.contains(&&*name) || private.contains(&name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
@@ -96,6 +105,29 @@ fn port_of(host: &str, proto: &str) -> String {
     port.unwrap_or(if proto == "https" { "443" } else { "80" }).into()
 }
 
+/// The length that a response says, once it is sure that there is only one way to read where it ends (RFC 9112, section 6.3).
+///
+/// # Errors
+/// What is wrong, in one line.
+pub(super) fn length_of(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = match lengths.next() {
+        Some(first) if lengths.all(|other| other == first) => {
+            Some(first.to_str().ok().filter(|text| plain(text)).ok_or("the server behind says a length that is none")?)
+        }
+        Some(_) => return Err("the server behind says two lengths"),
+        None => None,
+    };
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(length),
+        (Some(_), None) if length.is_some() => Err("the server behind says the length of a body in chunks"),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(None),
+        _ => Err("the server behind sends a body in a coding other than chunked"),
+    }
+}
+
 /// How the end of a response's body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -134,9 +166,15 @@ pub(super) fn response_head(
     // Writing to memory does not fail.
     let _ = write!(out, "HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("Unknown"));
     let tunnel = status == hyper::StatusCode::SWITCHING_PROTOCOLS;
+    let mut told = false;
+    if let Some(date) = (!headers.contains_key(DATE)).then(date::stamp).flatten() {
+        let _ = write!(out, "date: {date}\r\n");
+    }
     for (name, value) in headers {
         let own = HOP.contains(&name.as_str()) || private.iter().any(|private| private == name.as_str());
-        let length = name == CONTENT_LENGTH && (framing == Framing::Chunked || status.as_u16() == 204);
+        let is_length = name == CONTENT_LENGTH;
+        let length = is_length && (told || framing == Framing::Chunked || tunnel || status.as_u16() == 204);
+        told |= is_length;
         if own || length || (hsts.is_some() && name == "strict-transport-security") {
             continue;
         }
@@ -184,7 +222,7 @@ mod tests {
         let mut listener = ListenerConfig::plain(address);
         listener.forwarded = if trusted { vec!["10.0.0.0/8".parse().expect("a net")] } else { Vec::new() };
         let entrance = std::sync::Arc::new(Entrance::new(&listener).expect("no TLS"));
-        let origin = Origin { address: Some("10.0.0.1".parse().expect("an address")), entrance };
+        let origin = Origin { address: Some("10.0.0.1".parse().expect("an address")), entrance, port: None };
         let Target::Http(mut backend) = RelayConfig::http("back", 81).target else { panic!("HTTP") };
         change(&mut backend);
         let head = request::head(text.as_bytes(), 1000).expect("a good head").expect("a whole head");
@@ -231,6 +269,42 @@ mod tests {
                 "x-forwarded-proto: https"
             ]
         );
+    }
+
+    #[test]
+    fn names_that_look_like_others_are_left_out() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_Proto: https\r\nX_Own: 1\r\nX-Own: 2\r\n\r\n";
+        let passed = passed_on(text, true, |_| {});
+        assert!(
+            passed.contains(&"x-own: 2".into()) && passed.contains(&"x-forwarded-proto: http".into()),
+            "{passed:?}"
+        );
+        assert!(!passed.iter().any(|header| header.contains('_')), "{passed:?}");
+    }
+
+    #[test]
+    fn responses_have_one_end() {
+        let read = |lines: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            length_of(&headers).map(|length| length.map(str::to_owned))
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[("content-length", "5"), ("content-length", "5")]), Ok(Some("5".into())));
+        assert_eq!(read(&[("transfer-encoding", "Chunked")]), Ok(None));
+        for wrong in [
+            &[("content-length", "5, 5")][..],
+            &[("content-length", "")],
+            &[("content-length", "+5")],
+            &[("content-length", "5"), ("content-length", "6")],
+            &[("content-length", "5"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")],
+        ] {
+            read(wrong).expect_err("two ways to read it");
+        }
     }
 
     #[test]

@@ -18,9 +18,10 @@ use super::reactor::Reactor;
 use super::tls::Tls;
 use crate::config::relay::{RelayConfig, Target};
 use crate::web::Content;
-use crate::web::bridge::failure;
 use crate::wire::Frame;
+use crate::wire::http::bodyless;
 use crate::wire::request::{BodyLength, BodyReader, RequestHead};
+use client::Pace;
 use fault::refusal;
 pub use pool::Relays;
 use pool::{Job, Origin};
@@ -38,6 +39,8 @@ pub(in crate::transport) struct Relayed {
     names: Vec<Box<str>>,
     hsts: Option<Arc<str>>,
     header_bytes_max: usize,
+    /// The request is HEAD: what is answered has no body.
+    head_only: bool,
 }
 
 impl Relayed {
@@ -87,6 +90,7 @@ pub(in crate::transport) fn judge(
         names: names[own..].iter().map(|name| (&**name).into()).collect(),
         hsts,
         header_bytes_max,
+        head_only: head.method == "HEAD",
     }))
 }
 
@@ -104,7 +108,10 @@ impl Reactor {
         let peer = connection.peer.clone();
         let entrance = self.settings.premises.entrances[usize::from(peer.listener)].clone();
         if self.shutting_down || self.settings.relays.is_full() {
-            let response = refusal(503, "too many requests are being passed on", relayed.hsts.as_deref(), true);
+            let mut response = refusal(503, "too many requests are being passed on", relayed.hsts.as_deref(), true);
+            if relayed.head_only {
+                response = bodyless(response);
+            }
             self.note_line(key, line);
             return self.respond(key, [Frame::new(response.into(), bytes::Bytes::new())], true);
         }
@@ -112,10 +119,15 @@ impl Reactor {
         let shard = usize::from(self.seat.index);
         // It counts here for as long as it is away.
         self.settings.loads.add(shard);
-        let origin = Origin { address: peer.address, entrance: entrance.clone() };
+        let origin = Origin { address: peer.address, entrance: entrance.clone(), port: socket.port() };
         let acceptor = entrance.tls.as_ref().map(Tls::acceptor);
-        let client_timeout = self.settings.premises.config.longpoll_body_timeout;
-        let job = Job { socket, visitor, octets, relayed, line, shard, origin, acceptor, client_timeout };
+        let config = &self.settings.premises.config;
+        let pace = Pace {
+            silence: config.longpoll_body_timeout,
+            ahead: config.web_body_bytes_ahead,
+            rate_min: config.web_body_rate_min as u64,
+        };
+        let job = Job { socket, visitor, octets, relayed, line, shard, origin, acceptor, pace };
         self.settings.relays.begin(job);
     }
 
@@ -124,9 +136,4 @@ impl Reactor {
             self.note_request(key, line);
         }
     }
-}
-
-/// An answer in the form of errors of WAMP.
-fn error_body(status: u16, text: &str) -> String {
-    failure(status, text).body
 }

@@ -1,6 +1,7 @@
 //! Which program a request means, and what it is told of the request.
 
 use super::Relayed;
+use super::head::is_ambiguous;
 use super::pool::Origin;
 use crate::wire::request::{BodyLength, RequestHead};
 use std::ffi::OsString;
@@ -62,13 +63,15 @@ pub(super) fn variables(
         Some((name, port)) if port.parse::<u16>().is_ok() => (name, Some(port)),
         _ => (&*host, None),
     };
+    // By which the request has come; over a Unix socket there is none.
+    let own = origin.port.map(|port| port.to_string());
     let secure = origin.entrance.tls.is_some();
     let script: String = relayed.names[..place.names].iter().map(|name| format!("/{name}")).collect();
     set("GATEWAY_INTERFACE", "CGI/1.1");
     set("SERVER_SOFTWARE", concat!("corebar/", env!("CARGO_PKG_VERSION")));
     set("SERVER_PROTOCOL", if head.modern { "HTTP/1.1" } else { "HTTP/1.0" });
     set("SERVER_NAME", name);
-    set("SERVER_PORT", port.unwrap_or(if secure { "443" } else { "80" }));
+    set("SERVER_PORT", own.as_deref().or(port).unwrap_or(if secure { "443" } else { "80" }));
     set("REQUEST_METHOD", head.method);
     set("REQUEST_URI", &format!("{}{}", head.path, head.query.map_or(String::new(), |query| format!("?{query}"))));
     set("QUERY_STRING", head.query.unwrap_or_default());
@@ -88,7 +91,8 @@ pub(super) fn variables(
     let mut named: Vec<(String, String)> = Vec::new();
     for (name, value) in headers {
         // `Proxy` would become a variable that many programs take for where their own proxy is.
-        if ["content-length", "content-type", "proxy"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        let own = ["content-length", "content-type", "proxy"].iter().any(|own| name.eq_ignore_ascii_case(own));
+        if own || is_ambiguous(name) {
             continue;
         }
         let name = format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));

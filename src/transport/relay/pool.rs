@@ -1,10 +1,12 @@
 //! The threads that pass requests on.
 
+use super::client::{Client, Pace};
 use super::fault::{Fault, refusal};
-use super::{Relayed, backend, client::Client, script};
+use super::{Relayed, backend, script};
 use crate::config::relay::Target;
 use crate::shard::{Command, Door, Loads, Socket, Visitor};
 use crate::transport::preamble::Entrance;
+use crate::wire::http::{body_octets, bodyless};
 use crate::wire::request;
 use std::fmt;
 use std::io;
@@ -13,7 +15,6 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Builder;
-use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -29,6 +30,8 @@ pub(super) struct Origin {
     pub(super) address: Option<IpAddr>,
     /// By what it has come.
     pub(super) entrance: Arc<Entrance>,
+    /// The port by which it has come, if it was one of TCP.
+    pub(super) port: Option<u16>,
 }
 
 impl Origin {
@@ -59,8 +62,8 @@ pub(super) struct Job {
     pub(super) shard: usize,
     pub(super) origin: Origin,
     pub(super) acceptor: Option<TlsAcceptor>,
-    /// How long the client may take to send or read something.
-    pub(super) client_timeout: Duration,
+    /// What is asked of the client.
+    pub(super) pace: Pace,
 }
 
 /// The threads. They start with the first request.
@@ -184,8 +187,8 @@ pub(super) struct Answered {
 
 /// Passes one request on; gives the socket back if it can go on.
 async fn serve(job: Job, leaving: watch::Receiver<bool>) -> Option<(Socket, Visitor, Vec<u8>)> {
-    let Job { socket, visitor, mut octets, relayed, line, origin, acceptor, client_timeout, .. } = job;
-    let mut client = Client::register(socket, acceptor, client_timeout).await.ok()?;
+    let Job { socket, visitor, mut octets, relayed, line, origin, acceptor, pace, .. } = job;
+    let mut client = Client::register(socket, acceptor, pace).await.ok()?;
     let length = match request::head(&octets, relayed.header_bytes_max) {
         Ok(Some(head)) => head.octets,
         // It has been read once.
@@ -217,8 +220,11 @@ async fn serve(job: Job, leaving: watch::Receiver<bool>) -> Option<(Socket, Visi
             if status >= 500 {
                 tracing::warn!(path = head.path, status, text, "a request could not be passed on");
             }
-            let response = refusal(status, &text, relayed.hsts.as_deref(), true);
-            answered = Answered { status, octets: text.len() as u64, keep: false };
+            let mut response = refusal(status, &text, relayed.hsts.as_deref(), true);
+            if relayed.head_only {
+                response = bodyless(response);
+            }
+            answered = Answered { status, octets: body_octets(&response) as u64, keep: false };
             told = client.send(&response).await.is_ok();
         }
     }

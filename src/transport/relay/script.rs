@@ -74,6 +74,11 @@ pub(super) async fn run(
     };
     let place = place::find(directory.clone(), relayed.names.clone()).await;
     let place = place.ok_or_else(|| Fault::told(404, "there is no such program"))?;
+    let mut reader = BodyReader::new(head.body, config.body_bytes_max.unwrap_or(usize::MAX))?;
+    if head.expects_continue && !reader.is_complete() && client.input.is_empty() {
+        client.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
+    client.read_ahead(&mut reader).await?;
     let Some(_slot) = Slot::take(running, *running_max) else {
         return Err(Fault::told(503, "too many programs are running"));
     };
@@ -91,13 +96,12 @@ pub(super) async fn run(
         return Err(Fault::told(500, "the program has no pipes"));
     };
     drop(tokio::task::spawn_local(complain(stderr, place.script.display().to_string())));
-    if head.expects_continue && client.input.is_empty() {
-        client.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-    }
-    let reader = BodyReader::new(head.body, config.body_bytes_max.unwrap_or(usize::MAX))?;
     let (output, whole) = exchange(client, reader, stdin, &mut stdout, config).await?;
-    let keep = respond(client, head, (output, stdout), (config, relayed), answered).await?;
-    finish(&mut running, config, &place).await;
+    let (keep, framing) = respond(client, head, (output, stdout), (config, relayed), answered).await?;
+    finish(&mut running, config, &place).await?;
+    if framing == Framing::Chunked {
+        client.send(b"0\r\n\r\n").await?;
+    }
     answered.keep = keep && whole;
     Ok(())
 }
@@ -173,14 +177,14 @@ fn read_head(output: &[u8]) -> Option<(StatusCode, HeaderMap)> {
     known.then_some((status, map))
 }
 
-/// Passes the output on; says whether the connection can go on.
+/// Passes the output on; says whether the connection can go on, and how the body is framed, whose end is not written yet.
 async fn respond(
     client: &mut Client,
     head: &RequestHead<'_>,
     (mut output, mut stdout): (Vec<u8>, ChildStdout),
     (config, relayed): (&RelayConfig, &Relayed),
     answered: &mut Answered,
-) -> Result<bool, Fault> {
+) -> Result<(bool, Framing), Fault> {
     let length = head_length(&output);
     let read = length.and_then(|length| Some((length, read_head(&output[..length])?)));
     let Some((length, (status, headers))) = read else {
@@ -209,25 +213,23 @@ async fn respond(
             Err(_) => return Err(Fault::Broken("the program does not go on in time".into())),
         }
     }
-    if framing == Framing::Chunked {
-        client.send(b"0\r\n\r\n").await?;
-    }
-    Ok(keep)
+    Ok((keep, framing))
 }
 
-/// Waits for the end of a program that has put out everything.
-async fn finish(running: &mut Running, config: &RelayConfig, place: &Place) {
+/// Waits for the end of a program that has put out everything. Only then it is known whether that was all that it had wanted to.
+async fn finish(running: &mut Running, config: &RelayConfig, place: &Place) -> Result<(), Fault> {
     let program = place.script.display();
     match timeout(config.timeout, running.child.wait()).await {
         Ok(Ok(status)) => {
             running.group = None;
             if !status.success() {
-                tracing::warn!(%program, %status, "a program has failed after its response");
+                return Err(Fault::Broken(format!("the program {program} has failed: {status}")));
             }
         }
         Ok(Err(error)) => tracing::warn!(%program, %error, "a program cannot be waited for"),
         Err(_) => tracing::warn!(%program, "a program does not end after its response, and is killed"),
     }
+    Ok(())
 }
 
 /// Logs what a program complains of, and takes the rest without a word.
