@@ -115,6 +115,7 @@ mod tests {
         let last = json!({"type": "router", "transports": [last]});
         let text = json!({"version": 2, "workers": [worker(first), worker(second), last]}).to_string();
         crate::config::file::parse(&text, Format::Json, Path::new("/node"))
+            .map(|(config, warnings, _)| (config, warnings))
             .map_err(|fault| format!("{}: {}", fault.at, fault.message))
     }
 
