@@ -434,7 +434,11 @@ fn keys_are_derived_while_others_are_served() {
         let (procedure, realm) = ("com.example.secret".into(), None);
         auth.wampcra = Some(Source::Dynamic(Dynamic::Procedure { procedure, realm }));
     };
-    on_every_wire(salting, |address, wire| {
+    let change = |config: &mut RuntimeConfig| {
+        config.realms = vec![realm("realm1"), realm("realm2")];
+        salting(&mut config.transports[0].auth);
+    };
+    node::on_every_wire(change, |address, wire| {
         let mut callee = hello(address, wire, "ticket", "a", json!({}));
         challenge(&mut callee, "ticket");
         callee.send(json!([5, "t", {}]));

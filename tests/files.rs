@@ -90,7 +90,7 @@ fn mistakes_are_one_line_with_their_place() {
 
 #[test]
 fn programs_are_told_what_is_found() {
-    let realm = json!({"name": "realm1", "roles": [role("anonymous")], "stats": {}});
+    let realm = json!({"name": "realm1", "roles": [role("anonymous")], "stats": {"rated_message_size": 512}});
     let worker =
         json!({"type": "router", "realms": [realm], "transports": [{"type": "websocket", "endpoint": tcp(0)}]});
     let monitor = json!({"type": "hostmonitor"});

@@ -213,15 +213,17 @@ fn what_was_answered_arrives_though_the_session_is_let_go() {
         async |urls| {
             for url in &urls {
                 let caller = join(url, Serializer::Cbor).await;
-                for _ in 0..20 {
+                for round in 0..20 {
                     let callee = join(url, Serializer::Cbor).await;
-                    let mut calls = callee.register("com.example.last", NONE).await.expect("registered");
+                    // Another one each time: that of the callee before may still be there.
+                    let last = format!("com.example.last{round}");
+                    let mut calls = callee.register(&last, NONE).await.expect("registered");
                     let serve = async {
                         let call = calls.next().await.expect("a call");
                         call.finish(vec!["answered".into()], NONE);
                         drop((calls, callee));
                     };
-                    let (outcome, ()) = tokio::join!(caller.call("com.example.last", Vec::new(), NONE, NONE), serve);
+                    let (outcome, ()) = tokio::join!(caller.call(&last, Vec::new(), NONE, NONE), serve);
                     assert_eq!(outcome.expect("a result").args, ["answered".into()]);
                 }
             }

@@ -352,7 +352,12 @@ fn what_nobody_receives_ends_the_session() {
 #[test]
 fn a_response_that_nobody_reads_ends_the_session() {
     with_router(
-        |config| short(config, 2),
+        |config| {
+            short(config, 2);
+            // Time enough for all that is published first.
+            config.longpoll_idle_timeout = LIMIT * 10;
+            config.longpoll_body_timeout = LIMIT * 10;
+        },
         |address| {
             let topic = uri("longpoll.unread");
             let mut poller = Poller::open(address, Serializer::Json, true);
