@@ -291,7 +291,7 @@ fn check_says_what_is_wrong() {
     let (code, text) = check(&config().replace("\"role\":\"user\"", "\"rolle\":\"user\""), &[]);
     assert_eq!(code, Some(1));
     assert!(text.lines().count() == 1 && text.contains("config.json: workers[0].transports[0].auth."), "{text}");
-    let warned = config().replace("\"version\":2", "\"version\":2,\"controller\":{\"keyring\":{}}");
+    let warned = config().replace("\"version\":2", "\"version\":2,\"controller\":{\"keyring\":{\"type\":\"a\"}}");
     assert_eq!(check(&warned, &[]).0, Some(0));
     let (code, text) = check(&warned, &["--strict"]);
     assert!(code == Some(1) && text.contains("controller.keyring: has no effect"), "{text}");

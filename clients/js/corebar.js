@@ -1642,7 +1642,8 @@ async function credentials(options) {
     authextra.pubkey ??= key.name;
     methods.cryptosign = (challenge) => signKey(key.key, challenge);
   }
-  /** @type {AuthHandler} */ const prove = async (challenge, login) => {
+  /** @param {Dict} challenge @param {Login} login */
+  const prove = async (challenge, login) => {
     const proof = await proveScram(/** @type {string} */ (password), challenge, login, argon2);
     verifier = proof.verifier;
     return proof;
