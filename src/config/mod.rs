@@ -209,10 +209,11 @@ pub struct RuntimeConfig {
     pub traces_timeout: Duration,
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+const MIB: usize = 1024 * 1024;
+
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        const SECOND: Duration = Duration::from_secs(1);
-        const MIB: usize = 1024 * 1024;
         RuntimeConfig {
             listeners: vec![ListenerConfig::plain(ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8080 })],
             transports: vec![TransportConfig::default()],
