@@ -103,7 +103,7 @@ fn both_transports_work_over_tls() {
         let url = format!("{scheme}://localhost:{}", front.port);
         for (rate, payload, trust) in [
             ("50", "100", &["--ca", ca][..]),
-            ("5", "2000000", &["--insecure"][..]),
+            ("10", "8000000", &["--insecure", "--patience", "10"][..]),
             ("max", "2000", &["--ca", ca][..]),
         ] {
             let arguments = ["fanout", "--url", &url, "--subscribers", "3", "--rate", rate, "--payload-bytes", payload];

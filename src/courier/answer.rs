@@ -5,6 +5,7 @@ use super::request::{Reply, RequestError, agent, ask};
 use crate::client::{CallError, Invocation, Session};
 use crate::config::courier::{AnswerConfig, CourierConfig, Duty};
 use crate::wamp::{Dict, Value, error};
+use crate::wire::http::is_hop_by_hop;
 use crate::wire::path::encode;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
@@ -16,22 +17,9 @@ use ureq::http::Uri;
 /// Methods of requests without a body.
 const BODYLESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
 
-/// Headers that say where a request ends, where it goes, or how it is with the connection (RFC 9110, section 7.6.1; RFC 9112,
-/// section 6): what callers could put in them might be read as another request than theirs.
-const RESERVED: [&str; 12] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Headers that say where a request ends and where it goes, beside those that are for one connection alone: what callers could put
+/// in them might be read as another request than theirs.
+const RESERVED: [&str; 2] = ["content-length", "host"];
 
 /// Calls that wait for the threads.
 #[derive(Clone)]
@@ -131,7 +119,8 @@ impl Wanted {
         }
         let url = join(&duty.base_url, &text("url", "")?, &pairs("params")?)?;
         let headers = pairs("headers")?;
-        let reserved = |name: &str| RESERVED.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let reserved =
+            |name: &str| is_hop_by_hop(name) || RESERVED.iter().any(|known| known.eq_ignore_ascii_case(name));
         if let Some((name, _)) = headers.iter().find(|(name, _)| reserved(name)) {
             return Err(unfit(format!("the header {name:?} is not for callers to say")));
         }

@@ -2,6 +2,27 @@
 
 use std::fmt::Write;
 
+/// Names of headers, in lower case, that concern one connection alone (RFC 9110, section 7.6.1) or how a message is framed in it
+/// (RFC 9112, section 6): nobody passes them on as they came.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// True if a header, however its name is written, is for one connection alone.
+#[must_use]
+pub fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// Why a request cannot be served, so that nothing behind it can be read either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -39,12 +39,16 @@ impl Drop for Floor {
     }
 }
 
-const SHORT: [&str; 6] = ["--duration", "0.3", "--warmup", "0.1", "--patience", "0.4"];
+const SHORT: [&str; 4] = ["--duration", "0.3", "--warmup", "0.1"];
+const PATIENCE: [&str; 2] = ["--patience", "0.4"];
 
-/// Runs a scenario for a short time.
+/// Runs a scenario for a short time; what it waits for may be among the arguments.
 pub(crate) fn run(arguments: &[&str], json: Option<&PathBuf>) -> Output {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).args(SHORT);
+    if !arguments.contains(&PATIENCE[0]) {
+        command.args(PATIENCE);
+    }
     if let Some(path) = json {
         command.arg("--json").arg(path);
     }

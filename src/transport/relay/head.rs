@@ -3,26 +3,13 @@
 use super::pool::Origin;
 use crate::config::relay::Backend;
 use crate::web::date;
+use crate::wire::http::is_hop_by_hop;
 use crate::wire::request::RequestHead;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use std::io::Write;
 use std::net::IpAddr;
-
-/// What concerns one connection alone (RFC 9110, section 7.6.1), and what is said anew.
-const HOP: [&str; 10] = [
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// What tells where a client is.
 const FORWARDED: [&str; 6] =
@@ -55,7 +42,7 @@ pub(super) fn request_headers(
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         let own = ["host", "content-length"].contains(&&*name) || FORWARDED.contains(&&*name);
-        if own || is_ambiguous(&name) || HOP.contains(&&*name) || private.contains(&name) {
+        if own || is_ambiguous(&name) || is_hop_by_hop(&name) || private.contains(&name) {
             continue;
         }
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
@@ -171,7 +158,7 @@ pub(super) fn response_head(
         let _ = write!(out, "date: {date}\r\n");
     }
     for (name, value) in headers {
-        let own = HOP.contains(&name.as_str()) || private.iter().any(|private| private == name.as_str());
+        let own = is_hop_by_hop(name.as_str()) || private.iter().any(|private| private == name.as_str());
         let is_length = name == CONTENT_LENGTH;
         let length = is_length && (told || framing == Framing::Chunked || tunnel || status.as_u16() == 204);
         told |= is_length;
