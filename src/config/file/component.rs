@@ -241,10 +241,8 @@ impl Worker {
             (_, Some(_)) => true,
         };
         if pointless {
-            reader.warn(
-                &format!("{at}.restart"),
-                "has no effect with this `shutdown`, by which the container ends instead",
-            );
+            let text = "does nothing with this `shutdown`, by which the container ends instead, as in Crossbar.io";
+            reader.note(&format!("{at}.restart"), text);
         }
         Ok(Worker {
             namespace,
@@ -446,7 +444,7 @@ mod tests {
             read_container(&mut reader, container, 1, "x", &mut config).expect("a container");
             let said = format!("{restart} {shutdown} {components}");
             assert_eq!(config.components[0].bond.as_ref().map(|bond| bond.breaks), breaks, "{said}");
-            assert_eq!(reader.warnings.len(), usize::from(pointless), "{said}: {:?}", reader.warnings);
+            assert_eq!(reader.notes.len(), usize::from(pointless), "{said}: {:?}", reader.notes);
         }
     }
 }
