@@ -229,8 +229,10 @@ fn a_container_ends_with_its_only_component() {
     let mut config: Value = serde_json::from_str(&text).expect("JSON");
     config["workers"][1]["options"]["shutdown"] = "shutdown-on-last-component-stopped".into();
     directory.write(&config.to_string());
+    let check = directory.output("check", &[]);
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(said.contains("workers[1].options.restart: does nothing with this `shutdown`"), "{said}");
     let router = directory.start();
-    logs(&router, "workers[1].options.restart: has no effect with this `shutdown`");
     logs(&router, "failed: exit code 1; it is not started again guest=worker002.component001");
 }
 
