@@ -43,6 +43,29 @@ def joined(session, details):
     print("a function joined as", details.authrole)
 "#;
 
+const MANAGING: &str = r#"
+from autobahn.twisted.wamp import ApplicationSession
+from twisted.internet.defer import inlineCallbacks
+
+class Manager(ApplicationSession):
+    @inlineCallbacks
+    def onJoin(self, details):
+        status = yield self.config.controller.call("corebar.node.status")
+        print("manages", status["ready"], self.config.shared["reactor"] is not None)
+        status = yield self.config.controller.call("crossbar.get_status")
+        print("has", status["running_workers"], status["workers_by_type"])
+        yield self.register(self.end, "com.end")
+
+    @inlineCallbacks
+    def end(self):
+        print("ends", (yield self.config.controller.call("crossbar.shutdown")))
+
+async def create(config, controller):
+    def authenticate(realm, authid, details):
+        return controller.call("corebar.node.status").addCallback(lambda status: "user")
+    return authenticate
+"#;
+
 const ASYNCIO: &str = r#"
 from autobahn.asyncio.wamp import ApplicationSession
 
@@ -234,6 +257,40 @@ fn a_container_ends_with_its_only_component() {
     assert!(said.contains("workers[1].options.restart: does nothing with this `shutdown`"), "{said}");
     let router = directory.start();
     logs(&router, "failed: exit code 1; it is not started again guest=worker002.component001");
+}
+
+#[test]
+fn components_may_manage_the_node() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Some(python) = install::python("python", &root.join("tests/clients/python.txt")) else { return };
+    let options = json!({"python": python.join("bin/python"), "pythonpath": ["code"], "expose_controller": true,
+        "expose_shared": true});
+    let function = json!({"type": "function", "create": "managing.create", "expose_controller": true});
+    let all = json!({"name": "user", "permissions": [{"uri": "*", "allow": {"call": true, "register": true}}]});
+    let config = json!({"version": 2, "workers": [{"type": "router", "options": options,
+        "realms": [{"name": "realm1", "roles": [all]}],
+        "components": [class("managing.Manager", json!({"role": "user"}))],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"},
+            "auth": {"ticket": function, "anonymous": {"type": "static", "role": "trusted"}}}]}]});
+    let directory = Directory::new("components-managing", &config.to_string());
+    fs::create_dir(directory.path("code")).expect("a directory");
+    fs::write(directory.path("code/managing.py"), MANAGING).expect("a file");
+    let router = directory.start();
+    logs(&router, "worker001.component001: manages True True");
+    logs(&router, "worker001.component001: has 3 {'component': 2, 'router': 1}");
+    let wire = Wire { transport: Transport::WebSocket, serializer: Serializer::Json };
+    let mut client = Client::connect(router.address(), wire);
+    // Nobody else gets there.
+    client.send(json!([1, "corebar.controller", {"roles": {"caller": {}}, "authmethods": ["anonymous"]}]));
+    client.expect_abort("wamp.error.no_such_realm");
+    let mut client = Client::connect(router.address(), wire);
+    client.send(json!([1, "realm1", {"roles": {"caller": {}}, "authmethods": ["ticket"], "authid": "joe"}]));
+    client.expect(4);
+    client.send(json!([5, "x", {}]));
+    client.expect(2);
+    client.call("com.end", &[]);
+    logs(&router, "worker001.component001: ends True");
+    assert!(router.wait(PATIENCE).success());
 }
 
 const WHO: &str = r#"

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The realm of the functions that say who clients are.
 pub const AUTHENTICATORS: &str = "corebar.authenticators";
 
+/// The realm in which the components manage the node that may do so.
+pub const CONTROLLER: &str = "corebar.controller";
+
 /// What lies behind a transport. Realms of one name may be there several times, each in a namespace of its own: a
 /// transport leads into one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,12 @@ impl Reach {
     #[must_use]
     pub fn authenticators() -> Reach {
         Reach { namespace: "(authenticators)".into(), routes: None }
+    }
+
+    /// Where components are that manage the node: a namespace of their own as well.
+    #[must_use]
+    pub fn controller() -> Reach {
+        Reach { namespace: "(controller)".into(), routes: None }
     }
 
     /// True if some role may join a realm.

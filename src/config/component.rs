@@ -30,6 +30,10 @@ pub struct ComponentConfig {
     pub restart: RestartConfig,
     /// What it has in common with others of its worker.
     pub bond: Option<Bond>,
+    /// It may manage the node: its `controller` is a session in the realm [`CONTROLLER`](crate::auth::reach::CONTROLLER).
+    pub controller: bool,
+    /// It gets what the components of its worker share, and is the only one.
+    pub shared: bool,
 }
 
 /// What a component runs.
@@ -99,6 +103,8 @@ impl ComponentConfig {
             cpu_affinity: Vec::new(),
             restart: RestartConfig { crashes_max: 0, ..RestartConfig::default() },
             bond: None,
+            controller: false,
+            shared: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The realm in which a node is managed.
 
+use crate::auth::reach::{CONTROLLER, Reach};
 use crate::session::role::{Actions, Disclose};
 use crate::session::{Access, Pages, Permission, RealmConfig, RoleConfig};
 use crate::wamp::{MatchPolicy, Uri};
@@ -19,6 +20,19 @@ pub struct ManagementConfig {
 pub const PREFIX: &str = "corebar.";
 
 impl ManagementConfig {
+    /// Where components manage the node.
+    #[must_use]
+    pub fn controller() -> ManagementConfig {
+        let Reach { namespace, .. } = Reach::controller();
+        ManagementConfig { realm: CONTROLLER.into(), namespace, hosts: Vec::new() }
+    }
+
+    /// Crossbar.io's names of procedures are offered as well.
+    #[must_use]
+    pub fn has_crossbar(&self) -> bool {
+        self.namespace == Reach::controller().namespace
+    }
+
     /// A realm for management alone, for these pages, with a role that may do all that management offers, and look at the
     /// realm itself.
     #[must_use]

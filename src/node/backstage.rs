@@ -2,7 +2,7 @@
 //! component has a ticket of its own.
 
 use crate::auth::config::{Grant, Secret, Source, TicketUser};
-use crate::auth::reach::{AUTHENTICATORS, Reach};
+use crate::auth::reach::{AUTHENTICATORS, CONTROLLER, Reach};
 use crate::auth::{AuthConfig, hmac_sha256};
 use crate::config::component::{ComponentConfig, TRUSTED, Way};
 use crate::config::listener::TransportIndex;
@@ -94,17 +94,23 @@ impl Backstage {
             Way::Router { namespace, role } => Some((&component.id, &component.realm, namespace, role)),
             Way::Transport { .. } => None,
         });
-        let there = |realm: &RealmConfig| realm.namespace == Reach::authenticators().namespace;
-        if config.components.iter().any(|component| &*component.realm == AUTHENTICATORS)
-            && !config.realms.iter().any(there)
+        let asked = config.components.iter().any(|component| &*component.realm == AUTHENTICATORS);
+        let managed = config.components.iter().any(|component| component.controller);
+        let controller = Reach::controller().namespace;
+        for (name, namespace, wanted) in
+            [(AUTHENTICATORS, &Reach::authenticators().namespace, asked), (CONTROLLER, &controller, managed)]
         {
-            let Reach { namespace, .. } = Reach::authenticators();
-            let realm = RealmConfig { namespace, roles: Some(Vec::new()), ..RealmConfig::new(AUTHENTICATORS) };
-            furnished.realms.push(realm);
+            if wanted && !config.realms.iter().any(|realm| realm.namespace == *namespace) {
+                let namespace = namespace.clone();
+                furnished.realms.push(RealmConfig { namespace, roles: Some(Vec::new()), ..RealmConfig::new(name) });
+            }
         }
         let couriers = config.couriers.iter();
         let couriers = couriers.map(|courier| (&courier.id, &courier.realm, &courier.namespace, &courier.role));
-        for (id, joined, namespace, role) in components.chain(couriers) {
+        let (realm, trusted) = (CONTROLLER.into(), TRUSTED.into());
+        let managers = config.components.iter().filter(|component| component.controller);
+        let managers = managers.map(|component| (&component.id, &realm, &controller, &trusted));
+        for (id, joined, namespace, role) in components.chain(couriers).chain(managers) {
             let grant = Grant { role: Some(role.clone()), realm: Some(joined.clone()), ..Grant::default() };
             let ticket = Secret(self.ticket(id).into_bytes().into());
             users.entry(namespace.clone()).or_default().insert(id.clone(), TicketUser { ticket, grant });
@@ -150,13 +156,17 @@ impl Backstage {
     }
 
     fn program(&self, config: &ComponentConfig) -> GuestConfig {
-        let Way::Router { namespace, .. } = &config.way else { return component::guest(config, None) };
-        let login = Login {
+        let login = |namespace: &str| Login {
             path: self.path(namespace).into(),
             authid: config.id.clone(),
             ticket: self.ticket(&config.id).into(),
         };
-        component::guest(config, Some(&login))
+        let own = match &config.way {
+            Way::Router { namespace, .. } => Some(login(namespace)),
+            Way::Transport { .. } => None,
+        };
+        let controller = config.controller.then(|| login(&Reach::controller().namespace));
+        component::guest(config, own.as_ref(), controller.as_ref())
     }
 
     /// What a reload changes, without what people have not written.
@@ -251,6 +261,27 @@ mod tests {
         let InputConfig::Json { value, .. } = &backstage.programs(&config)[0].stdin else { panic!("it is told") };
         assert_eq!(value["login"]["ticket"].as_str().map(str::as_bytes), Some(&*users["w.one"].ticket.0));
         assert_eq!(backstage.programs(&config), backstage.programs(&config));
+    }
+
+    #[test]
+    fn those_that_manage_the_node_have_a_realm_for_it() {
+        let backstage = Backstage::new().expect("randomness");
+        let config = with(vec![component("w.one", "user"), ComponentConfig { controller: true, ..component("w.two", "user") }]);
+        let furnished = backstage.furnish(&config).expect("it can be");
+        let Reach { namespace, .. } = Reach::controller();
+        let realm = furnished.realms.iter().find(|realm| realm.namespace == namespace).expect("it is there");
+        assert_eq!(realm.role(TRUSTED).map(|role| &role.access), Some(&Access::All));
+        let inside: Vec<_> = furnished.transports.iter().filter(|one| one.auth.reach.namespace == namespace).collect();
+        let [inside] = *inside else { panic!("there is one way in") };
+        let Some(Source::Static(users)) = &inside.auth.ticket else { panic!("there are users") };
+        assert_eq!(users.keys().map(|id| &**id).collect::<Vec<_>>(), ["w.two"]);
+        let told = |at: usize| match &backstage.programs(&config)[at].stdin {
+            InputConfig::Json { value, .. } => value["controller"]["login"]["ticket"].clone(),
+            _ => panic!("it is told"),
+        };
+        assert!(told(0).is_null());
+        assert_eq!(told(1).as_str().map(str::as_bytes), Some(&*users["w.two"].ticket.0));
+        assert_eq!(backstage.furnish(&furnished).expect("it can be").realms.len(), furnished.realms.len());
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl Console {
     #[must_use]
     pub fn realm(&self, name: &str) -> Option<RealmIndex> {
         let config = self.config();
-        let at = config.realms.iter().position(|realm| !realm.closed && *realm.name == *name)?;
+        let at = config.realms.iter().position(|realm| realm.is_shown() && *realm.name == *name)?;
         RealmIndex::try_from(at).ok()
     }
 }

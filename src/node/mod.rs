@@ -410,7 +410,10 @@ impl Node {
     /// Offers what the configuration wants to be offered to managers.
     fn manage(&mut self) {
         let office = Office { console: self.console(), requests: self.requests.0.clone() };
-        self.manager.reform(self.premises.config.management.as_ref(), &office);
+        let config = &self.premises.config;
+        let inside = config.components.iter().any(|component| component.controller);
+        let offered = config.management.iter().cloned().chain(inside.then(ManagementConfig::controller));
+        self.manager.reform(offered.collect(), &office);
     }
 
     /// Takes leave as the configuration says: after a delay nobody new is accepted, sessions get their GOODBYE spread over

@@ -70,8 +70,8 @@ impl Node {
     /// Tells managers of realms and transports that have come and gone.
     fn tell_of_doors(&self, old: &RuntimeConfig, new: &RuntimeConfig) {
         for (at, realm) in new.realms.iter().enumerate() {
-            let was = old.realms.get(at).is_some_and(|realm| !realm.closed);
-            match (was, !realm.closed) {
+            let was = old.realms.get(at).is_some_and(RealmConfig::is_shown);
+            match (was, realm.is_shown()) {
                 (false, true) => self.manager.tell("corebar.realm.on_open", show::realm(realm)),
                 (true, false) => self.manager.tell("corebar.realm.on_close", show::realm(realm)),
                 _ => {}

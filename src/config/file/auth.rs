@@ -116,15 +116,15 @@ struct DynamicMethod {
 #[serde(deny_unknown_fields)]
 struct FunctionMethod {
     /// What makes the function: a module, a dot and the name of a function in it, which is called once, with `config` and
-    /// `None`.
+    /// the controller.
     #[schemars(extend("examples" = ["authenticator.create_authenticator"]))]
     create: Box<str>,
     /// What that is called with. Without it, an empty object.
     #[schemars(extend("examples" = [{"database": "users"}]))]
     config: Option<Value>,
-    /// The worker, in place of `None`. Has no effect: the function does not run inside the router.
-    #[schemars(extend("deprecated" = true))]
-    expose_controller: Option<Value>,
+    /// The controller is a session by which the node can be managed; else it is `None`.
+    #[schemars(extend("default" = false))]
+    expose_controller: Option<bool>,
 }
 
 /// An application that is asked over HTTP: it gets a POST with the realm, the authid and details, and answers with status
@@ -382,8 +382,8 @@ impl FunctionMethod {
     fn read(self, reader: &mut Reader, at: &str) -> Read<Dynamic> {
         let FunctionMethod { create, config, expose_controller } = self;
         is_dotted(&create, &format!("{at}.create"))?;
-        reader.without_effect(at, &[("expose_controller", expose_controller.is_some())]);
-        Ok(Dynamic::Function(authenticator(reader, create, config.unwrap_or_else(|| json!({})))))
+        let config = config.unwrap_or_else(|| json!({}));
+        Ok(Dynamic::Function(authenticator(reader, create, config, expose_controller == Some(true))))
     }
 }
 
@@ -495,20 +495,24 @@ mod tests {
         let mut reader = Reader::default();
         let function = |create: &str, config: Value| json!({"type": "function", "create": create, "config": config});
         let one = function("a.make", json!({}));
-        let bare = json!({"type": "function", "create": "a.make", "expose_controller": true});
+        let bare = json!({"type": "function", "create": "a.make", "expose_controller": false});
+        let manages = json!({"type": "function", "create": "a.other", "expose_controller": true});
         let methods = json!({"ticket": one, "wampcra": bare, "scram": function("a.make", json!([1])),
-            "cryptosign": function("a.other", json!({}))});
+            "cryptosign": function("a.other", json!({})), "anonymous": manages});
         let auth = auth(&mut reader, methods).expect("methods");
         assert_eq!(auth.ticket, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make".into()))));
         assert_eq!(auth.wampcra, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make".into()))));
         assert_eq!(auth.scram, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make:2".into()))));
         assert_eq!(auth.cryptosign, Some(Source::Dynamic(Dynamic::Function("authenticator:a.other".into()))));
         let ids: Vec<&str> = reader.authenticators.iter().map(|component| &*component.id).collect();
-        assert_eq!(ids, ["authenticator:a.make", "authenticator:a.make:2", "authenticator:a.other"]);
+        let others = ["authenticator:a.other", "authenticator:a.other:2"];
+        assert_eq!(ids, [&["authenticator:a.make", "authenticator:a.make:2"], &others[..]].concat());
+        let managers = reader.authenticators.iter().filter(|component| component.controller);
+        assert_eq!(managers.count(), 1);
         let ComponentConfig { program, way, .. } = &reader.authenticators[1];
         assert_eq!(*program, Program::Authenticator { create: "a.make".into(), config: json!([1]) });
         assert!(matches!(way, Way::Router { namespace, .. } if *namespace == Reach::authenticators().namespace));
-        assert_eq!(reader.warnings, ["x.wampcra.expose_controller: has no effect"]);
+        assert!(reader.warnings.is_empty(), "{:?}", reader.warnings);
     }
 
     #[test]

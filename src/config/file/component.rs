@@ -124,6 +124,8 @@ struct Worker {
     cpu_affinity: Vec<usize>,
     restart: RestartConfig,
     bond: Option<Bond>,
+    controller: bool,
+    shared: bool,
 }
 
 /// Events at which a function may be called.
@@ -236,6 +238,10 @@ impl Worker {
             Some(Shutdown::AnyFailed) => Some(Breaks::Failure),
             Some(Shutdown::AnyStopped) => Some(Breaks::End),
         };
+        let shared = options.expose_shared == Some(true);
+        if shared && components > 1 {
+            reader.warn(&format!("{at}.expose_shared"), "gives each component its own: they do not share a process");
+        }
         let pointless = match (restart.policy, breaks) {
             (RestartPolicy::Never, _) | (_, None) | (RestartPolicy::Always, Some(Breaks::Failure)) => false,
             (_, Some(_)) => true,
@@ -250,6 +256,8 @@ impl Worker {
             cpu_affinity,
             restart,
             bond: breaks.map(|breaks| Bond { name: id.clone(), breaks }),
+            controller: options.expose_controller == Some(true),
+            shared,
             id,
         })
     }
@@ -330,6 +338,8 @@ impl Worker {
             cpu_affinity: self.cpu_affinity.clone(),
             restart: self.restart.clone(),
             bond: self.bond.clone(),
+            controller: self.controller,
+            shared: self.shared,
             ..ComponentConfig::new(&id, parts.program, &parts.realm, way)
         })
     }
@@ -362,11 +372,13 @@ impl Worker {
 
 /// The process of a function that says who clients are, one for all that are made alike. Gives the procedure by which the
 /// function is asked.
-pub(super) fn authenticator(reader: &mut Reader, create: Box<str>, config: Value) -> Uri {
+pub(super) fn authenticator(reader: &mut Reader, create: Box<str>, config: Value, controller: bool) -> Uri {
     let named = format!("authenticator:{create}");
     let program = Program::Authenticator { create, config };
     let interpreter = reader.interpreter.clone();
-    let same = |known: &&ComponentConfig| known.program == program && known.interpreter == interpreter;
+    let same = |known: &&ComponentConfig| {
+        known.program == program && known.interpreter == interpreter && known.controller == controller
+    };
     if let Some(known) = reader.authenticators.iter().find(same) {
         return (&*known.id).into();
     }
@@ -376,7 +388,7 @@ pub(super) fn authenticator(reader: &mut Reader, create: Box<str>, config: Value
     let way = Way::Router { namespace: Reach::authenticators().namespace, role: TRUSTED.into() };
     let restart = RestartConfig { policy: RestartPolicy::Always, crashes_max: 0, ..RestartConfig::default() };
     let component = ComponentConfig::new(&id, program, AUTHENTICATORS, way);
-    reader.authenticators.push(ComponentConfig { interpreter, restart, ..component });
+    reader.authenticators.push(ComponentConfig { interpreter, restart, controller, ..component });
     id.as_str().into()
 }
 
@@ -445,6 +457,20 @@ mod tests {
             let said = format!("{restart} {shutdown} {components}");
             assert_eq!(config.components[0].bond.as_ref().map(|bond| bond.breaks), breaks, "{said}");
             assert_eq!(reader.notes.len(), usize::from(pointless), "{said}: {:?}", reader.notes);
+        }
+    }
+
+    #[test]
+    fn what_components_share_is_one_components() {
+        for (components, warned) in [(1, false), (2, true)] {
+            let (mut reader, mut config) = (Reader::default(), RuntimeConfig::default());
+            let transport = json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": "sock"}});
+            let component = json!({"type": "class", "classname": "a.B", "realm": "realm1", "transport": transport});
+            let options = json!({"expose_shared": true, "expose_controller": true});
+            let container = read(json!({"options": options, "components": vec![component; components]}), "x");
+            read_container(&mut reader, container.expect("a container"), 1, "x", &mut config).expect("a container");
+            assert!(config.components.iter().all(|component| component.shared && component.controller));
+            assert_eq!(!reader.warnings.is_empty(), warned, "{:?}", reader.warnings);
         }
     }
 }

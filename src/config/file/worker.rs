@@ -60,12 +60,13 @@ pub(super) struct Options {
     /// Not needed: what a component needs is told by its class.
     #[schemars(extend("deprecated" = true))]
     reactor: Option<Value>,
-    /// Has no effect.
-    #[schemars(extend("deprecated" = true))]
-    expose_controller: Option<Value>,
-    /// Has no effect: components do not share a process.
-    #[schemars(extend("deprecated" = true))]
-    expose_shared: Option<Value>,
+    /// Its components get a session by which they can manage the node, as `config.controller`.
+    #[schemars(extend("default" = false))]
+    pub(super) expose_controller: Option<bool>,
+    /// Its component gets the object that those of one worker share, as `config.shared`: a dict with `reactor`. Of several
+    /// components each has its own, since they do not share a process.
+    #[schemars(extend("default" = false))]
+    pub(super) expose_shared: Option<bool>,
 }
 
 /// Whether a worker is there.
@@ -176,8 +177,6 @@ pub(super) fn read_options(reader: &mut Reader, options: Option<Value>, kind: Ki
     let given = [
         ("title", asks(options.title.as_ref())),
         ("extra", asks(options.extra.as_ref())),
-        ("expose_controller", asks(options.expose_controller.as_ref())),
-        ("expose_shared", asks(options.expose_shared.as_ref())),
     ];
     reader.without_effect(at, &given);
     if asks(options.reactor.as_ref()) {

@@ -1,4 +1,5 @@
-//! Management: a session of the node's own in the realm that the configuration names, with procedures and events.
+//! Management: a session of the node's own in the realm that the configuration names, and in that of components which may
+//! manage it, with procedures and events.
 
 mod elsewhere;
 mod logs;
@@ -13,7 +14,7 @@ use crate::client::{Registration, Session};
 use crate::config::ManagementConfig;
 use crate::process::{GuestState, GuestStatus};
 use crate::wamp::{Dict, Value};
-use procedures::{PROCEDURES, answer};
+use procedures::{CROSSBAR, PROCEDURES, answer};
 pub use request::Request;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,9 +37,15 @@ pub(super) struct Office {
 /// The management of a node, for as long as the node runs.
 #[derive(Debug, Default)]
 pub(super) struct Manager {
-    config: Option<ManagementConfig>,
-    task: Option<AbortHandle>,
-    news: Option<mpsc::UnboundedSender<News>>,
+    desks: Vec<Desk>,
+}
+
+/// What there is in one realm.
+#[derive(Debug)]
+struct Desk {
+    config: ManagementConfig,
+    task: AbortHandle,
+    news: mpsc::UnboundedSender<News>,
 }
 
 /// Something that is published.
@@ -54,41 +61,46 @@ pub(super) struct News {
 
 impl Manager {
     /// Goes on with another configuration.
-    pub(super) fn reform(&mut self, config: Option<&ManagementConfig>, office: &Office) {
-        if self.config.as_ref() == config {
-            return;
-        }
-        self.stop();
-        self.config = config.cloned();
-        if let Some(config) = config.cloned() {
-            let (news, heard) = mpsc::unbounded_channel();
-            self.news = Some(news);
-            self.task = Some(tokio::spawn(manage(office.clone(), config, heard)).abort_handle());
+    pub(super) fn reform(&mut self, wanted: Vec<ManagementConfig>, office: &Office) {
+        let (stay, go): (Vec<Desk>, _) = self.desks.drain(..).partition(|desk| wanted.contains(&desk.config));
+        go.iter().for_each(|desk| desk.task.abort());
+        self.desks = stay;
+        for config in wanted {
+            if !self.desks.iter().any(|desk| desk.config == config) {
+                let (news, heard) = mpsc::unbounded_channel();
+                let task = tokio::spawn(manage(office.clone(), config.clone(), heard)).abort_handle();
+                self.desks.push(Desk { config, task, news });
+            }
         }
     }
 
     /// Publishes something, if anybody can hear it.
     pub(super) fn tell(&self, topic: &'static str, what: serde_json::Value) {
-        if let Some(news) = &self.news {
-            let _ = news.send(News { topic, what, done: None });
+        for desk in &self.desks {
+            let _ = desk.news.send(News { topic, what: what.clone(), done: None });
         }
     }
 
     /// Publishes something before what follows, unless that takes too long.
     pub(super) async fn tell_first(&self, topic: &'static str, what: serde_json::Value) {
-        let Some(news) = &self.news else { return };
-        let (done, published) = oneshot::channel();
-        if news.send(News { topic, what, done: Some(done) }).is_ok() {
-            let _ = tokio::time::timeout(PAUSE, published).await;
+        let mut all = Vec::new();
+        for desk in &self.desks {
+            let (done, published) = oneshot::channel();
+            if desk.news.send(News { topic, what: what.clone(), done: Some(done) }).is_ok() {
+                all.push(published);
+            }
         }
+        let _ = tokio::time::timeout(PAUSE, async {
+            for published in all {
+                let _ = published.await;
+            }
+        })
+        .await;
     }
 
     /// Ends it.
     pub(super) fn stop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
-        self.news = None;
+        self.desks.drain(..).for_each(|desk| desk.task.abort());
     }
 }
 
@@ -102,7 +114,7 @@ async fn manage(office: Office, config: ManagementConfig, mut news: mpsc::Unboun
             role: None,
         };
         match office.console.join(who).await {
-            Ok(session) => serve(&office, session, &mut news).await,
+            Ok(session) => serve(&office, session, config.has_crossbar(), &mut news).await,
             Err(error) => tracing::warn!(%error, realm = %config.realm, "the node cannot be managed"),
         }
         tokio::time::sleep(PAUSE).await;
@@ -110,9 +122,10 @@ async fn manage(office: Office, config: ManagementConfig, mut news: mpsc::Unboun
 }
 
 /// Serves until the session has ended.
-async fn serve(office: &Office, session: Session, news: &mut mpsc::UnboundedReceiver<News>) {
+async fn serve(office: &Office, session: Session, crossbar: bool, news: &mut mpsc::UnboundedReceiver<News>) {
     let mut registrations = JoinSet::new();
-    for (name, _) in PROCEDURES {
+    let more = if crossbar { CROSSBAR } else { &[] };
+    for (name, _) in PROCEDURES.iter().chain(more) {
         match session.register(name, Dict::new()).await {
             Ok(registration) => drop(registrations.spawn(attend(office.clone(), registration))),
             Err(error) => tracing::warn!(%error, procedure = name, "cannot be offered"),

@@ -10,6 +10,7 @@ use crate::session::RealmIndex;
 use crate::shard::SessionQuery;
 use crate::wamp::{Dict, SessionId, Uri, Value, error};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 /// All of them, with the names of their arguments in the order of their positions.
@@ -35,6 +36,10 @@ pub(super) const PROCEDURES: &[(&str, &[&str])] = &[
     ("corebar.realm.tail", &["realm", "topic", "match"]),
 ];
 
+/// Those that components find under Crossbar.io's names.
+pub(super) const CROSSBAR: &[(&str, &[&str])] =
+    &[("crossbar.get_status", &[]), ("crossbar.shutdown", &["restart", "mode"])];
+
 /// Sessions that are told of at once, unless another number is asked for.
 const SESSIONS: u64 = 100;
 
@@ -51,7 +56,7 @@ pub(super) struct Arguments<'a>(pub(super) &'a Invocation);
 impl<'a> Arguments<'a> {
     /// A mistake in a name must not turn what was meant as a trial into the real thing.
     fn check(&self) -> Result<(), CallError> {
-        let known = PROCEDURES.iter().find(|(name, _)| *name == &*self.0.procedure);
+        let known = PROCEDURES.iter().chain(CROSSBAR).find(|(name, _)| *name == &*self.0.procedure);
         let Some((_, names)) = known else { return Ok(()) };
         if self.0.args.len() > names.len() {
             return Err(invalid(format!("there are {} arguments too many", self.0.args.len() - names.len())));
@@ -128,13 +133,21 @@ async fn found(office: &Office, call: &Invocation) -> Answer {
             send(office, Request::Drain)?;
             Ok(Json::Null)
         }
+        "crossbar.get_status" => Ok(crossbar_status(office)),
+        "crossbar.shutdown" => {
+            if arguments.flag(0, "restart")? {
+                return Err(invalid("the node cannot start itself again"));
+            }
+            send(office, Request::Drain)?;
+            Ok(true.into())
+        }
         "corebar.log.level" => {
             let wanted = arguments.text(0, "level")?.map(str::to_owned);
             let level = ask(office, |answer| Request::Level { wanted, answer }).await?;
             level.map(Json::from).map_err(invalid)
         }
         "corebar.worker.list" => Ok(workers(office)),
-        "corebar.realm.list" => Ok(config.realms.iter().filter(|realm| !realm.closed).map(show::realm).collect()),
+        "corebar.realm.list" => Ok(config.realms.iter().filter(|realm| realm.is_shown()).map(show::realm).collect()),
         "corebar.transport.list" => Ok(show::transports(&config)),
         "corebar.session.list" => sessions(office, &arguments).await,
         "corebar.subscription.list" => subjects::list(console, SubjectKind::Subscription, &arguments).await,
@@ -153,11 +166,28 @@ async fn found(office: &Office, call: &Invocation) -> Answer {
     }
 }
 
+/// How the node is, in Crossbar.io's words. Containers are no workers here: their components are.
+fn crossbar_status(office: &Office) -> Json {
+    let workers = workers(office);
+    let mut by_type: BTreeMap<&str, usize> = BTreeMap::new();
+    for kind in workers.as_array().into_iter().flatten().filter_map(|worker| worker["type"].as_str()) {
+        *by_type.entry(kind).or_default() += 1;
+    }
+    let started = jiff::Timestamp::now().checked_sub(office.console.vitals().uptime()).unwrap_or_default();
+    json!({
+        "title": concat!("Corebar ", env!("CARGO_PKG_VERSION")),
+        "started": format!("{started:.3}"),
+        "controller_pid": std::process::id(),
+        "running_workers": by_type.values().sum::<usize>(),
+        "workers_by_type": by_type,
+    })
+}
+
 /// Router workers with their realms, and processes.
 fn workers(office: &Office) -> Json {
     let config = office.console.config();
     let mut workers: Vec<Json> = Vec::new();
-    for realm in config.realms.iter().filter(|realm| !realm.closed) {
+    for realm in config.realms.iter().filter(|realm| realm.is_shown()) {
         let known = workers.iter_mut().find(|worker| worker["id"] == *realm.namespace);
         match known.and_then(|worker| worker["realms"].as_array_mut()) {
             Some(realms) => realms.push((&*realm.name).into()),

@@ -76,7 +76,7 @@ pub fn status(console: &Console) -> Value {
 #[must_use]
 pub fn stats(config: &RuntimeConfig, reports: &[Option<Report>]) -> Value {
     let known: Vec<&Report> = reports.iter().flatten().collect();
-    let realms: Vec<Value> = config.realms.iter().enumerate().filter(|(_, realm)| !realm.closed).map(|(at, realm)| {
+    let realms: Vec<Value> = config.realms.iter().enumerate().filter(|(_, realm)| realm.is_shown()).map(|(at, realm)| {
         let mut sum = [0; 4];
         for counters in known.iter().filter_map(|report| report.core.realms.get(at)) {
             let own = [counters.joined, counters.left, counters.publications, counters.calls];

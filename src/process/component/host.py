@@ -154,7 +154,7 @@ def authenticator(create, config, procedure):
 
     class Authenticator(importlib.import_module("autobahn.{}.wamp".format(framework)).ApplicationSession):
         async def onJoin(self, details):
-            function = await txaio.as_future(maker, config, None)
+            function = await txaio.as_future(maker, config, self.config.controller)
             if not callable(function):
                 raise TypeError("{} gives no function but {!r}".format(create, function))
             await self.register(lambda realm, authid, details: function(realm or None, authid, details), procedure)
@@ -169,7 +169,7 @@ class Component:
         self.framework = framework
         self.make = make
         self.code = None
-        self.session = None
+        self.session = self.controller = None
         self.connected = self.joined = self.asked = self.over = self.joining = False
 
     # What the session tells.
@@ -179,7 +179,15 @@ class Component:
         from autobahn.wamp.types import ComponentConfig
 
         extra = dict(description["extra"], cbdir=description["directory"])
-        config = ComponentConfig(realm=description["realm"], extra=extra, keyring=None, controller=None, shared=None)
+        if description["controller"] is not None:
+            self.controller = self.make_controller(**description["controller"])
+        config = ComponentConfig(
+            realm=description["realm"],
+            extra=extra,
+            keyring=None,
+            controller=self.controller,
+            shared=self.make_shared() if description["shared"] else None,
+        )
         config.runner = self
         check = getattr(self.make, "check_config", None)
         if callable(check) and description["extra"]:
@@ -192,6 +200,52 @@ class Component:
         if description["login"] is not None:
             self.let_in(session)
         return session
+
+    def make_shared(self):
+        """What the components of a worker have in common in Crossbar.io: the loop, and what they put there."""
+        if self.framework == "asyncio":
+            import txaio
+
+            return {"loop": txaio.config.loop}
+        from twisted.internet import reactor
+
+        return {"reactor": reactor}
+
+    def make_controller(self, realm, login, **_):
+        """The session by which the node can be managed. The component connects when it is there."""
+        from autobahn.wamp.types import ComponentConfig
+
+        component = self
+
+        class Controller(importlib.import_module("autobahn.{}.wamp".format(self.framework)).ApplicationSession):
+            def onConnect(self):
+                self.join(realm, authmethods=["ticket"], authid=login["authid"])
+
+            def onChallenge(self, challenge):
+                return login["ticket"]
+
+            def onJoin(self, details):
+                component.connect()
+
+            def onLeave(self, details):
+                if not component.connected and component.code is None:
+                    component.settle(FAILED, "may not manage the node: {}".format(details.message or details.reason))
+                    component.finish()
+
+        return Controller(ComponentConfig(realm=realm))
+
+    def prepare(self, connector):
+        """Gives what begins: it connects the session, after the controller if there is one."""
+        self.connect = connector(description["transport"], self.session, self.lost)
+        if self.controller is None:
+            return self.connect
+        return connector(description["controller"]["transport"], self.controller, self.lost_control)
+
+    def lost_control(self, reason):
+        """Without its controller a component does not begin; one that has begun is told by its calls."""
+        if not self.connected:
+            self.settle(FAILED, "cannot reach its controller: {}".format(reason))
+            self.finish()
 
     def hear(self, session):
         leaving, disconnect = session.onLeave, session.disconnect
@@ -402,19 +456,19 @@ def serializers(names):
     return there or None
 
 
-def factory(framework, transport, component):
-    """What makes the connection's protocol, with the session above it."""
+def factory(framework, transport, session, lost):
+    """What makes the connection's protocol, with the session above it; `lost` is called with the reason of its end."""
     options = transport.get("options") or {}
     if transport["type"] == "websocket":
         module = importlib.import_module("autobahn.{}.websocket".format(framework))
         chosen = serializers(transport.get("serializers") or [])
-        made = module.WampWebSocketClientFactory(lambda: component.session, url=transport["url"], serializers=chosen)
+        made = module.WampWebSocketClientFactory(lambda: session, url=transport["url"], serializers=chosen)
         made.setProtocolOptions(**websocket_options(options))
     else:
         module = importlib.import_module("autobahn.{}.rawsocket".format(framework))
         # Beside the router, the best that is there.
         chosen = (serializers(transport.get("serializers") or []) or [None])[0]
-        made = module.WampRawSocketClientFactory(lambda: component.session, serializer=chosen)
+        made = module.WampRawSocketClientFactory(lambda: session, serializer=chosen)
         if "max_message_size" in options:
             made.setProtocolOptions(maxMessagePayloadSize=options["max_message_size"])
     made.noisy = False
@@ -425,11 +479,11 @@ def factory(framework, transport, component):
         def connectionLost(self, reason=None):
             super().connectionLost(reason)
             if reason is not None:
-                component.lost(why(self, reason.getErrorMessage()))
+                lost(why(self, reason.getErrorMessage()))
 
         def connection_lost(self, error):
             super().connection_lost(error)
-            component.lost(why(self, error or "it was closed"))
+            lost(why(self, error or "it was closed"))
 
     made.protocol = Protocol
     return made
@@ -441,7 +495,6 @@ def why(protocol, text):
 
 
 def run_twisted(component):
-    component_factory = factory("twisted", description["transport"], component)
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
 
@@ -464,24 +517,29 @@ def run_twisted(component):
         component.told_to_stop()
         return stopped
 
+    def connector(transport, session, lost):
+        protocols = factory("twisted", transport, session, lost)
+        endpoint = twisted_endpoint(reactor, transport["endpoint"])
+
+        def connect(delays=RETRY_DELAYS):
+            def failed(failure):
+                text = failure.getErrorMessage()
+                if not delays:
+                    component.settle(FAILED, "cannot connect: " + text)
+                    component.finish()
+                else:
+                    say("cannot connect: {}; tries again in {} seconds".format(text, delays[0]))
+                    reactor.callLater(delays[0], connect, delays[1:])
+
+            endpoint.connect(protocols).addErrback(failed)
+
+        return connect
+
     component.end = end
     component.later = lambda delay, call: reactor.callLater(delay, call)
-    endpoint = twisted_endpoint(reactor, description["transport"]["endpoint"])
-
-    def connect(delays):
-        def failed(failure):
-            text = failure.getErrorMessage()
-            if not delays:
-                component.settle(FAILED, "cannot connect: " + text)
-                component.finish()
-            else:
-                say("cannot connect: {}; tries again in {} seconds".format(text, delays[0]))
-                reactor.callLater(delays[0], connect, delays[1:])
-
-        endpoint.connect(component_factory).addErrback(failed)
-
+    first = component.prepare(connector)
     reactor.addSystemEventTrigger("before", "shutdown", before_shutdown)
-    reactor.callWhenRunning(connect, RETRY_DELAYS)
+    reactor.callWhenRunning(first)
     reactor.run()
 
 
@@ -521,43 +579,48 @@ def run_asyncio(component):
 
     import txaio
 
-    transport = description["transport"]
-    endpoint = transport["endpoint"]
-    if endpoint["type"] == "twisted":
-        raise Useless("an endpoint of the type twisted needs a class for Twisted")
     loop = txaio.config.loop
-    component_factory = factory("asyncio", transport, component)
-    component_factory.loop = loop
+    tasks = []
+
+    def connector(transport, session, lost):
+        endpoint = transport["endpoint"]
+        if endpoint["type"] == "twisted":
+            raise Useless("an endpoint of the type twisted needs a class for Twisted")
+        protocols = factory("asyncio", transport, session, lost)
+        protocols.loop = loop
+
+        def attempt():
+            if endpoint["type"] == "unix":
+                return loop.create_unix_connection(protocols, endpoint["path"])
+            tls = endpoint.get("tls")
+            family = {4: socket.AF_INET, 6: socket.AF_INET6}.get(endpoint.get("version"), socket.AF_UNSPEC)
+            secure = {"ssl": context(tls), "server_hostname": tls["hostname"]} if tls else {}
+            return loop.create_connection(protocols, endpoint["host"], endpoint["port"], family=family, **secure)
+
+        async def connect():
+            for delay in RETRY_DELAYS + (None,):
+                try:
+                    await asyncio.wait_for(attempt(), endpoint.get("timeout", 10))
+                    return
+                except (OSError, asyncio.TimeoutError) as error:
+                    text = str(error) or type(error).__name__
+                if delay is not None:
+                    say("cannot connect: {}; tries again in {} seconds".format(text, delay))
+                    await asyncio.sleep(delay)
+            component.settle(FAILED, "cannot connect: " + text)
+            component.finish()
+
+        return lambda: tasks.append(loop.create_task(connect()))
+
     component.end = loop.stop
     component.later = lambda delay, call: loop.call_later(delay, call)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, component.told_to_stop)
-
-    def attempt():
-        if endpoint["type"] == "unix":
-            return loop.create_unix_connection(component_factory, endpoint["path"])
-        tls = endpoint.get("tls")
-        family = {4: socket.AF_INET, 6: socket.AF_INET6}.get(endpoint.get("version"), socket.AF_UNSPEC)
-        secure = {"ssl": context(tls), "server_hostname": tls["hostname"]} if tls else {}
-        return loop.create_connection(component_factory, endpoint["host"], endpoint["port"], family=family, **secure)
-
-    async def connect():
-        for delay in RETRY_DELAYS + (None,):
-            try:
-                await asyncio.wait_for(attempt(), endpoint.get("timeout", 10))
-                return
-            except (OSError, asyncio.TimeoutError) as error:
-                text = str(error) or type(error).__name__
-            if delay is not None:
-                say("cannot connect: {}; tries again in {} seconds".format(text, delay))
-                await asyncio.sleep(delay)
-        component.settle(FAILED, "cannot connect: " + text)
-        component.finish()
-
-    task = loop.create_task(connect())
+    component.prepare(connector)()
     loop.run_forever()
-    if task.done() and not task.cancelled() and task.exception():
-        raise task.exception()
+    for task in tasks:
+        if task.done() and not task.cancelled() and task.exception():
+            raise task.exception()
 
 
 def context(tls):

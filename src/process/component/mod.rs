@@ -1,6 +1,7 @@
 //! Components in Python: each is a guest, whose program is the interpreter with a host of our own.
 
 use super::python;
+use crate::auth::reach::CONTROLLER;
 use crate::config::GuestConfig;
 use crate::config::component::{ComponentConfig, Program, Way};
 use crate::config::guest::RestartConfig;
@@ -17,7 +18,7 @@ const READY: &str = "component ready";
 /// It is ready when its `onJoin` has ended, whenever that is.
 const READY_TIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// How a router component gets in.
+/// How a component gets in beside the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// The Unix socket, where RawSocket is spoken.
@@ -28,10 +29,10 @@ pub struct Login {
     pub ticket: Box<str>,
 }
 
-/// The guest that is a component; `login` is for those beside the router.
+/// The guest that is a component; `login` is for those beside the router, `controller` for those that manage the node.
 #[must_use]
-pub fn guest(config: &ComponentConfig, login: Option<&Login>) -> GuestConfig {
-    let description = description(config, login);
+pub fn guest(config: &ComponentConfig, login: Option<&Login>, controller: Option<&Login>) -> GuestConfig {
+    let description = description(config, login, controller);
     let mut guest = python::guest(&config.id, &config.interpreter, description, READY);
     guest.cpu_affinity.clone_from(&config.cpu_affinity);
     guest.restart = RestartConfig { useless: guest.restart.useless, ..config.restart.clone() };
@@ -52,7 +53,7 @@ pub fn missing(config: &ComponentConfig) -> Option<String> {
     python::missing(&config.interpreter, &modules)
 }
 
-fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
+fn description(config: &ComponentConfig, login: Option<&Login>, controller: Option<&Login>) -> Value {
     let (class, functions, authenticator) = match &config.program {
         Program::Class(name) => (Some(name), None, None),
         Program::Functions(functions) => (None, Some(functions), None),
@@ -63,12 +64,11 @@ fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
     let (transport, auth, role) = match &config.way {
         Way::Transport { transport, auth } => (transport.clone(), Some(auth), None),
         Way::Router { role, .. } => {
-            let path = login.map(|login| &login.path);
-            (json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": path}}), None, Some(role))
+            (rawsocket(login), None, Some(role))
         }
     };
     let role = role.map_or("anonymous", |role| role);
-    let login = login.map(|login| json!({"authid": login.authid, "ticket": login.ticket}));
+    let words = |login: &Login| json!({"authid": login.authid, "ticket": login.ticket});
     json!({
         "host": HOST,
         "class": class,
@@ -81,8 +81,17 @@ fn description(config: &ComponentConfig, login: Option<&Login>) -> Value {
         "transport": transport,
         "auth": auth,
         "role": role,
-        "login": login,
+        "login": login.map(words),
+        "controller": controller.map(|login| {
+            json!({"realm": CONTROLLER, "transport": rawsocket(Some(login)), "login": words(login)})
+        }),
+        "shared": config.shared,
     })
+}
+
+/// The transport by which one gets in beside the router.
+fn rawsocket(login: Option<&Login>) -> Value {
+    json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": login.map(|login| &login.path)}})
 }
 
 #[cfg(test)]
@@ -95,12 +104,13 @@ mod tests {
         let way = Way::Router { namespace: "".into(), role: "backend".into() };
         let config = ComponentConfig::new("worker001.one", Program::Class("app.Session".into()), "realm1", way);
         let login = Login { path: Path::new("/x/socket").into(), authid: "worker001.one".into(), ticket: "t0p".into() };
-        let guest = guest(&config, Some(&login));
+        let guest = guest(&config, Some(&login), None);
         assert!(guest.check().is_ok());
         assert!(!guest.arguments.iter().chain(guest.vars.values()).any(|text| text.contains("t0p")));
         let InputConfig::Json { value, .. } = guest.stdin else { panic!("there is a description") };
         assert_eq!(value["login"]["ticket"], "t0p");
         assert_eq!(value["transport"]["endpoint"]["path"], "/x/socket");
         assert_eq!(value["class"], "app.Session");
+        assert_eq!(value["controller"], Value::Null);
     }
 }
