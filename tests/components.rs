@@ -253,7 +253,7 @@ fn a_container_ends_with_its_only_component() {
     config["workers"][1]["options"]["shutdown"] = "shutdown-on-last-component-stopped".into();
     directory.write(&config.to_string());
     let check = directory.output("check", &[]);
-    let said = String::from_utf8_lossy(&check.stdout);
+    let said = String::from_utf8_lossy(&check.stderr);
     assert!(said.contains("workers[1].options.restart: does nothing with this `shutdown`"), "{said}");
     let router = directory.start();
     logs(&router, "failed: exit code 1; it is not started again guest=worker002.component001");

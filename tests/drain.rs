@@ -188,3 +188,33 @@ fn who_comes_late_is_told_to_come_back() {
         expect_goodbye(&mut callee);
     });
 }
+
+#[test]
+fn who_is_about_to_log_in_is_told_to_come_back() {
+    let ticket = json!({"type": "static", "principals": {"joe": {"ticket": "x", "role": "user"}}});
+    let config = json!({"version": 2, "corebar": {"drain": {"calls_timeout": 20}}, "workers": [{"type": "router",
+        "realms": [{"name": "realm1", "roles": [{"name": "user", "permissions": [
+            {"uri": "", "match": "prefix", "allow": {"call": true, "register": true}}]}]}],
+        "transports": [{"type": "websocket", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"},
+            "auth": {"ticket": ticket}}]}]});
+    let directory = Directory::new("drain-login", &config.to_string());
+    let router = directory.start();
+    let login = || Client::login(router.address(), Wire::JSON, "joe", "x");
+    let (mut caller, mut callee, mut idle) = (login(), login(), login());
+    let registration = callee.register("com.p");
+    caller.call("com.p", &[]);
+    let (invocation, _) = callee.expect_invocation(registration);
+    let mut late = Client::connect(router.address(), Wire::JSON);
+    late.send(json!([1, "realm1", {"roles": {"caller": {}}, "authid": "joe", "authmethods": ["ticket"]}]));
+    late.expect(4);
+    router.signal("TERM");
+    expect_goodbye(&mut idle);
+    // It could call nobody any more, and its calls would be cut.
+    late.send(json!([5, "x", {}]));
+    late.expect_abort("wamp.close.system_shutdown");
+    callee.send(json!([70, invocation, {}]));
+    caller.expect(50);
+    expect_goodbye(&mut caller);
+    expect_goodbye(&mut callee);
+    assert!(router.wait(PATIENCE).success());
+}

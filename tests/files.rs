@@ -3,9 +3,10 @@
 mod support;
 
 use serde_json::{Value as Json, json};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use support::client::payload;
 use support::directory::Directory;
@@ -66,7 +67,11 @@ fn files_are_converted_there_and_back() {
         "transports": [{"type": "websocket", "endpoint": tcp(0)}],
     }]});
     let directory = Directory::new("files-convert", &config.to_string());
+    // There may be secrets in it.
+    fs::set_permissions(directory.path("config.json"), Permissions::from_mode(0o600)).expect("an own file");
     assert_eq!(said(&directory.output("convert", &[])).0, Some(0));
+    let mode = fs::metadata(directory.path("config.yaml")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let yaml = fs::read_to_string(directory.path("config.yaml")).expect("it is there");
     assert!(yaml.starts_with("version: 2\nworkers:"), "{yaml}");
     let (code, text, _) = said(&directory.output("check", &[]));

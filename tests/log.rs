@@ -57,6 +57,20 @@ fn a_file_is_opened_again() {
 }
 
 #[test]
+fn a_file_is_opened_again_also_at_the_end() {
+    let mut config: serde_json::Value = serde_json::from_str(&config(json!({"file": "router.log"}))).expect("JSON");
+    config["corebar"]["drain"] = json!({"delay": 3});
+    let directory = Directory::new("log-end", &config.to_string());
+    let router = directory.start();
+    router.signal("TERM");
+    wait_for(&directory, "router.log", "shutting down");
+    fs::rename(directory.path("router.log"), directory.path("router.log.1")).expect("a writable directory");
+    router.signal("USR1");
+    wait_for(&directory, "router.log", "the log goes on here");
+    assert!(router.wait(PATIENCE).success());
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_told() {
     let directory = Directory::new("log-none", &config(json!({"file": "no/router.log"})));
     let output = directory.output("start", &[]);

@@ -3,8 +3,10 @@
 use super::config::{Grant, TlsUsers};
 use super::crypto::{sha1, sha256};
 use super::peer::TlsPeer;
+use crate::wamp::Dict;
 use data_encoding::HEXLOWER;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 /// Who the owner of a verified certificate is, and what that makes of it. Known by the fingerprint, then by the common
 /// name.
@@ -18,6 +20,31 @@ pub(super) fn user(tls: Option<&TlsPeer>, users: &TlsUsers) -> Option<(Box<str>,
     let known = users.users.get(&*fingerprint).or_else(|| users.users.get(name.as_deref()?));
     let grant = known.or(users.default.as_ref())?.clone();
     Some((name.unwrap_or_else(|| fingerprint.into()), grant))
+}
+
+/// What authenticators are told of a certificate, in the names that Crossbar.io has: the fingerprints `sha1` and `sha256`,
+/// and the parts of `subject` and `issuer` by their short names.
+pub(super) fn described(certificate: &[u8]) -> Dict {
+    let fingerprint = |hash: &[u8]| hash.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":");
+    let mut shown =
+        Dict::new().with("sha1", fingerprint(&sha1(certificate))).with("sha256", fingerprint(&sha256(certificate)));
+    if let Ok((_, certificate)) = X509Certificate::from_der(certificate) {
+        shown.push("subject", parts(certificate.subject()));
+        shown.push("issuer", parts(certificate.issuer()));
+    }
+    shown
+}
+
+fn parts(name: &X509Name<'_>) -> Dict {
+    let mut parts = Dict::new();
+    for attribute in name.iter_attributes() {
+        let key = oid2abbrev(attribute.attr_type(), oid_registry()).map(str::to_lowercase);
+        if let (Ok(key), Ok(value)) = (key, attribute.as_str()) {
+            parts.remove(&key);
+            parts.push(&*key, value);
+        }
+    }
+    parts
 }
 
 fn common_name(certificate: &[u8]) -> Option<Box<str>> {
@@ -54,6 +81,12 @@ mod tests {
         let by_sha1 = [(sha1(tls.certificate.as_ref().expect("a certificate")), ("jill".into(), role("d")))].into();
         let users_by_sha1 = TlsUsers { by_sha1, ..users(&[("joe", "a")], None) };
         assert_eq!(user(Some(&tls), &users_by_sha1), Some(("jill".into(), role("d"))));
+        let shown = described(tls.certificate.as_ref().expect("a certificate"));
+        assert_eq!(
+            shown.str("sha256").ok().flatten().map(|text| text.replace(':', "").to_lowercase()),
+            Some(fingerprint)
+        );
+        assert_eq!(shown.dict("subject").ok().flatten().and_then(|subject| subject.str("cn").ok()?), Some("joe"));
         assert_eq!(user(None, &users(&[], Some(role("c")))), None, "no TLS");
         assert_eq!(user(Some(&TlsPeer::default()), &users(&[], Some(role("c")))), None, "no certificate");
     }

@@ -258,7 +258,10 @@ impl Exchange {
                     Some((name, grant)) => self.welcome(Some(name), grant, Dict::new()),
                     None => denied(),
                 },
-                Some(Source::Dynamic(dynamic)) => self.ask(dynamic, None, context),
+                Some(Source::Dynamic(dynamic)) if context.peer.certificate().is_some() => {
+                    self.ask(dynamic, None, context)
+                }
+                Some(Source::Dynamic(_)) => denied(),
                 None => failed(),
             },
             JWT => {
@@ -431,7 +434,7 @@ impl Exchange {
             .with("authid", text(authid))
             .with("authrole", text(authrole))
             .with("authextra", extra.clone().map_or(Value::Null, Value::from))
-            .with("transport", context.peer.details());
+            .with("transport", context.peer.shown());
         if let Some(ticket) = ticket {
             details.push("ticket", ticket);
         }

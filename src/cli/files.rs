@@ -7,7 +7,9 @@ use crate::config::file::format::Format;
 use crate::config::file::{self, NodeFile, version};
 use crate::node;
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Reads a configuration file; `warn` is told what has no effect.
@@ -111,7 +113,7 @@ pub(super) fn upgrade(wanted: &Upgrade) -> Result<(), String> {
     }
     let old = path.with_added_extension("old");
     fs::copy(&path, &old).map_err(|error| format!("cannot write {}: {error}", old.display()))?;
-    write(&path, Format::of(&path), &value)?;
+    write(&path, Format::of(&path), &value, &path)?;
     tell!("{}: written; as it was: {}", path.display(), old.display());
     Ok(())
 }
@@ -125,20 +127,24 @@ pub(super) fn convert(wanted: &Convert) -> Result<(), String> {
     if target.exists() && !wanted.force {
         return Err(format!("{} is there already; --force overwrites it", target.display()));
     }
-    write(&target, format, &value)?;
+    write(&target, format, &value, &path)?;
     tell!("{}: written. Where both are there, config.yaml is read", target.display());
     Ok(())
 }
 
-/// Puts a text into the place of a file, all at once.
-fn write(path: &Path, format: Format, value: &Value) -> Result<(), String> {
+/// Puts a text into the place of a file, all at once, with the permissions of another.
+fn write(path: &Path, format: Format, value: &Value, like: &Path) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot write {}: {error}", path.display());
     let text = format.print(value).map_err(|error| failed(&error))?;
     let new = path.with_added_extension("new");
-    let keep = fs::metadata(path).map(|there| there.permissions());
-    fs::write(&new, text).map_err(|error| failed(&error))?;
-    if let Ok(permissions) = keep {
-        fs::set_permissions(&new, permissions).map_err(|error| failed(&error))?;
-    }
-    fs::rename(&new, path).map_err(|error| failed(&error))
+    let keep = fs::metadata(like).map_err(|error| failed(&error))?.permissions();
+    let _ = fs::remove_file(&new);
+    // There may be secrets in it: nobody else reads it before it has the permissions that it is to have.
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(|error| failed(&error))?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.set_permissions(keep));
+    written.and_then(|()| fs::rename(&new, path)).map_err(|error| {
+        let _ = fs::remove_file(&new);
+        failed(&error)
+    })
 }

@@ -10,6 +10,7 @@ use super::office::{Asker, Office, Outcome, Visitor};
 use super::run::Source;
 use super::signals::{Mild, Signals, Wish};
 use crate::config::RuntimeConfig;
+use crate::config::component::Program;
 use crate::config::reload::Reload;
 use crate::node::Node;
 use crate::node::manage::{Request, show};
@@ -84,10 +85,7 @@ impl Service {
         let mut first = config.clone();
         let mut predecessor = predecessor.map(|(predecessor, given)| {
             sockets.extend(given);
-            // There is one of them each, and the process before still has it.
-            first.guests.clear();
-            first.components.clear();
-            first.health_listen = None;
+            first = beside(std::mem::take(&mut first));
             predecessor
         });
         let mut node = Node::start_with(first, sockets)?;
@@ -172,13 +170,13 @@ impl Service {
         };
         tracing::info!("shutting down");
         manager::tell(&[NotifyState::Stopping]);
-        let Service { node, mut signals, hold: _hold, office, .. } = self;
+        let Service { node, mut signals, hold: _hold, office, log, .. } = self;
         drop(office);
         let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
         tokio::select! {
             () = node.shut_down() => failure.map_or(Ok(()), |failure| Err(failure.into())),
             () = manager::reassure(&vitals, stuck_after) => Ok(()),
-            () = signals.end() => std::process::exit(exit::INTERRUPTED.into()),
+            () = signals.end_or(|| log.reopen()) => std::process::exit(exit::INTERRUPTED.into()),
         }
     }
 
@@ -274,9 +272,12 @@ impl Service {
     /// end is asked for meanwhile.
     async fn reload(&mut self, patience: Duration) -> Option<Result<Reload, String>> {
         manager::reloading();
-        let Service { node, source, .. } = self;
+        let Service { node, source, predecessor, .. } = self;
         let again = async {
-            let config = source.read(|warning| tracing::warn!("{warning}"))?;
+            let mut config = source.read(|warning| tracing::warn!("{warning}"))?;
+            if predecessor.is_some() {
+                config = beside(config);
+            }
             let begun = Instant::now();
             loop {
                 match node.reload(&config).await {
@@ -307,6 +308,7 @@ impl Service {
     /// Finds out what would change if the configuration was read again.
     fn rehearse(&self) -> Result<Reload, String> {
         self.source.read(|_| ()).and_then(|config| {
+            let config = if self.predecessor.is_some() { beside(config) } else { config };
             Node::check(&config).map_err(|error| error.to_string())?;
             let reload = self.node.rehearse(&config).map_err(|error| error.to_string())?;
             self.node.could_open(&reload.config).map_err(|error| error.to_string())?;
@@ -330,5 +332,35 @@ fn outcome(done: &Result<Reload, String>, dry_run: bool) -> Outcome {
             let error = Some(format!("everything stays as it is: {error}"));
             Outcome { dry_run, error, ..Outcome::default() }
         }
+    }
+}
+
+/// What a node runs beside the process before it, whose guests and components there is one of each: none of them, but for the
+/// functions that say who clients are, since clients come to this node already.
+fn beside(mut config: RuntimeConfig) -> RuntimeConfig {
+    config.guests.clear();
+    config.components.retain(|component| matches!(component.program, Program::Authenticator { .. }));
+    config.health_listen = None;
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::component::Way;
+    use crate::config::{ComponentConfig, GuestConfig};
+
+    #[test]
+    fn beside_another_process_clients_are_asked_who_they_are() {
+        let way = || Way::Router { namespace: "".into(), role: "user".into() };
+        let authenticator = Program::Authenticator { create: "a.make".into(), config: json!({}) };
+        let components = vec![
+            ComponentConfig::new("w.one", Program::Class("a.B".into()), "realm1", way()),
+            ComponentConfig::new("authenticator:a.make", authenticator, "realm1", way()),
+        ];
+        let guests = vec![GuestConfig::new("guest", "true")];
+        let config = beside(RuntimeConfig { components, guests, ..RuntimeConfig::default() });
+        assert!(config.guests.is_empty());
+        assert_eq!(config.components.iter().map(|one| &*one.id).collect::<Vec<_>>(), ["authenticator:a.make"]);
     }
 }

@@ -32,17 +32,26 @@ pub(super) struct Signals {
     mild: Mild,
     interrupt: Signal,
     terminate: Signal,
+    /// What was asked for while only the end was waited for.
+    kept: Vec<Wish>,
 }
 
 impl Signals {
     /// Listens to the others as well from now on.
     pub(super) fn new(mild: Mild) -> io::Result<Signals> {
         let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-        Ok(Signals { mild, interrupt: interrupt?, terminate: terminate? })
+        Ok(Signals { mild, interrupt: interrupt?, terminate: terminate?, kept: Vec::new() })
     }
 
     /// What is asked for next.
     pub(super) async fn next(&mut self) -> Wish {
+        match self.kept.pop() {
+            Some(wish) => wish,
+            None => self.come().await,
+        }
+    }
+
+    async fn come(&mut self) -> Wish {
         tokio::select! {
             _ = self.mild.hangup.recv() => Wish::Reload,
             _ = self.mild.reopen.recv() => Wish::Reopen,
@@ -51,8 +60,26 @@ impl Signals {
         }
     }
 
-    /// Waits until the end is asked for.
+    /// Waits until the end is asked for. What else is asked for meanwhile comes next.
     pub(super) async fn end(&mut self) {
-        while self.next().await != Wish::End {}
+        loop {
+            match self.come().await {
+                Wish::End => return,
+                other if self.kept.contains(&other) => {}
+                other => self.kept.push(other),
+            }
+        }
+    }
+
+    /// Waits until the end is asked for; the file of the log is opened again when that is asked for, and nothing is read
+    /// any more.
+    pub(super) async fn end_or(&mut self, mut reopen: impl FnMut()) {
+        loop {
+            match self.next().await {
+                Wish::End => return,
+                Wish::Reopen => reopen(),
+                Wish::Reload => {}
+            }
+        }
     }
 }

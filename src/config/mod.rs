@@ -501,6 +501,12 @@ pub enum ConfigError {
     /// None, or too many.
     #[error("the number of shards has to be from 1 to {}", RuntimeConfig::SHARDS_MAX)]
     Shards,
+    /// Clients would be in other realms than they have joined.
+    #[error(
+        "{0} would lead to the realms of another router worker than now, as one before it comes or goes: that needs a new start, \
+         or another address"
+    )]
+    Moved(ListenAddress),
     /// All the time.
     #[error("jwks_interval must not be zero")]
     JwksTime,

@@ -31,6 +31,7 @@ impl RuntimeConfig {
     /// The other one, or the two together, cannot work.
     pub fn reload(&self, new: &RuntimeConfig) -> Result<Reload, ConfigError> {
         new.check()?;
+        self.stays_apart(new)?;
         let mut reload = Reload { config: new.clone(), changes: Vec::new(), at_start: Vec::new() };
         for change in settings::differences(self, &mut reload.config) {
             let list = if change.at_start { &mut reload.at_start } else { &mut reload.changes };
@@ -60,6 +61,26 @@ impl RuntimeConfig {
         compare(&links(self), &links(new), "link", &mut reload.changes);
         reload.config.check()?;
         Ok(reload)
+    }
+
+    /// Namespaces have their names by the places of workers in the file. One that gets the name of another would have its
+    /// realms, with the sessions in them.
+    fn stays_apart(&self, new: &RuntimeConfig) -> Result<(), ConfigError> {
+        let namespace = |config: &RuntimeConfig, listener: &ListenerConfig| {
+            config
+                .transports
+                .get(usize::from(listener.transport))
+                .map(|transport| transport.auth.reach.namespace.clone())
+        };
+        let mut left: Vec<&ListenerConfig> = new.listeners.iter().collect();
+        for before in &self.listeners {
+            let Some(at) = left.iter().position(|now| now.address == before.address) else { continue };
+            let now = left.remove(at);
+            if !before.closed && namespace(self, before) != namespace(new, now) {
+                return Err(ConfigError::Moved(now.address.clone()));
+            }
+        }
+        Ok(())
     }
 }
 

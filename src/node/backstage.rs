@@ -266,7 +266,8 @@ mod tests {
     #[test]
     fn those_that_manage_the_node_have_a_realm_for_it() {
         let backstage = Backstage::new().expect("randomness");
-        let config = with(vec![component("w.one", "user"), ComponentConfig { controller: true, ..component("w.two", "user") }]);
+        let config =
+            with(vec![component("w.one", "user"), ComponentConfig { controller: true, ..component("w.two", "user") }]);
         let furnished = backstage.furnish(&config).expect("it can be");
         let Reach { namespace, .. } = Reach::controller();
         let realm = furnished.realms.iter().find(|realm| realm.namespace == namespace).expect("it is there");

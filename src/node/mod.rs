@@ -14,7 +14,9 @@ use crate::auth::{AuthSettings, Peer};
 use crate::config::guest::GuestError;
 use crate::config::relay::Target;
 use crate::config::web::{PathConfig, Root, Service, StaticConfig};
-use crate::config::{AppConfig, ComponentConfig, ConfigError, GuestConfig, ListenerConfig, RuntimeConfig};
+use crate::config::{
+    AppConfig, ComponentConfig, ConfigError, GuestConfig, ListenerConfig, ManagementConfig, RuntimeConfig,
+};
 use crate::courier::Couriers;
 use crate::link::{Join, Links};
 use crate::process::{self, Guests};

@@ -27,11 +27,12 @@ impl Node {
         let reload = self.rehearse(new)?;
         let config = Arc::new(reload.config.clone());
         self.backstage.open(&config).map_err(StartError::Backstage)?;
+        let premises = Premises::open(config.clone(), Some(&self.premises))?;
+        let Opened { listeners, probes } = self.open_ports(&config).await?;
+        // Nothing may have changed by what cannot work: this is the last that can fail.
         if let Some(exporter) = &mut self.exporter {
             exporter.reform(&config).map_err(StartError::Shard)?;
         }
-        let premises = Premises::open(config.clone(), Some(&self.premises))?;
-        let Opened { listeners, probes } = self.open_ports(&config).await?;
         // A shard may hear of what is new from another one that was faster: each knows of it before any lets it in.
         let known = Arc::new(announced(&old, &config));
         let before = &self.premises.contents;

@@ -15,7 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thread_priority::ThreadPriority;
 use thread_priority::unix::{
     RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
@@ -235,9 +235,12 @@ impl Watch {
     /// Watches until nothing is left.
     fn run(mut self, inbox: &Receiver<Event>, writer: &mut UnixStream) {
         let mut look = LOOK_MIN;
+        // By the clock, and not when it is quiet: programs that start others and end at once are never quiet.
+        let mut count_at = Instant::now() + COUNT_INTERVAL;
         loop {
             let lingers = self.killing || (self.ended && self.stopping);
-            let event = inbox.recv_timeout(if lingers { look } else { COUNT_INTERVAL });
+            let patience = if lingers { look } else { count_at.saturating_duration_since(Instant::now()) };
+            let event = inbox.recv_timeout(patience);
             match event {
                 Ok(Event::Child(done)) => {
                     self.note(writer);
@@ -254,8 +257,11 @@ impl Watch {
                 Ok(Event::Childless) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Event::Command(Command::Stop(signal))) => self.stop(signal),
                 Ok(Event::Command(Command::Kill) | Event::Alone) => self.killing = true,
-                Err(RecvTimeoutError::Timeout) if lingers => {}
-                Err(RecvTimeoutError::Timeout) => self.count(writer),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if !lingers && Instant::now() >= count_at {
+                self.count(writer);
+                count_at = Instant::now() + COUNT_INTERVAL;
             }
             // A guest that was asked to end may leave this to others of its group, for as long as it has time.
             if self.ended && !(self.stopping && self.group_lives()) {

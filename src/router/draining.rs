@@ -3,6 +3,7 @@
 
 use super::access::Power;
 use super::effect::{ConnId, Ending};
+use super::frames::Class;
 use super::lifecycle::{Silence, State};
 use super::session::Session;
 use super::shard::Shard;
@@ -151,8 +152,13 @@ impl Shard {
 
     /// Refuses who wants to open a session now; true if that was so.
     pub(super) fn refuses_for_draining(&mut self, conn: ConnId) -> bool {
-        let Some(retry_spread) = self.draining.as_ref().map(|draining| draining.retry_spread) else { return false };
         let State::Fresh(class) = self.conns[conn.0 as usize].state else { return false };
+        self.refuses_to_admit(conn, class)
+    }
+
+    /// Likewise who has been about to show who it is since before.
+    pub(super) fn refuses_to_admit(&mut self, conn: ConnId, class: Class) -> bool {
+        let Some(retry_spread) = self.draining.as_ref().map(|draining| draining.retry_spread) else { return false };
         let details = self.farewell(retry_spread);
         self.abort_with(conn, class, error::SYSTEM_SHUTDOWN, details);
         self.end(conn, Ending::Shutdown);

@@ -344,6 +344,9 @@ impl Shard {
 
     /// Opens the session of a client of which it is known who it is.
     fn admit(&mut self, conn: ConnId, class: Class, opening: &Opening, admitted: Admitted) {
+        if self.refuses_to_admit(conn, class) {
+            return;
+        }
         let Some(realm) = self.realm_named(&admitted.realm, self.reach(conn)) else {
             let text = format!("no realm {:?} here", admitted.realm);
             return self.refuse_opening(conn, class, error::NO_SUCH_REALM, &text);

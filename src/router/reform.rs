@@ -99,6 +99,6 @@ impl Shard {
             authmethod: identity.authmethod.clone(),
             realm: (&*self.config.realms[usize::from(realm)].name).into(),
         };
-        auth.still_admits(&known, peer)
+        self.config.realms[usize::from(realm)].is_reached(&auth.reach) && auth.still_admits(&known, peer)
     }
 }

@@ -503,13 +503,13 @@ mod tests {
         assert_eq!(auth.ticket, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make".into()))));
         assert_eq!(auth.wampcra, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make".into()))));
         assert_eq!(auth.scram, Some(Source::Dynamic(Dynamic::Function("authenticator:a.make:2".into()))));
-        assert_eq!(auth.cryptosign, Some(Source::Dynamic(Dynamic::Function("authenticator:a.other".into()))));
+        assert_eq!(auth.cryptosign, Some(Source::Dynamic(Dynamic::Function("authenticator:a.other:2".into()))));
         let ids: Vec<&str> = reader.authenticators.iter().map(|component| &*component.id).collect();
-        let others = ["authenticator:a.other", "authenticator:a.other:2"];
-        assert_eq!(ids, [&["authenticator:a.make", "authenticator:a.make:2"], &others[..]].concat());
+        let (make, other) = ("authenticator:a.make", "authenticator:a.other");
+        assert_eq!(ids, [other, make, &format!("{make}:2"), &format!("{other}:2")]);
         let managers = reader.authenticators.iter().filter(|component| component.controller);
         assert_eq!(managers.count(), 1);
-        let ComponentConfig { program, way, .. } = &reader.authenticators[1];
+        let ComponentConfig { program, way, .. } = &reader.authenticators[2];
         assert_eq!(*program, Program::Authenticator { create: "a.make".into(), config: json!([1]) });
         assert!(matches!(way, Way::Router { namespace, .. } if *namespace == Reach::authenticators().namespace));
         assert!(reader.warnings.is_empty(), "{:?}", reader.warnings);

@@ -17,8 +17,8 @@ fn parse_in(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig
 }
 
 use crate::auth::config::Dynamic;
-use crate::config::ListenAddress;
 use crate::config::connection::{Compression, ConnectionConfig};
+use crate::config::{ConfigError, ListenAddress};
 use crate::session::{Access, HistoryStore};
 use crate::wamp::MatchPolicy;
 use std::num::NonZeroU32;
@@ -388,10 +388,10 @@ fn doors_are_read() {
     assert_eq!(listener.proxy_protocol.len(), 2);
     assert_eq!((listener.forwarded.len(), listener.forwarded_header.name()), (1, "forwarded"));
     let paths: Vec<_> = listener.paths.iter().map(|path| (&*path.path, path.service.transport())).collect();
-    // What is the same is one transport.
+    // What is the same now may be made different by a reload.
     assert_eq!(
         (paths, listener.rawsocket, listener.transport),
-        (vec![("/app", Some(1)), ("/ws", Some(0))], Some(0), 1)
+        (vec![("/app", Some(1)), ("/ws", Some(2))], Some(0), 1)
     );
     let app = &config.transports[1];
     let cookie = app.cookie.as_ref().expect("a cookie");
@@ -769,4 +769,32 @@ fn options_stand_where_the_web_is() {
     let web = r#""web": {"paths": {"/": {"type": "nodeinfo"}}, "options": {"access_log": true}}"#;
     assert_eq!(universal(web), (true, 1, 0));
     assert_eq!(universal(r#""websocket": {"ws": {}}, "options": {"access_log": true}"#), (false, 1, 1));
+}
+
+#[test]
+fn clients_are_not_moved_to_other_realms_by_a_reload() {
+    let file = |ports: &[u16]| {
+        let worker = |port: &u16| {
+            format!(
+                r#"{{"type": "router", "realms": [{{"name": "realm1", "roles": []}}], "transports": [
+                {{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": {port}}}}}]}}"#
+            )
+        };
+        let workers = ports.iter().map(worker).collect::<Vec<_>>().join(",");
+        parse(&format!(r#"{{"version": 2, "workers": [{workers}]}}"#), false).expect("a good file").0
+    };
+    let both = file(&[8080, 9090]);
+    for (other, moved) in [
+        (&[8080, 9090, 7070][..], false),
+        (&[8080], false),
+        (&[8080, 7070], false),
+        // One that had another before it is the first now, and the first one the second.
+        (&[9090], true),
+        (&[7070, 8080, 9090], true),
+    ] {
+        let done = both.reload(&file(other));
+        assert_eq!(matches!(done, Err(ConfigError::Moved(_))), moved, "{other:?}: {done:?}");
+    }
+    let any = file(&[0, 0]);
+    assert!(any.reload(&any.clone()).is_ok());
 }

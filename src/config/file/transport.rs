@@ -422,10 +422,11 @@ impl Parts<'_> {
         self.transport(transport, at)
     }
 
-    /// Adds a transport, unless it is the same as another of this listener.
+    /// Adds a transport. Each place has its own, also if it is the same as another now: sessions are judged by theirs when a
+    /// reload makes them different. But browsers are known again at all places that give the same cookie.
     fn transport(&mut self, transport: TransportConfig, at: &str) -> Read<TransportIndex> {
         let known = self.own.iter().find(|index| self.config.transports[usize::from(**index)] == transport);
-        if let Some(index) = known {
+        if let Some(index) = known.filter(|_| transport.cookie.is_some()) {
             return Ok(*index);
         }
         let index = TransportIndex::try_from(self.config.transports.len())

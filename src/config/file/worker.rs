@@ -174,10 +174,7 @@ pub(super) fn read_options(reader: &mut Reader, options: Option<Value>, kind: Ki
     if let Some((key, _)) = misplaced.into_iter().find(|(_, is)| *is) {
         return Err(Fault::new(&format!("{at}.{key}"), "is for workers with components only"));
     }
-    let given = [
-        ("title", asks(options.title.as_ref())),
-        ("extra", asks(options.extra.as_ref())),
-    ];
+    let given = [("title", asks(options.title.as_ref())), ("extra", asks(options.extra.as_ref()))];
     reader.without_effect(at, &given);
     if asks(options.reactor.as_ref()) {
         reader.note(&format!("{at}.reactor"), "is not needed: what a component needs is told by its class");

@@ -9,8 +9,10 @@ use crate::router::SubjectKind;
 use crate::session::RealmIndex;
 use crate::shard::SessionQuery;
 use crate::wamp::{Dict, SessionId, Uri, Value, error};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 /// All of them, with the names of their arguments in the order of their positions.
@@ -173,7 +175,10 @@ fn crossbar_status(office: &Office) -> Json {
     for kind in workers.as_array().into_iter().flatten().filter_map(|worker| worker["type"].as_str()) {
         *by_type.entry(kind).or_default() += 1;
     }
-    let started = jiff::Timestamp::now().checked_sub(office.console.vitals().uptime()).unwrap_or_default();
+    let began = SystemTime::now().checked_sub(office.console.vitals().uptime());
+    let began = began.and_then(|began| began.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let started = i64::try_from(began.as_millis()).ok().and_then(|began| Timestamp::from_millisecond(began).ok());
+    let started = started.unwrap_or_default();
     json!({
         "title": concat!("Corebar ", env!("CARGO_PKG_VERSION")),
         "started": format!("{started:.3}"),

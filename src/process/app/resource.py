@@ -54,7 +54,7 @@ def placed(resource, base):
 
 
 def serve(told, resource):
-    from twisted.internet import address, reactor
+    from twisted.internet import address, reactor, tcp
     from twisted.web import server
 
     def of(host, port):
@@ -80,6 +80,8 @@ def serve(told, resource):
     site = server.Site(placed(resource, told["base"]), requestFactory=Request, timeout=None)
     site.displayTracebacks = False
     site.noisy = False
-    reactor.listenUNIX(told["socket"], site, mode=0o600)
+    port = reactor.listenUNIX(told["socket"], site, mode=0o600)
+    # The socket stays when it ends: another process, of a router that takes over, may have put its own there by then.
+    port.connectionLost = lambda reason: tcp.Port.connectionLost(port, reason)
     reactor.callWhenRunning(ready)  # noqa: F821
     reactor.run()

@@ -63,9 +63,7 @@ fn description(config: &ComponentConfig, login: Option<&Login>, controller: Opti
     };
     let (transport, auth, role) = match &config.way {
         Way::Transport { transport, auth } => (transport.clone(), Some(auth), None),
-        Way::Router { role, .. } => {
-            (rawsocket(login), None, Some(role))
-        }
+        Way::Router { role, .. } => (rawsocket(login), None, Some(role)),
     };
     let role = role.map_or("anonymous", |role| role);
     let words = |login: &Login| json!({"authid": login.authid, "ticket": login.ticket});
