@@ -80,6 +80,6 @@ def serve(told, resource):
     site = server.Site(placed(resource, told["base"]), requestFactory=Request, timeout=None)
     site.displayTracebacks = False
     site.noisy = False
-    reactor.listenUNIX(told["socket"], site, mode=0o600)
+    reactor.listenUNIX(told["socket"], site, backlog=4096, mode=0o600)
     reactor.callWhenRunning(ready)  # noqa: F821
     reactor.run()

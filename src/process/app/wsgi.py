@@ -121,7 +121,7 @@ class Handler(WSGIRequestHandler):
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 4096
 
     def __init__(self, path, application, base, threads):
         self.application, self.base = application, base
