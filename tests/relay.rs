@@ -147,6 +147,7 @@ fn requests_and_responses_are_passed_on() {
             assert!(!head.contains("x_forwarded"), "{head}");
             assert_eq!((header(&head, "x-private"), header(&head, "connection")), (None, Some("close")));
             assert_eq!(header(&head, "x-forwarded-for"), Some("127.0.0.1"));
+            assert_eq!(header(&head, "x-real-ip"), Some("127.0.0.1"));
             assert_eq!(
                 (header(&head, "x-forwarded-host"), header(&head, "x-forwarded-proto")),
                 (Some("localhost"), Some("http"))

@@ -68,7 +68,7 @@ def serve(told, resource):
             return (self.getHeader(name) or default).rpartition(",")[2].strip()
 
         def process(self):
-            self.client = of(self.told("x-forwarded-for", ""), 0)
+            self.client = of(self.told("x-real-ip", ""), 0)
             port = self.told("x-forwarded-port", "80")
             host = self.getRequestHostname().decode("latin-1")
             self.host = of(host, int(port) if port.isdigit() else 80)
