@@ -599,6 +599,20 @@ fn read_chunks(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[test]
+fn programs_need_not_read_what_they_are_sent() {
+    let programs = Programs::new("deaf", &[("deaf", "exec 0<&-; echo A: b; echo; echo some")]);
+    on_shards(&[programs.path(|_| {})], |address| {
+        let mut http = Http::connect(address);
+        // More than waits for programs on its way, and not all of it.
+        let body = String::from_utf8(vec![b'x'; 300_000]).expect("text");
+        http.write(format!("POST /cgi/deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{body}"));
+        let head = response_head(&mut http.0);
+        assert_eq!((status(&head), header(&head, "connection")), (200, Some("close")));
+        assert_eq!(read_chunks(&mut http.0), b"some\n");
+    });
+}
+
+#[test]
 fn programs_that_fail_are_told_of_and_killed() {
     let programs = Programs::new("fail", &[]);
     let pid = |name: &str| programs.0.join(name);
