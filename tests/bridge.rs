@@ -384,3 +384,25 @@ fn who_waits_is_told_when_the_session_ends() {
         assert_eq!(ask(&mut waiting[0], "/call", json!({"procedure": "com.nobody"})).0, 200);
     });
 }
+
+#[test]
+fn who_has_said_all_still_gets_the_answer() {
+    on_shards(
+        || vec![bridge("/call", Action::Call, |_| {})],
+        |address| {
+            let mut callee = Client::join(address, Wire::JSON);
+            let procedure = callee.register("com.later");
+            for _ in 0..4 {
+                let mut http = Http::connect(address);
+                http.write(post("/call", json!({"procedure": "com.later"}).to_string().as_bytes()));
+                http.0.shutdown(std::net::Shutdown::Write).expect("a socket");
+                let (request, _) = callee.expect_invocation(procedure);
+                // So that the end has come before the answer does.
+                thread::sleep(Duration::from_millis(30));
+                callee.send(json!([70, request, {}, [5]]));
+                assert_eq!(http.response().expect(200).text(), r#"{"args":[5]}"#);
+                http.expect_end();
+            }
+        },
+    );
+}

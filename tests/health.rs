@@ -20,6 +20,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::directory::Directory;
+use support::http::Http;
 use support::raw::read_to_end;
 use support::{Client, Router, Wire, install, node, router};
 
@@ -168,6 +169,20 @@ fn metrics_are_told_to_those_who_may_know_them() {
         let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n";
         stranger.write_all(request.as_bytes()).expect("room");
         assert!(read_to_end(&mut stranger, PATIENCE).starts_with(b"HTTP/1.1 404 "), "a proxy that nobody trusts");
+        // The connection goes on, and nothing else is said of it.
+        let mut stranger = Http::connect(address);
+        for _ in 0..2 {
+            let refused = stranger.get("/metrics", "X-Forwarded-For: 192.0.2.1\r\n").expect(404);
+            assert_eq!((refused.header("connection"), &*refused.text()), (None, "nothing is served here\n"));
+        }
+        // Who has said all still gets the answer.
+        for _ in 0..4 {
+            let mut half = Http::connect(address);
+            half.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+            half.0.shutdown(std::net::Shutdown::Write).expect("a socket");
+            assert!(half.response().expect(200).text().contains("corebar_ready 1\n"));
+            half.expect_end();
+        }
         let allow = |who: &str| Some(who.to_owned());
         reloader.reload(|config| config.metrics_allow = allow("192.0.2.0/24")).expect("a good configuration");
         assert_eq!(ask(address, "GET", "/metrics").0, 404);

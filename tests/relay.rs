@@ -147,6 +147,7 @@ fn requests_and_responses_are_passed_on() {
             assert!(!head.contains("x_forwarded"), "{head}");
             assert_eq!((header(&head, "x-private"), header(&head, "connection")), (None, Some("close")));
             assert_eq!(header(&head, "x-forwarded-for"), Some("127.0.0.1"));
+            assert_eq!(header(&head, "x-real-ip"), Some("127.0.0.1"));
             assert_eq!(
                 (header(&head, "x-forwarded-host"), header(&head, "x-forwarded-proto")),
                 (Some("localhost"), Some("http"))
@@ -595,6 +596,20 @@ fn read_chunks(stream: &mut TcpStream) -> Vec<u8> {
         }
         body.extend_from_slice(&chunk[..size]);
     }
+}
+
+#[test]
+fn programs_need_not_read_what_they_are_sent() {
+    let programs = Programs::new("deaf", &[("deaf", "exec 0<&-; echo A: b; echo; echo some")]);
+    on_shards(&[programs.path(|_| {})], |address| {
+        let mut http = Http::connect(address);
+        // More than waits for programs on its way, and not all of it.
+        let body = String::from_utf8(vec![b'x'; 300_000]).expect("text");
+        http.write(format!("POST /cgi/deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{body}"));
+        let head = response_head(&mut http.0);
+        assert_eq!((status(&head), header(&head, "connection")), (200, Some("close")));
+        assert_eq!(read_chunks(&mut http.0), b"some\n");
+    });
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn join(base: &str, url: &str, params: &[(String, String)]) -> Result<String, Ca
     let folder = &start.path()[..start.path().rfind('/').map_or(0, |at| at + 1)];
     let joined = match url {
         "" => base.to_owned(),
-        url if url.starts_with("//") || url.contains("://") => url.to_owned(),
+        url if url.starts_with("//") || has_scheme(url) => url.to_owned(),
         url if url.starts_with('/') => format!("{origin}{url}"),
         url if url.starts_with('?') => format!("{origin}{}{url}", start.path()),
         url => format!("{origin}{folder}{url}"),
@@ -173,6 +173,12 @@ fn join(base: &str, url: &str, params: &[(String, String)]) -> Result<String, Ca
     all.extend(query.iter().map(|pair| &**pair));
     let query = if all.is_empty() { String::new() } else { format!("?{}", all.join("&")) };
     Ok(format!("{origin}{}{query}", target.path()))
+}
+
+/// True for a whole address. Behind the first slash or question mark another one may stand, which means nothing here.
+fn has_scheme(url: &str) -> bool {
+    let end = url.find(['/', '?', '#']).unwrap_or(url.len());
+    url[..end].ends_with(':') && url[end..].starts_with("//")
 }
 
 /// What came back, as Crossbar.io gives it.
@@ -206,7 +212,11 @@ mod tests {
             ("http://a:1/b/", "/d", Some("http://a:1/d")),
             ("http://a:1/b/", "?x", Some("http://a:1/b/?x")),
             ("http://a:1", "d", Some("http://a:1/d")),
+            ("http://a:1/b/", "d?to=http://b/", Some("http://a:1/b/d?to=http://b/")),
+            ("http://a:1/b/", "/d?to=http://b/", Some("http://a:1/d?to=http://b/")),
+            ("http://a:1/b/", "?to=http://b/", Some("http://a:1/b/?to=http://b/")),
             ("http://a:1/", "http://A:1/d", Some("http://a:1/d")),
+            ("http://a:1/", "http://b?to=http://a:1/", None),
             ("http://a:1/", "http://b/d", None),
             ("http://a:1/", "https://a:1/d", None),
             ("http://a:1/", "//b/d", None),

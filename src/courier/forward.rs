@@ -1,6 +1,6 @@
 //! Events on their way to servers.
 
-use super::request::{RequestError, agent, ask};
+use super::request::{RequestError, agent, tell};
 use crate::client::{Event, Session};
 use crate::config::courier::{CourierConfig, Duty, ForwardConfig};
 use crate::wamp::{Dict, Serializer, codec};
@@ -159,7 +159,7 @@ fn send(
     ];
     let own = config.headers.iter().map(|(name, value)| (&**name, std::str::from_utf8(&value.0).unwrap_or_default()));
     headers.extend(own);
-    match ask(agent, (&duty.method, url), &headers, Some(body.as_bytes()), ANSWER_BYTES_MAX) {
+    match tell(agent, (&duty.method, url), &headers, body.as_bytes(), ANSWER_BYTES_MAX) {
         Ok(reply) if duty.expected.map_or((200..300).contains(&reply.status), |code| code == reply.status) => {
             Attempt::Taken
         }

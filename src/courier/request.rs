@@ -2,8 +2,8 @@
 
 use crate::config::courier::CourierConfig;
 use std::time::Duration;
-use ureq::Agent;
 use ureq::http::Request;
+use ureq::{Agent, Body};
 
 /// An answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +47,39 @@ pub(super) fn agent(config: &CourierConfig) -> Agent {
 /// Asks a server. Methods that have no body are sent without.
 pub(super) fn ask(
     agent: &Agent,
-    (method, url): (&str, &str),
+    target: (&str, &str),
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
     answer_bytes_max: u64,
 ) -> Result<Reply, RequestError> {
+    let (mut reply, answer) = begin(agent, target, headers, body)?;
+    reply.body = answer.into_with_config().limit(answer_bytes_max).read_to_vec().map_err(failed)?;
+    Ok(reply)
+}
+
+/// Tells a server something. What it answers beside its status and headers does not matter, nor whether all of it comes: it is read
+/// only so that the connection can be kept.
+pub(super) fn tell(
+    agent: &Agent,
+    target: (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+    answer_bytes_max: u64,
+) -> Result<Reply, RequestError> {
+    let (reply, answer) = begin(agent, target, headers, Some(body))?;
+    if let Err(error) = answer.into_with_config().limit(answer_bytes_max).read_to_vec() {
+        tracing::debug!(%error, "an answer that nobody needs is not whole");
+    }
+    Ok(reply)
+}
+
+/// Sends a request, and reads the head of the answer.
+fn begin(
+    agent: &Agent,
+    (method, url): (&str, &str),
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<(Reply, Body), RequestError> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -61,15 +89,16 @@ pub(super) fn ask(
         Some(body) => agent.run(request.body(body).map_err(unfit)?),
         None => agent.run(request.body(()).map_err(unfit)?),
     };
-    let failed = |error: ureq::Error| match error {
+    let (head, answer) = sent.map_err(failed)?.into_parts();
+    let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    Ok((Reply { status: head.status.as_u16(), headers, body: Vec::new() }, answer))
+}
+
+fn failed(error: ureq::Error) -> RequestError {
+    match error {
         ureq::Error::Timeout(_) => RequestError::Late,
         ureq::Error::BodyExceedsLimit(_) => RequestError::TooLarge,
         error => RequestError::Failed(error.to_string()),
-    };
-    let mut reply = sent.map_err(failed)?;
-    let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = reply.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let status = reply.status().as_u16();
-    let body = reply.body_mut().with_config().limit(answer_bytes_max).read_to_vec().map_err(failed)?;
-    Ok(Reply { status, headers, body })
+    }
 }

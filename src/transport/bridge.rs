@@ -198,6 +198,8 @@ impl Reactor {
         };
         let socket = (key, self.connections[key].serial);
         let waiting = Waiting { socket, reply, claim };
+        // The answer may come before this returns.
+        self.note_asked(key);
         if let Err((waiting, answer)) = self.pass_on(transport, (config, &asked, body), waiting) {
             if let Some(claim) = &waiting.claim {
                 self.settings.repeats.release(claim);

@@ -32,9 +32,9 @@ impl Reactor {
         let Reader { shard, key, serial } = self.reader(key);
         let inquirer = Inquirer { shard, key, serial, head_only, close };
         let may = self.may_know_metrics(key, forwarded);
+        self.note_asked(key);
         if !may || self.settings.inquiries.send(inquirer).is_err() {
-            let response = http::response(404, &[], TEXT, b"nothing is served here\n", head_only);
-            self.answer(key, Frame::whole(&date::stamped(&response)), close);
+            self.answer(key, told(404, &[], (TEXT, "nothing is served here\n"), (head_only, close)), close);
         }
     }
 
@@ -55,14 +55,8 @@ impl Reactor {
     /// What a request waits for is known.
     pub(super) fn respond_to(&mut self, inquirer: Inquirer, kind: &str, text: &str) {
         let Inquirer { key, serial, head_only, close, .. } = inquirer;
-        let mut headers = vec![("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
-        let date = date::stamp();
-        headers.extend(date.as_deref().map(|date| ("Date", date)));
-        let mut response = http::response_head(200, &headers, Some((kind, text.len())), close);
-        if !head_only {
-            response.extend_from_slice(text.as_bytes());
-        }
-        self.respond_late((key, serial), [Frame::new(response.into(), bytes::Bytes::new())], close);
+        let headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+        self.respond_late((key, serial), [told(200, &headers, (kind, text), (head_only, close))], close);
     }
 
     /// Reads the next piece of a file, if the response that has been written so far is one. True if it is.
@@ -124,4 +118,16 @@ impl Reactor {
     fn reader(&self, key: usize) -> Reader {
         Reader { shard: self.seat.index, key, serial: self.connections[key].serial }
     }
+}
+
+/// A response that is a text.
+fn told(status: u16, headers: &[(&str, &str)], (kind, text): (&str, &str), (head_only, close): (bool, bool)) -> Frame {
+    let date = date::stamp();
+    let headers: Vec<(&str, &str)> =
+        headers.iter().copied().chain(date.as_deref().map(|date| ("Date", date))).collect();
+    let mut response = http::response_head(status, &headers, Some((kind, text.len())), close);
+    if !head_only {
+        response.extend_from_slice(text.as_bytes());
+    }
+    Frame::new(response.into(), bytes::Bytes::new())
 }

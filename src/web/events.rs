@@ -12,7 +12,7 @@ use crate::wamp::{MatchPolicy, error};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 /// Events of a history that are asked for at once.
@@ -95,6 +95,9 @@ pub struct Feed {
     held: VecDeque<Held>,
     held_bytes: usize,
     held_bytes_max: usize,
+    /// What has been given since the histories began to be read: more may come of them than `recent` remembers, and what is
+    /// held may be in them.
+    caught_up: HashSet<u64>,
 }
 
 /// An event as the history gives it.
@@ -172,6 +175,7 @@ impl Feed {
             held: VecDeque::new(),
             held_bytes: 0,
             held_bytes_max,
+            caught_up: HashSet::new(),
         };
         feed.resumed = last.as_deref().is_some_and(|last| feed.resume(last).is_some());
         feed.lost = last.is_some() && !feed.resumed;
@@ -351,11 +355,12 @@ impl Feed {
     }
 
     fn go_live(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
-        self.phase = Phase::Live;
-        self.held_bytes = 0;
         for held in std::mem::take(&mut self.held) {
             steps.extend(self.give(held));
         }
+        self.phase = Phase::Live;
+        self.held_bytes = 0;
+        self.caught_up = HashSet::new();
         steps
     }
 
@@ -388,7 +393,10 @@ impl Feed {
     /// Gives an event to the browser, unless it has been given.
     fn give(&mut self, event: Held) -> Option<Step> {
         let Held { topic, publication, name, data } = event;
-        let given = self.topics.iter().any(|topic| topic.recent.contains(&publication));
+        let mut given = self.topics.iter().any(|topic| topic.recent.contains(&publication));
+        if self.phase != Phase::Live {
+            given |= !self.caught_up.insert(publication);
+        }
         let recent = &mut self.topics[topic].recent;
         if !recent.contains(&publication) {
             recent.push_back(publication);
@@ -588,6 +596,31 @@ mod tests {
         let Some(Step::TellLater(ask)) = steps.last() else { panic!("{steps:?}") };
         assert!(ask.contains(&format!("\"from_publication\":{PAGE}")), "{ask}");
         assert_eq!(given(&hear(&mut again, json!([50, 3, {}, [past(PAGE as u64), past(90)]]))).0, [90]);
+    }
+
+    #[test]
+    fn however_much_has_been_missed_nothing_comes_twice() {
+        let (mut first, _) = begun("topic=a&topic=b", None);
+        let (_, id) = given(&hear(&mut first, json!([36, 101, 1, {}])));
+        let (mut again, _) = begun("topic=a&topic=b", Some(&id));
+        let all = 2 * RECENT as u64;
+        // Published while the histories are read, and in both of them.
+        let held = (2..=20).all(|number| hear(&mut again, json!([36, 101, number, {}])).is_empty());
+        let mut seen = Vec::new();
+        let mut request = 3;
+        for topic in 0..2 {
+            for from in (1..=all).step_by(PAGE) {
+                assert_eq!(again.phase, Phase::Reading(topic));
+                let page: Vec<Value> = (from..from + PAGE as u64).map(past).collect();
+                seen.extend(given(&hear(&mut again, json!([50, request, {}, page]))).0);
+                request += 1;
+            }
+            seen.extend(given(&hear(&mut again, json!([50, request, {}, [past(all + 1)]]))).0);
+        }
+        let expected: Vec<u64> = (2..=all + 1).collect();
+        assert!(held && seen == expected, "{seen:?}");
+        assert_eq!((again.phase, again.caught_up.len()), (Phase::Live, 0));
+        assert_eq!(given(&hear(&mut again, json!([36, 101, all + 1, {}]))).0, [0; 0]);
     }
 
     #[test]

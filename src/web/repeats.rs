@@ -132,10 +132,13 @@ impl Known {
 
     /// Forgets what is too old, and what there is no room for.
     fn forget(&mut self, now: Duration, room: Room) {
+        // Those that were released stand here as well, behind older ones that are still to be known.
+        if self.order.len() > 2 * self.entries.len() + 8 {
+            let entries = &self.entries;
+            self.order.retain(|(_, key, number)| entries.get(key).is_some_and(|entry| entry.number == *number));
+        }
         while let Some((time, ..)) = self.order.front() {
-            // Those that were released stand here as well.
-            let released = self.order.len() > 2 * self.entries.len() + 8;
-            if time.saturating_add(room.time) > now && self.bytes <= room.bytes_max && !released {
+            if time.saturating_add(room.time) > now && self.bytes <= room.bytes_max {
                 return;
             }
             if let Some((_, key, number)) = self.order.pop_front() {
@@ -191,6 +194,16 @@ mod tests {
         (0..1000).for_each(|_| repeats.release(&new(&repeats, "a", "body", NOW)));
         let known = repeats.known();
         assert!(known.order.len() < 20 && known.bytes == 0 && known.entries.is_empty(), "{known:?}");
+    }
+
+    #[test]
+    fn what_was_not_done_makes_nothing_else_forgotten() {
+        let repeats = Repeats::default();
+        repeats.settle(&new(&repeats, "first", "body", NOW), &answer("done"), NOW, ROOM);
+        (0..1000).for_each(|number| repeats.release(&new(&repeats, &number.to_string(), "body", NOW)));
+        assert_eq!(repeats.claim("s", "first", b"body", NOW, ROOM), Ok(Claimed::Known(answer("done"))));
+        assert!(repeats.known().order.len() < 20, "{repeats:?}");
+        assert_eq!(status(&repeats, "first", "body", NOW + ROOM.time), 0, "it is forgotten in its time");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::deflate;
 use super::forwarded::ForwardedHeader;
-use super::http::{path_of, refusal};
+use super::http::{path_of, refusal, trim};
 use super::origin::Origins;
 use super::path;
 use super::provenance::{Provenance, is_of_proxy};
@@ -252,6 +252,8 @@ struct Request<'a> {
     upgrade: bool,
     connection_upgrade: bool,
     host: Option<&'a str>,
+    /// So many times, also where it is no text.
+    hosts: usize,
     origin: Option<&'a str>,
     /// A proxy has left its traces.
     proxied: bool,
@@ -318,10 +320,11 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
 fn read_headers<'a>(headers: &[httparse::Header<'a>], forwarded: Option<ForwardedHeader>) -> Request<'a> {
     let mut request = Request::default();
     for header in headers {
+        request.hosts += usize::from(header.name.eq_ignore_ascii_case("host"));
         let Ok(value) = std::str::from_utf8(header.value) else { continue };
-        let value = value.trim();
+        let value = trim(value);
         request.proxied |= is_of_proxy(header.name);
-        let has = |token: &str| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token));
+        let has = |token: &str| value.split(',').any(|part| trim(part).eq_ignore_ascii_case(token));
         match &*header.name.to_ascii_lowercase() {
             "upgrade" => request.upgrade |= has("websocket"),
             "connection" => request.connection_upgrade |= has("upgrade"),
@@ -333,7 +336,7 @@ fn read_headers<'a>(headers: &[httparse::Header<'a>], forwarded: Option<Forwarde
             "transfer-encoding" => request.body = true,
             "sec-websocket-version" => request.version = Some(value),
             "sec-websocket-key" => request.key_repeated |= request.key.replace(value).is_some(),
-            "sec-websocket-protocol" => request.protocols.extend(value.split(',').map(str::trim)),
+            "sec-websocket-protocol" => request.protocols.extend(value.split(',').map(trim)),
             "sec-websocket-extensions" => request.extensions.push(value),
             _ => {}
         }
@@ -358,6 +361,7 @@ fn agree(
     }
     match request.host {
         None => return refuse("the header 'Host' is missing"),
+        Some(_) if request.hosts > 1 => return refuse("the header 'Host' must stand there once"),
         Some(host) if !is_host(host) => return refuse(NO_HOST.text),
         Some(_) => {}
     }
@@ -495,6 +499,14 @@ mod tests {
         }
         let elsewhere = all(wamp).replacen("Host: x", "Host: a b", 1);
         assert_eq!(status(&ask("GET /", &elsewhere)), 400);
+        for host in [&b"Host: x\r\n"[..], b"host: y\r\n", b"HOST: \xff\r\n"] {
+            let twice = [b"GET / HTTP/1.1\r\n", host, all(wamp).as_bytes(), b"\r\n"].concat();
+            assert_eq!(status(&parse(&twice, &HandshakeOptions::default())), 400, "{host:?}");
+        }
+        for spaced in ["Host: \u{a0}x\r\n", "Host: x\u{2003}\r\n"] {
+            assert_eq!(status(&ask("GET /", &all(wamp).replacen("Host: x\r\n", spaced, 1))), 400, "{spaced}");
+        }
+        assert_eq!(status(&ask("GET /", &all(&format!("{wamp}Content-Length: \u{a0}0\r\n")))), 400);
         assert_eq!(status(&ask("GET /echo", &all(""))), 101);
         assert_eq!(status(&ask("GET /cbor", &all(wamp))), 400);
         let both = "Sec-WebSocket-Protocol: wamp.2.json, wamp.2.cbor.batched, wamp.2.cbor\r\n";

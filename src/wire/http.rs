@@ -95,6 +95,12 @@ pub const JSON: &str = "application/json";
 /// The content type of a line of text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
+/// A value without the white space around it, which is that of HTTP alone (RFC 9110, section 5.6.3): what others would not
+/// take away, such as a no-break space, is a part of the value.
+pub(super) fn trim(value: &str) -> &str {
+    value.trim_matches([' ', '\t'])
+}
+
 /// The path of a request's target, which may be a whole URI (RFC 9112, section 3.2.2).
 pub(super) fn path_of(target: &str) -> &str {
     let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();

@@ -1,7 +1,7 @@
 //! HTTP/1.1 requests with bodies (RFC 9112), one after the other on a connection.
 
 use super::forwarded::ForwardedHeader;
-use super::http::{Refusal, path_of, query_of};
+use super::http::{Refusal, path_of, query_of, trim};
 use super::provenance::is_of_proxy;
 
 /// Headers that a request may have.
@@ -179,7 +179,7 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
     for header in &*request.headers {
         if header.name.eq_ignore_ascii_case("host") {
             hosts += 1;
-            head.host = std::str::from_utf8(header.value).ok().map(str::trim);
+            head.host = std::str::from_utf8(header.value).ok().map(trim);
             if !head.host.is_some_and(is_host) {
                 return Err(NO_HOST);
             }
@@ -214,7 +214,7 @@ pub fn headers(head: &[u8]) -> Vec<(Box<str>, Box<str>)> {
     let _ = request.parse(head);
     let text = |header: &httparse::Header<'_>| {
         let value = std::str::from_utf8(header.value).ok()?;
-        Some((header.name.into(), value.trim().into()))
+        Some((header.name.into(), trim(value).into()))
     };
     request.headers.iter().filter_map(text).collect()
 }
@@ -222,7 +222,7 @@ pub fn headers(head: &[u8]) -> Vec<(Box<str>, Box<str>)> {
 impl<'a> RequestHead<'a> {
     fn take(&mut self, header: &httparse::Header<'a>, modern: bool) -> Result<(), Refusal> {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
-        let text = std::str::from_utf8(header.value).map(str::trim);
+        let text = std::str::from_utf8(header.value).map(trim);
         self.proxied |= is_of_proxy(header.name);
         if named("content-length") {
             let length = text.ok().and_then(digits).ok_or(bad("the header 'Content-Length' is not a length"))?;
@@ -248,7 +248,7 @@ impl<'a> RequestHead<'a> {
             self.expects_continue = modern;
         } else if let Ok(value) = text {
             if named("connection") {
-                self.keep_alive &= !value.split(',').any(|part| part.trim().eq_ignore_ascii_case("close"));
+                self.keep_alive &= !value.split(',').any(|part| trim(part).eq_ignore_ascii_case("close"));
             } else if named("origin") {
                 self.origin = Some(value);
             } else if named("sec-fetch-site") {
@@ -259,7 +259,7 @@ impl<'a> RequestHead<'a> {
             } else if named("access-control-request-headers") {
                 self.wanted_headers = Some(value);
             } else if named("upgrade") {
-                self.upgrade |= value.split(',').any(|part| part.trim().eq_ignore_ascii_case("websocket"));
+                self.upgrade |= value.split(',').any(|part| trim(part).eq_ignore_ascii_case("websocket"));
             } else if let Some(wish) = self.wishes.place(header.name) {
                 *wish = Some(value);
             } else if let Some(header) = ForwardedHeader::by_name(header.name) {
@@ -446,6 +446,8 @@ mod tests {
         assert_eq!((head.body, head.keep_alive, head.origin), (BodyLength::Octets(5), true, Some("https://o")));
         let head = whole("OPTIONS /a HTTP/1.1\r\nhost: x\r\nConnection: x, Close\r\nExpect: 100-continue\r\n\r\n");
         assert_eq!((head.body, head.keep_alive, head.expects_continue), (BodyLength::Absent, false, true));
+        let spaced = whole("POST / HTTP/1.1\r\nHost:\t x \t\r\nContent-Length:\t5 \t\r\n\r\n");
+        assert_eq!((spaced.host, spaced.body), (Some("x"), BodyLength::Octets(5)));
         assert!(!whole("POST /a HTTP/1.0\r\n\r\n").keep_alive);
         assert_eq!(whole("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n").body, BodyLength::Chunked);
         let same = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nContent-Length: 7\r\n\r\n";
@@ -477,6 +479,11 @@ mod tests {
             ("Content-Length: 99999999999999999999999\r\n", 400),
             ("Content-Length : 5\r\n", 400),
             ("Transfer-Encoding: gzip, chunked\r\n", 501),
+            // White space, but not that of HTTP: others read another coding, or none.
+            ("Transfer-Encoding: \u{a0}chunked\r\n", 501),
+            ("Transfer-Encoding: chunked\u{85}\r\n", 501),
+            ("Content-Length: 5\u{a0}\r\n", 400),
+            ("Content-Length: \u{2003}5\r\n", 400),
             ("Expect: the unexpected\r\n", 417),
             ("Host: y\r\n", 400),
             ("X: y\r\n\x7f: 1\r\n", 400),
@@ -488,7 +495,20 @@ mod tests {
         for host in ["", "a", "a:80", "a:", "127.0.0.1:8080", "[::1]", "[::1]:80", "a_b.example"] {
             parse(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect("a host").expect("a head");
         }
-        for host in ["a b", "a/b", "a/b@c", "a@b", "a:b", "[::1", "[::1]x", "a,b:80:80", "a\"b", "\u{e9}"] {
+        for host in [
+            "a b",
+            "a/b",
+            "a/b@c",
+            "a@b",
+            "a:b",
+            "[::1",
+            "[::1]x",
+            "a,b:80:80",
+            "a\"b",
+            "\u{e9}",
+            "\u{a0}a",
+            "a\u{2003}",
+        ] {
             assert_eq!(parse(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")), Err(400), "{host}");
         }
         assert_eq!(parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(400));

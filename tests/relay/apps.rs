@@ -48,6 +48,9 @@ def application(env, start):
     return [text]
 "#;
 
+/// What a trusted proxy says of a client, who has said something itself.
+const BY_PROXY: &str = "X-Forwarded-For: 192.0.2.6, 192.0.2.7\r\nX-Real-IP: 192.0.2.5\r\n";
+
 /// Waits until the application is there, and gives what it says of a request.
 fn told(address: SocketAddr, path: &str) -> Json {
     loop {
@@ -69,7 +72,8 @@ fn applications_answer() {
         "workers": [{
             "type": "router",
             "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
-            "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}, "paths": {
+            "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1",
+                "forwarded": {"from": ["127.0.0.0/8"]}}, "paths": {
                 "ws": {"type": "websocket"},
                 "app": {"type": "wsgi", "module": "app", "object": "application", "maxthreads": 2},
                 "/": {"type": "wsgi", "module": "app", "object": "application"},
@@ -91,6 +95,8 @@ fn applications_answer() {
         assert_eq!((&env["SERVER_NAME"], &env["SERVER_PORT"]), (&json!("localhost"), &json!("80")));
     }
     let mut http = Http::connect(address);
+    let env: Json = serde_json::from_slice(&http.get("/app", BY_PROXY).expect(200).body).expect("JSON");
+    assert_eq!(env["REMOTE_ADDR"], "192.0.2.7");
     let body = vec![b'x'; 500_000];
     for _ in 0..2 {
         http.write(post("/app/echo", &body));
@@ -187,7 +193,8 @@ fn resources_of_twisted_answer() {
             "type": "router",
             "options": {"python": python.join("bin/python"), "pythonpath": ["code"], "env": {"vars": {"OWN": "word"}}},
             "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
-            "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}, "paths": {
+            "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1",
+                "forwarded": {"from": ["127.0.0.0/8"]}}, "paths": {
                 "ws": {"type": "websocket"},
                 "in": {"type": "path", "paths": {
                     "app": {"type": "resource", "classname": "pages.Tree", "extra": {"word": "${HOME}"}}}},
@@ -220,6 +227,9 @@ fn resources_of_twisted_answer() {
         (&json!("127.0.0.1"), &json!("localhost"), &json!(false))
     );
     assert_eq!((&page["own"], &page["url"]), (&json!("word"), &json!("http://localhost/in/app/told")));
+    let by_proxy = Http::connect(address).get("/in/app/told", BY_PROXY).expect(200);
+    let page: Json = serde_json::from_slice(&by_proxy.body).expect("JSON");
+    assert_eq!(page["client"], "192.0.2.7");
     let root = told(address, "/other/x");
     assert_eq!((&root["prepath"], &root["postpath"], &root["extra"]), (&json!([]), &json!(["other", "x"]), &json!({})));
     let body = vec![b'x'; 500_000];

@@ -136,6 +136,36 @@ fn events_are_taken_to_servers() {
 }
 
 #[test]
+fn what_servers_say_beyond_their_status_does_not_matter_to_events() {
+    let server = behind(|_, body, stream| {
+        let number: Json = serde_json::from_slice(body).expect("JSON");
+        let (length, said) = match number["args"][0].as_u64() {
+            // It breaks off.
+            Some(1) => (10, 3),
+            // It is too large.
+            Some(2) => (3 << 20, 3 << 20),
+            _ => (0, 0),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(&[head.as_bytes(), &vec![b'x'; said]].concat());
+    });
+    let change = |config: &mut corebar::config::RuntimeConfig| {
+        config.couriers = vec![courier("w.one", forward("com.x", MatchPolicy::Exact, &server))];
+    };
+    node::with_router(change, |address| {
+        let mut client = Client::join(address, Wire::JSON);
+        wait_for_subscriber(&mut client, "com.x", "exact");
+        for number in 1..=3 {
+            client.publish("com.x", &payload(json!([[number]])));
+        }
+        for number in 1..=3 {
+            let body: Json = serde_json::from_slice(&server.asked().1).expect("JSON");
+            assert_eq!(body["args"][0], number);
+        }
+    });
+}
+
+#[test]
 fn events_that_no_server_takes_are_given_up_and_the_router_goes_on() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = Arc::new(std::sync::Mutex::new(wait));

@@ -68,7 +68,7 @@ def serve(told, resource):
             return (self.getHeader(name) or default).rpartition(",")[2].strip()
 
         def process(self):
-            self.client = of(self.told("x-forwarded-for", ""), 0)
+            self.client = of(self.told("x-real-ip", ""), 0)
             port = self.told("x-forwarded-port", "80")
             host = self.getRequestHostname().decode("latin-1")
             self.host = of(host, int(port) if port.isdigit() else 80)
@@ -80,7 +80,7 @@ def serve(told, resource):
     site = server.Site(placed(resource, told["base"]), requestFactory=Request, timeout=None)
     site.displayTracebacks = False
     site.noisy = False
-    port = reactor.listenUNIX(told["socket"], site, mode=0o600)
+    port = reactor.listenUNIX(told["socket"], site, backlog=4096, mode=0o600)
     # The socket stays when it ends: another process, of a router that takes over, may have put its own there by then.
     port.connectionLost = lambda reason: tcp.Port.connectionLost(port, reason)
     reactor.callWhenRunning(ready)  # noqa: F821

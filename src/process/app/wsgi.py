@@ -91,7 +91,7 @@ class Handler(WSGIRequestHandler):
     def environment(self):
         told = self.headers
         base, server = self.server.base, told.get("X-Forwarded-Host", "")
-        self.client_address = (told.get("X-Forwarded-For", "").split(",")[-1].strip(), 0)
+        self.client_address = (told.get("X-Real-IP", ""), 0)
         env = self.get_environ()
         name, _, port = server.rpartition(":")
         env["SERVER_NAME"] = name if name and port.isdigit() else server
@@ -121,7 +121,7 @@ class Handler(WSGIRequestHandler):
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 4096
 
     def __init__(self, path, application, base, threads):
         self.application, self.base = application, base

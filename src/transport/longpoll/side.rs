@@ -57,6 +57,8 @@ pub(in crate::transport) struct Socket {
     pub(super) serves: Option<Entry>,
     /// The response to the present request is in the out-queue, complete.
     pub(super) answered: bool,
+    /// Others know that an answer to the present request is waited for, and give it whatever comes.
+    pub(super) asked: bool,
     /// Long-polling has been asked for.
     pub(super) polls: bool,
     /// A piece of a file is being read for the present request.

@@ -42,6 +42,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(Side::Socket(socket)) = connection.longpoll.as_deref_mut() else { return };
         socket.answered = true;
+        socket.asked = false;
         parts.into_iter().for_each(|part| connection.out.push(part));
         let alarm = (!close).then_some(self.settings.premises.config.longpoll_body_timeout);
         self.set_alarm(key, alarm);
@@ -59,6 +60,13 @@ impl Reactor {
             let first = parts.first().map(|first| first.parts().concat()).unwrap_or_default();
             let head = memchr::memmem::find(&first, b"\r\n\r\n").map_or(0, |end| end + 4);
             self.log_access(key, &first, (octets - head) as u64);
+        }
+    }
+
+    /// The present request has been given to others, and is answered by them sooner or later.
+    pub(in crate::transport) fn note_asked(&mut self, key: usize) {
+        if let Some(Side::Socket(socket)) = self.connections[key].longpoll.as_deref_mut() {
+            socket.asked = true;
         }
     }
 
@@ -191,11 +199,11 @@ impl Reactor {
     /// True if what the socket has sent before it ended still has to be answered.
     pub(in crate::transport) fn owes_response(&self, key: usize) -> bool {
         let connection = &self.connections[key];
-        let reading = || match connection.longpoll.as_deref() {
-            Some(Side::Socket(socket)) => socket.reading || socket.rest.is_some(),
+        let waiting = || match connection.longpoll.as_deref() {
+            Some(Side::Socket(socket)) => socket.asked || socket.reading || socket.rest.is_some(),
             _ => false,
         };
-        connection.phase == Phase::Requests && (!connection.out.is_empty() || reading())
+        connection.phase == Phase::Requests && (!connection.out.is_empty() || waiting())
     }
 
     /// Takes a socket out of the reactor of this shard.

@@ -16,7 +16,10 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::future::Future;
+use std::io;
+use std::path::Path;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -28,6 +31,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Pieces of a body between both sides.
 const PIECES: usize = 2;
+
+/// How long until a Unix socket where too many wait is tried again.
+const CROWDED_PAUSE: Duration = Duration::from_millis(5);
 
 /// What is known of the other side.
 #[derive(Clone, Copy)]
@@ -53,7 +59,7 @@ impl Drop for Driver {
 
 async fn connect(to: &Backend) -> Result<Box<dyn Io>, Fault> {
     let connecting = async {
-        Ok::<Box<dyn Io>, std::io::Error>(match &to.address {
+        Ok::<Box<dyn Io>, io::Error>(match &to.address {
             BackendAddress::Tcp(host, port) => {
                 let host = host.trim_start_matches('[').trim_end_matches(']');
                 let socket = TcpStream::connect((host, *port)).await?;
@@ -61,13 +67,24 @@ async fn connect(to: &Backend) -> Result<Box<dyn Io>, Fault> {
                 socket.set_nodelay(true)?;
                 Box::new(socket)
             }
-            BackendAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            BackendAddress::Unix(path) => Box::new(connect_unix(path).await?),
         })
     };
     match timeout(to.connect_timeout, connecting).await {
         Ok(Ok(io)) => Ok(io),
         Ok(Err(error)) => Err(Fault::told(502, format!("the server behind cannot be reached: {error}"))),
         Err(_) => Err(Fault::told(504, "the server behind cannot be reached in time")),
+    }
+}
+
+/// Where too many wait already, connections to a Unix socket do not wait as those of TCP do: they are refused at once, and
+/// nothing says when there is room.
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(CROWDED_PAUSE).await,
+            connected => return connected,
+        }
     }
 }
 
@@ -224,4 +241,44 @@ async fn tunnel(
         _ = leaving.wait_for(|leaving| *leaving) => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    #[test]
+    fn where_too_many_wait_others_wait_too() {
+        let path = std::env::temp_dir().join(format!("corebar-crowded-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let at = SockAddr::unix(&path).expect("an address");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        listener.bind(&at).expect("a free path");
+        listener.listen(1).expect("a listener");
+        let mut waiting = Vec::new();
+        loop {
+            let one = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+            one.set_nonblocking(true).expect("a socket option");
+            match one.connect(&at) {
+                Ok(()) => waiting.push(one),
+                Err(error) => break assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        let Target::Http(mut backend) = RelayConfig::http("back", 80).target else { panic!("HTTP") };
+        backend.address = BackendAddress::Unix(path.clone());
+        backend.connect_timeout = Duration::from_secs(60);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connecting = pin!(connect(&backend));
+            tokio::select! {
+                biased;
+                early = &mut connecting => panic!("it has not waited, and is there: {}", early.is_ok()),
+                () = sleep(CROWDED_PAUSE * 2) => {}
+            }
+            waiting.iter().for_each(|_| drop(listener.accept().expect("one that waits")));
+            assert!(connecting.await.is_ok(), "there is room now");
+        });
+        let _ = std::fs::remove_file(path);
+    }
 }

@@ -3,6 +3,7 @@
 use super::pool::Origin;
 use crate::config::relay::Backend;
 use crate::web::date;
+use crate::wire::forwarded::ForwardedHeader;
 use crate::wire::http::is_hop_by_hop;
 use crate::wire::request::RequestHead;
 use hyper::header::{
@@ -65,8 +66,14 @@ pub(super) fn request_headers(
     let trusted = |name: &'static str| {
         of(name).filter(|_| origin.is_trusted()).filter_map(|value| std::str::from_utf8(value).ok())
     };
-    let mut addresses: Vec<String> = trusted("x-forwarded-for").map(str::to_owned).collect();
-    addresses.extend(origin.address.map(|address: IpAddr| address.to_canonical().to_string()));
+    let shown = |address: IpAddr| address.to_canonical().to_string();
+    let (client, own) = (origin.client(headers).map(shown), origin.address.map(shown));
+    let mut addresses: Vec<String> = match origin.entrance.forwarded_header() {
+        ForwardedHeader::XForwardedFor => trusted("x-forwarded-for").map(str::to_owned).collect(),
+        // The proxy has left the other header as it came: it is the client's word.
+        ForwardedHeader::Forwarded => client.iter().filter(|client| own.as_ref() != Some(*client)).cloned().collect(),
+    };
+    addresses.extend(own);
     let secure = origin.entrance.tls.is_some();
     let proto = match &backend.forwarded_proto {
         Some(proto) => proto,
@@ -79,6 +86,9 @@ pub(super) fn request_headers(
     };
     if !addresses.is_empty() {
         set(HeaderName::from_static("x-forwarded-for"), &addresses.join(", "));
+    }
+    if let Some(client) = &client {
+        set(HeaderName::from_static("x-real-ip"), client);
     }
     set(HeaderName::from_static("x-forwarded-proto"), proto);
     set(HeaderName::from_static("x-forwarded-host"), shown_host);
@@ -205,9 +215,15 @@ mod tests {
     use crate::wire::request;
 
     fn passed_on(text: &str, trusted: bool, change: impl FnOnce(&mut Backend)) -> Vec<String> {
+        passed_on_from(text, trusted.then_some(ForwardedHeader::XForwardedFor), change)
+    }
+
+    /// With the header in which a trusted proxy tells where clients are, if there is such a proxy.
+    fn passed_on_from(text: &str, trusted: Option<ForwardedHeader>, change: impl FnOnce(&mut Backend)) -> Vec<String> {
         let address = ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 };
         let mut listener = ListenerConfig::plain(address);
-        listener.forwarded = if trusted { vec!["10.0.0.0/8".parse().expect("a net")] } else { Vec::new() };
+        listener.forwarded_header = trusted.unwrap_or_default();
+        listener.forwarded = trusted.map(|_| "10.0.0.0/8".parse().expect("a net")).into_iter().collect();
         let entrance = std::sync::Arc::new(Entrance::new(&listener).expect("no TLS"));
         let origin = Origin { address: Some("10.0.0.1".parse().expect("an address")), entrance, port: None };
         let Target::Http(mut backend) = RelayConfig::http("back", 81).target else { panic!("HTTP") };
@@ -223,7 +239,8 @@ mod tests {
     #[test]
     fn what_concerns_one_connection_stays_there() {
         let text = "GET / HTTP/1.1\r\nHost: a:8080\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\nX-Own: 2\r\n\
-                    Keep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6\r\n\r\n";
+                    Keep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6\r\n\
+                    X-Real-IP: 6.6.6.6\r\n\r\n";
         assert_eq!(
             passed_on(text, false, |_| {}),
             [
@@ -233,7 +250,8 @@ mod tests {
                 "x-forwarded-host: a:8080",
                 "x-forwarded-port: 8080",
                 "x-forwarded-proto: http",
-                "x-own: 2"
+                "x-own: 2",
+                "x-real-ip: 10.0.0.1"
             ]
         );
         let upgrade =
@@ -253,7 +271,8 @@ mod tests {
                 "x-forwarded-for: 10.0.0.1",
                 "x-forwarded-host: a",
                 "x-forwarded-port: 5",
-                "x-forwarded-proto: https"
+                "x-forwarded-proto: https",
+                "x-real-ip: 10.0.0.1"
             ]
         );
     }
@@ -296,17 +315,35 @@ mod tests {
 
     #[test]
     fn trusted_proxies_are_believed() {
-        let text = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\r\n";
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, 6.6.6.6\r\nX-Real-IP: 7.7.7.7\r\n\
+                    X-Forwarded-Proto: https\r\n\r\n";
         assert_eq!(
             passed_on(text, true, |_| {}),
             [
                 "connection: close",
                 "host: back:81",
-                "x-forwarded-for: 6.6.6.6, 10.0.0.1",
+                "x-forwarded-for: 1.1.1.1, 6.6.6.6, 10.0.0.1",
                 "x-forwarded-host: a",
                 "x-forwarded-port: 443",
-                "x-forwarded-proto: https"
+                "x-forwarded-proto: https",
+                "x-real-ip: 6.6.6.6"
             ]
         );
+    }
+
+    #[test]
+    fn proxies_are_believed_by_the_header_they_set_alone() {
+        let told = |headers: &str, header: ForwardedHeader| {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+            let passed = passed_on_from(&text, Some(header), |_| {});
+            let of = |name: &str| passed.iter().find_map(|header| header.strip_prefix(name)).map(str::to_owned);
+            (of("x-forwarded-for: "), of("x-real-ip: "))
+        };
+        let both = "X-Forwarded-For: 1.1.1.1\r\nForwarded: for=2.2.2.2, for=\"6.6.6.6:80\"\r\n";
+        let pair = |list: &str, client: &str| (Some(list.to_owned()), Some(client.to_owned()));
+        assert_eq!(told(both, ForwardedHeader::Forwarded), pair("6.6.6.6, 10.0.0.1", "6.6.6.6"));
+        assert_eq!(told(both, ForwardedHeader::XForwardedFor), pair("1.1.1.1, 10.0.0.1", "1.1.1.1"));
+        let other = "X-Forwarded-For: 1.1.1.1\r\n";
+        assert_eq!(told(other, ForwardedHeader::Forwarded), pair("10.0.0.1", "10.0.0.1"));
     }
 }

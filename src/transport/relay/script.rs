@@ -97,12 +97,12 @@ pub(super) async fn run(
     };
     drop(tokio::task::spawn_local(complain(stderr, place.script.display().to_string())));
     let (output, whole) = exchange(client, reader, stdin, &mut stdout, config).await?;
-    let (keep, framing) = respond(client, head, (output, stdout), (config, relayed), answered).await?;
+    let (keep, framing) = respond(client, (head, whole), (output, stdout), (config, relayed), answered).await?;
     finish(&mut running, config, &place).await?;
     if framing == Framing::Chunked {
         client.send(b"0\r\n\r\n").await?;
     }
-    answered.keep = keep && whole;
+    answered.keep = keep;
     Ok(())
 }
 
@@ -166,6 +166,8 @@ fn read_head(output: &[u8]) -> Option<(StatusCode, HeaderMap)> {
         let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
         map.append(name, HeaderValue::from_bytes(header.value).ok()?);
     }
+    // All that it says may be the status.
+    let said = !map.is_empty();
     let status = match map.remove("status") {
         Some(status) => status.to_str().ok()?.split(' ').next()?.parse().ok()?,
         None if map.contains_key(LOCATION) => StatusCode::FOUND,
@@ -173,14 +175,15 @@ fn read_head(output: &[u8]) -> Option<(StatusCode, HeaderMap)> {
     };
     // How long the output is, is seen when it ends.
     map.remove(CONTENT_LENGTH);
-    let known = (200..600).contains(&status.as_u16()) && !map.is_empty();
+    let known = (200..600).contains(&status.as_u16()) && said;
     known.then_some((status, map))
 }
 
-/// Passes the output on; says whether the connection can go on, and how the body is framed, whose end is not written yet.
+/// Passes the output on; says whether the connection can go on, which it cannot if the request is not there as a whole, and how
+/// the body is framed, whose end is not written yet.
 async fn respond(
     client: &mut Client,
-    head: &RequestHead<'_>,
+    (head, whole): (&RequestHead<'_>, bool),
     (mut output, mut stdout): (Vec<u8>, ChildStdout),
     (config, relayed): (&RelayConfig, &Relayed),
     answered: &mut Answered,
@@ -192,7 +195,7 @@ async fn respond(
     };
     output.drain(..length);
     let framing = framing(head, status.as_u16(), false);
-    let keep = head.keep_alive && framing != Framing::Close;
+    let keep = head.keep_alive && whole && framing != Framing::Close;
     answered.status = status.as_u16();
     client.send(&response_head(status, &headers, framing, (relayed.hsts.as_deref(), !keep))).await?;
     loop {
@@ -264,6 +267,7 @@ mod tests {
             Some((63, 404, 1))
         );
         assert_eq!(read("Location: /x\n\n"), Some((14, 302, 1)));
+        assert_eq!(read("Status: 204 No Content\n\n"), Some((24, 204, 0)));
         for wrong in [
             "",
             "Content-Type: a/b\n",
