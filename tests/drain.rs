@@ -215,6 +215,7 @@ fn who_is_about_to_log_in_is_told_to_come_back() {
     callee.send(json!([70, invocation, {}]));
     caller.expect(50);
     expect_goodbye(&mut caller);
+    callee.expect(67);
     expect_goodbye(&mut callee);
     assert!(router.wait(PATIENCE).success());
 }

@@ -9,7 +9,8 @@ use corebar::process::host::Host;
 use corebar::process::{End, GuestState, GuestStatus, Guests};
 use serde_json::{Value, json};
 use std::fs;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -402,7 +403,11 @@ fn a_guest_with_too_many_processes_has_failed() {
     let router = directory.start();
     router.expect_log("crowd: all are there");
     for guest in ["crowd", "restless"] {
-        router.expect_log(&format!("failed: had more than 20 processes, and was killed guest={guest}"));
+        let told = |line: &str| {
+            line.contains("failed: had more than 20 processes, and was killed")
+                && line.contains(&format!("guest={guest}"))
+        };
+        expect(guest, || router.log().lines().any(told));
     }
     // Three, and their shell.
     expect("the others go on, and nothing is left of these", || processes(&marker).len() == 4);
@@ -669,4 +674,46 @@ fn states_are_told() {
         assert_eq!(guests.roster().states(), []);
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
     });
+}
+
+#[test]
+fn programs_of_requests_and_calls_die_with_who_has_started_them() {
+    let (of_request, of_call) = (marker(), marker());
+    let directory = Directory::new(&[]);
+    let allow = json!({"call": true, "register": true});
+    let config = json!({"version": 2, "corebar": {"shards": 1, "pin": false}, "workers": [{"type": "router",
+    "realms": [{"name": "realm1", "roles": [{"name": "anonymous", "permissions": [{"uri": "*", "allow": allow}]}]}],
+    "transports": [{"type": "web", "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"}, "paths": {
+        "/": {"type": "websocket"},
+        "run": {"type": "cgi", "directory": "bin", "processor": "sh"},
+    }}]}]});
+    fs::write(directory.path("config.json"), config.to_string()).expect("a writable directory");
+    fs::create_dir(directory.path("bin")).expect("a writable directory");
+    fs::write(directory.path("bin/wait"), format!("exec sleep {of_request}")).expect("a writable directory");
+    let router = directory.start();
+    let mut request = TcpStream::connect(router.address()).expect("it listens");
+    request.write_all(b"GET /run/wait HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    expect("the program runs", || processes(&format!("sleep {of_request}")).len() == 1);
+    let command = format!("exec sleep {of_call}");
+    let mut callee =
+        router::command(&["reg", "com.wait", "-c", &command, "--url", &router.url()]).spawn().expect("it starts");
+    let join = || {
+        let mut client = Client::connect(router.address(), WIRE);
+        client.send(json!([1, "realm1", {"roles": {"caller": {}}}]));
+        client.expect(2);
+        client
+    };
+    expect("it is registered", || {
+        let mut client = join();
+        client.send(json!([48, 1, {}, "wamp.registration.match", ["com.wait"]]));
+        !matches!(&client.expect(50)[3].list()[0], support::Value::Null)
+    });
+    let mut caller = join();
+    caller.send(json!([48, 1, {}, "com.wait"]));
+    expect("the command runs", || processes(&of_call).iter().any(|pid| *pid != callee.id().cast_signed()));
+    callee.kill().and_then(|()| callee.wait().map(drop)).expect("it can be killed");
+    expect_none(&of_call);
+    router.signal("KILL");
+    router.wait(PATIENCE);
+    expect_none(&of_request);
 }

@@ -41,7 +41,10 @@ pub fn main() -> ExitCode {
             tell!("corebar {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Some(Command::Client(command)) => return client::main(*command, Args::program),
+        Some(Command::Client(command)) => {
+            Host::corebar(None).set();
+            return client::main(*command, Args::program);
+        }
         Some(Command::Start(start)) => Source::File(Box::new(start)),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

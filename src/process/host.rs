@@ -1,6 +1,6 @@
 //! What the process that runs the router is for its guests.
 
-use super::{entry, guardian};
+use super::{bound, entry, guardian};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -52,6 +52,8 @@ pub fn other_program() -> Option<ExitCode> {
         Some(guardian::main())
     } else if first == entry::ARGUMENT {
         Some(entry::main(arguments))
+    } else if first == bound::ARGUMENT {
+        Some(bound::main(arguments))
     } else {
         None
     }

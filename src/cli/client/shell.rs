@@ -2,6 +2,7 @@
 
 use super::values::{self, ShownDict, ShownList};
 use crate::client::{CallError, Invocation};
+use crate::process::bound;
 use crate::wamp::{Dict, Value};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -11,7 +12,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
 /// So much of what a command prints on standard error is kept.
@@ -146,7 +147,7 @@ impl Shell {
     }
 
     fn start(&self, invocation: &Invocation) -> std::io::Result<Child> {
-        let mut command = Command::new("sh");
+        let mut command = bound::command("sh");
         command.args(["-c", &self.command, "corebar"]).args(invocation.args.iter().map(argument));
         for name in SECRETS {
             command.env_remove(name);

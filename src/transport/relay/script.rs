@@ -7,6 +7,7 @@ use super::head::{Framing, framed, framing, response_head};
 use super::place::{self, Place};
 use super::pool::{Answered, Origin};
 use crate::config::relay::{RelayConfig, Target};
+use crate::process::bound;
 use crate::web::Content;
 use crate::wire::request::{BodyReader, RequestHead};
 use hyper::StatusCode;
@@ -16,7 +17,7 @@ use nix::unistd::Pid;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{sleep, timeout};
 
 /// Octets of the head of a program's output.
@@ -82,7 +83,7 @@ pub(super) async fn run(
     let Some(_slot) = Slot::take(running, *running_max) else {
         return Err(Fault::told(503, "too many programs are running"));
     };
-    let mut command = Command::new(processor);
+    let mut command = bound::command(processor);
     command.arg(&place.script).env_clear().envs(place::variables(head, headers, relayed, &place, origin));
     if let Some(folder) = place.script.parent() {
         command.current_dir(folder);
