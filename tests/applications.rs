@@ -123,6 +123,14 @@ fn applications_in_python() {
     }
 }
 
+/// With servers that play a router.
+#[test]
+fn applications_in_python_on_a_stage() {
+    let Some(python) = install::corebar_python() else { return };
+    let mut program = Program::python(&python, &root("tests/clients/app_staged.py"), &[], "");
+    assert_eq!(program.succeeds(), ["OK"], "{}", program.errors());
+}
+
 /// What is published while an application is away.
 #[test]
 fn applications_in_python_fill_gaps() {

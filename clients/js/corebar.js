@@ -173,6 +173,8 @@ const ROUNDS_MAX = 10_000_000;
 const BUFFERED_MAX = 1 << 20;
 /** So many events a subscription knows that it has had. */
 const RECENT_MAX = 256;
+/** So many of its own publications a session knows. */
+const OWN_MAX = 4096;
 /** Events of a history that are asked for at a time. */
 const PAGE = 256;
 /** Histories of patterns that are asked for events of a topic. */
@@ -319,6 +321,8 @@ export class Session extends EventTarget {
   /** @type {Map<Subscription | Registration, Pending<any> | undefined>} */ #entries = new Map();
   /** Calls and publications that wait for a connection. @type {Set<Pending<Link>>} */ #queue = new Set();
   /** @type {{payload: any[], scope: TestamentScope}[]} */ #testaments = [];
+  /** Publications that do not come to the session, though histories have them. */
+  #own = new Recent(OWN_MAX);
   #stop = new AbortController();
   /** @type {string | undefined} */ #leaving;
   /** @type {Loss | undefined} */ #over;
@@ -624,6 +628,7 @@ export class Session extends EventTarget {
   #host() {
     return {
       report: (error, source) => this.#report(error, source),
+      own: this.#own,
       revoked: (entry, reason) => {
         this.#entries.delete(entry);
         const detail = entry instanceof Subscription ? { subscription: entry, reason } : { registration: entry, reason };
@@ -708,6 +713,7 @@ const POLICY = {
  * @typedef {object} Host
  * @property {(error: any, source: string) => void} report
  * @property {(entry: Subscription | Registration, reason?: string) => void} revoked
+ * @property {Recent} own publications that do not come to the session, though histories have them
  */
 
 /**
@@ -751,15 +757,65 @@ function eventOf({ args, kwargs, details, topic: own, publication }, topic, subs
   };
 }
 
+/** The last ones of many numbers. */
+class Recent {
+  #most;
+  /** @type {Set<number>} */ #known = new Set();
+
+  /** @param {number} most */
+  constructor(most) {
+    this.#most = most;
+  }
+
+  /** @param {number} id */
+  add(id) {
+    this.#known.add(id);
+    for (const first of this.#known) {
+      if (this.#known.size <= this.#most) break;
+      this.#known.delete(first);
+    }
+  }
+
+  /** @param {number} id */
+  has(id) { return this.#known.has(id); }
+
+  get size() { return this.#known.size; }
+
+  get isFull() { return this.#known.size >= this.#most; }
+
+  /** The oldest and the newest one. @returns {[number?, number?]} */
+  get ends() {
+    const all = [...this.#known];
+    return [all[0], all[all.length - 1]];
+  }
+}
+
+/**
+ * What is asked of a history: what is the "newest", what is there "from" an event on, what follows "after" it, or what is there
+ * from the "oldest" on.
+ * @typedef {{ask: "newest" | "from" | "after" | "oldest", filter: Dict, anchor?: number}} Question
+ */
+
+/** @type {Readonly<Question>} */
+const NEWEST = { ask: "newest", filter: { reverse: true, limit: 1 } };
+
+/** @param {number} anchor @returns {Question} */
+const since = (anchor) => ({ ask: "from", filter: { from_publication: anchor, limit: PAGE }, anchor });
+
 /** What a subscription has heard, over all connections: no event comes twice, and what was missed can be asked for. */
 class Memory {
-  /** The last ones: those of several publishers may be kept in another order than that in which they came. @type {Set<number>} */
-  #recent = new Set();
+  /** The last ones: those of several publishers may be kept in another order than that in which they came. */
+  #recent = new Recent(RECENT_MAX);
   /**
    * What was the newest when it began, or was seen last of the past; null: nothing.
    * @type {{id: number, time: string} | null | undefined}
    */
   #mark;
+  /**
+   * All of a history is read: what is older is no news, unless something that was seen came before it.
+   * @type {string | undefined}
+   */
+  #floor;
   /** What has come while the past is asked for. @type {Heard[] | undefined} */
   #held;
   /** What has come from the past, and may come once more as it does to all others. @type {Set<number>} */
@@ -784,17 +840,8 @@ class Memory {
     const { publication, retained } = event.details;
     // Who subscribes once more is given the retained event once more.
     if (this.#filled.delete(publication) || (retained === true && this.#has(publication))) return false;
-    this.#see(publication);
+    this.#recent.add(publication);
     return true;
-  }
-
-  /** @param {number} id */
-  #see(id) {
-    this.#recent.add(id);
-    for (const first of this.#recent) {
-      if (this.#recent.size <= RECENT_MAX) break;
-      this.#recent.delete(first);
-    }
   }
 
   /** @param {number} id */
@@ -802,30 +849,67 @@ class Memory {
     return this.#recent.has(id) || this.#mark?.id === id;
   }
 
-  /** The first question to each history. @returns {{ask: string, filter: Dict}} */
+  /** The first question to each history. @returns {Question} */
   first() {
-    const [from = this.#mark?.id] = this.#recent;
-    if (from !== undefined) return { ask: "from", filter: { from_publication: from, limit: PAGE } };
-    if (this.#mark === null) return { ask: "last", filter: { reverse: true, limit: PAGE } };
-    return { ask: "newest", filter: { reverse: true, limit: 1 } };
+    this.#floor = undefined;
+    const [from = this.#mark?.id] = this.#recent.ends;
+    if (from !== undefined) return since(from);
+    return this.#mark === null ? this.#oldest() : NEWEST;
   }
 
-  /** Takes an answer; gives the events that are new. @param {string} ask @param {Past[]} page @returns {Past[]} */
-  takes(ask, page) {
-    const mark = this.#mark;
-    const known = page.findLastIndex(({ id }) => this.#has(id));
-    const fresh = page.filter(({ id, time }, at) => {
-      if (ask === "newest" || this.#has(id)) return false;
-      if (ask !== "last") return true;
-      // Nothing is there of what was seen, so that more is gone than is there; or nothing of it was kept.
-      return known >= 0 ? at > known : mark === null || (mark !== undefined && time > mark.time);
-    });
+  /** @returns {Question} */
+  #oldest() {
+    this.#floor = this.#mark?.time;
+    return { ask: "oldest", filter: { limit: PAGE } };
+  }
+
+  /** What to ask next of a history that has answered so. @param {Question} question @param {Past[]} page */
+  next({ ask, anchor }, page) {
+    if (ask === "newest") return undefined;
+    if (page.length === 0) return ask === "from" ? this.#insteadOf(anchor) : undefined;
+    const after = page[page.length - 1].id;
+    /** @type {Question} */ const question = { ask: "after", filter: { after_publication: after, limit: PAGE }, anchor: after };
+    return page.length < PAGE ? undefined : question;
+  }
+
+  /**
+   * A history does not have what was asked for. It may have left it already, or has never been there: something newer may be
+   * there.
+   * @param {number} [anchor]
+   */
+  #insteadOf(anchor) {
+    const [first, last] = this.#recent.ends;
+    if (last !== undefined && first === anchor && last !== anchor) return since(last);
+    const mark = this.#mark?.id;
+    // Behind it there may be more that was seen than is known.
+    const whole = mark !== undefined && (!this.#recent.isFull || this.#recent.has(mark));
+    if (whole && mark !== anchor && mark !== first) return since(mark);
+    // It is not known what was there before the subscription.
+    return this.#mark === undefined ? NEWEST : this.#oldest();
+  }
+
+  /** Takes an answer; gives the events that are new. @param {Question} question @param {Past[]} page @param {Recent} own @returns {Past[]} */
+  takes({ ask }, page, own) {
+    const fresh = ask === "newest" ? [] : this.#news(page, own);
     const { id, time } = page[page.length - 1];
-    this.#mark = { id, time };
+    if (this.#floor === undefined || time > this.#floor) this.#mark = { id, time };
     for (const past of fresh) {
-      this.#see(past.id);
+      this.#recent.add(past.id);
       this.#filled.add(past.id);
     }
+    return fresh;
+  }
+
+  /** @param {Past[]} page @param {Recent} own */
+  #news(page, own) {
+    const floor = this.#floor;
+    const known = floor === undefined ? -1 : page.findIndex(({ id }) => this.#has(id));
+    const fresh = page.filter(({ id, time }, at) => {
+      if (this.#has(id) || own.has(id)) return false;
+      // Nothing is there of what was seen, so that more is gone than is there; or nothing of it was kept.
+      return known >= 0 ? at > known : floor === undefined || time > floor;
+    });
+    if (known >= 0) this.#floor = undefined;
     return fresh;
   }
 
@@ -953,8 +1037,11 @@ class Link {
   publish(topic, payload, options) {
     return new Promise((resolve, reject) => {
       const acknowledged = options.acknowledge === true;
-      const waiter = acknowledged ? { done: (/** @type {any[]} */ message) => resolve(message[2]), fail: reject } : undefined;
-      this.#ask(PUBLISH, [options, topic, ...payload], waiter);
+      const done = (/** @type {any[]} */ [, , publication]) => {
+        if (options.exclude_me !== false && this.#subscriptions.size > 0) this.#host.own.add(publication);
+        resolve(publication);
+      };
+      this.#ask(PUBLISH, [options, topic, ...payload], acknowledged ? { done, fail: reject } : undefined);
       if (!acknowledged) resolve(undefined);
     });
   }
@@ -1173,7 +1260,9 @@ class Link {
       const { message } = lossOf(error);
       if (this.loss) return;
       this.#write([ABORT, { message: "the challenge cannot be answered" }, "wamp.error.cannot_authenticate"]);
-      this.lose(`the challenge cannot be answered: ${message}`, "wamp.error.authentication_denied");
+      // What else a function of the application throws may be over at the next attempt.
+      const reason = error instanceof LoginError ? "wamp.error.authentication_denied" : LOST;
+      this.lose(`the challenge cannot be answered: ${message}`, reason);
     }
   }
 
@@ -1261,21 +1350,19 @@ class Link {
    * @param {Memory} memory @param {string} topic @param {number} own @param {number} source @param {(events: Heard[]) => void} hand
    */
   async #past(memory, topic, own, source, hand) {
-    let { ask, filter } = memory.first();
-    for (;;) {
+    let found = false;
+    /** @type {Question | undefined} */ let question = memory.first();
+    while (question) {
+      const { ask, filter } = question;
       const kwargs = source === own ? filter : { ...filter, topic };
-      const page = pageOf(await this.call("wamp.subscription.get_events", [[source], kwargs], {}), filter.reverse === true);
-      if (page.length === 0) {
-        if (ask === "after") return true;
-        if (ask !== "from") return false;
-        // What was seen is not there any more.
-        [ask, filter] = ["last", { reverse: true, limit: PAGE }];
-        continue;
+      const page = pageOf(await this.call("wamp.subscription.get_events", [[source], kwargs], {}), ask === "newest");
+      if (page.length > 0) {
+        found = true;
+        hand(memory.takes(question, page, this.#host.own).map(({ event }) => eventOf(event, topic, own)));
       }
-      hand(memory.takes(ask, page).map(({ event }) => eventOf(event, topic, own)));
-      if ((ask !== "from" && ask !== "after") || page.length < PAGE) return true;
-      [ask, filter] = ["after", { after_publication: page[page.length - 1].id, limit: PAGE }];
+      question = memory.next(question, page);
     }
+    return found;
   }
 
   /**

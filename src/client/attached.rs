@@ -1,10 +1,10 @@
 //! The subscriptions of a session. They are known by numbers of its own, since ids change with the connection.
 
 use super::error::RequestError;
-use super::gap::{Gap, Past, Question, events};
+use super::gap::{Gap, Own, Past, Question, events};
 use super::order::Wanted;
 use super::queue::weight;
-use crate::wamp::id::SubscriptionId;
+use crate::wamp::id::{PublicationId, SubscriptionId};
 use crate::wamp::message::Event;
 use crate::wamp::{Dict, Serializer, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -55,6 +55,8 @@ pub(super) struct Subscriptions {
     pub(super) asking: usize,
     /// Those that perhaps nobody wants any more.
     unwanted: Vec<SubscriptionId>,
+    /// What the session has published, for those that fill gaps.
+    own: Own,
 }
 
 impl Subscriptions {
@@ -143,6 +145,13 @@ impl Subscriptions {
         }
     }
 
+    /// The session has published something that does not come to it.
+    pub(super) fn published(&mut self, publication: PublicationId) {
+        if !self.entries.is_empty() {
+            self.own.add(publication);
+        }
+    }
+
     /// The id that a subscription has now.
     pub(super) fn id(&self, number: u64) -> Option<SubscriptionId> {
         self.get(number).map(|wanted| SubscriptionId::from_raw(wanted.id.load(Ordering::Acquire)))
@@ -164,7 +173,7 @@ impl Subscriptions {
     ) -> Option<Question> {
         let id = self.id(number)?;
         let attached = self.entries.get_mut(&number)?;
-        let (new, next) = attached.gap.as_mut()?.answer(question, page);
+        let (new, next) = attached.gap.as_mut()?.answer(question, page, &self.own);
         events(new, id, serializer).for_each(|event| attached.put(event));
         attached.unless_over(next)
     }

@@ -281,7 +281,9 @@ impl Driver {
     pub(super) fn obey(&mut self, order: Order) {
         match order {
             Order::Publish(publish, answer) => {
-                self.request(|request| Publish { request, ..publish }.into(), answer.map(Waiter::Publish));
+                let excluded = !matches!(publish.options.bool("exclude_me"), Ok(Some(false)));
+                let waiter = answer.map(|answer| Waiter::Publish(answer, excluded));
+                self.request(|request| Publish { request, ..publish }.into(), waiter);
             }
             Order::Subscribe(number, wanted) => {
                 self.subscriptions.add(number, wanted, self.settings.reconnects);
@@ -422,8 +424,7 @@ impl Driver {
         let Some(Working { request, more, .. }) = self.working.remove(&number) else { return };
         self.invoked.remove(&request);
         if more.is_some() {
-            self.cut_short.truncate(CUT_SHORT_MAX - 1);
-            self.cut_short.push_front(request);
+            self.cut_short(request);
         }
         let sent = match result {
             Ok((options, payload)) => self.send(&Yield { request, options, payload }.into()),
@@ -437,6 +438,12 @@ impl Driver {
             let payload = codec::payload(self.link.serializer, args, Dict::new()).map(Payload::new);
             let _ = self.fail(request, error::INVALID_PAYLOAD.into(), payload.unwrap_or_default());
         }
+    }
+
+    /// More arguments of an invocation may be on the way, though it has its answer.
+    pub(super) fn cut_short(&mut self, request: RequestId) {
+        self.cut_short.truncate(CUT_SHORT_MAX - 1);
+        self.cut_short.push_front(request);
     }
 
     pub(super) fn fail(&mut self, request: RequestId, error: Uri, payload: Payload) -> Result<(), RequestError> {
@@ -456,7 +463,7 @@ async fn until(when: Option<Instant>) {
 /// Tells whoever has asked that it was in vain.
 pub(super) fn refuse(order: Order, error: RequestError) {
     match order {
-        Order::Publish(_, Some(answer)) => Waiter::Publish(answer).fail(error),
+        Order::Publish(_, Some(answer)) => Waiter::Publish(answer, true).fail(error),
         Order::Subscribe(_, Wanted { answer: Some(answer), .. })
         | Order::Register(_, Wanted { answer: Some(answer), .. })
         | Order::Unregister(_, answer)

@@ -11,6 +11,8 @@ use std::collections::{HashSet, VecDeque};
 /// Of so many events a subscriber knows that it has had them: events of several publishers may be kept in another order
 /// than that in which they came.
 const RECENT_MAX: usize = 256;
+/// So many of its own publications a session knows.
+const OWN_MAX: usize = 4096;
 /// Events that are asked for at a time.
 const PAGE: u64 = 256;
 /// Histories of patterns that are asked for events of a topic.
@@ -27,8 +29,8 @@ pub(super) enum Ask {
     From(u64),
     /// What follows this one?
     After(u64),
-    /// What was there last? Asked where nothing is left of what was seen.
-    Last,
+    /// What is there from the beginning on? Asked where nothing is left of what was seen.
+    Oldest,
     /// Which subscriptions have events of the topic? The history may be one of a pattern.
     Match,
 }
@@ -43,7 +45,7 @@ pub(super) struct Question {
 impl Question {
     /// True if the newest event comes first in the answer.
     pub(super) const fn is_reversed(self) -> bool {
-        matches!(self.ask, Ask::Newest | Ask::Last)
+        matches!(self.ask, Ask::Newest)
     }
 
     /// The procedure that answers it, and its arguments.
@@ -53,7 +55,7 @@ impl Question {
             Ask::Newest => Dict::new().with("reverse", true).with("limit", 1),
             Ask::From(id) => Dict::new().with("from_publication", id).with("limit", PAGE),
             Ask::After(id) => Dict::new().with("after_publication", id).with("limit", PAGE),
-            Ask::Last => Dict::new().with("reverse", true).with("limit", PAGE),
+            Ask::Oldest => Dict::new().with("limit", PAGE),
         };
         let filter = if self.source == own { filter } else { filter.with("topic", &**topic) };
         ("wamp.subscription.get_events", vec![self.source.get().into()], filter)
@@ -119,6 +121,25 @@ pub(super) fn page(reversed: bool, mut args: Vec<Value>) -> Vec<Past> {
     events
 }
 
+/// Publications of the session itself that do not come to it, though histories have them.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    known: HashSet<u64>,
+    in_order: VecDeque<u64>,
+}
+
+impl Own {
+    pub(super) fn add(&mut self, publication: PublicationId) {
+        if self.in_order.len() >= OWN_MAX
+            && let Some(first) = self.in_order.pop_front()
+        {
+            self.known.remove(&first);
+        }
+        self.in_order.push_back(publication.get());
+        self.known.insert(publication.get());
+    }
+}
+
 /// What was there when the subscription began, or was seen last of the past.
 #[derive(Debug, PartialEq, Eq)]
 enum Mark {
@@ -136,6 +157,8 @@ pub(super) struct Gap {
     held: Option<Vec<Event>>,
     /// What has come from the past and may come once more, as it does to all others.
     filled: HashSet<u64>,
+    /// All of a history is read: what is older is no news, unless something that was seen came before it.
+    floor: Option<String>,
     /// It is a topic, no pattern.
     exact: bool,
     /// The router does not answer.
@@ -152,6 +175,7 @@ impl Gap {
             mark: Mark::Unknown,
             held: None,
             filled: HashSet::new(),
+            floor: None,
             exact,
             refused: false,
             own: SubscriptionId::default(),
@@ -198,12 +222,40 @@ impl Gap {
     }
 
     /// The first question to each history.
-    fn first(&self) -> Ask {
+    fn first(&mut self) -> Ask {
+        self.floor = None;
         match (self.recent.front(), &self.mark) {
             (Some(first), _) => Ask::From(*first),
             (None, Mark::Event(mark, _)) => Ask::From(*mark),
-            (None, Mark::Nothing) => Ask::Last,
+            (None, Mark::Nothing) => self.oldest(),
             (None, Mark::Unknown) => Ask::Newest,
+        }
+    }
+
+    fn oldest(&mut self) -> Ask {
+        self.floor = match &self.mark {
+            Mark::Event(_, time) => Some(time.clone()),
+            Mark::Unknown | Mark::Nothing => None,
+        };
+        Ask::Oldest
+    }
+
+    /// A history does not have what was asked for. It may have left it already, or has never been there: something newer may
+    /// be there.
+    fn instead_of(&mut self, anchor: u64) -> Ask {
+        let (first, last) = (self.recent.front().copied(), self.recent.back().copied());
+        let last = last.filter(|last| first == Some(anchor) && *last != anchor);
+        let mark = match &self.mark {
+            // Behind it there may be more that was seen than is known.
+            Mark::Event(mark, _) if self.recent.len() < RECENT_MAX || self.recent.contains(mark) => Some(*mark),
+            _ => None,
+        };
+        let mark = mark.filter(|mark| *mark != anchor && first != Some(*mark));
+        match (last.or(mark), &self.mark) {
+            (Some(next), _) => Ask::From(next),
+            // It is not known what was there before the subscription.
+            (None, Mark::Unknown) => Ask::Newest,
+            (None, _) => self.oldest(),
         }
     }
 
@@ -243,41 +295,50 @@ impl Gap {
     }
 
     /// Takes an answer: gives the events that are new, and what to ask next.
-    pub(super) fn answer(&mut self, question: Question, page: Vec<Past>) -> (Vec<Past>, Option<Question>) {
+    pub(super) fn answer(&mut self, question: Question, page: Vec<Past>, own: &Own) -> (Vec<Past>, Option<Question>) {
         let Question { ask, source } = question;
         let go_on = |ask| Some(Question { ask, source });
         let Some(last) = page.last().map(|past| (past.id, past.time.clone())) else {
             return match ask {
-                Ask::From(_) => (Vec::new(), go_on(Ask::Last)),
+                Ask::From(id) => (Vec::new(), go_on(self.instead_of(id))),
                 Ask::After(_) => (Vec::new(), None),
-                Ask::Newest | Ask::Last | Ask::Match => (Vec::new(), self.next()),
+                Ask::Newest | Ask::Oldest | Ask::Match => (Vec::new(), self.next()),
             };
         };
         let full = page.len() as u64 >= PAGE;
-        let (new, next): (Vec<Past>, _) = match ask {
+        let (new, next) = match ask {
             Ask::Newest | Ask::Match => (Vec::new(), None),
-            Ask::From(_) | Ask::After(_) => {
-                let next = go_on(Ask::After(last.0)).filter(|_| full);
-                (page.into_iter().filter(|past| !self.has_had(past.id)).collect(), next)
-            }
-            Ask::Last => {
-                let known = page.iter().position(|past| self.has_had(past.id));
-                let new = |(at, past): &(usize, Past)| match (known, &self.mark) {
-                    (Some(known), _) => *at > known && !self.has_had(past.id),
-                    // Nothing is there of what was seen, so that more is gone than is there; or nothing of it was kept.
-                    (None, Mark::Event(_, time)) => past.time > *time,
-                    (None, Mark::Nothing) => true,
-                    (None, Mark::Unknown) => false,
-                };
-                (page.into_iter().enumerate().filter(new).map(|(_, past)| past).collect(), None)
+            Ask::From(_) | Ask::After(_) | Ask::Oldest => {
+                (self.news(page, own), go_on(Ask::After(last.0)).filter(|_| full))
             }
         };
-        self.mark = Mark::Event(last.0, last.1);
+        if self.floor.as_ref().is_none_or(|floor| last.1 > *floor) {
+            self.mark = Mark::Event(last.0, last.1);
+        }
         for past in &new {
             self.see(past.id);
             self.filled.insert(past.id);
         }
         (new, next)
+    }
+
+    /// What of a page is new.
+    fn news(&mut self, page: Vec<Past>, own: &Own) -> Vec<Past> {
+        let known = page.iter().position(|past| self.has_had(past.id)).filter(|_| self.floor.is_some());
+        let is_new = |(at, past): &(usize, Past)| {
+            let news = match (known, &self.floor) {
+                (Some(known), _) => *at > known,
+                // Nothing is there of what was seen, so that more is gone than is there; or nothing of it was kept.
+                (None, Some(floor)) => past.time > *floor,
+                (None, None) => true,
+            };
+            news && !self.has_had(past.id) && !own.known.contains(&past.id)
+        };
+        let news = page.into_iter().enumerate().filter(is_new).map(|(_, past)| past).collect();
+        if known.is_some() {
+            self.floor = None;
+        }
+        news
     }
 
     /// Nothing more is asked: gives what has come meanwhile.
@@ -338,8 +399,34 @@ mod tests {
     }
 
     fn answer(gap: &mut Gap, ask: Ask, page: Vec<Past>) -> (Vec<u64>, Option<Ask>) {
-        let (new, next) = gap.answer(question(ask), page);
+        let (new, next) = gap.answer(question(ask), page, &Own::default());
         (ids(&new), next.map(|question| question.ask))
+    }
+
+    /// What a history that has these events answers.
+    fn told(history: &[u64], ask: Ask) -> Vec<Past> {
+        let place = |id| history.iter().position(|known| *known == id).map_or(history.len(), |place| place);
+        let from = match ask {
+            Ask::Newest => return history.iter().rev().take(1).flat_map(|id| past(*id..=*id)).collect(),
+            Ask::From(id) => place(id),
+            Ask::After(id) => (place(id) + 1).min(history.len()),
+            Ask::Oldest => 0,
+            Ask::Match => panic!("it is not asked about its events"),
+        };
+        history[from..].iter().take(PAGE as usize).flat_map(|id| past(*id..=*id)).collect()
+    }
+
+    /// There is a connection again; gives what comes from the history.
+    fn fill(gap: &mut Gap, history: impl IntoIterator<Item = u64>, own: &Own) -> Vec<u64> {
+        let history: Vec<u64> = history.into_iter().collect();
+        let (mut asked, mut came) = (gap.begin(OWN), Vec::new());
+        while let Some(question) = asked {
+            let (new, next) = gap.answer(question, told(&history, question.ask), own);
+            came.extend(ids(&new));
+            asked = next;
+        }
+        assert_eq!(gap.finish(), []);
+        came
     }
 
     /// Of a pattern, so that no other histories are asked.
@@ -382,25 +469,63 @@ mod tests {
 
     #[test]
     fn a_history_may_have_forgotten_what_was_seen() {
-        let lost = |mut gap: Gap, seen: &[u64], anchor: u64, left| {
-            come(&mut gap, seen.iter().copied());
+        let lost = |newest: Vec<Past>, seen: std::ops::Range<u64>, history: std::ops::RangeInclusive<u64>| {
+            let mut gap = begun(newest);
+            come(&mut gap, seen);
             gap.part();
-            assert_eq!(asks(&mut gap), Some(Ask::From(anchor)));
-            assert_eq!(answer(&mut gap, Ask::From(anchor), Vec::new()), (vec![], Some(Ask::Last)));
-            answer(&mut gap, Ask::Last, left).0
+            let came = fill(&mut gap, history.clone(), &Own::default());
+            gap.part();
+            assert_eq!(fill(&mut gap, history, &Own::default()), [0; 0], "nothing is new any more");
+            came
         };
-        assert_eq!(lost(begun(past(4..=4)), &[5], 5, past(20..=22)), [20, 21, 22], "all of it is new");
-        assert_eq!(lost(begun(past(4..=4)), &[5, 21], 5, past(20..=22)), [22], "some was seen");
-        assert_eq!(lost(begun(past(4..=4)), &[99], 99, past(2..=6)), [5, 6], "what was seen was never kept");
-        assert_eq!(lost(begun(past(4..=4)), &[], 4, past(2..=3)), [0; 0]);
+        let range = |range: std::ops::RangeInclusive<u64>| range.collect::<Vec<_>>();
+        assert_eq!(lost(past(4..=4), 5..6, 20..=22), [20, 21, 22], "all of it is new");
+        assert_eq!(lost(past(4..=4), 5..22, 20..=22), [22], "some was seen");
+        assert_eq!(lost(past(4..=4), 99..100, 2..=6), [5, 6], "what was seen was never kept");
+        assert_eq!(lost(past(4..=4), 0..0, 2..=3), [0; 0]);
+        // More than is told at a time.
+        assert_eq!(lost(past(4..=4), 5..6, 1000..=1999), range(1000..=1999), "all of it is new");
+        assert_eq!(lost(past(4..=4), 5..401, 300..=1299), range(401..=1299), "the newest are there");
+        assert_eq!(lost(past(4..=4), 2..3, 3..=700), range(5..=700), "one that is retained has left it long ago");
+        assert_eq!(lost(past(900..=900), 0..0, 1..=700), [0; 0], "nothing is newer");
+        assert_eq!(lost(past(400..=400), 901..902, 1..=900), range(401..=900), "what was seen was never kept");
+    }
+
+    #[test]
+    fn what_is_older_than_the_subscription_is_no_news_though_the_connection_is_lost_again() {
+        let mut gap = begun(past(900..=900));
+        let history: Vec<u64> = (1..900).chain(901..1000).collect();
+        for _ in 0..3 {
+            gap.part();
+            assert_eq!(asks(&mut gap), Some(Ask::From(900)));
+            assert_eq!(answer(&mut gap, Ask::From(900), Vec::new()), (vec![], Some(Ask::Oldest)));
+            let next = answer(&mut gap, Ask::Oldest, told(&history, Ask::Oldest));
+            assert_eq!(next, (vec![], Some(Ask::After(PAGE))));
+        }
+        gap.part();
+        assert_eq!(fill(&mut gap, history, &Own::default()), (901..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_there_before_is_not_known_without_an_answer() {
+        let mut gap = Gap::new(false);
+        assert_eq!(asks(&mut gap), Some(Ask::Newest));
+        come(&mut gap, [7]);
+        gap.part();
+        assert_eq!(fill(&mut gap, 1..=6, &Own::default()), [0; 0]);
+        gap.part();
+        assert_eq!(fill(&mut gap, 1..=9, &Own::default()), [8, 9]);
     }
 
     #[test]
     fn who_has_seen_nothing_gets_what_came_after_the_beginning() {
         let mut gap = begun(Vec::new());
         gap.part();
-        assert_eq!(asks(&mut gap), Some(Ask::Last));
-        assert_eq!(answer(&mut gap, Ask::Last, past(1..=3)).0, [1, 2, 3]);
+        assert_eq!(asks(&mut gap), Some(Ask::Oldest));
+        assert_eq!(answer(&mut gap, Ask::Oldest, past(1..=3)).0, [1, 2, 3]);
+        let mut gap = begun(Vec::new());
+        gap.part();
+        assert_eq!(fill(&mut gap, 1..=700, &Own::default()), (1..=700).collect::<Vec<_>>());
         let mut gap = Gap::new(true);
         asks(&mut gap);
         gap.part();
@@ -410,21 +535,39 @@ mod tests {
     }
 
     #[test]
+    fn what_the_session_has_published_itself_does_not_come() {
+        let mut own = Own::default();
+        let publish = |own: &mut Own, ids: std::ops::RangeInclusive<u64>| {
+            ids.for_each(|id| own.add(PublicationId::from_raw(id)));
+        };
+        publish(&mut own, 5..=8);
+        let mut gap = begun(past(4..=4));
+        gap.part();
+        assert_eq!(fill(&mut gap, 4..=12, &own), [9, 10, 11, 12]);
+        publish(&mut own, 13..=14);
+        gap.part();
+        assert_eq!(fill(&mut gap, 4..=15, &own), [15]);
+        publish(&mut own, 1000..=1000 + OWN_MAX as u64);
+        assert_eq!((own.known.len(), own.known.contains(&1000)), (OWN_MAX, false));
+    }
+
+    #[test]
     fn the_history_may_be_one_of_a_pattern() {
         let mut gap = Gap::new(true);
         asks(&mut gap);
         assert_eq!(answer(&mut gap, Ask::Newest, Vec::new()), (vec![], Some(Ask::Match)));
         let other = |ask| Some(Question { ask, source: OTHER });
         assert_eq!(gap.matched(vec![OWN, OTHER]), other(Ask::Newest));
-        assert_eq!(gap.answer(Question { ask: Ask::Newest, source: OTHER }, past(3..=3)), (Vec::new(), None));
+        let newest = Question { ask: Ask::Newest, source: OTHER };
+        assert_eq!(gap.answer(newest, past(3..=3), &Own::default()), (Vec::new(), None));
         gap.part();
         assert_eq!(asks(&mut gap), Some(Ask::From(3)));
-        assert_eq!(answer(&mut gap, Ask::From(3), Vec::new()), (vec![], Some(Ask::Last)));
-        assert_eq!(answer(&mut gap, Ask::Last, Vec::new()), (vec![], Some(Ask::Match)));
+        assert_eq!(answer(&mut gap, Ask::From(3), Vec::new()), (vec![], Some(Ask::Oldest)));
+        assert_eq!(answer(&mut gap, Ask::Oldest, Vec::new()), (vec![], Some(Ask::Match)));
         let asked = gap.matched(vec![OTHER]).expect("a question");
         assert_eq!(Some(asked), other(Ask::From(3)));
         let (procedure, _, filter) = asked.call(&"a.b".into(), OWN);
         assert_eq!((procedure, filter.str("topic")), ("wamp.subscription.get_events", Ok(Some("a.b"))));
-        assert_eq!(ids(&gap.answer(asked, past(3..=5)).0), [4, 5]);
+        assert_eq!(ids(&gap.answer(asked, past(3..=5), &Own::default()).0), [4, 5]);
     }
 }

@@ -13,8 +13,10 @@ use serde::Serialize;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -227,6 +229,17 @@ impl Drop for Handle {
     }
 }
 
+/// Does something to its end; none: it has panicked, which harms nothing else.
+async fn sheltered<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| {
+        // It is not polled any more then.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    })
+    .await
+}
+
 pub(super) fn serve_events(mut subscription: Subscription, route: Route, states: Arc<States>) -> Handle {
     Handle::new(async move |mut stopped| {
         loop {
@@ -240,8 +253,11 @@ pub(super) fn serve_events(mut subscription: Subscription, route: Route, states:
             };
             let (session, topic) = (subscription.session().clone(), event.topic.clone());
             let incoming = Incoming::event(session, event, states.clone());
-            if let Err(error) = route.call(incoming).await {
-                tracing::warn!(%topic, %error, "an event was not taken");
+            match sheltered(async { route.call(incoming).await }).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => tracing::warn!(%topic, %error, "an event was not taken"),
+                // What it said has gone where panics go.
+                None => tracing::error!(%topic, "the handler of an event has panicked"),
             }
         }
     })

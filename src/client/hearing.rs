@@ -22,6 +22,9 @@ impl Driver {
                 let number = self.invoked.remove(&interrupt.request);
                 if let Some(working) = number.and_then(|number| self.working.remove(&number)) {
                     let _ = working.interrupt.send(());
+                    if working.more.is_some() {
+                        self.cut_short(interrupt.request);
+                    }
                     let _ = self.fail(interrupt.request, error::CANCELED.into(), Payload::NONE);
                 }
             }
@@ -137,7 +140,12 @@ impl Driver {
 
     fn satisfy(&mut self, waiter: Waiter, message: Message) {
         match (waiter, message) {
-            (Waiter::Publish(answer), Message::Published(m)) => drop(answer.send(Ok(m.publication))),
+            (Waiter::Publish(answer, excluded), Message::Published(m)) => {
+                if excluded && self.fills_gaps {
+                    self.subscriptions.published(m.publication);
+                }
+                let _ = answer.send(Ok(m.publication));
+            }
             (Waiter::Subscribe(number), Message::Subscribed(m)) => {
                 if let Some(ask) = self.subscriptions.subscribed(number, m.subscription, self.fills_gaps) {
                     self.ask_past(number, ask);

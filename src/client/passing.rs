@@ -25,13 +25,20 @@ struct Names {
 impl Names {
     /// The topic or procedure that has an id now; none: it is not wanted any more.
     fn find(&mut self, id: u64) -> Option<Uri> {
-        let known = self.by_id.get(&id).copied();
-        let number = known.or_else(|| {
-            let found = self.by_number.iter().find(|(_, (_, at))| at.load(Ordering::Acquire) == id);
-            found.map(|(number, _)| *number)
-        })?;
-        self.by_id.insert(id, number);
-        self.by_number.get(&number).map(|(uri, _)| uri.clone())
+        let has_it = |at: &AtomicU64| at.load(Ordering::Acquire) == id;
+        let known = self.by_id.get(&id).and_then(|number| self.by_number.get(number));
+        if let Some((uri, _)) = known.filter(|(_, at)| has_it(at)) {
+            return Some(uri.clone());
+        }
+        // Another connection may have given the id to something else.
+        self.by_id.remove(&id);
+        let (number, (uri, _)) = self.by_number.iter().find(|(_, (_, at))| has_it(at))?;
+        if self.by_id.len() >= self.by_number.len() {
+            // Some are of connections that are lost.
+            self.by_id.clear();
+        }
+        self.by_id.insert(id, *number);
+        Some(uri.clone())
     }
 
     fn forget(&mut self, number: u64) {
@@ -249,5 +256,38 @@ impl Session {
     /// The session has ended.
     pub async fn pass_call(&self, procedure: &Uri, payload: Payload, options: Dict) -> Result<Results, RequestError> {
         self.start_with(procedure, payload, options, None).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_those_of_the_connection_that_is_there() {
+        let mut names = Names::default();
+        let ids: Vec<Arc<AtomicU64>> = [11, 12, 13].map(|id| Arc::new(AtomicU64::new(id))).into();
+        for ((number, uri), id) in ["a", "b", "c"].into_iter().enumerate().zip(&ids) {
+            names.by_number.insert(number as u64, (uri.into(), id.clone()));
+        }
+        let found = |names: &mut Names, id| names.find(id).map(|uri| uri.to_string());
+        for (id, uri) in [(11, Some("a")), (12, Some("b")), (13, Some("c")), (14, None)] {
+            assert_eq!(found(&mut names, id).as_deref(), uri);
+        }
+        // The next connection gives the same ids to others.
+        for (id, place) in [12, 11, 21].into_iter().zip(&ids) {
+            place.store(id, Ordering::Release);
+        }
+        for (id, uri) in [(11, Some("b")), (12, Some("a")), (13, None), (21, Some("c"))] {
+            assert_eq!(found(&mut names, id).as_deref(), uri);
+        }
+        // None is left of those that were lost.
+        for id in 31..40 {
+            ids[2].store(id, Ordering::Release);
+            assert_eq!(found(&mut names, id).as_deref(), Some("c"));
+            assert!(names.by_id.len() <= names.by_number.len());
+        }
+        names.forget(1);
+        assert_eq!(found(&mut names, 11), None);
     }
 }

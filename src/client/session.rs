@@ -219,28 +219,19 @@ impl Session {
         self.ask_driver(|answer| Order::Publish(publish, Some(answer))).await
     }
 
-    /// Asks for a subscription or a registration; gives its number, the place of its id, and what comes.
-    async fn want<T>(
-        &self,
-        uri: &str,
-        options: Dict,
-        order: impl FnOnce(u64, Wanted<T>) -> Order,
-    ) -> Result<(u64, Arc<AtomicU64>, Queue<T>), RequestError> {
-        let (feed, taken) = self.row();
-        let (number, id) = (self.number(), Arc::new(AtomicU64::new(0)));
-        let wanted = |answer| Wanted { uri: uri.into(), options, feed, id: id.clone(), answer: Some(answer) };
-        self.ask_driver(|answer| order(number, wanted(answer))).await?;
-        Ok((number, id, taken))
-    }
-
     /// Subscribes to a topic or a pattern. `options` as `SUBSCRIBE.Options`. See [`Session::listen`] for options by name,
     /// and for handlers. While there is no connection it waits for one.
     ///
     /// # Errors
     /// The router refuses, or the session ends.
     pub async fn subscribe(&self, topic: &str, options: Dict) -> Result<Subscription, RequestError> {
-        let (number, id, events) = self.want(topic, options, Order::Subscribe).await?;
-        Ok(Subscription::new(self.clone(), number, id, topic.into(), events))
+        let (feed, events) = self.row();
+        let (uri, number, id) = (Uri::from(topic), self.number(), Arc::new(AtomicU64::new(0)));
+        // It is there before the answer: who stops waiting for it detaches it.
+        let subscription = Subscription::new(self.clone(), number, id.clone(), uri.clone(), events);
+        let wanted = |answer| Wanted { uri, options, feed, id, answer: Some(answer) };
+        self.ask_driver(|answer| Order::Subscribe(number, wanted(answer))).await?;
+        Ok(subscription)
     }
 
     /// Offers a procedure. `options` as `REGISTER.Options`. See [`Session::offer`] for options by name, and for handlers.
@@ -249,8 +240,13 @@ impl Session {
     /// # Errors
     /// The router refuses, or the session ends.
     pub async fn register(&self, procedure: &str, options: Dict) -> Result<Registration, RequestError> {
-        let (number, id, invocations) = self.want(procedure, options, Order::Register).await?;
-        Ok(Registration::new(self.clone(), number, id, procedure.into(), invocations))
+        let (feed, invocations) = self.row();
+        let (uri, number, id) = (Uri::from(procedure), self.number(), Arc::new(AtomicU64::new(0)));
+        // It is there before the answer: who stops waiting for it withdraws it.
+        let registration = Registration::new(self.clone(), number, id.clone(), uri.clone(), invocations);
+        let wanted = |answer| Wanted { uri, options, feed, id, answer: Some(answer) };
+        self.ask_driver(|answer| Order::Register(number, wanted(answer))).await?;
+        Ok(registration)
     }
 
     /// Calls a procedure, and waits for its result. Dropping the future cancels the call. `options` as `CALL.Options`. See

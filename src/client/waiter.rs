@@ -9,7 +9,8 @@ use crate::wamp::id::PublicationId;
 /// Whoever waits for the answer to a request.
 #[derive(Debug)]
 pub(super) enum Waiter {
-    Publish(Answer<PublicationId>),
+    /// True: the event does not come to the session itself.
+    Publish(Answer<PublicationId>, bool),
     /// The number of a subscription.
     Subscribe(u64),
     Unsubscribe,
@@ -35,7 +36,7 @@ impl Waiter {
     pub(super) fn fail(self, error: RequestError) {
         // Who does not wait any more need not know.
         match self {
-            Waiter::Publish(answer) => drop(answer.send(Err(error))),
+            Waiter::Publish(answer, _) => drop(answer.send(Err(error))),
             Waiter::Unregister(Some(answer)) | Waiter::Testament(Some((_, answer))) | Waiter::Flush(_, answer) => {
                 drop(answer.send(Err(error)));
             }

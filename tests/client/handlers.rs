@@ -110,6 +110,33 @@ fn events_are_published_and_heard() {
     );
 }
 
+/// The events that follow are handled as if nothing had happened.
+#[test]
+fn a_handler_of_events_that_panics_goes_on() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, other) = (open(&urls[0]).await, open(&urls[1]).await);
+            let (told, mut heard) = mpsc::unbounded_channel();
+            let tell = move |number: u64| {
+                assert!(number != 1, "at once");
+                let told = told.clone();
+                async move {
+                    tokio::task::yield_now().await;
+                    assert!(number != 2, "later");
+                    let _ = told.send(number);
+                }
+            };
+            let handle = one.listen("com.panics").handle(tell).await.expect("subscribed");
+            for number in 0..4 {
+                other.event("com.panics").arg(number).acknowledged().await.expect("published");
+            }
+            assert_eq!((heard.recv().await, heard.recv().await), (Some(0), Some(3)));
+            assert!(!handle.is_over());
+        },
+    );
+}
+
 #[test]
 fn calls_stream_both_ways() {
     with_router(

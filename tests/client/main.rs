@@ -10,6 +10,7 @@ mod pressure;
 mod reconnect;
 mod relay;
 mod soak;
+mod stage;
 
 use corebar::auth::config::{CraSalt, CraUser, Cryptosign, Grant, KeyUser, Secret, Source, TicketUser, TlsUsers};
 use corebar::auth::login::Credential;
@@ -20,6 +21,7 @@ use corebar::node::Node;
 use corebar::transport::listener::Bound;
 use corebar::wamp::{Dict, Serializer, Value};
 use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 use support::Authority;
 
@@ -165,6 +167,42 @@ fn subscriptions_end_when_they_are_dropped() {
             assert!(second.next().await.is_some());
             drop(second);
             assert!(!count().await);
+        },
+    );
+}
+
+/// Also if it has its answer, and has not looked at it.
+#[test]
+fn who_stops_waiting_for_a_subscription_or_registration_has_none() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let session = join(&urls[0], Serializer::Json).await;
+            let other = join(&urls[1], Serializer::Cbor).await;
+            let found = async |kind: &str, uri: &str| {
+                let found = other.call(&format!("wamp.{kind}.lookup"), vec![uri.into()], NONE, NONE).await;
+                found.expect("an answer").args.first().is_some_and(|id| id.as_uint().is_some())
+            };
+            let mut subscribes = Box::pin(session.subscribe("com.example.topic", NONE));
+            let mut registers = Box::pin(session.register("com.example.procedure", NONE));
+            std::future::poll_fn(|context| {
+                assert!(
+                    subscribes.as_mut().poll(context).is_pending() && registers.as_mut().poll(context).is_pending()
+                );
+                Poll::Ready(())
+            })
+            .await;
+            // What is asked for later is answered later.
+            let asked = async || session.call("wamp.session.count", Vec::new(), NONE, NONE).await.expect("an answer");
+            while !found("subscription", "com.example.topic").await || session.load().requests > 0 {
+                asked().await;
+            }
+            assert!(found("registration", "com.example.procedure").await);
+            drop((subscribes, registers));
+            asked().await;
+            assert_eq!((session.load().subscriptions, session.load().registrations), (0, 0));
+            assert!(!found("subscription", "com.example.topic").await);
+            assert!(!found("registration", "com.example.procedure").await);
         },
     );
 }

@@ -306,6 +306,52 @@ fn gaps_are_filled_from_the_history() {
     });
 }
 
+#[test]
+fn gaps_are_filled_with_all_that_others_have_published() {
+    let change = |config: &mut RuntimeConfig| {
+        config.realms[0].history = vec![HistoryRule::new("org.kept", MatchPolicy::Exact)];
+    };
+    with_router(change, async |urls| {
+        let relay = Relay::new(address_of(&urls[0])).await;
+        let other = Connect::new(&urls[1], "realm1").open().await.expect("a session");
+        let session = connect(&relay.url()).open().await.expect("a session");
+        let mut kept = session.listen("org.kept").open().await.expect("subscribed");
+        // Its questions about the past, one after the other, have been answered before the last of these.
+        for _ in 0..3 {
+            session.ask("wamp.session.count").result::<u64>().await.expect("a result");
+        }
+        let publish = async |session: &Session, numbers: std::ops::Range<u64>| {
+            for number in numbers {
+                session.event("org.kept").arg(number).acknowledged().await.expect("published");
+            }
+        };
+        let away = async || {
+            relay.set(Way::Closed);
+            until(&session, |state| matches!(state, State::Away { .. })).await;
+        };
+        // Nothing has been heard before, and it is more than is asked for at a time.
+        away().await;
+        publish(&other, 0..700).await;
+        relay.set(Way::Open);
+        joined(&session).await;
+        for number in 0..700 {
+            assert_eq!(next(&mut kept).await.arg::<u64>(0), Ok(number));
+        }
+        // What it has published itself comes as little as it would have come.
+        publish(&session, 1000..1010).await;
+        session.event("org.kept").arg(1010).to_all().acknowledged().await.expect("published");
+        assert_eq!(next(&mut kept).await.arg::<u64>(0), Ok(1010));
+        publish(&session, 1011..1020).await;
+        away().await;
+        publish(&other, 2000..2002).await;
+        relay.set(Way::Open);
+        joined(&session).await;
+        for number in 2000..2002 {
+            assert_eq!(next(&mut kept).await.arg::<u64>(0), Ok(number));
+        }
+    });
+}
+
 /// A router that begins anew at the same place, and says when it wants to see its clients again.
 #[test]
 fn a_router_is_stopped_and_started() {

@@ -20,7 +20,7 @@ from .handler import Details, Function, Handler, Result
 from .lane import Gate
 from .link import Dialing, Host, Link, Loss, first_of
 from .login import Answer, Lazy, Login, value_of
-from .memory import Memory
+from .memory import OWN_MAX, Memory, Recent
 
 log = logging.getLogger("corebar")
 F = TypeVar("F", bound=Function)
@@ -232,7 +232,8 @@ class App:
         return self._hook("stop", function)
 
     def on_join(self, function: F) -> F:
-        """Called whenever there is a session with all subscriptions and registrations: at first before `on_start`."""
+        """Called whenever there is a session with all subscriptions and registrations: at first before `on_start`. It is canceled
+        if the connection is lost meanwhile."""
         return self._hook("join", function)
 
     def on_lost(self, function: F) -> F:
@@ -463,6 +464,7 @@ class App:
 
     async def _start(self) -> None:
         self._keeper = asyncio.ensure_future(self._keep())
+        self._keeper.add_done_callback(self._kept)
         first: asyncio.Future[None] = self._joined
         await first_of(first, self._keeper)
         if self._keeper.done():
@@ -474,6 +476,15 @@ class App:
             await self._call_hook(hook)
         for seconds, handler in self._every:
             self.spawn(self._repeat(seconds, handler))
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        error = None if keeper.cancelled() else keeper.exception()
+        if error is None or self._ended.done():
+            return
+        if self._had_session:
+            log.error("the session is over", exc_info=error)
+        # Nobody looks for another connection.
+        self._ended.set_result(Loss(f"the session is over: {error!r}"))
 
     async def _call_hook(self, handler: Handler) -> Any:
         return await handler.call((), {}, Details(handler.name, handler.name, {}), self._threads)
@@ -500,7 +511,7 @@ class App:
     async def _keep(self) -> None:
         """Finds one connection after the other, until the session is over."""
         loop = asyncio.get_running_loop()
-        host = Host(self._gate, self._threads, self._error_of, self._revoked)
+        host = Host(self._gate, self._threads, self._error_of, self._revoked, Recent(OWN_MAX))
         attempts = 0
         while True:
             policy = self._policy
@@ -513,6 +524,11 @@ class App:
             except ConnectionLost as error:
                 loss = Loss(str(error), error.reason, error.details)
                 is_final = error.reason in HOPELESS or not (self._had_session or (policy and policy.from_the_start))
+            except Exception as error:  # Of functions of the application that give what is shown to the router.
+                if not self._had_session and not (policy and policy.from_the_start):
+                    raise
+                log.exception("the application cannot say who it is")
+                loss, is_final = Loss(f"the application cannot say who it is: {error!r}"), False
             else:
                 begun = loop.time()
                 self._had_session = True
@@ -541,9 +557,8 @@ class App:
 
     async def _serve(self, link: Link) -> None:
         """Asks for all that there was, and lets those go on who wait; until the connection is lost."""
-        if self._joined.done() and not self._joined.cancelled() and self._joined.exception() is None:
-            self._joined = asyncio.get_running_loop().create_future()
         self._link = link
+        link.ended.add_done_callback(self._away)
         said = link.welcome
         log.info(
             "joined %s at %s as %s with the role %s, session %d",
@@ -564,11 +579,31 @@ class App:
         if link.loss is None:
             self._has_joined = True
             log.info("ready, with %d procedures and %d subscriptions", *(sum(isinstance(e, k) for e in entries) for k in (Registration, Subscription)))
-            await self._announce("join")
-            if not self._joined.done():
+            await self._announce_join(link)
+            if link.loss is None and not self._joined.done():
                 self._joined.set_result(None)
         await asyncio.shield(link.ended)
-        self._reached = asyncio.get_running_loop().create_future()
+
+    def _away(self, _: asyncio.Future[Loss]) -> None:
+        """The connection is lost: who wants one waits for the next."""
+        loop = asyncio.get_running_loop()
+        if self._reached.done():
+            self._reached = loop.create_future()
+        if self._joined.done() and not self._joined.cancelled() and self._joined.exception() is None:
+            self._joined = loop.create_future()
+
+    async def _announce_join(self, link: Link) -> None:
+        """As long as there is this connection: a hook that waits for another one must not keep it from being looked for."""
+        hooks = asyncio.ensure_future(self._announce("join"))
+        try:
+            await first_of(hooks, link.ended)
+        finally:
+            if not hooks.done():
+                hooks.cancel()
+        if link.loss is not None:
+            if not hooks.done():
+                log.warning("what is done on joining was cut short: %s", link.loss.message)
+            await asyncio.wait([hooks], timeout=self._close_timeout)
 
     async def _attach(self, link: Link, entry: Entry) -> None:
         try:

@@ -46,7 +46,11 @@ def _decode_json(data: Data) -> Any:
 
 def _json() -> Codec:
     def encode(message: Any) -> str:
-        return json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_said)
+        text = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_said)
+        if not text.isascii():
+            # Half a surrogate pair is no text: who says it has to be told, not the connection.
+            text.encode()
+        return text
 
     return Codec("wamp.2.json", encode, _decode_json)
 

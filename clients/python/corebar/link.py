@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, AsyncIterator, Callable, Deque, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, AsyncIterator, Callable, Coroutine, Deque, Mapping, NamedTuple, Optional, Sequence
 
 import websockets
 from websockets.asyncio.client import ClientConnection
@@ -21,7 +21,7 @@ from .errors import LOST, ConnectionLost, LoginError, WampError
 from .handler import Details, Result
 from .lane import Gate, Job
 from .login import Login, value_of
-from .memory import PAGE, SOURCES_MAX, Heard, Memory, page_of
+from .memory import PAGE, SOURCES_MAX, Heard, Memory, Question, Recent, page_of
 
 log = logging.getLogger("corebar")
 
@@ -77,6 +77,8 @@ class Host(NamedTuple):
     error_of: Callable[[BaseException], Optional[WampError]]
     """What an exception of a procedure is as an answer, if it is known."""
     revoked: Callable[[Entry, str], None]
+    own: Recent
+    """Publications that do not come to the application, though histories have them."""
 
 
 class Dialing(NamedTuple):
@@ -133,7 +135,9 @@ class Link:
         self._heard = self._loop.time()
         self._dropped = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._fills: set[asyncio.Task[None]] = set()
+        self._aside: set[asyncio.Task[None]] = set()
+        # Those that ask for what was published meanwhile, and the ids that they have.
+        self._fills: dict[Subscription, tuple[asyncio.Task[None], int]] = {}
         self._goodbye: asyncio.Future[None] = self._loop.create_future()
         self.id = 0
         self.welcome: Mapping[str, Any] = {}
@@ -160,6 +164,8 @@ class Link:
             )  # fmt: skip
         except websockets.exceptions.InvalidURI as error:
             raise LoginError(f"{dialing.url} is no address of a WebSocket: {error}") from None
+        except TypeError as error:
+            raise LoginError(f"there is no WebSocket with these options: {error}") from error
         except (OSError, EOFError, websockets.exceptions.WebSocketException) as error:
             raise ConnectionLost(f"there is no connection to {dialing.url}: {error}") from error
         try:
@@ -186,8 +192,10 @@ class Link:
             if message[0] == CHALLENGE:
                 try:
                     signature, extra = await self._answer(login, message[1], message[2])
-                except LoginError as error:
-                    await self._send([ABORT, {"message": str(error)}, "wamp.error.cannot_authenticate"])
+                except Exception as error:
+                    # What functions of the application raise is not for the router.
+                    why = str(error) if isinstance(error, LoginError) else "the challenge cannot be answered"
+                    await self._send([ABORT, {"message": why}, "wamp.error.cannot_authenticate"])
                     raise
                 await self._send([AUTHENTICATE, signature, extra])
             elif message[0] == ABORT:
@@ -259,6 +267,9 @@ class Link:
             # The reader may still have what the router has said at last.
             await asyncio.sleep(1)
             self.lose(Loss(f"the connection was closed: {error}"))
+        except Exception as error:  # What waits to be sent would wait for ever.
+            log.exception("a message could not be sent")
+            self.lose(Loss(f"a message could not be sent: {error}"))
 
     async def _watch(self) -> None:
         """Asks a router that has said nothing for a while whether it is there."""
@@ -315,7 +326,13 @@ class Link:
         await self.room()
         options = {"acknowledge": True, **options}
         if options["acknowledge"] is True:
-            _, waiter = self._ask(PUBLISH, options, topic, *_payload(args, kwargs))
+            excluded = options.get("exclude_me") is not False
+
+            def done(message: list[Any]) -> None:
+                if excluded and self._subscriptions:
+                    self._host.own.add(message[2])
+
+            _, waiter = self._ask(PUBLISH, options, topic, *_payload(args, kwargs), done=done)
             message = await waiter.answer
             return int(message[2])
         self._check()
@@ -379,35 +396,53 @@ class Link:
 
         def done(message: list[Any]) -> None:
             entry.id = message[2]
+            is_wanted = wanted(entry)
             if isinstance(entry, Subscription):
-                self._subscriptions.setdefault(message[2], []).append(entry)
-                self._remember(entry, message[2])
-            elif isinstance(entry, Registration):
+                entries = self._subscriptions.setdefault(message[2], [])
+                if is_wanted:
+                    entries.append(entry)
+                    self._remember(entry, message[2])
+            elif isinstance(entry, Registration) and is_wanted:
                 self._registrations[message[2]] = entry
+            if not is_wanted:
+                # Who has asked for it may have been canceled, and does not wait any more.
+                self._beside(self._let_go(entry))
 
         await self.room()
         if isinstance(entry, Subscription):
             async with self._calm:
                 await self._calm.wait_for(lambda: not self._ending)
+        kind = SUBSCRIBE if isinstance(entry, Subscription) else REGISTER
+        _, waiter = self._ask(kind, entry.options, entry.uri, done=done)
+        if isinstance(entry, Subscription):
             self._asking += 1
-        try:
-            kind = SUBSCRIBE if isinstance(entry, Subscription) else REGISTER
-            _, waiter = self._ask(kind, entry.options, entry.uri, done=done)
-            # Also who is canceled must know what became of it.
-            await asyncio.shield(waiter.answer)
-        finally:
-            if isinstance(entry, Subscription):
-                self._asking -= 1
-                self._settle()
+            waiter.answer.add_done_callback(self._asked)
+        # Also of who is canceled it must be known what became of it.
+        await asyncio.shield(waiter.answer)
         if not wanted(entry):
             await self.detach(entry)
+
+    def _asked(self, _: asyncio.Future[list[Any]]) -> None:
+        self._asking -= 1
+        self._settle()
+
+    async def _let_go(self, entry: Entry) -> None:
+        try:
+            await self.detach(entry)
+        except (ConnectionLost, WampError) as error:
+            log.debug("%s is gone already: %s", entry.uri, error)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
 
     def _settle(self) -> None:
         async def notify() -> None:
             async with self._calm:
                 self._calm.notify_all()
 
-        asyncio.ensure_future(notify())
+        self._beside(notify())
 
     async def detach(self, entry: Entry) -> None:
         if entry.id is None:
@@ -513,9 +548,7 @@ class Link:
         if memory is None or memory.refused or features.get("event_history") is not True:
             return
         memory.begin()
-        task = asyncio.ensure_future(self._fill(entry, memory, number))
-        self._fills.add(task)
-        task.add_done_callback(self._fills.discard)
+        self._fills[entry] = asyncio.ensure_future(self._fill(entry, memory, number)), number
 
     async def _fill(self, entry: Subscription, memory: Memory, own: int) -> None:
         holds = memory.holds
@@ -534,11 +567,19 @@ class Link:
             log.debug("the history of %s is not to be had: %s", entry.uri, error)
             memory.refused = True
         finally:
-            wanted = entry in self._subscriptions.get(own, ())
-            for event in memory.end():
-                self._host.gate.leave()
-                if wanted and memory.arrives(event):
-                    self._hand(entry, event)
+            # Not if the connection was lost meanwhile: the next one may have begun to ask.
+            if entry in self._fills:
+                self._filled(entry)
+
+    def _filled(self, entry: Subscription) -> None:
+        """Nothing more is asked: what has come meanwhile is handed on."""
+        _, number = self._fills.pop(entry)
+        assert entry.memory is not None, "it fills gaps"
+        wanted = entry in self._subscriptions.get(number, ())
+        for event in entry.memory.end():
+            self._host.gate.leave()
+            if wanted and entry.memory.arrives(event):
+                self._hand(entry, event)
 
     async def _sources(self, entry: Subscription, own: int) -> list[int]:
         """Other subscriptions that may have a history of the topic."""
@@ -551,29 +592,26 @@ class Link:
 
     async def _past(self, entry: Subscription, memory: Memory, own: int, source: int) -> bool:
         """Reads one history; gives whether there was anything."""
-        ask, wanted = memory.first()
-        while True:
-            named = wanted if source == own else {**wanted, "topic": entry.uri}
+        question: Optional[Question] = memory.first()
+        found = False
+        while question is not None:
+            named = question.filter if source == own else {**question.filter, "topic": entry.uri}
             try:
                 answer = await self.call("wamp.subscription.get_events", [source], named, {})
             except WampError:
                 if source == own:
                     raise
-                return False
-            page = page_of(answer, wanted.get("reverse") is True)
-            if not page:
-                if ask != "from":
-                    return ask == "after"
-                # What was seen is not there any more.
-                ask, wanted = "last", {"reverse": True, "limit": PAGE}
-                continue
-            for past in memory.takes(ask, page):
-                if entry in self._subscriptions.get(own, ()):
-                    self._hand(entry, past.heard())
-            if ask not in ("from", "after") or len(page) < PAGE:
-                return True
-            ask, wanted = "after", {"after_publication": page[-1].publication, "limit": PAGE}
-            await entry.lane.room(PAGE)
+                return found
+            page = page_of(answer, question.kind == "newest")
+            if page:
+                found = True
+                for past in memory.takes(question, page, self._host.own):
+                    if entry in self._subscriptions.get(own, ()):
+                        self._hand(entry, past.heard())
+            question = memory.next(question, page)
+            if found and question is not None:
+                await entry.lane.room(PAGE)
+        return found
 
     async def _handle(self, entry: Subscription, args: Sequence[Any], kwargs: Mapping[str, Any], details: Details) -> None:
         try:
@@ -678,6 +716,9 @@ class Link:
             job.cancel()
         for entry in [*self._registrations.values(), *(e for several in self._subscriptions.values() for e in several)]:
             entry.id = None
+        for subscription, (task, _) in list(self._fills.items()):
+            self._filled(subscription)
+            task.cancel()
         self._has_room.set()
         asyncio.ensure_future(self._close())
         self.ended.set_result(loss)

@@ -10,6 +10,8 @@ from .handler import Result
 # Of so many events a subscriber knows that it has had them: events of several publishers may be kept in another order than that
 # in which they came.
 RECENT_MAX = 256
+# So many of its own publications an application knows.
+OWN_MAX = 4096
 # Events that are asked for at a time.
 PAGE = 256
 # Histories of patterns that are asked for events of a topic.
@@ -61,13 +63,68 @@ def page_of(answer: Result, is_reversed: bool) -> list[Past]:
     return page
 
 
+class Recent:
+    """The last ones of many numbers."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        # A dictionary for its order.
+        self._known: dict[int, None] = {}
+
+    def add(self, number: int) -> None:
+        self._known[number] = None
+        while len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._known) >= self._most
+
+    @property
+    def first(self) -> Optional[int]:
+        return next(iter(self._known), None)
+
+    @property
+    def last(self) -> Optional[int]:
+        return next(reversed(self._known), None)
+
+
+class Question(NamedTuple):
+    """What is asked of a history."""
+
+    kind: str
+    """`newest`, `from` an event on, what follows `after` it, or `oldest`: what is there from the beginning on."""
+    filter: Mapping[str, Any]
+    anchor: Optional[int] = None
+    """The event, if there is one."""
+
+    @classmethod
+    def newest(cls) -> Question:
+        return cls("newest", {"reverse": True, "limit": 1})
+
+    @classmethod
+    def since(cls, anchor: int) -> Question:
+        return cls("from", {"from_publication": anchor, "limit": PAGE}, anchor)
+
+    @classmethod
+    def after(cls, anchor: int) -> Question:
+        return cls("after", {"after_publication": anchor, "limit": PAGE}, anchor)
+
+
 class Memory:
     def __init__(self) -> None:
-        # A dictionary for its order.
-        self._recent: dict[int, None] = {}
+        self._recent = Recent(RECENT_MAX)
         # What was the newest when it began, or was seen last of the past: its publication and time. False: nothing was there.
         self._mark: Any = None
         self._held: Optional[list[Heard]] = None
+        # All of a history is read: what is older is no news, unless something that was seen came before it.
+        self._floor: Optional[str] = None
         # What has come from the past, and may come once more as it does to all others.
         self._filled: set[int] = set()
         self.refused = False
@@ -80,7 +137,7 @@ class Memory:
 
     def begin(self) -> None:
         """Begins to ask."""
-        known = bool(self._recent) or self._mark is not None
+        known = len(self._recent) > 0 or self._mark is not None
         self._held = [] if known else None
         self._filled.clear()
 
@@ -97,45 +154,69 @@ class Memory:
         # Who subscribes once more is given the retained event once more.
         if event.fields.get("retained") is True and self._has(number):
             return False
-        self._see(number)
+        self._recent.add(number)
         return True
-
-    def _see(self, number: int) -> None:
-        self._recent[number] = None
-        while len(self._recent) > RECENT_MAX:
-            del self._recent[next(iter(self._recent))]
 
     def _has(self, number: int) -> bool:
         return number in self._recent or bool(self._mark and self._mark[0] == number)
 
-    def first(self) -> tuple[str, dict[str, Any]]:
+    def first(self) -> Question:
         """The first question to each history."""
-        if self._recent:
-            return "from", {"from_publication": next(iter(self._recent)), "limit": PAGE}
+        self._floor = None
+        first = self._recent.first
+        if first is not None:
+            return Question.since(first)
         if self._mark:
-            return "from", {"from_publication": self._mark[0], "limit": PAGE}
-        if self._mark is False:
-            return "last", {"reverse": True, "limit": PAGE}
-        return "newest", {"reverse": True, "limit": 1}
+            return Question.since(self._mark[0])
+        return self._oldest() if self._mark is False else Question.newest()
 
-    def takes(self, ask: str, page: Sequence[Past]) -> list[Past]:
+    def _oldest(self) -> Question:
+        self._floor = self._mark[1] if self._mark else None
+        return Question("oldest", {"limit": PAGE})
+
+    def next(self, question: Question, page: Sequence[Past]) -> Optional[Question]:
+        """What to ask next of a history that has answered so."""
+        if question.kind == "newest":
+            return None
+        if page:
+            return Question.after(page[-1].publication) if len(page) >= PAGE else None
+        return self._instead_of(question.anchor) if question.kind == "from" else None
+
+    def _instead_of(self, anchor: Optional[int]) -> Question:
+        """A history does not have what was asked for. It may have left it already, or has never been there: something newer may be
+        there."""
+        first, last = self._recent.first, self._recent.last
+        if last is not None and first == anchor != last:
+            return Question.since(last)
+        # Behind it there may be more that was seen than is known.
+        if self._mark and (not self._recent.is_full or self._mark[0] in self._recent) and self._mark[0] not in (anchor, first):
+            return Question.since(self._mark[0])
+        # It is not known what was there before the subscription.
+        return Question.newest() if self._mark is None else self._oldest()
+
+    def takes(self, question: Question, page: Sequence[Past], own: Recent) -> list[Past]:
         """Takes an answer, which is not empty; gives the events that are new."""
-        mark = self._mark
-        known = max((at for at, past in enumerate(page) if self._has(past.publication)), default=-1)
+        fresh = [] if question.kind == "newest" else self._news(page, own)
+        if self._floor is None or page[-1].time > self._floor:
+            self._mark = (page[-1].publication, page[-1].time)
+        for past in fresh:
+            self._recent.add(past.publication)
+            self._filled.add(past.publication)
+        return fresh
+
+    def _news(self, page: Sequence[Past], own: Recent) -> list[Past]:
+        floor = self._floor
+        known = next((at for at, past in enumerate(page) if self._has(past.publication)), None) if floor is not None else None
 
         def is_new(at: int, past: Past) -> bool:
-            if ask == "newest" or self._has(past.publication):
+            if self._has(past.publication) or past.publication in own:
                 return False
-            if ask != "last":
-                return True
             # Nothing is there of what was seen, so that more is gone than is there; or nothing of it was kept.
-            return at > known if known >= 0 else mark is False or bool(mark and past.time > mark[1])
+            return at > known if known is not None else floor is None or past.time > floor
 
         fresh = [past for at, past in enumerate(page) if is_new(at, past)]
-        self._mark = (page[-1].publication, page[-1].time)
-        for past in fresh:
-            self._see(past.publication)
-            self._filled.add(past.publication)
+        if known is not None:
+            self._floor = None
         return fresh
 
     def nothing(self) -> None:

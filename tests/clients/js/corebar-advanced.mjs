@@ -381,6 +381,109 @@ async function comingBack() {
   await pending;
 }
 
+/** What was missed comes from the history: all of it, once, and nothing of one's own. */
+async function gaps() {
+  let history = [];
+  const told = ({ from_publication: from, after_publication: after, reverse, limit }) => {
+    const anchor = from ?? after;
+    const place = history.indexOf(anchor);
+    const found = anchor === undefined ? history : place < 0 ? [] : history.slice(place + (after === undefined ? 0 : 1));
+    const events = found.map((id) => ({ publication: id, timestamp: String(id).padStart(8, "0"), args: [id] }));
+    return (reverse ? events.reverse() : events).slice(0, limit);
+  };
+  let publications = 10_000;
+  let [last, asked] = [undefined, 0];
+  const { address, end } = await stage(({ number, socket, say, message }) => {
+    const [kind, request, , uri, , kwargs] = message;
+    last = { socket, say };
+    if (kind === 1) return say(2, 1000 + number, { roles: { broker: { features: { event_history: true } } } });
+    if (kind === 6) return say(6, {}, "wamp.close.goodbye_and_out");
+    if (kind === 32) return say(33, request, 7);
+    if (kind === 16) return say(17, request, publications += 1);
+    if (kind !== 48) return;
+    const asks = uri === "wamp.subscription.get_events";
+    asked += asks ? 1 : 0;
+    say(50, request, {}, asks ? told(kwargs) : []);
+  });
+  const heard = [];
+  const begin = async () => {
+    const session = await connect(address, { realm: "realm1", WebSocket, reconnect: { delayFirst: 5 } });
+    [heard.length, asked] = [0, 0];
+    await session.subscribe("com.x", ([id]) => heard.push(id));
+    await until(() => asked === 1);
+    // Its questions about the past have been answered before this one, and so has what follows them.
+    for (let round = 0; round < 3; round += 1) await session.call("com.x");
+    return session;
+  };
+  const lose = async (session) => {
+    const back = event(session, "open");
+    last.socket.terminate();
+    await back;
+  };
+  const range = (from, to) => Array.from({ length: to - from }, (_, index) => from + index);
+  // Nothing was there, and nothing was heard.
+  const first = await begin();
+  history = range(1, 701);
+  await lose(first);
+  await until(() => heard.length >= 700);
+  assert.deepEqual(heard, range(1, 701));
+  await first.close();
+  // The oldest that are remembered have left the history.
+  history = [4];
+  const second = await begin();
+  for (const id of range(5, 401)) last.say(36, 7, id, {}, [id]);
+  await until(() => heard.length === 396);
+  history = range(300, 1300);
+  await lose(second);
+  await until(() => heard.length >= 1295);
+  assert.deepEqual(heard, range(5, 1300));
+  // All that were heard have left it.
+  heard.length = 0;
+  history = range(2000, 3000);
+  await lose(second);
+  await until(() => heard.length >= 1000);
+  assert.deepEqual(heard, range(2000, 3000));
+  await second.close();
+  // What the session has published itself does not come, unless it would have come.
+  history = [1];
+  const third = await begin();
+  const own = [await third.publish("com.x"), await third.publish("com.x", [], {}, { exclude_me: false })];
+  history.push(...own, 30_000);
+  await lose(third);
+  await until(() => heard.includes(30_000));
+  assert.deepEqual(heard, [own[1], 30_000]);
+  await third.close();
+  end();
+}
+
+/** What a function of the application throws that says who it is may be over at the next attempt. */
+async function ownAuth() {
+  let [attempts, fails] = [0, 2];
+  const said = [];
+  const { address, end } = await stage(({ number, socket, say, message }) => {
+    if (message[0] === 1) return say(4, number === 4 ? "unknown" : "own", {});
+    if (message[0] === 5) return say(2, 1000 + number, { roles: {} });
+    said.push(message);
+    if (message[0] === 48) socket.terminate();
+  });
+  const auth = { own: async () => {
+    attempts += 1;
+    if (attempts === fails) throw new Error("a secret of the application");
+    return "signature";
+  } };
+  const session = await connect(address, { realm: "realm1", WebSocket, auth, reconnect: { delayFirst: 5, delayMax: 5 } });
+  const back = event(session, "open");
+  await assert.rejects(session.call("lose"), ConnectionError);
+  assert.equal((await back).id, 1003);
+  assert.deepEqual(said[1], [3, { message: "the challenge cannot be answered" }, "wamp.error.cannot_authenticate"]);
+  // What was not offered is not to be had later either.
+  await assert.rejects(session.call("lose"), ConnectionError);
+  assert.equal((await session.closed).reason, "wamp.error.authentication_denied");
+  [attempts, fails] = [0, 1];
+  await assert.rejects(connect(address, { realm: "realm1", WebSocket, auth, reconnect: false }), { reason: "wamp.close.transport_lost" });
+  end();
+}
+
 async function heartbeat() {
   let answers = true;
   const { address, end, connections } = await stage(({ say, message }) => {
@@ -427,7 +530,7 @@ async function socketOfThePackage() {
 }
 
 const [one, other] = await Promise.all([open(), open()]);
-for (const part of [events, handlersThatFail, calls, progress, revocation, testaments, pressure, endings, violations, advice, comingBack, heartbeat,
+for (const part of [events, handlersThatFail, calls, progress, revocation, testaments, pressure, endings, violations, advice, comingBack, gaps, ownAuth, heartbeat,
   socketOfThePackage]) {
   await part(one, other);
 }
