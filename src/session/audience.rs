@@ -4,7 +4,8 @@ use super::identity::Identity;
 use crate::wamp::value::WrongType;
 use crate::wamp::{Dict, SessionId, Value};
 
-/// The receivers that a publisher wants and those that it does not want. A list that is there and empty is a list.
+/// The receivers that a publisher wants and those that it does not want. A list that is there and empty is a list. All
+/// are sorted, and name everybody once: each member of a subscription is looked up in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audience {
     /// Only these sessions.
@@ -24,15 +25,16 @@ impl Audience {
     pub fn read(options: &Dict) -> Result<Option<Box<Audience>>, WrongType> {
         let sessions = |key| -> Result<Option<Vec<SessionId>>, WrongType> {
             let ids = options.uints(key)?;
-            Ok(ids.map(|ids| ids.into_iter().map(SessionId::from_raw).collect()))
+            Ok(ids.map(|ids| sorted(ids.into_iter().map(SessionId::from_raw).collect())))
         };
+        let names = |key| Ok::<_, WrongType>(options.strs(key)?.map(sorted));
         let audience = Audience {
             eligible: sessions("eligible")?,
-            eligible_authid: options.strs("eligible_authid")?,
-            eligible_authrole: options.strs("eligible_authrole")?,
+            eligible_authid: names("eligible_authid")?,
+            eligible_authrole: names("eligible_authrole")?,
             exclude: sessions("exclude")?,
-            exclude_authid: options.strs("exclude_authid")?,
-            exclude_authrole: options.strs("exclude_authrole")?,
+            exclude_authid: names("exclude_authid")?,
+            exclude_authrole: names("exclude_authrole")?,
         };
         Ok((audience != Audience::default()).then(|| Box::new(audience)))
     }
@@ -64,12 +66,12 @@ impl Audience {
     #[must_use]
     pub fn admits(&self, session: SessionId, identity: &Identity) -> bool {
         fn has(list: &[Box<str>], name: &str) -> bool {
-            list.iter().any(|one| **one == *name)
+            list.binary_search_by(|one| (**one).cmp(name)).is_ok()
         }
-        self.eligible.as_ref().is_none_or(|list| list.contains(&session))
+        self.eligible.as_ref().is_none_or(|list| list.binary_search(&session).is_ok())
             && self.eligible_authid.as_ref().is_none_or(|list| has(list, &identity.authid))
             && self.eligible_authrole.as_ref().is_none_or(|list| has(list, &identity.authrole))
-            && self.exclude.as_ref().is_none_or(|list| !list.contains(&session))
+            && self.exclude.as_ref().is_none_or(|list| list.binary_search(&session).is_err())
             && self.exclude_authid.as_ref().is_none_or(|list| !has(list, &identity.authid))
             && self.exclude_authrole.as_ref().is_none_or(|list| !has(list, &identity.authrole))
     }
@@ -88,6 +90,13 @@ impl Audience {
     pub fn names_sessions(&self) -> bool {
         self.eligible.is_some() || self.exclude.is_some()
     }
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list.shrink_to_fit();
+    list
 }
 
 #[cfg(test)]
@@ -122,6 +131,21 @@ mod tests {
         assert!(!admits(&none().with("eligible", ids(&[7])).with("exclude", ids(&[7]))));
         assert!(!admits(&none().with("exclude_authid", names(&["me"]))));
         assert!(!admits(&none().with("exclude_authrole", names(&["staff"]))));
+    }
+
+    #[test]
+    fn lists_are_in_no_order() {
+        let many = ids(&[9, 3, 9, 7, 1, 9]);
+        assert!(admits(&Dict::new().with("eligible", many.clone())));
+        assert!(!admits(&Dict::new().with("exclude", many.clone())));
+        let named = || names(&["z", "staff", "me", "a", "me"]);
+        assert!(admits(&Dict::new().with("eligible_authid", named()).with("eligible_authrole", named())));
+        assert!(!admits(&Dict::new().with("exclude_authid", named())));
+        assert!(!admits(&Dict::new().with("exclude_authrole", named())));
+        let read = Audience::read(&Dict::new().with("exclude", many).with("eligible_authid", named()));
+        let once =
+            Dict::new().with("exclude", ids(&[1, 3, 7, 9])).with("eligible_authid", names(&["a", "me", "staff", "z"]));
+        assert_eq!(read.expect("lists").expect("an audience").options(), once);
     }
 
     #[test]
