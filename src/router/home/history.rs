@@ -6,7 +6,7 @@ use crate::router::meta::event::rfc3339;
 use crate::router::peer::{Answer, EventFilter, Publication, Store};
 use crate::router::record::{Past, PastEvent, Record};
 use crate::router::store::Medium;
-use crate::session::{HistoryRule, Identity};
+use crate::session::{Audience, HistoryRule, Identity};
 use crate::wamp::{Dict, PublicationId, RequestId, SessionId, SubscriptionId, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -84,8 +84,9 @@ impl History {
         }
     }
 
-    /// The events that a filter lets through and that `may_have` does.
-    fn select(&self, filter: &EventFilter, may_have: impl Fn(&Publication) -> bool) -> Vec<&PastEvent> {
+    /// What there is to say of the events that a filter lets through. Events of which there is nothing to say do not
+    /// count: who gets fewer than the limit knows that there are no others.
+    fn select<T>(&self, filter: &EventFilter, say: impl Fn(&PastEvent) -> Option<T>) -> Vec<T> {
         let place = |id: PublicationId| self.events.iter().position(|event| event.publication.id == id);
         let (mut from, mut until) = (0, self.events.len());
         // A publication that is not there, perhaps no longer, has nothing before or behind it.
@@ -108,14 +109,13 @@ impl History {
                 && filter.before_time.is_none_or(|time| event.time < time)
                 && filter.until_time.is_none_or(|time| event.time <= time)
                 && filter.topic.as_ref().is_none_or(|topic| event.publication.topic == *topic)
-                && may_have(&event.publication)
         };
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let events = self.events.range(from..until);
         if filter.reverse {
-            events.rev().filter(wanted).take(limit).collect()
+            events.rev().filter(wanted).filter_map(say).take(limit).collect()
         } else {
-            events.filter(wanted).take(limit).collect()
+            events.filter(wanted).filter_map(say).take(limit).collect()
         }
     }
 }
@@ -202,10 +202,11 @@ impl Home {
         history.drop_aged(now);
         let missing = missing.filter(|_| filter.from_time.unwrap_or_default() < history.whole_from);
         let ignored = self.ignore_audience;
-        let selected = history.select(filter, |publication| {
-            ignored || publication.audience().is_none_or(|audience| audience.admits(caller, identity))
+        let admitted =
+            |audience: Option<&Audience>| ignored || audience.is_none_or(|audience| audience.admits(caller, identity));
+        let selected = history.select(filter, |event| {
+            admitted(event.publication.audience()).then(|| describe(event, id, pattern)).flatten()
         });
-        let selected = selected.into_iter().filter_map(|event| describe(event, id, pattern));
         missing.into_iter().chain(selected).collect()
     }
 }
@@ -235,8 +236,7 @@ mod tests {
     }
 
     fn ids(history: &History, filter: &EventFilter) -> Vec<u64> {
-        let selected = history.select(filter, |_| true);
-        selected.iter().map(|event| event.publication.id.get() - 100).collect()
+        history.select(filter, |event| Some(event.publication.id.get() - 100))
     }
 
     #[test]
@@ -258,6 +258,18 @@ mod tests {
         assert_eq!(ids(&history, &EventFilter { after_publication: publication(9), ..all() }), [0; 0]);
         assert_eq!(ids(&history, &EventFilter { before_publication: publication(9), ..all() }), [0; 0]);
         assert_eq!(ids(&history, &EventFilter { after_publication: publication(6), ..all() }), [0; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_said_does_not_count() {
+        let history = history(100, 1_000, None);
+        let even = |event: &PastEvent| {
+            let id = event.publication.id.get() - 100;
+            id.is_multiple_of(2).then_some(id)
+        };
+        let first = EventFilter { limit: Some(2), ..EventFilter::default() };
+        assert_eq!(history.select(&first, even), [2, 4]);
+        assert_eq!(history.select(&EventFilter { reverse: true, ..first }, even), [6, 4]);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Job {
         Job { session, request, missing: asked, findings: Vec::new(), merge }
     }
 
+    /// True if the arguments of RESULT are events.
+    pub(super) fn gives_events(&self) -> bool {
+        matches!(self.merge, Merge::Events { .. })
+    }
+
     fn ids(&self) -> Vec<u64> {
         let ids = self.findings.iter().filter_map(|finding| match finding {
             Finding::Ids(ids) => Some(ids.iter().copied()),
