@@ -125,7 +125,7 @@ impl Shard {
         let config = &self.config.realms[usize::from(realm)];
         let mut details = Dict::new();
         let broken = !self.config.keeps(Rule::DisclosedOnRequest);
-        if options.disclose_me || config.disclosure == Disclosure::Forced || broken {
+        if config.disclosure.applies(options.disclose_me) || broken {
             details.push("publisher", publisher.get());
             details.push("publisher_authid", &*identity.authid);
             details.push("publisher_authrole", &*identity.authrole);
