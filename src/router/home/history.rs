@@ -49,15 +49,20 @@ impl History {
 
     /// Puts the events of an earlier process before all others.
     fn restore(&mut self, events: Vec<PastEvent>) {
-        if let Some(first) = events.first() {
-            self.whole_from = if first.place == 0 { Duration::ZERO } else { first.time };
+        // What came before the first, or where a place is missing, is not there; perhaps in the same millisecond.
+        let mut place = None;
+        for event in &events {
+            if place != Some(event.place) {
+                self.whole_from = event.time + Duration::from_millis(1);
+            }
+            place = Some(event.place + 1);
         }
         events.into_iter().for_each(|event| self.push(event));
     }
 
     fn push(&mut self, event: PastEvent) {
         self.next = event.place + 1;
-        self.bytes += event.publication.payload.len() as u64;
+        self.bytes += event.publication.weight() as u64;
         self.events.push_back(event);
         while self.events.len() > self.rule.events_max as usize || self.bytes > self.rule.bytes_max {
             self.drop_oldest();
@@ -71,7 +76,7 @@ impl History {
 
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
-            self.bytes -= oldest.publication.payload.len() as u64;
+            self.bytes -= oldest.publication.weight() as u64;
             // Times are whole milliseconds.
             self.whole_from = self.whole_from.max(oldest.time + Duration::from_millis(1));
         }
@@ -214,7 +219,7 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::peer::Stamp;
+    use crate::router::peer::{Extras, Stamp};
     use crate::wamp::{MatchPolicy, Payload, Serializer, codec};
 
     fn history(events_max: u32, bytes_max: u64, age_max: Option<Duration>) -> History {
@@ -275,6 +280,15 @@ mod tests {
     #[test]
     fn limits() {
         assert_eq!(ids(&history(2, 1_000, None), &EventFilter::default()), [5, 6]);
+        let mut large = history(100, 1_000, None);
+        let details = Dict::new().with("enc_x", &*"x".repeat(1_000));
+        let extras = Some(Box::new(Extras::new(details, None, false)));
+        let Publication { id, stamp, topic, payload, .. } = &*large.events[0].publication;
+        let (topic, payload) = (topic.clone(), payload.clone());
+        let publication = Publication { id: *id, stamp: *stamp, excluded: None, topic, payload, extras };
+        large.record(Duration::from_secs(7), Arc::new(publication));
+        assert_eq!(ids(&large, &EventFilter::default()), [0; 0], "details count");
+        assert_eq!(large.bytes, 0);
         let bytes = history(100, 1_000, None).bytes / 2;
         assert_eq!(ids(&history(100, bytes, None), &EventFilter::default()), [4, 5, 6]);
         assert_eq!(ids(&history(100, 1_000, Some(Duration::from_secs(1))), &EventFilter::default()), [5, 6]);
@@ -289,10 +303,15 @@ mod tests {
             History::new(HistoryRule::new("a.", MatchPolicy::Prefix), Medium::Memory, Duration::from_secs(9));
         assert_eq!(later.whole_from, Duration::from_secs(9));
         later.restore(history(100, 1_000, None).events.into());
-        assert_eq!(later.whole_from, Duration::ZERO, "an earlier process has kept all from the first on");
+        assert_eq!(later.whole_from, Duration::from_millis(1001), "before the first there may have been others");
         let mut part =
             History::new(HistoryRule::new("a.", MatchPolicy::Prefix), Medium::Memory, Duration::from_secs(9));
         part.restore(history(2, 1_000, None).events.into());
-        assert_eq!(part.whole_from, Duration::from_secs(5));
+        assert_eq!(part.whole_from, Duration::from_millis(5001));
+        let rule = HistoryRule::new("a.", MatchPolicy::Prefix);
+        let mut holes = History::new(rule, Medium::Memory, Duration::from_secs(9));
+        let kept = history(100, 1_000, None).events.into_iter().filter(|event| ![1, 3].contains(&event.place));
+        holes.restore(kept.collect());
+        assert_eq!(holes.whole_from, Duration::from_millis(5001), "one is missing between the third and the fifth");
     }
 }
