@@ -107,9 +107,8 @@ impl Shard {
             Some(identity) => self.event_details(realm, publisher, &identity, &options, &topic),
             None => Dict::new(),
         };
-        let extras = (!details.is_empty() || options.audience.is_some() || options.retain).then(|| {
-            Box::new(Extras { details, audience: options.audience, retain: options.retain, ..Extras::default() })
-        });
+        let extras = (!details.is_empty() || options.audience.is_some() || options.retain)
+            .then(|| Box::new(Extras::new(details, options.audience, options.retain)));
         self.new_publication(excluded, topic, payload, extras)
     }
 

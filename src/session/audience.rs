@@ -84,6 +84,15 @@ impl Audience {
         self.eligible.is_some() || names.into_iter().any(Option::is_some)
     }
 
+    /// Roughly how many octets of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let sessions = [&self.eligible, &self.exclude].into_iter().flatten().map(|ids| size_of_val(&**ids));
+        let names = [&self.eligible_authid, &self.eligible_authrole, &self.exclude_authid, &self.exclude_authrole];
+        let names = names.into_iter().flatten().flatten().map(|name| size_of::<Box<str>>() + name.len());
+        size_of::<Audience>() + sessions.chain(names).sum::<usize>()
+    }
+
     /// True if sessions are named: such a publication means nothing to sessions that come later, so it is not kept
     /// in the history of events.
     #[must_use]
@@ -157,6 +166,17 @@ mod tests {
             assert!(local(Dict::new().with(key, names(&["a"]))), "{key}");
         }
         assert!(local(Dict::new().with("eligible", ids(&[7]))));
+    }
+
+    #[test]
+    fn long_lists_weigh_more() {
+        let weight = |options: Dict| Audience::read(&options).expect("lists").expect("an audience").weight();
+        let none = weight(Dict::new().with("exclude", ids(&[])));
+        assert_eq!(weight(Dict::new().with("exclude", ids(&[1, 2, 2]))), none + 16);
+        assert_eq!(weight(Dict::new().with("eligible", ids(&[7]))), none + 8);
+        for key in ["eligible_authid", "eligible_authrole", "exclude_authid", "exclude_authrole"] {
+            assert!(weight(Dict::new().with(key, names(&[&"x".repeat(1000)]))) >= none + 1000, "{key}");
+        }
     }
 
     #[test]

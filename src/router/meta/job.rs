@@ -118,6 +118,9 @@ impl Job {
             Some(Finding::Number(number)) => Ok(vec![Value::from(*number)]),
             Some(Finding::Ids(ids)) => Ok(vec![Value::List(ids.iter().copied().map(Value::from).collect())]),
             Some(Finding::Done) => Ok(Vec::new()),
+            Some(Finding::TooMuch(max)) => {
+                Err((error::LIMIT_EXCEEDED, format!("the details of a session may have {max} more octets")))
+            }
             Some(Finding::MissingMember) => Err((error::NO_SUCH_SESSION, "the session is not a member".into())),
             _ if self.merge == Merge::OneOrNull => Ok(vec![Value::Null]),
             _ => Err(missing),

@@ -35,10 +35,7 @@ pub(super) struct Mesh {
 /// A realm in which the backend may do everything, and others what is said here.
 pub(super) fn realm(user: Access) -> RealmConfig {
     let role = |name: &str, access| RoleConfig { name: name.into(), access };
-    RealmConfig {
-        roles: Some(vec![role("backend", Access::All), role("user", user)]),
-        ..RealmConfig::new("realm1")
-    }
+    RealmConfig { roles: Some(vec![role("backend", Access::All), role("user", user)]), ..RealmConfig::new("realm1") }
 }
 
 fn transport(role: &str) -> AuthConfig {

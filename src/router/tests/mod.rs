@@ -58,11 +58,8 @@ fn a_subscription_that_was_refused_is_not_waited_for() {
     let heard = mesh.heard(client);
     assert_eq!(codes(&heard), [35, 8]);
     assert_eq!((&heard[1][2], &heard[1][4]), (&json!(1), &json!("wamp.error.no_such_subscription")));
-    let drain = Drain {
-        spread: Duration::ZERO,
-        calls_timeout: Duration::from_secs(1000),
-        retry_spread: Duration::ZERO,
-    };
+    let drain =
+        Drain { spread: Duration::ZERO, calls_timeout: Duration::from_secs(1000), retry_spread: Duration::ZERO };
     let now = mesh.now;
     mesh.shard(1).drain(now, drain);
     mesh.collect(1);
@@ -204,11 +201,40 @@ fn discloses(disclosure: Disclosure, user: Access) -> [bool; 3] {
 fn nobody_is_made_known_where_the_realm_denies_it() {
     let disclosed = || rules(Disclose { caller: true, publisher: true });
     let authorizer = || Access::Authorizer(AUTHORIZE.into());
-    for (disclosure, known) in
-        [(Disclosure::OnRequest, true), (Disclosure::Forced, true), (Disclosure::Denied, false)]
+    for (disclosure, known) in [(Disclosure::OnRequest, true), (Disclosure::Forced, true), (Disclosure::Denied, false)]
     {
         assert_eq!(discloses(disclosure, disclosed()), [known; 3], "rules, {disclosure:?}");
         assert_eq!(discloses(disclosure, authorizer()), [known; 3], "an authorizer, {disclosure:?}");
+    }
+}
+
+#[test]
+fn what_goes_with_payload_is_limited_as_payload_is() {
+    let limits = Limits { testament_bytes_max: 10_000, details_bytes_max: 10_000, ..Limits::default() };
+    let mut mesh = Mesh::new(1, realm(Access::All), limits);
+    let joe = mesh.join(0, As::User);
+    let long = "x".repeat(6_000);
+    let names: Vec<u64> = (0..1_500).collect();
+    for (request, options, done) in [
+        (1, json!({"enc_x": long}), 50),
+        (2, json!({"enc_x": long}), 8),
+        (3, json!({"exclude": names}), 8),
+        (4, json!({"exclude": names.repeat(3)}), 8),
+        (5, json!({"exclude": [1]}), 50),
+    ] {
+        let message =
+            json!([48, request, {}, "wamp.session.add_testament", ["com.x", [2], {}], {"publish_options": options}]);
+        let heard = mesh.ask(joe, &message);
+        assert_eq!(codes(&heard), [done], "{request}");
+        assert!(done == 50 || heard[0][4] == "wamp.error.limit_exceeded", "{heard:?}");
+    }
+    let id = mesh.ask(joe, &json!([48, 6, {}, "wamp.session.list"]))[0][3][0][0].clone();
+    for (request, changes, done) in
+        [(7, json!({"x_a": long}), 50), (8, json!({"x_b": long}), 8), (9, json!({"x_a": null, "x_b": long}), 50)]
+    {
+        let heard = mesh.ask(joe, &json!([48, request, {}, "wamp.session.modify_details", [id, changes]]));
+        assert_eq!(codes(&heard), [done], "{request}");
+        assert!(done == 50 || heard[0][4] == "wamp.error.limit_exceeded", "{heard:?}");
     }
 }
 
@@ -217,9 +243,8 @@ fn no_span_has_the_numbers_of_another() {
     let mut mesh = mesh(1);
     let joe = mesh.join(0, As::User);
     let all = Sampling { share: 1.0, spans_per_second_max: 1000, kwargs_bytes_max: 0 };
-    for (round, traces) in [Some(all), None, Some(all), Some(Sampling { spans_per_second_max: 2000, ..all })]
-        .into_iter()
-        .enumerate()
+    for (round, traces) in
+        [Some(all), None, Some(all), Some(Sampling { spans_per_second_max: 2000, ..all })].into_iter().enumerate()
     {
         mesh.trace(traces);
         for _ in 0..3 {
