@@ -18,9 +18,9 @@ use super::session::Arrival;
 use super::shard::Shard;
 use super::subject::Subject;
 use super::trace::{Carried, Span, Traced};
+use crate::session::RealmIndex;
 use crate::session::options::{CallOptions, Refused, Unfit, append};
 use crate::session::role::Disclose;
-use crate::session::{Disclosure, RealmIndex};
 use crate::wamp::link::FORWARD_FOR;
 use crate::wamp::message::{self, Error};
 use crate::wamp::uri::is_reserved;
@@ -132,7 +132,7 @@ impl Shard {
             // All other options are those of the first part.
             return match (continued, options.bool("progress")) {
                 (_, Err(wrong)) => self.violation(conn, &format!("CALL.Options: {wrong}")),
-                (Continued::Late, _) => {}
+                (Continued::Late, Ok(more)) => self.late_part(conn, request, more == Some(true)),
                 (Continued::Open, Ok(more)) => self.call_part(conn, request, more == Some(true), payload),
             };
         }
@@ -170,6 +170,10 @@ impl Shard {
             }
         };
         if is_reserved(&procedure) {
+            // It is called with its first part alone.
+            if more {
+                self.remember_finished(conn, request);
+            }
             return self.meta_call(conn, request, &procedure, &payload);
         }
         if disclose {
@@ -233,11 +237,18 @@ impl Shard {
 
     /// Refuses a call, of which further parts may be on their way.
     pub(super) fn refuse_call(&mut self, conn: ConnId, request: RequestId, more: bool, refused: Refused) {
-        let hashing = self.hashing.clone();
-        if more && let Some(session) = self.session_at(conn) {
-            session.rpc(&hashing).remember_finished(request);
+        if more {
+            self.remember_finished(conn, request);
         }
         self.refuse(conn, MessageType::Call, request, refused);
+    }
+
+    /// Has a session know a call that is over, of which further parts may be on their way.
+    fn remember_finished(&mut self, conn: ConnId, request: RequestId) {
+        let (hashing, max) = (self.hashing.clone(), self.config.limits.calls_max);
+        if let Some(session) = self.session_at(conn) {
+            session.rpc(&hashing).remember_finished(request, max);
+        }
     }
 
     fn check_call(
@@ -369,10 +380,8 @@ impl Shard {
         }
         let config = &self.config.realms[usize::from(found.subject.realm)];
         let options = options.as_deref();
-        let disclosed = options.is_some_and(|options| options.disclose_me)
-            || found.callee.disclose
-            || config.disclosure == Disclosure::Forced
-            || !self.config.keeps(Rule::DisclosedOnRequest);
+        let asked = options.is_some_and(|options| options.disclose_me) || found.callee.disclose;
+        let disclosed = config.disclosure.applies(asked) || !self.config.keeps(Rule::DisclosedOnRequest);
         if disclosed || !config.trust_levels.is_empty() {
             let entry = self.conns.get_mut(conn.0 as usize).map(Conn::session);
             let Some(session) = entry.unwrap_or_else(|| self.errands.session(conn)) else { return details };
@@ -406,6 +415,13 @@ impl Shard {
         match rpc.calls.get(&request) {
             Some(call) => call.extras.as_ref().filter(|extras| extras.parts).map(|_| Continued::Open),
             None => rpc.finished.contains(&request).then_some(Continued::Late),
+        }
+    }
+
+    /// Drops a part of a call that is over. Behind the last part the id may be that of another call.
+    fn late_part(&mut self, conn: ConnId, request: RequestId, more: bool) {
+        if !more && let Some(rpc) = self.session_at(conn).and_then(|session| session.rpc.as_mut()) {
+            rpc.finished.remove(&request);
         }
     }
 
@@ -546,10 +562,11 @@ impl Shard {
 
     /// Takes a call that is over off the list.
     pub(super) fn take_call(&mut self, conn: ConnId, request: RequestId) -> Option<Call> {
+        let max = self.config.limits.calls_max;
         let rpc = self.session_at(conn)?.rpc.as_mut()?;
         let pending = rpc.calls.remove(&request)?;
         if pending.extras.as_ref().is_some_and(|extras| extras.parts) {
-            rpc.remember_finished(request);
+            rpc.remember_finished(request, max);
         }
         self.call_is_over(CallKey { conn, request, call: pending.call }, &pending);
         Some(pending)

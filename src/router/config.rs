@@ -29,8 +29,10 @@ pub struct Limits {
     pub forwarded_timeout_grace: Duration,
     /// What a session may leave to be published when it ends.
     pub testaments_max: u32,
-    /// Octets of that, by the size of its payload as sent.
+    /// Octets of that: of payload as sent, and of options.
     pub testament_bytes_max: u32,
+    /// Octets of what `wamp.session.modify_details` has added to the details of one session.
+    pub details_bytes_max: u32,
     /// From the end of the transport's handshake, or of the last session, to HELLO.
     pub hello_timeout: Duration,
     /// From CHALLENGE to AUTHENTICATE; also how long a dynamic authenticator may take.
@@ -71,6 +73,7 @@ impl Default for Limits {
             forwarded_timeout_grace: Duration::from_secs(5),
             testaments_max: 100,
             testament_bytes_max: 1024 * 1024,
+            details_bytes_max: 64 * 1024,
             hello_timeout: Duration::from_secs(10),
             authentication_timeout: Duration::from_secs(10),
             failed_attempts_free: 500,

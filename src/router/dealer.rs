@@ -189,11 +189,11 @@ impl Shard {
         let Some(session) = self.session_at(conn) else { return };
         let (class, told) = (session.class, session.features.callee.revocation);
         let Some(rpc) = &mut session.rpc else { return };
-        let Some(offer) = rpc.procedures.get_mut(subject) else { return };
-        // With an UNREGISTER on its way, its own answer says the same.
-        if offer.ending || rpc.registrations.remove(&revocation.id).is_none() {
+        // With an UNREGISTER of it on its way, the answer to that says the same.
+        if rpc.registrations.remove(&revocation.id).is_none() {
             return;
         }
+        let Some(offer) = rpc.procedures.get_mut(subject) else { return };
         // The session may have registered anew, by force.
         if offer.active == Some(revocation.id) {
             offer.active = None;

@@ -43,6 +43,8 @@ pub mod shard;
 mod store;
 pub mod subject;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timers;
 pub mod trace;
 mod view;

@@ -107,9 +107,8 @@ impl Shard {
             Some(identity) => self.event_details(realm, publisher, &identity, &options, &topic),
             None => Dict::new(),
         };
-        let extras = (!details.is_empty() || options.audience.is_some() || options.retain).then(|| {
-            Box::new(Extras { details, audience: options.audience, retain: options.retain, ..Extras::default() })
-        });
+        let extras = (!details.is_empty() || options.audience.is_some() || options.retain)
+            .then(|| Box::new(Extras::new(details, options.audience, options.retain)));
         self.new_publication(excluded, topic, payload, extras)
     }
 
@@ -125,7 +124,7 @@ impl Shard {
         let config = &self.config.realms[usize::from(realm)];
         let mut details = Dict::new();
         let broken = !self.config.keeps(Rule::DisclosedOnRequest);
-        if options.disclose_me || config.disclosure == Disclosure::Forced || broken {
+        if config.disclosure.applies(options.disclose_me) || broken {
             details.push("publisher", publisher.get());
             details.push("publisher_authid", &*identity.authid);
             details.push("publisher_authrole", &*identity.authrole);

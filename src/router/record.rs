@@ -29,7 +29,7 @@ impl Record {
     #[must_use]
     pub fn weight(&self) -> usize {
         const FIXED: usize = 256;
-        FIXED + self.publication.topic.len() + self.publication.payload.len()
+        FIXED + self.publication.topic.len() + self.publication.weight()
     }
 }
 

@@ -31,7 +31,7 @@ impl Shard {
         let before = std::mem::replace(&mut self.config.realms, realms.clone());
         (self.config.auth, self.config.limits) = (auth, limits);
         if std::mem::replace(&mut self.config.traces, traces) != traces {
-            self.tracer = Tracer::new(&self.config);
+            self.tracer = Tracer::later(&self.config, &mut self.random);
         }
         self.replica.grow(realms.len(), &self.hashing);
         self.histories.grow(realms.len());

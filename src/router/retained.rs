@@ -182,6 +182,9 @@ impl Shard {
         let Some((position, live)) = position else {
             // The router has taken the subscription away meanwhile.
             for request in requests {
+                if let Some(session) = self.session_at(conn) {
+                    session.open.remove(&request);
+                }
                 let refused = (error::NO_SUCH_SUBSCRIPTION, "the subscription has been revoked".into());
                 self.refuse(conn, MessageType::Subscribe, request, refused);
             }

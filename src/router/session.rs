@@ -16,12 +16,9 @@ use crate::session::features::ClientFeatures;
 use crate::session::{Identity, RealmIndex, RequestIds};
 use crate::wamp::{RegistrationId, RequestId, SessionId, SubscriptionId};
 use smallvec::SmallVec;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Calls in several parts that are over and whose late parts are still known.
-const FINISHED_MAX: usize = 64;
 
 /// An open session.
 #[derive(Debug)]
@@ -98,8 +95,8 @@ pub(super) struct Rpc {
     pub(super) procedures: Map<Subject, Offer>,
     pub(super) registrations: Map<RegistrationId, Subject>,
     pub(super) calls: Map<RequestId, Call>,
-    /// Calls in several parts that are over: parts that come late are known by them.
-    pub(super) finished: VecDeque<RequestId>,
+    /// Calls in several parts that are over, while the last part has not come: parts that come late are known by them.
+    pub(super) finished: BTreeSet<RequestId>,
     pub(super) invocations: Map<RequestId, Invocation>,
     pub(super) by_call: Map<CallRef, RequestId>,
     /// The last INVOCATION; 0 before the first.
@@ -142,12 +139,13 @@ pub(super) enum Arrival {
 }
 
 impl Rpc {
-    /// Parts of this call that come late are to be dropped.
-    pub(super) fn remember_finished(&mut self, request: RequestId) {
-        if self.finished.len() == FINISHED_MAX {
-            self.finished.pop_front();
+    /// Parts of this call that come late are to be dropped. So many calls are remembered at most: clients count them, so
+    /// that the lowest is the oldest.
+    pub(super) fn remember_finished(&mut self, request: RequestId, max: u32) {
+        self.finished.insert(request);
+        if self.finished.len() > max as usize {
+            self.finished.pop_first();
         }
-        self.finished.push_back(request);
     }
 }
 
@@ -190,7 +188,7 @@ impl Session {
                 procedures: hashing.map(),
                 registrations: hashing.map(),
                 calls: hashing.map(),
-                finished: VecDeque::new(),
+                finished: BTreeSet::new(),
                 invocations: hashing.map(),
                 by_call: hashing.map(),
                 last_invocation: RequestId::default(),

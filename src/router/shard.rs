@@ -66,6 +66,8 @@ pub struct Shard {
     pub(super) roles: Roles,
     /// What authorizers have said.
     pub(super) authorizations: Cache,
+    /// Counts the gates that have been put into the place of something else.
+    pub(super) gates: u64,
     /// Calls that the router itself makes.
     pub(super) errands: Errands,
     /// Sessions that have ended, of which others are told when everything else about them has arrived.
@@ -120,6 +122,7 @@ impl Shard {
             jobs: Jobs::new(&hashing),
             roles: Roles::new(&config.realms, &hashing),
             authorizations: Cache::new(config.limits.authorizations_cached_max, &hashing),
+            gates: 0,
             errands: Errands::new(config.realms.len(), &hashing),
             departing: hashing.map(),
             generation: 0,

@@ -145,10 +145,20 @@ enum Verdict {
 }
 
 impl Tracer {
+    /// The numbers follow from the configuration's seed: one that comes later needs another, see [`Tracer::later`].
     pub(super) fn new(config: &ShardConfig) -> Option<Box<Tracer>> {
+        Tracer::seeded(config, config.seed ^ SEED)
+    }
+
+    /// For a shard that may have traced before: it must not give the same numbers again.
+    pub(super) fn later(config: &ShardConfig, random: &mut fastrand::Rng) -> Option<Box<Tracer>> {
+        Tracer::seeded(config, random.u64(..))
+    }
+
+    fn seeded(config: &ShardConfig, seed: u64) -> Option<Box<Tracer>> {
         let sampling = config.traces?;
         let each = sampling.spans_per_second_max.div_ceil(config.shards.into());
-        let random = fastrand::Rng::with_seed(config.seed ^ SEED);
+        let random = fastrand::Rng::with_seed(seed);
         Some(Box::new(Tracer { sampling, random, second: Duration::ZERO, left: each, each }))
     }
 

@@ -4,7 +4,8 @@ use super::identity::Identity;
 use crate::wamp::value::WrongType;
 use crate::wamp::{Dict, SessionId, Value};
 
-/// The receivers that a publisher wants and those that it does not want. A list that is there and empty is a list.
+/// The receivers that a publisher wants and those that it does not want. A list that is there and empty is a list. All
+/// are sorted, and name everybody once: each member of a subscription is looked up in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audience {
     /// Only these sessions.
@@ -24,15 +25,16 @@ impl Audience {
     pub fn read(options: &Dict) -> Result<Option<Box<Audience>>, WrongType> {
         let sessions = |key| -> Result<Option<Vec<SessionId>>, WrongType> {
             let ids = options.uints(key)?;
-            Ok(ids.map(|ids| ids.into_iter().map(SessionId::from_raw).collect()))
+            Ok(ids.map(|ids| sorted(ids.into_iter().map(SessionId::from_raw).collect())))
         };
+        let names = |key| Ok::<_, WrongType>(options.strs(key)?.map(sorted));
         let audience = Audience {
             eligible: sessions("eligible")?,
-            eligible_authid: options.strs("eligible_authid")?,
-            eligible_authrole: options.strs("eligible_authrole")?,
+            eligible_authid: names("eligible_authid")?,
+            eligible_authrole: names("eligible_authrole")?,
             exclude: sessions("exclude")?,
-            exclude_authid: options.strs("exclude_authid")?,
-            exclude_authrole: options.strs("exclude_authrole")?,
+            exclude_authid: names("exclude_authid")?,
+            exclude_authrole: names("exclude_authrole")?,
         };
         Ok((audience != Audience::default()).then(|| Box::new(audience)))
     }
@@ -64,12 +66,12 @@ impl Audience {
     #[must_use]
     pub fn admits(&self, session: SessionId, identity: &Identity) -> bool {
         fn has(list: &[Box<str>], name: &str) -> bool {
-            list.iter().any(|one| **one == *name)
+            list.binary_search_by(|one| (**one).cmp(name)).is_ok()
         }
-        self.eligible.as_ref().is_none_or(|list| list.contains(&session))
+        self.eligible.as_ref().is_none_or(|list| list.binary_search(&session).is_ok())
             && self.eligible_authid.as_ref().is_none_or(|list| has(list, &identity.authid))
             && self.eligible_authrole.as_ref().is_none_or(|list| has(list, &identity.authrole))
-            && self.exclude.as_ref().is_none_or(|list| !list.contains(&session))
+            && self.exclude.as_ref().is_none_or(|list| list.binary_search(&session).is_err())
             && self.exclude_authid.as_ref().is_none_or(|list| !has(list, &identity.authid))
             && self.exclude_authrole.as_ref().is_none_or(|list| !has(list, &identity.authrole))
     }
@@ -82,12 +84,28 @@ impl Audience {
         self.eligible.is_some() || names.into_iter().any(Option::is_some)
     }
 
+    /// Roughly how many octets of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let sessions = [&self.eligible, &self.exclude].into_iter().flatten().map(|ids| size_of_val(&**ids));
+        let names = [&self.eligible_authid, &self.eligible_authrole, &self.exclude_authid, &self.exclude_authrole];
+        let names = names.into_iter().flatten().flatten().map(|name| size_of::<Box<str>>() + name.len());
+        size_of::<Audience>() + sessions.chain(names).sum::<usize>()
+    }
+
     /// True if sessions are named: such a publication means nothing to sessions that come later, so it is not kept
     /// in the history of events.
     #[must_use]
     pub fn names_sessions(&self) -> bool {
         self.eligible.is_some() || self.exclude.is_some()
     }
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list.shrink_to_fit();
+    list
 }
 
 #[cfg(test)]
@@ -125,6 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_in_no_order() {
+        let many = ids(&[9, 3, 9, 7, 1, 9]);
+        assert!(admits(&Dict::new().with("eligible", many.clone())));
+        assert!(!admits(&Dict::new().with("exclude", many.clone())));
+        let named = || names(&["z", "staff", "me", "a", "me"]);
+        assert!(admits(&Dict::new().with("eligible_authid", named()).with("eligible_authrole", named())));
+        assert!(!admits(&Dict::new().with("exclude_authid", named())));
+        assert!(!admits(&Dict::new().with("exclude_authrole", named())));
+        let read = Audience::read(&Dict::new().with("exclude", many).with("eligible_authid", named()));
+        let once =
+            Dict::new().with("exclude", ids(&[1, 3, 7, 9])).with("eligible_authid", names(&["a", "me", "staff", "z"]));
+        assert_eq!(read.expect("lists").expect("an audience").options(), once);
+    }
+
+    #[test]
     fn only_excluded_sessions_mean_nothing_elsewhere() {
         let local =
             |options: Dict| Audience::read(&options).expect("lists").is_some_and(|audience| audience.is_local());
@@ -133,6 +166,17 @@ mod tests {
             assert!(local(Dict::new().with(key, names(&["a"]))), "{key}");
         }
         assert!(local(Dict::new().with("eligible", ids(&[7]))));
+    }
+
+    #[test]
+    fn long_lists_weigh_more() {
+        let weight = |options: Dict| Audience::read(&options).expect("lists").expect("an audience").weight();
+        let none = weight(Dict::new().with("exclude", ids(&[])));
+        assert_eq!(weight(Dict::new().with("exclude", ids(&[1, 2, 2]))), none + 16);
+        assert_eq!(weight(Dict::new().with("eligible", ids(&[7]))), none + 8);
+        for key in ["eligible_authid", "eligible_authrole", "exclude_authid", "exclude_authrole"] {
+            assert!(weight(Dict::new().with(key, names(&[&"x".repeat(1000)]))) >= none + 1000, "{key}");
+        }
     }
 
     #[test]

@@ -63,14 +63,25 @@ impl Identity {
         details
     }
 
-    /// Adds, changes and (by null) removes details.
-    pub fn modify(&mut self, changes: &Dict) {
+    /// Adds, changes and (by null) removes details; none of it if more than so many octets would have been added in all.
+    /// False: that is so.
+    pub fn modify(&mut self, changes: &Dict, bytes_max: usize) -> bool {
+        let added = changes.weight();
+        if added > bytes_max {
+            return false;
+        }
+        let kept = self.more.iter().filter(|(key, _)| changes.iter().all(|(changed, _)| changed != *key));
+        let kept: Dict = kept.map(|(key, value)| (key.into(), value.clone())).collect();
+        if kept.weight() + added > bytes_max {
+            return false;
+        }
         for (key, value) in changes.iter() {
             self.more.remove(key);
             if !matches!(value, Value::Null | Value::Undefined) {
                 self.more.push(key, value.clone());
             }
         }
+        true
     }
 }
 
@@ -81,11 +92,24 @@ mod tests {
     #[test]
     fn details_can_be_added_changed_and_removed() {
         let mut identity = Identity::anonymous("somebody");
-        identity.modify(&Dict::new().with("floor", 1).with("room", "a"));
-        identity.modify(&Dict::new().with("floor", 2).with("room", Value::Null).with("seat", Value::Null));
+        assert!(identity.modify(&Dict::new().with("floor", 1).with("room", "a"), 1000));
+        let changes = Dict::new().with("floor", 2).with("room", Value::Null).with("seat", Value::Null);
+        assert!(identity.modify(&changes, 1000));
         let details = identity.details(SessionId::from_raw(7));
         assert_eq!(details.get("session"), Some(&Value::Int(7)));
         assert_eq!(details.get("floor"), Some(&Value::Int(2)));
         assert_eq!(details.len(), 6);
+    }
+
+    #[test]
+    fn no_more_is_added_than_allowed() {
+        let mut identity = Identity::anonymous("somebody");
+        let long = |key: &str| Dict::new().with(key, &*"x".repeat(600));
+        assert!(identity.modify(&long("a"), 1000));
+        assert!(!identity.modify(&long("b"), 1000), "both together are too much");
+        assert!(identity.modify(&long("a"), 1000), "it takes the place of what was there");
+        assert!(identity.modify(&Dict::new().with("a", Value::Null), 1000));
+        assert!(identity.modify(&long("b"), 1000));
+        assert_eq!(identity.more, long("b"));
     }
 }

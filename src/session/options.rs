@@ -110,6 +110,15 @@ impl Default for PublishOptions {
 }
 
 impl PublishOptions {
+    /// Roughly how many octets of memory they take beside what all options do.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.audience.as_ref().map_or(0, |audience| audience.weight())
+            + self.passthru.attributes.weight()
+            + self.rkey.as_ref().map_or(0, |key| key.len())
+            + self.forward_for.as_ref().map_or(0, Value::weight)
+    }
+
     /// Reads the options.
     ///
     /// # Errors

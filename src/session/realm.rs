@@ -85,8 +85,20 @@ pub enum Disclosure {
     OnRequest,
     /// Always.
     Forced,
-    /// Never: who asks for it is refused.
+    /// Never, whatever rules and authorizers say: who asks for it is refused.
     Denied,
+}
+
+impl Disclosure {
+    /// True if somebody is made known for whom this is asked, or is not.
+    #[must_use]
+    pub const fn applies(self, asked: bool) -> bool {
+        match self {
+            Disclosure::OnRequest => asked,
+            Disclosure::Forced => true,
+            Disclosure::Denied => false,
+        }
+    }
 }
 
 /// Gives a trust level to publications and calls (specification, "Publication Trust Levels" and "Call Trust Levels").

@@ -85,8 +85,7 @@ pub fn read(place: u64, octets: &[u8]) -> Result<PastEvent, Damaged> {
         }
         [_] => return Err(missing()),
     };
-    let extras = (!details.is_empty() || audience.is_some())
-        .then(|| Box::new(Extras { details, audience, ..Extras::default() }));
+    let extras = (!details.is_empty() || audience.is_some()).then(|| Box::new(Extras::new(details, audience, false)));
     // The publisher's session and its shard have ended; nothing of a history asks for them.
     let stamp = Stamp::default();
     let publication = Publication { id, stamp, excluded: None, topic: topic.into(), payload, extras };
@@ -145,13 +144,13 @@ mod tests {
             let one = codec::payload(serializer, args, Dict::new()).expect("values");
             for payload in [Payload::NONE, Payload::new(one), Payload::new(both)] {
                 publications.push((payload.clone(), None));
-                let extras = Extras { audience: audience.clone(), ..Extras::default() };
+                let extras = Extras::new(Dict::new(), audience.clone(), false);
                 publications.push((payload, Some(Box::new(extras))));
             }
         }
         let bytes = Bytes::from_static(&[0xc4, 2, 1, 2]);
         let own = Raw { serializer: Serializer::MsgPack, shape: Shape::Transparent, bytes };
-        let extras = Extras { details: passthru, ..Extras::default() };
+        let extras = Extras::new(passthru, None, false);
         publications.push((Payload::new(own), Some(Box::new(extras))));
         let make = |(payload, extras)| Publication {
             id: PublicationId::from_raw(9_007_199_254_740_992),

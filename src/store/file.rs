@@ -251,7 +251,7 @@ fn load(
             Ok(event) => event,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        bytes += event.publication.payload.len() as u64;
+        bytes += event.publication.weight() as u64;
         if kept.len() >= rule.events_max as usize || bytes > rule.bytes_max {
             break;
         }

@@ -66,6 +66,20 @@ impl Value {
         }
     }
 
+    /// Roughly how many octets of memory it takes: a small message can be many values.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of::<Value>()
+            + match self {
+                Value::Str(text) => text.len(),
+                Value::Bin(octets) => octets.len(),
+                Value::List(list) => list.iter().map(Value::weight).sum(),
+                Value::Dict(dict) => dict.weight(),
+                Value::Map(pairs) => pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
+                _ => 0,
+            }
+    }
+
     /// The dictionary, if this is one.
     #[must_use]
     pub const fn as_dict(&self) -> Option<&Dict> {
@@ -199,6 +213,12 @@ impl Dict {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Roughly how many octets of memory it takes; none if it is empty.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.0.iter().map(|(key, value)| size_of::<Box<str>>() + key.len() + value.weight()).sum()
     }
 
     /// The pairs in order.

@@ -111,6 +111,9 @@ struct Past<'a> {
     kwargs: Option<&'a RawValue>,
     #[serde(borrow)]
     details: Option<&'a RawValue>,
+    /// It cannot be said in JSON: there is nothing to give, as with such an event when it comes.
+    #[serde(borrow)]
+    unsayable: Option<&'a RawValue>,
 }
 
 impl Feed {
@@ -335,7 +338,9 @@ impl Feed {
             return self.read(at, if lost { vec![self.gap(at)] } else { Vec::new() });
         }
         let mut steps: Vec<Step> = missing.then(|| self.gap(at)).into_iter().collect();
-        for Past { publication, topic, args, kwargs, details } in &events {
+        for Past { publication, topic, args, kwargs, details, .. } in
+            events.iter().filter(|past| past.unsayable.is_none())
+        {
             let data = data(topic, *publication, [args, kwargs, details].map(|part| part.map(RawValue::get)));
             steps.extend(self.give(Held { topic: at, publication: *publication, name: topic.clone(), data }));
         }

@@ -15,7 +15,7 @@ use crate::session::{Identity, RealmIndex};
 use crate::wamp::message::Cancel;
 use crate::wamp::{Dict, MatchPolicy, Message, RequestId, SessionId, Uri, Value, error};
 use smallvec::{SmallVec, smallvec};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// With so many times the octets that stop the reading, a session is ended.
 const ENDED_AT: usize = 8;
@@ -80,6 +80,10 @@ pub(in crate::router) struct Gate {
     queue: VecDeque<Waiting>,
     /// The number of the first message in the queue.
     first: u64,
+    /// The calls in the queue, by request, and the numbers of their messages: a call in several parts has several.
+    calls: BTreeSet<(RequestId, u64)>,
+    /// No message with a lower number has anything that is still to be asked.
+    looked: u64,
     octets: usize,
     /// Questions that have not been answered.
     asked: u32,
@@ -96,6 +100,8 @@ impl Gate {
             authorizer,
             queue: VecDeque::new(),
             first: 0,
+            calls: BTreeSet::new(),
+            looked: 0,
             octets: 0,
             asked: 0,
             decided: SmallVec::new(),
@@ -125,10 +131,24 @@ impl Gate {
         found.map_or_else(|| Decision::Failed("nobody was asked".into()), |(_, decision)| decision.clone())
     }
 
-    /// The message, or the first part of a message in several, with this request that waits.
-    fn call(&mut self, request: RequestId) -> Option<&mut Waiting> {
-        let is_call = |waiting: &&mut Waiting| matches!(&waiting.what, Standing::Request(Message::Call(call)) if call.request == request);
-        self.queue.iter_mut().find(is_call)
+    /// Puts a message behind all others.
+    fn push(&mut self, waiting: Waiting) {
+        if let Some(request) = waiting.what.call() {
+            self.calls.insert((request, self.first + self.queue.len() as u64));
+        }
+        self.octets += waiting.octets;
+        self.queue.push_back(waiting);
+    }
+
+    /// The number of the call, or of the first part of a call in several, with this request that waits.
+    fn call(&self, request: RequestId) -> Option<u64> {
+        self.calls.range((request, 0)..=(request, u64::MAX)).next().map(|(_, number)| *number)
+    }
+
+    /// The message with this number, if it waits.
+    fn waiting(&mut self, number: u64) -> Option<&mut Waiting> {
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok())?;
+        self.queue.get_mut(at)
     }
 
     /// Takes the first message, if everything about it is known.
@@ -139,6 +159,9 @@ impl Gate {
             return None;
         }
         let first = self.queue.pop_front()?;
+        if let Some(request) = first.what.call() {
+            self.calls.remove(&(request, self.first));
+        }
         self.first += 1;
         self.octets -= first.octets;
         Some(first)
@@ -149,8 +172,7 @@ impl Gate {
             return;
         }
         self.asked -= 1;
-        let at = asking.message.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        let Some(waiting) = at.and_then(|at| self.queue.get_mut(at)) else { return };
+        let Some(waiting) = self.waiting(asking.message) else { return };
         if let Some((_, state)) = waiting.wants.iter_mut().find(|(want, _)| *want == asking.want) {
             *state = State::Decided(decision);
         }
@@ -161,18 +183,30 @@ impl Gate {
         if self.asked >= open_max {
             return None;
         }
-        for (at, waiting) in self.queue.iter_mut().enumerate() {
+        self.looked = self.looked.max(self.first);
+        loop {
+            let number = self.looked;
+            let waiting = self.waiting(number)?;
             if let Some((want, state)) = waiting.wants.iter_mut().find(|(_, state)| *state == State::Wanted) {
                 *state = State::Asked;
+                let question = (number, want.clone(), waiting.what.options());
                 self.asked += 1;
-                return Some((self.first + at as u64, want.clone(), waiting.what.options()));
+                return Some(question);
             }
+            self.looked += 1;
         }
-        None
     }
 }
 
 impl Standing {
+    /// The request, if it is a call.
+    fn call(&self) -> Option<RequestId> {
+        match self {
+            Standing::Request(Message::Call(call)) => Some(call.request),
+            _ => None,
+        }
+    }
+
     /// What the authorizer is told beside.
     fn options(&self) -> Dict {
         let options = match self {
@@ -222,8 +256,7 @@ impl Shard {
         let wants = self.wants(conn, &message);
         let max = self.config.limits.gate_bytes_max as usize;
         let Some(gate) = self.gate(conn) else { return };
-        gate.octets += octets;
-        gate.queue.push_back(Waiting { what: Standing::Request(message), octets, wants, canceled: false });
+        gate.push(Waiting { what: Standing::Request(message), octets, wants, canceled: false });
         if gate.octets > max.saturating_mul(ENDED_AT) {
             let text = "too much waits for the authorizer";
             return self.kill(conn, error::LIMIT_EXCEEDED.into(), Some(text), Silence::Broken);
@@ -248,7 +281,9 @@ impl Shard {
         if self.session_at(conn)?.rpc.as_deref().is_some_and(under_way) || !is_sound(cancel) {
             return None;
         }
-        self.gate(conn)?.call(cancel.request)
+        let gate = self.gate(conn)?;
+        let number = gate.call(cancel.request)?;
+        gate.waiting(number)
     }
 
     /// A call ends that nobody has got.
@@ -388,9 +423,8 @@ impl Shard {
         let (id, held) = (session.id, session.holdings());
         let before = std::mem::replace(&mut session.power, power);
         let mut queue = VecDeque::new();
-        let mut serial = 0;
         if let Power::Asked(gate) = before {
-            (queue, serial) = (gate.queue, gate.serial + 1);
+            queue = gate.queue;
             if gate.held {
                 self.effects().push_back(Effect::Resume { conn });
             }
@@ -405,12 +439,15 @@ impl Shard {
             }
             Some(Power::Asked(_)) => held,
         };
+        // Also of a gate that stood here before the last one questions may be open.
+        self.gates += 1;
+        let serial = self.gates;
         if let Some(gate) = self.gate(conn) {
             gate.serial = serial;
             for held in held {
                 let want = Want { action: held.action(), policy: held.policy(), uri: held.uri().clone() };
                 let wants = smallvec![(want, State::Wanted)];
-                gate.queue.push_back(Waiting { what: Standing::Held(held), octets: 0, wants, canceled: false });
+                gate.push(Waiting { what: Standing::Held(held), octets: 0, wants, canceled: false });
             }
         }
         for Waiting { what, octets, canceled, .. } in queue {
@@ -419,9 +456,8 @@ impl Shard {
             let (Standing::Request(message), true) = (what, there) else { continue };
             match self.gate(conn) {
                 Some(gate) if canceled => {
-                    gate.octets += octets;
                     let (what, wants) = (Standing::Request(message), SmallVec::new());
-                    gate.queue.push_back(Waiting { what, octets, wants, canceled });
+                    gate.push(Waiting { what, octets, wants, canceled });
                 }
                 None if canceled => self.cancel_at_gate(conn, &message),
                 _ => self.dispatch(conn, message, octets),
@@ -441,4 +477,66 @@ pub(in crate::router) fn question(
     options: Dict,
 ) -> Vec<Value> {
     vec![identity.details(session).into(), uri.into(), action.name().into(), options.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wamp::{Payload, message};
+
+    fn call(request: u64, state: Option<State>) -> Waiting {
+        let call = message::Call {
+            request: RequestId::from_raw(request),
+            options: Dict::new(),
+            procedure: "com.p".into(),
+            payload: Payload::NONE,
+        };
+        let want = Want { action: Action::Call, policy: MatchPolicy::Exact, uri: "com.p".into() };
+        let wants = state.into_iter().map(|state| (want.clone(), state)).collect();
+        Waiting { what: Standing::Request(Message::Call(call)), octets: 10, wants, canceled: false }
+    }
+
+    #[test]
+    fn calls_are_known_by_their_first_part_that_waits() {
+        let mut gate = Gate::new("com.a".into());
+        let find = |gate: &Gate, request| gate.call(RequestId::from_raw(request));
+        for request in [7, 8, 7, 9, 7] {
+            gate.push(call(request, None));
+        }
+        assert_eq!([7, 8, 9, 10].map(|request| find(&gate, request)), [Some(0), Some(1), Some(3), None]);
+        assert!(gate.take_first().is_some());
+        assert_eq!([7, 8, 9].map(|request| find(&gate, request)), [Some(2), Some(1), Some(3)]);
+        gate.push(call(8, None));
+        let mut taken = 0;
+        while gate.take_first().is_some() {
+            taken += 1;
+        }
+        assert_eq!((taken, gate.octets, gate.calls.len()), (5, 0, 0));
+        gate.push(call(7, None));
+        assert_eq!(find(&gate, 7), Some(6));
+    }
+
+    #[test]
+    fn what_has_been_asked_is_not_looked_at_again() {
+        let mut gate = Gate::new("com.a".into());
+        let number = |gate: &mut Gate| gate.next_question(64).map(|(number, ..)| number);
+        gate.push(call(1, Some(State::Wanted)));
+        for _ in 0..100 {
+            gate.push(call(1, None));
+        }
+        assert_eq!(number(&mut gate), Some(0));
+        assert_eq!((number(&mut gate), gate.looked), (None, 101));
+        gate.push(call(2, Some(State::Wanted)));
+        assert_eq!(number(&mut gate), Some(101));
+        let want = Want { action: Action::Call, policy: MatchPolicy::Exact, uri: "com.p".into() };
+        for message in [0, 101] {
+            let session = SessionId::from_raw(1);
+            let asking = Asking { session, gate: 0, message, want: want.clone(), epoch: 0 };
+            gate.decide(&asking, Decision::Denied);
+        }
+        while gate.take_first().is_some() {}
+        assert!(gate.is_empty() && gate.asked == 0);
+        gate.push(call(3, Some(State::Wanted)));
+        assert_eq!(number(&mut gate), Some(102));
+    }
 }

@@ -6,7 +6,7 @@ use crate::router::meta::event::rfc3339;
 use crate::router::peer::{Answer, EventFilter, Publication, Store};
 use crate::router::record::{Past, PastEvent, Record};
 use crate::router::store::Medium;
-use crate::session::{HistoryRule, Identity};
+use crate::session::{Audience, HistoryRule, Identity};
 use crate::wamp::{Dict, PublicationId, RequestId, SessionId, SubscriptionId, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,15 +49,20 @@ impl History {
 
     /// Puts the events of an earlier process before all others.
     fn restore(&mut self, events: Vec<PastEvent>) {
-        if let Some(first) = events.first() {
-            self.whole_from = if first.place == 0 { Duration::ZERO } else { first.time };
+        // What came before the first, or where a place is missing, is not there; perhaps in the same millisecond.
+        let mut place = None;
+        for event in &events {
+            if place != Some(event.place) {
+                self.whole_from = event.time + Duration::from_millis(1);
+            }
+            place = Some(event.place + 1);
         }
         events.into_iter().for_each(|event| self.push(event));
     }
 
     fn push(&mut self, event: PastEvent) {
         self.next = event.place + 1;
-        self.bytes += event.publication.payload.len() as u64;
+        self.bytes += event.publication.weight() as u64;
         self.events.push_back(event);
         while self.events.len() > self.rule.events_max as usize || self.bytes > self.rule.bytes_max {
             self.drop_oldest();
@@ -71,7 +76,7 @@ impl History {
 
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
-            self.bytes -= oldest.publication.payload.len() as u64;
+            self.bytes -= oldest.publication.weight() as u64;
             // Times are whole milliseconds.
             self.whole_from = self.whole_from.max(oldest.time + Duration::from_millis(1));
         }
@@ -84,8 +89,9 @@ impl History {
         }
     }
 
-    /// The events that a filter lets through and that `may_have` does.
-    fn select(&self, filter: &EventFilter, may_have: impl Fn(&Publication) -> bool) -> Vec<&PastEvent> {
+    /// What there is to say of the events that a filter lets through. Events of which there is nothing to say do not
+    /// count: who gets fewer than the limit knows that there are no others.
+    fn select<T>(&self, filter: &EventFilter, say: impl Fn(&PastEvent) -> Option<T>) -> Vec<T> {
         let place = |id: PublicationId| self.events.iter().position(|event| event.publication.id == id);
         let (mut from, mut until) = (0, self.events.len());
         // A publication that is not there, perhaps no longer, has nothing before or behind it.
@@ -108,14 +114,13 @@ impl History {
                 && filter.before_time.is_none_or(|time| event.time < time)
                 && filter.until_time.is_none_or(|time| event.time <= time)
                 && filter.topic.as_ref().is_none_or(|topic| event.publication.topic == *topic)
-                && may_have(&event.publication)
         };
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let events = self.events.range(from..until);
         if filter.reverse {
-            events.rev().filter(wanted).take(limit).collect()
+            events.rev().filter(wanted).filter_map(say).take(limit).collect()
         } else {
-            events.filter(wanted).take(limit).collect()
+            events.filter(wanted).filter_map(say).take(limit).collect()
         }
     }
 }
@@ -202,10 +207,11 @@ impl Home {
         history.drop_aged(now);
         let missing = missing.filter(|_| filter.from_time.unwrap_or_default() < history.whole_from);
         let ignored = self.ignore_audience;
-        let selected = history.select(filter, |publication| {
-            ignored || publication.audience().is_none_or(|audience| audience.admits(caller, identity))
+        let admitted =
+            |audience: Option<&Audience>| ignored || audience.is_none_or(|audience| audience.admits(caller, identity));
+        let selected = history.select(filter, |event| {
+            admitted(event.publication.audience()).then(|| describe(event, id, pattern)).flatten()
         });
-        let selected = selected.into_iter().filter_map(|event| describe(event, id, pattern));
         missing.into_iter().chain(selected).collect()
     }
 }
@@ -213,7 +219,7 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::peer::Stamp;
+    use crate::router::peer::{Extras, Stamp};
     use crate::wamp::{MatchPolicy, Payload, Serializer, codec};
 
     fn history(events_max: u32, bytes_max: u64, age_max: Option<Duration>) -> History {
@@ -235,8 +241,7 @@ mod tests {
     }
 
     fn ids(history: &History, filter: &EventFilter) -> Vec<u64> {
-        let selected = history.select(filter, |_| true);
-        selected.iter().map(|event| event.publication.id.get() - 100).collect()
+        history.select(filter, |event| Some(event.publication.id.get() - 100))
     }
 
     #[test]
@@ -261,8 +266,29 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_said_does_not_count() {
+        let history = history(100, 1_000, None);
+        let even = |event: &PastEvent| {
+            let id = event.publication.id.get() - 100;
+            id.is_multiple_of(2).then_some(id)
+        };
+        let first = EventFilter { limit: Some(2), ..EventFilter::default() };
+        assert_eq!(history.select(&first, even), [2, 4]);
+        assert_eq!(history.select(&EventFilter { reverse: true, ..first }, even), [6, 4]);
+    }
+
+    #[test]
     fn limits() {
         assert_eq!(ids(&history(2, 1_000, None), &EventFilter::default()), [5, 6]);
+        let mut large = history(100, 1_000, None);
+        let details = Dict::new().with("enc_x", &*"x".repeat(1_000));
+        let extras = Some(Box::new(Extras::new(details, None, false)));
+        let Publication { id, stamp, topic, payload, .. } = &*large.events[0].publication;
+        let (topic, payload) = (topic.clone(), payload.clone());
+        let publication = Publication { id: *id, stamp: *stamp, excluded: None, topic, payload, extras };
+        large.record(Duration::from_secs(7), Arc::new(publication));
+        assert_eq!(ids(&large, &EventFilter::default()), [0; 0], "details count");
+        assert_eq!(large.bytes, 0);
         let bytes = history(100, 1_000, None).bytes / 2;
         assert_eq!(ids(&history(100, bytes, None), &EventFilter::default()), [4, 5, 6]);
         assert_eq!(ids(&history(100, 1_000, Some(Duration::from_secs(1))), &EventFilter::default()), [5, 6]);
@@ -277,10 +303,15 @@ mod tests {
             History::new(HistoryRule::new("a.", MatchPolicy::Prefix), Medium::Memory, Duration::from_secs(9));
         assert_eq!(later.whole_from, Duration::from_secs(9));
         later.restore(history(100, 1_000, None).events.into());
-        assert_eq!(later.whole_from, Duration::ZERO, "an earlier process has kept all from the first on");
+        assert_eq!(later.whole_from, Duration::from_millis(1001), "before the first there may have been others");
         let mut part =
             History::new(HistoryRule::new("a.", MatchPolicy::Prefix), Medium::Memory, Duration::from_secs(9));
         part.restore(history(2, 1_000, None).events.into());
-        assert_eq!(part.whole_from, Duration::from_secs(5));
+        assert_eq!(part.whole_from, Duration::from_millis(5001));
+        let rule = HistoryRule::new("a.", MatchPolicy::Prefix);
+        let mut holes = History::new(rule, Medium::Memory, Duration::from_secs(9));
+        let kept = history(100, 1_000, None).events.into_iter().filter(|event| ![1, 3].contains(&event.place));
+        holes.restore(kept.collect());
+        assert_eq!(holes.whole_from, Duration::from_millis(5001), "one is missing between the third and the fifth");
     }
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a retained event is taken to occupy beside its payload: itself, and each component of its topic.
+/// What a retained event is taken to occupy beside its payload, details and receivers: itself, and each component of its topic.
 const EVENT_BYTES: u64 = 256;
 const COMPONENT_BYTES: u64 = 128;
 
@@ -52,7 +52,7 @@ impl Readers {
 
 fn bytes_of(publication: &Publication) -> u64 {
     let components = publication.topic.split('.').count() as u64;
-    publication.payload.len() as u64 + 2 * publication.topic.len() as u64 + EVENT_BYTES + components * COMPONENT_BYTES
+    publication.weight() as u64 + 2 * publication.topic.len() as u64 + EVENT_BYTES + components * COMPONENT_BYTES
 }
 
 /// The part of one home.
@@ -209,7 +209,7 @@ mod tests {
             excluded: None,
             topic: topic.into(),
             payload: if payload.is_empty() { Payload::NONE } else { Payload::new(raw) },
-            extras: Some(Box::new(Extras { audience, ..Extras::default() })),
+            extras: Some(Box::new(Extras::new(Dict::new(), audience, false))),
         })
     }
 
@@ -262,6 +262,21 @@ mod tests {
         assert_eq!((seen_by(&retained, 7), seen_by(&retained, 8), seen_by(&retained, 9)), (vec![7], vec![5], vec![7]));
         retained.keep(publication(8, "a", "x", None));
         assert_eq!(retained.topics.entry("a", Kept::default).events.len(), 1, "nobody needs the others");
+    }
+
+    #[test]
+    fn details_and_receivers_count() {
+        let limits = RetainedLimits { bytes_max: 5_000, ..RetainedLimits::default() };
+        let names: Vec<Value> = (0..700).map(Value::from).collect();
+        let receivers = Audience::read(&Dict::new().with("exclude", names)).expect("ids");
+        let details = Dict::new().with("enc_x", &*"x".repeat(5_000));
+        for extras in [Extras::new(details, None, true), Extras::new(Dict::new(), receivers, true)] {
+            let mut retained = Retained::new(limits, 1);
+            let mut large = publication(1, "a", "x", None);
+            Arc::get_mut(&mut large).expect("new").extras = Some(Box::new(extras));
+            retained.keep(large);
+            assert!(retained.is_empty(), "it is too large to be kept");
+        }
     }
 
     #[test]

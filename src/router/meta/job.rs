@@ -50,6 +50,11 @@ impl Job {
         Job { session, request, missing: asked, findings: Vec::new(), merge }
     }
 
+    /// True if the arguments of RESULT are events.
+    pub(super) fn gives_events(&self) -> bool {
+        matches!(self.merge, Merge::Events { .. })
+    }
+
     fn ids(&self) -> Vec<u64> {
         let ids = self.findings.iter().filter_map(|finding| match finding {
             Finding::Ids(ids) => Some(ids.iter().copied()),
@@ -113,6 +118,9 @@ impl Job {
             Some(Finding::Number(number)) => Ok(vec![Value::from(*number)]),
             Some(Finding::Ids(ids)) => Ok(vec![Value::List(ids.iter().copied().map(Value::from).collect())]),
             Some(Finding::Done) => Ok(Vec::new()),
+            Some(Finding::TooMuch(max)) => {
+                Err((error::LIMIT_EXCEEDED, format!("the details of a session may have {max} more octets")))
+            }
             Some(Finding::MissingMember) => Err((error::NO_SUCH_SESSION, "the session is not a member".into())),
             _ if self.merge == Merge::OneOrNull => Ok(vec![Value::Null]),
             _ => Err(missing),

@@ -16,6 +16,7 @@ use super::effect::ConnId;
 use super::peer::{Query, Reply, ShardMsg};
 use super::shard::Shard;
 use crate::session::RealmIndex;
+use crate::wamp::codec::TranscodeError;
 use crate::wamp::message;
 use crate::wamp::{Dict, Message, MessageType, Payload, RequestId, Serializer, Value, codec, error};
 use job::Job;
@@ -74,7 +75,13 @@ impl Shard {
         if let Some(session) = self.session_at(conn) {
             session.open.remove(&request);
         }
+        let events = job.gives_events();
         match job.result() {
+            Ok(arguments) if events => {
+                let Some(class) = self.session_at(conn).map(|session| session.class) else { return };
+                let arguments = reading::sayable(self.frames.serializer(class), arguments);
+                self.give_payload(conn, request, arguments);
+            }
             Ok(arguments) => self.give_result(conn, request, arguments),
             Err(refused) => self.refuse(conn, MessageType::Call, request, refused),
         }
@@ -83,13 +90,19 @@ impl Shard {
     fn give_result(&mut self, conn: ConnId, request: RequestId, arguments: Vec<Value>) {
         let Some(class) = self.session_at(conn).map(|session| session.class) else { return };
         let payload = if arguments.is_empty() {
-            Payload::NONE
+            Ok(Payload::NONE)
         } else {
-            match codec::payload(self.frames.serializer(class), arguments, Dict::new()) {
-                Ok(raw) => Payload::new(raw),
-                Err(why) => {
-                    return self.refuse(conn, MessageType::Call, request, (error::INVALID_PAYLOAD, why.to_string()));
-                }
+            codec::payload(self.frames.serializer(class), arguments, Dict::new()).map(Payload::new)
+        };
+        self.give_payload(conn, request, payload);
+    }
+
+    fn give_payload(&mut self, conn: ConnId, request: RequestId, payload: Result<Payload, TranscodeError>) {
+        let Some(class) = self.session_at(conn).map(|session| session.class) else { return };
+        let payload = match payload {
+            Ok(payload) => payload,
+            Err(why) => {
+                return self.refuse(conn, MessageType::Call, request, (error::INVALID_PAYLOAD, why.to_string()));
             }
         };
         let result = Message::Result(message::Result { request, details: Dict::new(), payload });

@@ -44,10 +44,11 @@ impl Shard {
     }
 
     fn modify_session(&mut self, realm: u16, id: SessionId, changes: &Dict) -> Finding {
+        let max = self.config.limits.details_bytes_max;
         match self.session(id).filter(|session| session.realm == realm) {
             Some(session) => {
-                Arc::make_mut(&mut session.identity).modify(changes);
-                Finding::Done
+                let done = Arc::make_mut(&mut session.identity).modify(changes, max as usize);
+                if done { Finding::Done } else { Finding::TooMuch(max) }
             }
             None => Finding::Missing,
         }

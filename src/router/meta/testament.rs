@@ -23,6 +23,8 @@ struct Testament {
     topic: Uri,
     options: PublishOptions,
     payload: Payload,
+    /// Of options and payload.
+    octets: usize,
 }
 
 /// When a testament is published.
@@ -89,12 +91,13 @@ impl Shard {
         let Some(session) = self.session_at(conn) else { return Ok(()) };
         let testaments = session.testaments.get_or_insert_default();
         let count = testaments.all().count();
-        let bytes = testaments.all().map(|testament| testament.payload.len()).sum::<usize>() + payload.len();
+        let octets = payload.len() + options.weight();
+        let bytes = testaments.all().map(|testament| testament.octets).sum::<usize>() + octets;
         if count >= count_max as usize || bytes > bytes_max as usize {
             let text = format!("a session may leave {count_max} testaments of {bytes_max} octets");
             return Err((error::LIMIT_EXCEEDED, text));
         }
-        testaments.list(scope).push(Testament { topic, options, payload });
+        testaments.list(scope).push(Testament { topic, options, payload, octets });
         Ok(())
     }
 
@@ -125,10 +128,9 @@ impl Shard {
         let Testaments { detached, destroyed } = *testaments;
         let in_order = self.config.keeps(Rule::TestamentsDetachedFirst);
         let (first, then) = if in_order { (detached, destroyed) } else { (destroyed, detached) };
-        for Testament { topic, options, payload } in first.into_iter().chain(then) {
+        for Testament { topic, options, payload, .. } in first.into_iter().chain(then) {
             let details = self.event_details(session.realm, session.id, &session.identity, &options, &topic);
-            let extras = Extras { details, audience: options.audience, retain: options.retain, ..Extras::default() };
-            let extras = Some(Box::new(extras));
+            let extras = Some(Box::new(Extras::new(details, options.audience, options.retain)));
             let publication = self.new_publication(None, topic, payload, extras);
             self.route(session.realm, publication, options.rkey.as_deref(), None);
         }

@@ -13,7 +13,7 @@ pub use publication::{Chosen, Extras, Publication, Stamp, Store};
 pub use query::{EventFilter, Finding, Kind, Query, Question, Reply, Victims};
 
 use super::index::ShardIndex;
-use crate::wamp::{RegistrationId, SubscriptionId};
+use crate::wamp::{RegistrationId, SubscriptionId, Value};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -61,12 +61,16 @@ impl ShardMsg {
         const FIXED: usize = 128;
         FIXED
             + match self {
-                ShardMsg::Event(publication, _) => publication.payload.len(),
-                ShardMsg::Store(store) => store.publication.payload.len(),
-                ShardMsg::Invoke(invoke) => invoke.payload.len(),
+                ShardMsg::Event(publication, _) => publication.weight(),
+                ShardMsg::Store(store) => store.publication.weight(),
+                ShardMsg::Invoke(invoke) => {
+                    invoke.payload.len() + invoke.extras.as_ref().map_or(0, |extras| extras.details.weight())
+                }
                 ShardMsg::Part(part) => part.payload.len(),
                 ShardMsg::Return(back) => match &back.outcome {
-                    Outcome::Result { payload, .. } | Outcome::Error { payload, .. } => payload.len(),
+                    Outcome::Result { details, payload, .. } | Outcome::Error { details, payload, .. } => {
+                        payload.len() + details.weight()
+                    }
                     Outcome::Gone | Outcome::Unavailable => 0,
                 },
                 ShardMsg::Ask(ask) => match &**ask {
@@ -76,14 +80,54 @@ impl ShardMsg {
                 ShardMsg::Reply(reply) => match &reply.finding {
                     Finding::Ids(ids) => 8 * ids.len(),
                     Finding::Lists(lists) => lists.iter().map(|ids| 8 * ids.len()).sum(),
+                    Finding::Details(details) => details.weight(),
+                    Finding::Events(events) => events.iter().map(Value::weight).sum(),
+                    _ => 0,
+                },
+                ShardMsg::Query(query) => match &query.question {
+                    Question::Modify(_, changes) => changes.weight(),
                     _ => 0,
                 },
                 ShardMsg::Cancel(_)
                 | ShardMsg::SlotFree(_)
                 | ShardMsg::Answer(_)
                 | ShardMsg::Log(_)
-                | ShardMsg::Applied { .. }
-                | ShardMsg::Query(_) => 0,
+                | ShardMsg::Applied { .. } => 0,
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Audience;
+    use crate::wamp::{Dict, Payload, PublicationId, SessionId};
+
+    #[test]
+    fn what_goes_with_payload_counts() {
+        let details = || Dict::new().with("enc_x", &*"x".repeat(10_000));
+        let ids: Vec<Value> = (0..2_000).map(Value::from).collect();
+        let receivers = Audience::read(&Dict::new().with("exclude", ids)).expect("ids");
+        for extras in [Extras::new(details(), None, true), Extras::new(Dict::new(), receivers, false)] {
+            let publication = Publication {
+                id: PublicationId::from_raw(1),
+                stamp: Stamp::default(),
+                excluded: None,
+                topic: "a".into(),
+                payload: Payload::NONE,
+                extras: Some(Box::new(extras)),
+            };
+            let event = ShardMsg::Event(Arc::new(publication), SmallVec::new());
+            assert!((10_000..30_000).contains(&event.weight()), "{}", event.weight());
+        }
+        let callee = SessionId::from_raw(1);
+        let call = CallRef { shard: 0, serial: 1 };
+        for outcome in [
+            Outcome::Result { progress: false, details: details(), payload: Payload::NONE },
+            Outcome::Error { error: "a".into(), details: details(), payload: Payload::NONE },
+        ] {
+            let back = Return { call, callee, caller: callee, request: crate::wamp::RequestId::from_raw(1), outcome };
+            assert!(ShardMsg::Return(Box::new(back)).weight() > 10_000);
+        }
     }
 }

@@ -37,7 +37,7 @@ pub struct Stamp {
     pub at: Duration,
 }
 
-/// What hardly any publication has.
+/// What hardly any publication has. Made by [`Extras::new`].
 #[derive(Debug, Default)]
 pub struct Extras {
     /// Goes into `EVENT.Details`.
@@ -50,6 +50,8 @@ pub struct Extras {
     pub nodes: Option<Chosen>,
     /// Its trace, of which only those are told who get the event now.
     pub trace: Option<Box<EventTrace>>,
+    /// Roughly how many octets the details and the audience take.
+    weight: usize,
 }
 
 /// The node of each subscription that gets an event, but for those of which no node was known.
@@ -70,7 +72,22 @@ pub struct Store {
     pub report: Option<(SessionId, RequestId)>,
 }
 
+impl Extras {
+    /// What is there of these.
+    #[must_use]
+    pub fn new(details: Dict, audience: Option<Box<Audience>>, retain: bool) -> Extras {
+        let weight = details.weight() + audience.as_ref().map_or(0, |audience| audience.weight());
+        Extras { details, audience, retain, weight, ..Extras::default() }
+    }
+}
+
 impl Publication {
+    /// Roughly how many octets it keeps alive, without its topic: the publisher decides about all of them.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.payload.len() + self.extras.as_ref().map_or(0, |extras| extras.weight)
+    }
+
     /// Who may receive the event, if not everybody.
     #[must_use]
     pub fn audience(&self) -> Option<&Audience> {

@@ -142,6 +142,8 @@ pub enum Finding {
     Forbidden,
     /// It is done.
     Done,
+    /// It was not done, since there would be more octets than this.
+    TooMuch(u32),
     /// Ids, as many as there are.
     Ids(Vec<u64>),
     /// Ids of exact, prefix and wildcard subjects.

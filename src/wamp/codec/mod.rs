@@ -122,6 +122,16 @@ pub fn payload(serializer: Serializer, args: Vec<Value>, kwargs: Dict) -> Result
     transcode::assemble(values, shape, serializer, CAPACITY).map_err(|why| TranscodeError(why.0.into()))
 }
 
+/// Payload of this list of arguments, which the caller keeps.
+///
+/// # Errors
+/// As [`payload`].
+pub fn payload_of(serializer: Serializer, args: &Value) -> Result<Raw, TranscodeError> {
+    const CAPACITY: usize = 128;
+    let values = std::slice::from_ref(args);
+    transcode::assemble(values, Shape::Args, serializer, CAPACITY).map_err(|why| TranscodeError(why.0.into()))
+}
+
 /// The arguments that payload stands for.
 ///
 /// # Errors
