@@ -391,7 +391,7 @@ fn a_guest_has_no_more_processes_than_it_may() {
 fn a_guest_with_too_many_processes_has_failed() {
     // The system limits users only, and not at all what root runs: so these are counted.
     let marker = marker();
-    let crowd = format!("for i in $(seq 50); do setsid sleep {marker} & done; echo all are there; wait");
+    let crowd = format!("echo begins; for i in $(seq 50); do setsid sleep {marker} & done; wait");
     // Never quiet: others of it end all the time, and are the guardian's.
     let restless =
         format!("for i in $(seq 30); do setsid sleep {marker} & done; while :; do (sleep 0.02 &); sleep 0.01; done");
@@ -401,7 +401,7 @@ fn a_guest_with_too_many_processes_has_failed() {
     let text = directory.read("config.json").replace("\"pin\":false", "\"pin\":false,\"processes\":{\"count_max\":20}");
     fs::write(directory.path("config.json"), text).expect("a writable directory");
     let router = directory.start();
-    router.expect_log("crowd: all are there");
+    router.expect_log("crowd: begins");
     for guest in ["crowd", "restless"] {
         let told = |line: &str| {
             line.contains("failed: had more than 20 processes, and was killed")
