@@ -33,6 +33,9 @@ pub mod web;
 pub mod traces;
 
 #[cfg(feature = "router")]
+mod bound;
+
+#[cfg(feature = "router")]
 pub mod shard;
 
 #[cfg(feature = "router")]

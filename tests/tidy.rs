@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "store",
     "web",
     "traces",
+    "bound",
     "shard",
     "transport",
     "courier",

@@ -1610,6 +1610,9 @@ function payloadOf(args, kwargs) {
   return Object.keys(kwargs).length > 0 ? [args, kwargs] : args.length > 0 ? [args] : [];
 }
 
+/** Half of a surrogate pair, which JSON writes as an escape and no router may take; and not a backslash before such letters. */
+const HALF = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f][0-9a-f]{2}/;
+
 /** Octets are said as text in JSON: U+0000 and base64. @param {any[]} message */
 function encode(message) {
   /** @this {any} @param {string} key @param {any} value */
@@ -1620,7 +1623,11 @@ function encode(message) {
     if (ArrayBuffer.isView(raw)) return `\0${base64(new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength))}`;
     return raw instanceof ArrayBuffer ? `\0${base64(new Uint8Array(raw))}` : value;
   }
-  return JSON.stringify(message, replacer);
+  const text = JSON.stringify(message, replacer);
+  if (text.includes("\\ud") && HALF.test(text)) {
+    throw new TypeError("text with half of a surrogate pair cannot be sent");
+  }
+  return text;
 }
 
 /** @param {any} data @returns {any[]} */

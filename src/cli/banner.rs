@@ -15,12 +15,7 @@ pub(super) fn banner(node: &Node, config: &RuntimeConfig) -> String {
         text.push_str(&line);
         text.push('\n');
     };
-    for (bound, listener) in node.bound().iter().zip(&config.listeners) {
-        line(match bound {
-            Bound::Tcp(address) if listener.tls.is_some() => format!("listening on wss://{address}/"),
-            bound => format!("listening on {bound}"),
-        });
-    }
+    node.addresses().iter().for_each(|address| line(format!("listening on {address}")));
     line(shards(node.cores()));
     for (bound, listener) in node.bound().iter().zip(&config.listeners) {
         let dashboard = listener.paths.iter().find(|path| matches!(path.service, Service::Dashboard(_)));

@@ -32,6 +32,9 @@ pub(super) struct Word {
     /// Where it listens.
     #[serde(default)]
     pub(super) listening: Vec<String>,
+    /// It takes leave.
+    #[serde(default)]
+    pub(super) ending: bool,
 }
 
 /// The hold that a node has on its directory.
@@ -72,6 +75,7 @@ impl Hold {
             version: env!("CARGO_PKG_VERSION").into(),
             started,
             listening: Vec::new(),
+            ending: false,
         };
         let mut hold = Hold { file, word };
         hold.write();
@@ -81,6 +85,12 @@ impl Hold {
     /// Says where the node listens.
     pub(super) fn listens(&mut self, listening: Vec<String>) {
         self.word.listening = listening;
+        self.write();
+    }
+
+    /// Says that the node takes leave: whoever wants it to end has to wait.
+    pub(super) fn ends(&mut self) {
+        self.word.ending = true;
         self.write();
     }
 

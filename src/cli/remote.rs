@@ -27,8 +27,13 @@ fn signal(word: &Word, signal: Signal) -> Result<(), ExitCode> {
 /// Ends a node, and waits for that.
 pub(super) fn stop(stop: &Stop) -> Result<ExitCode, ExitCode> {
     let word = node(&stop.directory.cbdir)?;
-    signal(&word, Signal::SIGTERM)?;
-    tell!("process {} was told to end", word.pid);
+    // A second signal would cut off what is being finished.
+    if word.ending {
+        tell!("process {} is ending", word.pid);
+    } else {
+        signal(&word, Signal::SIGTERM)?;
+        tell!("process {} was told to end", word.pid);
+    }
     match wait_for_end(&stop.directory.cbdir, word.pid, stop.timeout) {
         Ok(true) => {
             tell!("it has ended");
@@ -51,6 +56,7 @@ pub(super) fn status(status: &Status) -> Result<ExitCode, ExitCode> {
     } else if let Some(word) = &word {
         tell!("running: process {}, corebar {}, at {}", word.pid, word.version, word.listening.join(", "));
         match &details {
+            Value::Null if word.ending => tell!("it is ending"),
             Value::Null => tell!("it does not say more: it is just starting or ending, or too busy"),
             details => show(details),
         }

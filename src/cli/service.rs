@@ -43,6 +43,8 @@ pub(super) struct Service {
     served: (mpsc::Sender<io::Result<Successor>>, mpsc::Receiver<io::Result<Successor>>),
     /// One of them has not said yet whether it serves: until then nobody else is given them.
     handing: bool,
+    /// The service manager has opened sockets.
+    managed: bool,
     /// What managers ask for.
     requests: Option<mpsc::Receiver<Request>>,
 }
@@ -82,6 +84,7 @@ impl Service {
         // Before the banner: whoever has read it may send a signal.
         let signals = Signals::new(mild)?;
         let mut sockets = manager::sockets();
+        let managed = !sockets.is_empty();
         let mut first = config.clone();
         let mut predecessor = predecessor.map(|(predecessor, given)| {
             sockets.extend(given);
@@ -100,8 +103,20 @@ impl Service {
         drop(out);
         let end = source.lifetime().map(|time| Instant::now() + time);
         let served = mpsc::channel(1);
-        let mut service =
-            Service { node, source, signals, log, hold, office, predecessor, end, served, handing: false, requests };
+        let mut service = Service {
+            node,
+            source,
+            signals,
+            log,
+            hold,
+            office,
+            predecessor,
+            end,
+            served,
+            handing: false,
+            managed,
+            requests,
+        };
         service.tell_where();
         manager::tell(&[NotifyState::Ready]);
         Ok(service)
@@ -152,6 +167,9 @@ impl Service {
                 Event::Alone => {
                     tracing::info!("the process before has ended");
                     self.predecessor = None;
+                    if !self.managed {
+                        self.node.own_files();
+                    }
                     let held = tokio::select! {
                         held = patiently(|| self.source.hold()) => held,
                         () = self.signals.end() => break None,
@@ -170,8 +188,11 @@ impl Service {
         };
         tracing::info!("shutting down");
         manager::tell(&[NotifyState::Stopping]);
-        let Service { node, mut signals, hold: _hold, office, log, .. } = self;
+        let Service { node, mut signals, mut hold, office, log, .. } = self;
         drop(office);
+        if let Some(hold) = &mut hold {
+            hold.ends();
+        }
         let (vitals, stuck_after) = (node.vitals().clone(), node.config().health_stuck_after);
         tokio::select! {
             () = node.shut_down() => failure.map_or(Ok(()), |failure| Err(failure.into())),
@@ -318,7 +339,7 @@ impl Service {
 
     fn tell_where(&mut self) {
         if let Some(hold) = &mut self.hold {
-            hold.listens(self.node.bound().iter().map(ToString::to_string).collect());
+            hold.listens(self.node.addresses());
         }
     }
 }

@@ -48,9 +48,17 @@ pub(super) async fn wrap(
     // What is wrong with a certificate comes as an error of the stream.
     let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
     stream.map_err(|why| match why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        true => ConnectError::Tls(why.to_string()),
+        true => ConnectError::Tls(wrong(&why.to_string())),
         false => ConnectError::Io(why),
     })
+}
+
+/// What is wrong with a certificate, for people.
+fn wrong(why: &str) -> String {
+    if why.contains("CaUsedAsEndEntity") {
+        return "the certificate of the router is one of an authority (CA:TRUE), and so none of a server".into();
+    }
+    why.into()
 }
 
 fn config(trust: &Trust, own: Option<&Certificate>) -> Result<ClientConfig, String> {

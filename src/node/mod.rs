@@ -352,6 +352,18 @@ impl Node {
         self.bound.iter().filter(|bound| !self.backstage.holds(bound)).cloned().collect()
     }
 
+    /// Where clients find it now, as URLs or `unix:` and a path.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let all = self.bound.iter().zip(&self.premises.config.listeners);
+        let open = all.filter(|(bound, listener)| !listener.closed && !self.backstage.holds(bound));
+        let said = open.map(|(bound, listener)| match bound {
+            Bound::Tcp(address) if listener.tls.is_some() => format!("wss://{address}/"),
+            bound => bound.to_string(),
+        });
+        said.collect()
+    }
+
     /// The core to which each shard is pinned, if it is.
     #[must_use]
     pub fn cores(&self) -> &[Option<usize>] {
@@ -379,6 +391,11 @@ impl Node {
     pub fn hand_over(&mut self) {
         self.handed_over = true;
         self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.leave_file());
+    }
+
+    /// Notes that no other process has the sockets any longer: the files of Unix sockets go with this one.
+    pub fn own_files(&self) {
+        self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.own_file());
     }
 
     /// Waits until a guest or component has ended with which the node ends, as its configuration says; tells which, and

@@ -1,6 +1,7 @@
 //! What the process that runs the router is for its guests.
 
-use super::{bound, entry, guardian};
+use super::{entry, guardian};
+use crate::bound;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -21,6 +22,9 @@ pub struct Host {
 impl Host {
     /// Says what the process is; only the first word counts.
     pub fn set(self) {
+        if self.own {
+            bound::start_by(self.program.clone());
+        }
         let _ = HOST.set(self);
     }
 

@@ -8,7 +8,6 @@
 //! the guest's own program happens in a program, too (`entry`).
 
 pub mod app;
-pub mod bound;
 pub mod component;
 mod descent;
 mod entry;

@@ -173,6 +173,11 @@ impl Listener {
         self.file_stays.store(true, Ordering::Relaxed);
     }
 
+    /// Has the file of a Unix socket go with the listener.
+    pub fn own_file(&self) {
+        self.file_stays.store(false, Ordering::Relaxed);
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn bound(&self) -> &Bound {

@@ -2,6 +2,7 @@
 
 use super::failure::{Done, Failure};
 use crate::client::{Event, Session, Subscription};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 /// So many events wait for being printed; the rest waits in the session, which stops reading when it holds too much.
@@ -12,17 +13,24 @@ pub(super) struct Events<T> {
     session: Session,
     sender: mpsc::Sender<(T, Option<Event>)>,
     receiver: mpsc::Receiver<(T, Option<Event>)>,
+    any: AtomicBool,
 }
 
 impl<T: Clone + Send + 'static> Events<T> {
     /// Those of no subscription yet.
     pub(super) fn new(session: &Session) -> Events<T> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        Events { session: session.clone(), sender, receiver }
+        Events { session: session.clone(), sender, receiver, any: AtomicBool::new(false) }
+    }
+
+    /// True if no subscription has been added.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Relaxed)
     }
 
     /// Adds a subscription, whose events are marked with `tag`.
     pub(super) fn add(&self, tag: T, mut subscription: Subscription) {
+        self.any.store(true, Ordering::Relaxed);
         let sender = self.sender.clone();
         tokio::spawn(async move {
             loop {

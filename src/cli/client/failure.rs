@@ -3,6 +3,7 @@
 use crate::cli::exit;
 use crate::client::{CallError, ConnectError, RequestError};
 use crate::wamp::Value;
+use crate::wamp::error::NO_SUCH_PROCEDURE;
 use std::io;
 use std::process::ExitCode;
 
@@ -90,6 +91,10 @@ impl Failure {
     /// A call was answered with an error, which speaks for itself.
     pub(super) fn of_call(procedure: &str, why: &RequestError) -> Failure {
         match why {
+            // Nobody has answered.
+            RequestError::Refused(error) if *error.error == *NO_SUCH_PROCEDURE => {
+                Failure::refused(format!("{procedure}: {}", said(error)))
+            }
             RequestError::Refused(error) => Failure::refused(said(error)),
             other => Failure::of_request(procedure, other),
         }

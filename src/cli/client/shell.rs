@@ -1,8 +1,8 @@
 //! A command of the shell that answers a call.
 
 use super::values::{self, ShownDict, ShownList};
+use crate::bound;
 use crate::client::{CallError, Invocation};
-use crate::process::bound;
 use crate::wamp::{Dict, Value};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;

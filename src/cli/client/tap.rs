@@ -142,6 +142,9 @@ impl<'a> Follower<'a> {
             }
             follower.subjects.learn();
         }
+        if follower.events.is_empty() {
+            return Err(Failure::refused("nothing is to be seen with this role"));
+        }
         Ok(follower)
     }
 

@@ -8,12 +8,15 @@ use super::login::{Login, seconds};
 use super::output::{self, Output};
 use super::stop::Stop;
 use super::values;
-use crate::client::Session;
-use crate::wamp::{Dict, Value};
+use crate::client::{RequestError, Session};
+use crate::wamp::{Dict, Value, error};
 use serde_json::{Value as Json, json};
 use snapshot::{Rates, Snapshot};
 use std::io::{self, IsTerminal};
 use std::time::Duration;
+
+/// Looking more often would show nothing else, and keep the node busy.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// How often to look, and at what.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,8 +24,8 @@ use std::time::Duration;
     after_help = "The realm is the one that `corebar.management` names in the configuration of the node: --realm, or COREBAR_REALM."
 )]
 pub struct Top {
-    /// The time between two looks, in seconds.
-    #[arg(long, short = 'i', value_name = "SECONDS", value_parser = seconds, default_value = "2")]
+    /// The time between two looks, in seconds, at least 0.1.
+    #[arg(long, short = 'i', value_name = "SECONDS", value_parser = interval, default_value = "2")]
     interval: Duration,
 
     /// End after so many looks. [default: at Ctrl-C, with exit code 0]
@@ -93,6 +96,11 @@ async fn look(wanted: &Top, session: &Session, mut stop: Stop) -> Done {
     }
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = seconds(text)?;
+    if interval < INTERVAL_MIN { Err(format!("{text:?} is less than 0.1 seconds")) } else { Ok(interval) }
+}
+
 async fn take(wanted: &Top, session: &Session) -> Done<Snapshot> {
     let status = ask(wanted, session, "corebar.node.status", Dict::new()).await?;
     let stats = ask(wanted, session, "corebar.node.stats", Dict::new()).await?;
@@ -111,7 +119,12 @@ async fn take(wanted: &Top, session: &Session) -> Done<Snapshot> {
 
 async fn ask(wanted: &Top, session: &Session, procedure: &str, arguments: Dict) -> Done<Json> {
     let called = session.call(procedure, Vec::new(), arguments, Dict::new());
-    let outcome = wanted.login.soon(procedure, called).await?.map_err(|why| Failure::of_call(procedure, &why))?;
+    let outcome = wanted.login.soon(procedure, called).await?.map_err(|why| match &why {
+        RequestError::Refused(why) if *why.error == *error::NO_SUCH_PROCEDURE => {
+            Failure::refused(format!("this is no realm of management (--realm): {procedure} is not there"))
+        }
+        _ => Failure::of_call(procedure, &why),
+    })?;
     let first = outcome.args.into_iter().next().unwrap_or(Value::Null);
     first.to().map_err(|why| Failure::refused(format!("{procedure}: the answer makes no sense: {why}")))
 }

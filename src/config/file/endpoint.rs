@@ -6,7 +6,7 @@ use super::{Fault, Read, Reader, asks, ciphers, environment, read};
 use crate::config::tls::{CertificateConfig, TlsConfig};
 use crate::config::{ListenAddress, ListenerConfig};
 use crate::wire::forwarded::ForwardedHeader;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -231,6 +231,19 @@ fn port(value: &Value, at: &str) -> Read<u16> {
         Value::String(text) => environment::plain(text, &at)?.parse().map_err(|_| wrong()),
         value => value.as_u64().and_then(|port| u16::try_from(port).ok()).ok_or_else(wrong),
     }
+}
+
+/// True if one of two addresses of a port takes in the other.
+pub(super) fn overlap(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let (ListenAddress::Tcp { host, port }, ListenAddress::Tcp { host: other, port: others }) = (one, other) else {
+        return false;
+    };
+    let all = |host: &str, other: &str| match host {
+        "" => true,
+        "0.0.0.0" => other.parse::<Ipv4Addr>().is_ok(),
+        _ => false,
+    };
+    port == others && *port != 0 && host != other && (all(host, other) || all(other, host))
 }
 
 pub(super) fn is_any_port(address: &ListenAddress) -> bool {

@@ -2,7 +2,7 @@
 
 use super::auth::{Methods, read_auth};
 use super::cookie::{Cookie, read_cookie};
-use super::endpoint::{Endpoint, is_any_port, read_endpoint};
+use super::endpoint::{Endpoint, is_any_port, overlap, read_endpoint};
 use super::events::read_events;
 use super::kinds::{Absent, kinds};
 use super::options::{LongPollOptions, Own, RawSocketOptions, WebSocketOptions};
@@ -371,6 +371,10 @@ impl Parts<'_> {
                 "another transport listens on {address} already; workers can share it for the same transport, or for those of \
                  the type \"web\" with the same endpoint, which is `shared`"
             );
+            return Err(Fault::new(&format!("{at}.endpoint"), text));
+        }
+        if let Some(known) = config.listeners.iter().find(|known| overlap(&known.address, address)) {
+            let text = format!("{address} and {}, where another transport listens, exclude each other", known.address);
             return Err(Fault::new(&format!("{at}.endpoint"), text));
         }
         listener.paths.clear();

@@ -168,11 +168,12 @@ async fn found(office: &Office, call: &Invocation) -> Answer {
     }
 }
 
-/// How the node is, in Crossbar.io's words. Containers are no workers here: their components are.
+/// How the node is, in Crossbar.io's words. Containers are no workers here: their components are, while they run.
 fn crossbar_status(office: &Office) -> Json {
     let workers = workers(office);
     let mut by_type: BTreeMap<&str, usize> = BTreeMap::new();
-    for kind in workers.as_array().into_iter().flatten().filter_map(|worker| worker["type"].as_str()) {
+    let running = |worker: &&Json| worker["type"] == "router" || !worker["pid"].is_null();
+    for kind in workers.as_array().into_iter().flatten().filter(running).filter_map(|worker| worker["type"].as_str()) {
         *by_type.entry(kind).or_default() += 1;
     }
     let began = SystemTime::now().checked_sub(office.console.vitals().uptime());

@@ -157,7 +157,15 @@ def authenticator(create, config, procedure):
             function = await txaio.as_future(maker, config, self.config.controller)
             if not callable(function):
                 raise TypeError("{} gives no function but {!r}".format(create, function))
-            await self.register(lambda realm, authid, details: function(realm or None, authid, details), procedure)
+
+            async def answer(realm, authid, details):
+                told = await txaio.as_future(function, realm or None, authid, details)
+                # None and False are a no; anything else is a mistake that looks like a wrong password to the client.
+                if not isinstance(told, (str, dict)) and told not in (None, False):
+                    say("{} answered {!r}, which is no role and no dictionary: that lets nobody in".format(create, told))
+                return told
+
+            await self.register(answer, procedure)
 
     return framework, Authenticator
 

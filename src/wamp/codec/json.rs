@@ -234,15 +234,14 @@ impl Scanner<'_> {
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
-        if float {
-            let finite = ascii(&self.bytes[start..self.at]).parse::<f64>().is_ok_and(f64::is_finite);
-            return if finite { Ok(Kind::Float) } else { Err(self.error("a number is out of range")) };
-        }
         match whole {
-            Some(value) if !negative => Ok(Kind::Uint(value)),
-            Some(value) if value <= i64::MIN.unsigned_abs() => Ok(Kind::Negative),
-            _ => Err(self.error("an integer is out of range")),
+            Some(value) if !float && !negative => return Ok(Kind::Uint(value)),
+            Some(value) if !float && value <= i64::MIN.unsigned_abs() => return Ok(Kind::Negative),
+            _ => {}
         }
+        // Integers beyond 64 bits as well: JavaScript writes floats up to 1e21 in this way.
+        let finite = ascii(&self.bytes[start..self.at]).parse::<f64>().is_ok_and(f64::is_finite);
+        if finite { Ok(Kind::Float) } else { Err(self.error("a number is out of range")) }
     }
 }
 

@@ -64,6 +64,15 @@ async function events(one, other) {
   await assert.rejects(one.publish("wamp.mine"), { error: "wamp.error.invalid_uri" });
   await assert.rejects(one.publish(`${prefix}.a`, "no list"), TypeError);
   await assert.rejects(one.publish(`${prefix}.a`, [1n]), TypeError);
+  // Numbers that JavaScript writes as integers beyond 64 bits, and text that only looks like half of a pair.
+  for (const half of ["\ud83d", "a\\\ude00"]) await assert.rejects(one.publish(`${prefix}.a`, [half]), TypeError);
+  const odd = [1e20, -(2 ** 63) * 4, "\\ud83d \\\\ude00 \ud83d\ude00"];
+  let heardOdd;
+  const oddly = await one.subscribe(`${prefix}.odd`, (args) => { heardOdd = args; });
+  await other.publish(`${prefix}.odd`, odd);
+  await until(() => heardOdd);
+  assert.deepEqual(heardOdd, odd);
+  await oddly.unsubscribe();
   await assert.rejects(one.subscribe(`${prefix}.a`), TypeError);
 }
 

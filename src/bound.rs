@@ -3,32 +3,38 @@
 //! They need no guardian: nobody starts them again, and what they leave behind is theirs. As with guests, what has to
 //! happen before the program's own begins happens in a program, so that nothing here needs unsafe code.
 
-use super::host::Host;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{self, Command, ExitCode};
+use std::sync::OnceLock;
+
+/// The program that becomes others: `corebar` itself.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// The first argument of the program, which makes it one that becomes another.
-pub(super) const ARGUMENT: &str = "becomes-bound";
+pub(crate) const ARGUMENT: &str = "becomes-bound";
 /// What the program ends with if it cannot become the other.
 const EXIT_TROUBLE: u8 = 125;
 
+/// Says by which program the others are started; only the first word counts.
+pub(crate) fn start_by(program: PathBuf) {
+    let _ = PROGRAM.set(program);
+}
+
 /// A command that dies with the thread which starts it, so with this process at the latest: also if that is killed. Of
-/// programs other than `corebar` it is a plain one.
+/// programs that have said nothing, such as those that embed the router, it is a plain one.
 #[must_use]
-pub fn command(program: impl AsRef<OsStr>) -> tokio::process::Command {
-    let host = Host::get();
-    if !host.own {
-        return tokio::process::Command::new(program);
-    }
-    let mut command = tokio::process::Command::new(host.program);
+pub(crate) fn command(program: impl AsRef<OsStr>) -> tokio::process::Command {
+    let Some(own) = PROGRAM.get() else { return tokio::process::Command::new(program) };
+    let mut command = tokio::process::Command::new(own);
     command.arg(ARGUMENT).arg(process::id().to_string()).arg(program);
     command
 }
 
 /// Becomes the program. Comes back only if that cannot be.
-pub(super) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Err(trouble) = enter(arguments);
     eprintln!("corebar: {trouble}");
     ExitCode::from(EXIT_TROUBLE)
