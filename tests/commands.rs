@@ -636,7 +636,7 @@ fn what_goes_wrong_is_told() {
     let nowhere = format!("{url}nowhere");
     let call = ["call", "com.none"];
     for (code, url, more, why) in [
-        (1, url.as_str(), &[][..], "corebar: wamp.error.no_such_procedure"),
+        (1, url.as_str(), &[][..], "corebar: com.none: wamp.error.no_such_procedure"),
         (2, "example.com", &[], "corebar: 'example.com' is no URL of a router: it begins with no scheme"),
         (2, url, &["--args-json", "{}"], "corebar: --args-json: a list is needed, not a dict"),
         (69, "ws://127.0.0.1:1/", &[], "corebar: ws://127.0.0.1:1/: cannot connect: Connection refused (os error 111)"),

@@ -317,6 +317,8 @@ async def create(config, controller):
     def authenticate(realm, authid, details):
         method = details["authmethod"]
         print("asked", realm, authid, method, controller)
+        if authid == "odd":
+            return 42
         if authid == "hang":
             return Deferred()
         if authid == "crash":
@@ -396,6 +398,8 @@ fn functions_say_who_clients_are() {
     hello(realm(), "anonymous", "joe").expect_abort(failed);
     logs(&router, "this one crashes");
     logs(&router, "who.nothing gives no function but None");
+    ask(realm(), "odd", "secret!").expect_abort(denied);
+    logs(&router, "who.create answered 42, which is no role and no dictionary");
     logs(&router, "cannot load nowhere.create: there is no module nowhere");
     assert_eq!(router.log().matches("authenticator:who.create: made with").count(), 1, "one process for all methods");
     // Without a realm, the function says which it is; this one does not for tickets.

@@ -290,3 +290,35 @@ fn a_new_directory_can_be_started_as_it_is() {
     stream.write_all(request.as_bytes()).expect("it reads");
     assert_eq!(status(&response_head(&mut stream)), 101);
 }
+
+#[test]
+fn a_node_tells_where_it_listens_now() {
+    let [before, now, unix] = ports::<3>();
+    let config = |port: u16| {
+        let transport = json!({"type": "websocket", "endpoint": tcp(port)});
+        json!({"version": 2, "corebar": {"shards": 1, "pin": false}, "workers": [{"type": "router",
+            "realms": [{"name": "realm1", "roles": [role("anonymous")]}],
+            "transports": [transport, {"type": "rawsocket", "endpoint": tcp(unix)}]}]})
+    };
+    let directory = Directory::new("files-addresses", &config(before).to_string());
+    let _router = directory.start();
+    let told = || {
+        let status: Json = serde_json::from_slice(&directory.output("status", &["--json"]).stdout).expect("JSON");
+        status["node"]["listening"].clone()
+    };
+    let url = |port: u16| format!("ws://127.0.0.1:{port}/");
+    assert_eq!(told(), json!([url(before), url(unix)]));
+    directory.write(&config(now).to_string());
+    assert_eq!(said(&directory.output("reload", &[])).0, Some(0));
+    let all: Vec<Json> = told().as_array().cloned().expect("a list");
+    assert!(all.len() == 2 && all.contains(&url(now).into()) && all.contains(&url(unix).into()), "{all:?}");
+    // One that takes in the other cannot be there beside it.
+    let mut both = config(now);
+    both["workers"][0]["transports"][1]["endpoint"] = json!({"type": "tcp", "port": now});
+    directory.write(&both.to_string());
+    let (code, _, error) = said(&directory.output("check", &[]));
+    assert!(
+        code == Some(1) && error.contains("transports[1].endpoint: ") && error.contains("exclude each other"),
+        "{error}"
+    );
+}

@@ -104,6 +104,21 @@ fn nobody_is_turned_away() {
 }
 
 #[test]
+fn files_of_sockets_go_with_the_last_process() {
+    let mut config: Json = serde_json::from_str(&config(free_port(), free_port(), &[])).expect("JSON");
+    config["corebar"]["drain"] = json!({"delay": 0});
+    let directory = Directory::new("handover-files", &config.to_string());
+    let old = directory.start();
+    let new = Router::run(directory.command("start", &["--take-over"]));
+    assert!(old.wait(PATIENCE).success());
+    wait_until_alone(&directory, &new);
+    UnixStream::connect(directory.path("router.sock")).expect("the socket is there");
+    new.signal("TERM");
+    assert!(new.wait(PATIENCE).success());
+    assert!(!directory.path("router.sock").exists());
+}
+
+#[test]
 fn without_a_node_it_is_a_plain_start() {
     let directory = Directory::new("handover-none", &config(free_port(), free_port(), &[]));
     let router = Router::run(directory.command("start", &["--take-over"]));
