@@ -478,3 +478,20 @@ fn transcoding_into_the_same_serialization_shares_the_octets() {
     let raw = message.payload().and_then(|payload| payload.origin()).expect("payload");
     assert_eq!(transcode(raw, Serializer::Json).expect("same").bytes.as_ptr(), raw.bytes.as_ptr());
 }
+
+#[test]
+fn integers_beyond_64_bits_of_json_become_floats_elsewhere() {
+    // Short and long payload are read in different ways.
+    for more in ["", &format!(",{:?}", "x".repeat(5_000))] {
+        let message = format!("[16,1,{{}},\"a\",[18446744073709552000,-100000000000000000000{more}]]");
+        let message = ok(Serializer::Json, message.as_bytes());
+        for to in [Serializer::MsgPack, Serializer::Cbor, Serializer::Ubjson] {
+            let out = said(&message, to).expect("sayable");
+            let read = read(to, &out);
+            assert_eq!((&read[4][0], &read[4][1]), (&json!(18_446_744_073_709_552_000.0), &json!(-1e20)), "{to:?}");
+        }
+        assert!(
+            said(&message, Serializer::Json).expect("sayable").windows(20).any(|part| part == b"18446744073709552000")
+        );
+    }
+}

@@ -6,6 +6,9 @@ use crate::wamp::{Raw, Serializer, Shape, Value};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+/// Octets of JSON up to which a tape does not pay.
+const SHORT: usize = 512;
+
 /// Something that a serialization cannot say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unsayable(pub(super) String);
@@ -43,7 +46,10 @@ pub(super) fn values(raw: &Raw) -> Result<SmallVec<[Value; 2]>, TranscodeError> 
         };
         let length = length.map_err(error)?;
         let value = match raw.serializer {
-            Serializer::Json => tree::read(&rest[..length]),
+            // What is not long is read sooner than the buffers of a tape are made; and a tape has no integers beyond 64 bits.
+            Serializer::Json if length > SHORT => {
+                tree::read(&rest[..length]).or_else(|_| read(Serializer::Json, &rest[..length]))
+            }
             serializer => read(serializer, &rest[..length]),
         };
         values.push(value.map_err(error)?);
