@@ -1,5 +1,6 @@
 //! Functions of an application that take events or calls.
 
+use super::aloud::aloud;
 use super::error::{CallError, RUNTIME_ERROR, RequestError};
 use super::order::Order;
 use super::parameter::{Incoming, Parameter};
@@ -255,9 +256,9 @@ pub(super) fn serve_events(mut subscription: Subscription, route: Route, states:
             let incoming = Incoming::event(session, event, states.clone());
             match sheltered(async { route.call(incoming).await }).await {
                 Some(Ok(_)) => {}
-                Some(Err(error)) => tracing::warn!(%topic, %error, "an event was not taken"),
+                Some(Err(error)) => aloud!(WARN, "an event was not taken", topic = topic, error = error),
                 // What it said has gone where panics go.
-                None => tracing::error!(%topic, "the handler of an event has panicked"),
+                None => aloud!(ERROR, "the handler of an event has panicked", topic = topic),
             }
         }
     })
@@ -293,7 +294,7 @@ pub(super) fn serve_calls(mut registration: Registration, route: Route, states: 
 /// Nothing more comes: where the session goes on, somebody should know.
 fn warn_of_end(session: &Session, uri: &Uri) {
     if !matches!(session.state(), State::Ended { .. }) {
-        tracing::warn!(%uri, "the router has taken a subscription or registration away");
+        aloud!(WARN, "the router has taken a subscription or registration away", uri = uri);
     }
 }
 

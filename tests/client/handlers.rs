@@ -2,8 +2,8 @@
 
 use crate::{NONE, with_router};
 use corebar::client::{
-    App, AppError, CallError, Connect, Invoke, Named, Origin, Outcome, Progress, RequestError, Rest, Session, Several,
-    Shared,
+    App, AppError, CallError, Connect, ConnectError, Invoke, Named, Origin, Outcome, Progress, RequestError, Rest,
+    Session, Several, Shared, State,
 };
 use corebar::wamp::{Dict, Value};
 use futures_core::Stream;
@@ -289,4 +289,26 @@ fn applications_take_their_leave() {
             let _: Arc<()> = Arc::default();
         },
     );
+}
+
+/// However it was made.
+#[test]
+fn applications_wait_for_the_router_unless_they_should_not() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (told, mut away) = mpsc::unbounded_channel();
+        let connect = Connect::new("unix:///nowhere/router.sock", "realm1").reconnecting().on_state(move |state| {
+            if let State::Away { attempt, .. } = state {
+                let _ = told.send(*attempt);
+            }
+        });
+        let waits = App::with(connect.clone()).run_until(async {
+            for attempt in 1..=2 {
+                assert_eq!(away.recv().await, Some(attempt));
+            }
+        });
+        assert!(waits.await.is_ok());
+        let once = App::with(connect).once().run().await;
+        assert!(matches!(&once, Err(AppError::Connect(ConnectError::Io(_)))), "{once:?}");
+    });
 }
