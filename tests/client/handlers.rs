@@ -312,3 +312,36 @@ fn applications_wait_for_the_router_unless_they_should_not() {
         assert!(matches!(&once, Err(AppError::Connect(ConnectError::Io(_)))), "{once:?}");
     });
 }
+
+/// A WebSocket would be ended by the router.
+#[test]
+fn what_is_too_large_to_be_sent_fails_alone() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, other) = (open(&urls[0]).await, open(&urls[0]).await);
+            let size = (16 << 20) + 1;
+            let _large = one.offer("com.large").handle(async |size: usize| Value::Bin(vec![0; size].into())).await;
+            let fails = async |size: usize| -> Result<(), String> { Err("x".repeat(size)) };
+            let _fails = one.offer("com.fails").handle(fails).await;
+            let large = || Value::Bin(vec![0; size].into());
+            let unsendable = |outcome| matches!(outcome, Err(RequestError::Unsendable(_)));
+            assert!(unsendable(other.ask("com.large").arg(large()).outcome().await.map(drop)));
+            assert!(unsendable(other.event("com.topic").arg(large()).send().await));
+            assert!(unsendable(other.event("com.topic").arg(large()).acknowledged().await.map(drop)));
+            for procedure in ["com.large", "com.fails"] {
+                match other.ask(procedure).arg(size).outcome().await {
+                    Err(RequestError::Refused(why)) => assert_eq!(&*why.error, "wamp.error.payload_size_exceeded"),
+                    outcome => panic!("{procedure}: {:?}", outcome.map(drop)),
+                }
+            }
+            // The same sessions go on, with what is just small enough.
+            let fits = other.ask("com.large").arg((16 << 20) - 1024).outcome().await.expect("a result");
+            assert!(matches!(&fits.args[..], [Value::Bin(octets)] if octets.len() == (16 << 20) - 1024));
+            let small = Connect { sent_message_bytes_max: 1000, ..Connect::new(&urls[1], "realm1") };
+            let small = small.open().await.expect("a session");
+            assert!(unsendable(small.ask("com.large").arg("x".repeat(1000)).outcome().await.map(drop)));
+            assert_eq!(small.ask("com.large").arg(0).result::<Vec<u8>>().await, Ok(vec![]));
+        },
+    );
+}
