@@ -350,41 +350,57 @@ impl Running {
 /// # }
 /// ```
 ///
+/// Functions and other items without a mark may stand among them, and other attributes before and behind a mark. Handlers are
+/// `async`, without generics.
+///
 /// Attributes of options follow the URI: `#[event("com.example.", match = "prefix")]`, `#[procedure("com.example.work", invoke =
 /// "roundrobin", concurrency = 4)]`.
 #[macro_export]
 macro_rules! component {
-    (@ [$($head:tt)*] [$($made:tt)*]
+    (@ [$($head:tt)*] [$($made:tt)*] [$($before:tt)*]
         $(#[doc = $doc:expr])* #[procedure($uri:expr $(, $option:tt = $value:expr)* $(,)?)]
         $(#[$meta:meta])* $v:vis async fn $name:ident ($($parameters:tt)*) $(-> $result:ty)? $body:block
         $($rest:tt)*
     ) => {
-        $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
+        $($before)* $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
         $crate::component!(@ [$($head)*] [$($made)* .procedure_with(
             $uri,
             $crate::wamp::Dict::new()$(.with(stringify!($option), $value))*,
             $name,
-        )] $($rest)*);
+        )] [] $($rest)*);
     };
-    (@ [$($head:tt)*] [$($made:tt)*]
+    (@ [$($head:tt)*] [$($made:tt)*] [$($before:tt)*]
         $(#[doc = $doc:expr])* #[event($uri:expr $(, $option:tt = $value:expr)* $(,)?)]
         $(#[$meta:meta])* $v:vis async fn $name:ident ($($parameters:tt)*) $(-> $result:ty)? $body:block
         $($rest:tt)*
     ) => {
-        $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
+        $($before)* $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
         $crate::component!(@ [$($head)*] [$($made)* .event_with(
             $uri,
             $crate::wamp::Dict::new()$(.with(stringify!($option), $value))*,
             $name,
-        )] $($rest)*);
+        )] [] $($rest)*);
     };
-    (@ [[$($meta:tt)*] $v:vis $name:ident] [$($made:tt)*]) => {
+    (@ $head:tt $made:tt [$($before:tt)*] $(#[doc = $doc:expr])* #[procedure $($of:tt)*] $($rest:tt)*) => {
+        compile_error!("`#[procedure(\"uri\", option = value, …)]` stands before an `async fn` without generics");
+    };
+    (@ $head:tt $made:tt [$($before:tt)*] $(#[doc = $doc:expr])* #[event $($of:tt)*] $($rest:tt)*) => {
+        compile_error!("`#[event(\"uri\", option = value, …)]` stands before an `async fn` without generics");
+    };
+    (@ $head:tt $made:tt [$($before:tt)*] #[$meta:meta] $($rest:tt)*) => {
+        $crate::component!(@ $head $made [$($before)* #[$meta]] $($rest)*);
+    };
+    (@ [[$($meta:tt)*] $v:vis $name:ident] [$($made:tt)*] []) => {
         $($meta)*
         $v fn $name(app: $crate::client::App) -> $crate::client::App {
             app $($made)*
         }
     };
+    (@ $head:tt $made:tt [$($before:tt)*] $item:item $($rest:tt)*) => {
+        $($before)* $item
+        $crate::component!(@ $head $made [] $($rest)*);
+    };
     ($(#[$meta:meta])* $v:vis fn $name:ident(); $($rest:tt)*) => {
-        $crate::component!(@ [[$(#[$meta])*] $v $name] [] $($rest)*);
+        $crate::component!(@ [[$(#[$meta])*] $v $name] [] [] $($rest)*);
     };
 }

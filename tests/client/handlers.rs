@@ -225,7 +225,10 @@ corebar::component! {
     /// What the test calls.
     fn arithmetic();
 
+    /// Attributes stand before the mark and behind it.
+    #[inline]
     #[procedure("com.app.add")]
+    #[allow(clippy::unused_async)]
     async fn add(a: i64, b: i64) -> i64 {
         a + b
     }
@@ -233,7 +236,15 @@ corebar::component! {
     /// Fails now and then.
     #[procedure("com.app.", match = "prefix", invoke = "roundrobin")]
     async fn any(origin: Origin) -> Result<String, &'static str> {
-        origin.uri.strip_prefix("com.app.").filter(|name| *name != "wrong").map(str::to_owned).ok_or("it is wrong")
+        name_in(&origin.uri).filter(|name| *name != WRONG).map(str::to_owned).ok_or("it is wrong")
+    }
+
+    /// What has no mark is no handler.
+    const WRONG: &str = "wrong";
+
+    #[inline]
+    fn name_in(uri: &str) -> Option<&str> {
+        uri.strip_prefix("com.app.")
     }
 
     #[event("com.app.told", match = "exact")]
