@@ -1,16 +1,16 @@
 //! Applications: handlers, what they share, and a session that is there for as long as they run.
 
+use super::aloud::aloud;
 use super::connect::Connect;
 use super::error::{ConnectError, RequestError};
 use super::handler::{Handle, Handler, Route, States, serve_calls, serve_events};
 use super::parameter::Incoming;
-use super::reconnect::Reconnect;
 use super::session::Session;
-use super::state::State;
+use super::state::{Hook, State};
 use crate::wamp::{Dict, Uri, error};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Calls of a procedure that are worked on at a time.
 const WORKING_MAX: usize = 1024;
@@ -41,7 +41,11 @@ struct Entry {
 /// ```
 ///
 /// It waits for the router, comes back when the connection is lost, and takes leave in good order on SIGINT and SIGTERM:
-/// procedures are withdrawn first, then calls that are worked on are finished, then the session ends.
+/// procedures are withdrawn first, then calls that are worked on are finished, then the session ends. A second signal ends
+/// it at once.
+///
+/// What goes wrong meanwhile is logged by `tracing`. Where the program has set no subscriber, warnings and errors go to
+/// standard error, a line each.
 pub struct App {
     connect: Connect,
     states: States,
@@ -77,6 +81,9 @@ pub enum AppError {
     /// The session has ended otherwise than the application wanted.
     #[error("the session has ended: {0}")]
     Ended(String),
+    /// A second signal came before calls that were worked on were finished.
+    #[error("interrupted before everything was finished")]
+    Interrupted,
     /// Signals cannot be listened to.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -89,14 +96,21 @@ impl App {
         App::with(Connect::new(url, realm))
     }
 
-    /// The same, with a session that is opened like this. If nothing is said about it, the session tries from the start
-    /// until a router is there, and again whenever a connection is lost.
+    /// The same, with a session that is opened like this. However that is, the session tries from the start until a router
+    /// is there, and again whenever a connection is lost; [`Connect::reconnect`] says how often. See [`App::once`].
     #[must_use]
     pub fn with(mut connect: Connect) -> App {
-        let patient = || Reconnect { from_the_start: true, ..Reconnect::default() };
-        connect.reconnect.get_or_insert_with(patient);
+        connect.reconnect.get_or_insert_default().from_the_start = true;
         let grace = Duration::from_secs(10);
         App { connect, states: States::default(), events: vec![], procedures: vec![], started: vec![], grace }
+    }
+
+    /// It does not wait for the router, and does not come back: it ends when the router is not there, and when the connection
+    /// is lost.
+    #[must_use]
+    pub fn once(mut self) -> App {
+        self.connect.reconnect = None;
+        self
     }
 
     /// Something that all handlers share: they have it as a parameter [`Shared`](super::Shared). One of each type.
@@ -157,7 +171,9 @@ impl App {
     ///
     /// # Errors
     /// There is no session, or the router does not allow something.
-    pub async fn open(self) -> Result<Running, AppError> {
+    pub async fn open(mut self) -> Result<Running, AppError> {
+        // An application with a hook says it in its own words.
+        self.connect.on_state.get_or_insert_with(|| Hook::new(warn_of_absence));
         let session = self.connect.open().await?;
         let states = Arc::new(self.states);
         let (mut listeners, mut callees) = (Vec::new(), Vec::new());
@@ -178,7 +194,7 @@ impl App {
             let incoming = Incoming::nothing(session.clone(), states.clone());
             Handle::new(async move |_| {
                 if let Err(error) = route.call(incoming).await {
-                    tracing::error!(%error, "what was started has failed");
+                    aloud!(ERROR, "what was started has failed", error = error);
                 }
             })
         });
@@ -186,20 +202,22 @@ impl App {
         Ok(Running { session, listeners, callees, started, grace: self.grace })
     }
 
-    /// Runs until SIGINT or SIGTERM, or until the session ends.
+    /// Runs until SIGINT or SIGTERM, or until the session ends. After a second signal it does not finish anything.
     ///
     /// # Errors
-    /// There is no session, the router does not allow something, or the session ends otherwise than by being left.
+    /// There is no session, the router does not allow something, the session ends otherwise than by being left, or there
+    /// was a second signal ([`AppError::Interrupted`]).
     pub async fn run(self) -> Result<(), AppError> {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
-        self.run_until(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+        let mut first = Signals::listen().map_err(AppError::Signals)?;
+        let end = async move { first.next().await };
+        // It is asked once the first has come, and hears none but those that follow.
+        let enough = async {
+            match Signals::listen() {
+                Ok(mut second) => second.next().await,
+                Err(_) => std::future::pending().await,
             }
-        })
-        .await
+        };
+        self.run_between(end, enough).await
     }
 
     /// Runs until something happens, or until the session ends.
@@ -207,6 +225,14 @@ impl App {
     /// # Errors
     /// As [`App::run`].
     pub async fn run_until(self, end: impl Future<Output = ()>) -> Result<(), AppError> {
+        self.run_between(end, std::future::pending()).await
+    }
+
+    async fn run_between(
+        self,
+        end: impl Future<Output = ()>,
+        enough: impl Future<Output = ()>,
+    ) -> Result<(), AppError> {
         tokio::pin!(end);
         let running = tokio::select! {
             running = self.open() => running?,
@@ -215,14 +241,47 @@ impl App {
         tokio::select! {
             () = &mut end => {
                 tracing::info!("the application takes its leave");
-                running.stop().await;
-                Ok(())
+                tokio::select! {
+                    biased;
+                    () = enough => Err(AppError::Interrupted),
+                    () = running.stop() => Ok(()),
+                }
             }
             why = running.session.ended() => match running.session.state() {
                 // The application has left by itself.
                 State::Ended { reason: Some(reason), .. } if *reason == *error::GOODBYE_AND_OUT => Ok(()),
                 _ => Err(AppError::Ended(why)),
             },
+        }
+    }
+}
+
+fn warn_of_absence(state: &State) {
+    if let State::Away { why, retry_in, .. } = state {
+        aloud!(
+            WARN,
+            "the router is away",
+            why = why,
+            next_attempt = format_args!("in {:.1} s", retry_in.as_secs_f32())
+        );
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -255,7 +314,7 @@ impl Running {
             while all.join_next().await.is_some() {}
         };
         if tokio::time::timeout(self.grace, finished).await.is_err() {
-            tracing::warn!("calls were not finished in time");
+            aloud!(WARN, "calls were not finished in time");
         }
         self.session.leave(error::CLOSE_REALM).await;
     }
@@ -291,41 +350,57 @@ impl Running {
 /// # }
 /// ```
 ///
+/// Functions and other items without a mark may stand among them, and other attributes before and behind a mark. Handlers are
+/// `async`, without generics.
+///
 /// Attributes of options follow the URI: `#[event("com.example.", match = "prefix")]`, `#[procedure("com.example.work", invoke =
 /// "roundrobin", concurrency = 4)]`.
 #[macro_export]
 macro_rules! component {
-    (@ [$($head:tt)*] [$($made:tt)*]
+    (@ [$($head:tt)*] [$($made:tt)*] [$($before:tt)*]
         $(#[doc = $doc:expr])* #[procedure($uri:expr $(, $option:tt = $value:expr)* $(,)?)]
         $(#[$meta:meta])* $v:vis async fn $name:ident ($($parameters:tt)*) $(-> $result:ty)? $body:block
         $($rest:tt)*
     ) => {
-        $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
+        $($before)* $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
         $crate::component!(@ [$($head)*] [$($made)* .procedure_with(
             $uri,
             $crate::wamp::Dict::new()$(.with(stringify!($option), $value))*,
             $name,
-        )] $($rest)*);
+        )] [] $($rest)*);
     };
-    (@ [$($head:tt)*] [$($made:tt)*]
+    (@ [$($head:tt)*] [$($made:tt)*] [$($before:tt)*]
         $(#[doc = $doc:expr])* #[event($uri:expr $(, $option:tt = $value:expr)* $(,)?)]
         $(#[$meta:meta])* $v:vis async fn $name:ident ($($parameters:tt)*) $(-> $result:ty)? $body:block
         $($rest:tt)*
     ) => {
-        $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
+        $($before)* $(#[doc = $doc])* $(#[$meta])* $v async fn $name($($parameters)*) $(-> $result)? $body
         $crate::component!(@ [$($head)*] [$($made)* .event_with(
             $uri,
             $crate::wamp::Dict::new()$(.with(stringify!($option), $value))*,
             $name,
-        )] $($rest)*);
+        )] [] $($rest)*);
     };
-    (@ [[$($meta:tt)*] $v:vis $name:ident] [$($made:tt)*]) => {
+    (@ $head:tt $made:tt [$($before:tt)*] $(#[doc = $doc:expr])* #[procedure $($of:tt)*] $($rest:tt)*) => {
+        compile_error!("`#[procedure(\"uri\", option = value, …)]` stands before an `async fn` without generics");
+    };
+    (@ $head:tt $made:tt [$($before:tt)*] $(#[doc = $doc:expr])* #[event $($of:tt)*] $($rest:tt)*) => {
+        compile_error!("`#[event(\"uri\", option = value, …)]` stands before an `async fn` without generics");
+    };
+    (@ $head:tt $made:tt [$($before:tt)*] #[$meta:meta] $($rest:tt)*) => {
+        $crate::component!(@ $head $made [$($before)* #[$meta]] $($rest)*);
+    };
+    (@ [[$($meta:tt)*] $v:vis $name:ident] [$($made:tt)*] []) => {
         $($meta)*
         $v fn $name(app: $crate::client::App) -> $crate::client::App {
             app $($made)*
         }
     };
+    (@ $head:tt $made:tt [$($before:tt)*] $item:item $($rest:tt)*) => {
+        $($before)* $item
+        $crate::component!(@ $head $made [] $($rest)*);
+    };
     ($(#[$meta:meta])* $v:vis fn $name:ident(); $($rest:tt)*) => {
-        $crate::component!(@ [[$(#[$meta])*] $v $name] [] $($rest)*);
+        $crate::component!(@ [[$(#[$meta])*] $v $name] [] [] $($rest)*);
     };
 }

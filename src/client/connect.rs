@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
 /// How a session is opened.
 #[derive(Clone, Debug)]
 pub struct Connect {
@@ -34,6 +36,10 @@ pub struct Connect {
     pub serializers: Vec<Serializer>,
     /// Octets of the largest message that is taken.
     pub message_bytes_max: usize,
+    /// Octets of the largest message that is sent. A router ends a connection with a larger one than it takes: what is
+    /// larger than this fails instead, with [`RequestError::Unsendable`](super::RequestError::Unsendable). 16 MiB, as
+    /// routers take by default. On RawSocket the router says what it takes, and the smaller one holds.
+    pub sent_message_bytes_max: usize,
     /// Which routers are believed to be who they say, where there is TLS.
     pub trust: Trust,
     /// The name that the router has in its certificate and in requests, if it is not that of the URL.
@@ -78,7 +84,8 @@ impl Connect {
             credentials: Vec::new(),
             authextra: Dict::new(),
             serializers: vec![Serializer::Cbor, Serializer::MsgPack, Serializer::Json],
-            message_bytes_max: 16 << 20,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            sent_message_bytes_max: MESSAGE_BYTES_MAX,
             trust: Trust::System,
             server_name: None,
             certificate: None,
@@ -185,6 +192,7 @@ impl Connect {
         Wish {
             serializers: &self.serializers,
             message_bytes_max: self.message_bytes_max,
+            sent_message_bytes_max: self.sent_message_bytes_max,
             trust: &self.trust,
             server_name: self.server_name.as_deref(),
             certificate: self.certificate.as_ref(),

@@ -3,7 +3,7 @@
 use super::attached::Subscriptions;
 use super::call::CancelMode;
 use super::error::{CallError, RequestError};
-use super::link::{Input, Link, Output};
+use super::link::{Input, Link, Output, Unsendable};
 use super::offered::Registrations;
 use super::order::{Answer, Notice, Order, Testament, Wanted};
 use super::outbox::Outbox;
@@ -233,14 +233,14 @@ impl Driver {
         }
     }
 
-    pub(super) fn send(&mut self, message: &Message) -> Result<(), RequestError> {
-        self.link.send(message, &mut self.out.octets).map_err(|why| RequestError::Unsendable(why.to_string()))
+    pub(super) fn send(&mut self, message: &Message) -> Result<(), Unsendable> {
+        self.link.send(message, &mut self.out.octets)
     }
 
     /// Sends a request by the next number, and remembers who waits for its answer. What cannot be sent is failed.
     pub(super) fn request(&mut self, message: impl FnOnce(RequestId) -> Message, waiter: Option<Waiter>) {
         let request = self.last.next();
-        match (self.send(&message(request)), waiter) {
+        match (self.send(&message(request)).map_err(RequestError::from), waiter) {
             (Ok(()), Some(waiter)) => {
                 self.last = request;
                 match &waiter {
@@ -254,7 +254,8 @@ impl Driver {
             (Err(error), Some(Waiter::Subscribe(number))) => self.subscriptions.refused(number, error),
             (Err(error), Some(Waiter::Register(number))) => self.registrations.refused(number, error),
             (Err(error), Some(waiter)) => waiter.fail(error),
-            (Err(_), None) => {}
+            // A publication, just too large for its frame.
+            (Err(error), None) => tracing::warn!(%error, "not published"),
         }
     }
 
@@ -307,7 +308,7 @@ impl Driver {
                     Some(request) => self.send(&Call { request, ..call }.into()),
                     None => Ok(()),
                 };
-                let _ = answer.send(sent);
+                let _ = answer.send(sent.map_err(RequestError::from));
             }
             Order::Progress(number, options, payload, answer) => {
                 let options = options.with("progress", true);
@@ -315,7 +316,7 @@ impl Driver {
                     Some(request) => self.send(&Yield { request, options, payload }.into()),
                     None => Ok(()),
                 };
-                let _ = answer.send(sent);
+                let _ = answer.send(sent.map_err(RequestError::from));
             }
             Order::Testament(testament, answer) => self.bequeath(testament, Some(answer)),
             Order::Flush(scope, answer) => {
@@ -436,7 +437,7 @@ impl Driver {
         if let Err(why) = sent {
             let args = vec![why.to_string().into()];
             let payload = codec::payload(self.link.serializer, args, Dict::new()).map(Payload::new);
-            let _ = self.fail(request, error::INVALID_PAYLOAD.into(), payload.unwrap_or_default());
+            let _ = self.fail(request, why.error().into(), payload.unwrap_or_default());
         }
     }
 
@@ -446,7 +447,7 @@ impl Driver {
         self.cut_short.push_front(request);
     }
 
-    pub(super) fn fail(&mut self, request: RequestId, error: Uri, payload: Payload) -> Result<(), RequestError> {
+    pub(super) fn fail(&mut self, request: RequestId, error: Uri, payload: Payload) -> Result<(), Unsendable> {
         let request_type = MessageType::Invocation;
         self.send(&Error { request_type, request, details: Dict::new(), error, payload }.into())
     }

@@ -58,7 +58,8 @@ pub enum RequestError {
     /// The session has ended before there was an answer.
     #[error("the session has ended{}", .0.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Closed(Option<Uri>),
-    /// The arguments cannot be said in the serialization of the connection, or the message is too large for the router.
+    /// The arguments cannot be said in the serialization of the connection, or the message is too large: see
+    /// [`Connect::sent_message_bytes_max`](super::Connect::sent_message_bytes_max).
     #[error("cannot be sent: {0}")]
     Unsendable(String),
     /// There was no answer in time.

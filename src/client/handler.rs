@@ -1,5 +1,6 @@
 //! Functions of an application that take events or calls.
 
+use super::aloud::aloud;
 use super::error::{CallError, RUNTIME_ERROR, RequestError};
 use super::order::Order;
 use super::parameter::{Incoming, Parameter};
@@ -61,6 +62,17 @@ impl fmt::Debug for Route {
 /// An asynchronous closure can be a handler if it uses nothing but its parameters, since many calls may be worked on at a
 /// time. Where it has to use something else, [`App::share`](super::App::share) it, or write
 /// `move |a: i64| { let else = else.clone(); async move { … } }`.
+#[diagnostic::on_unimplemented(
+    message = "this is no handler of events or calls",
+    label = "not an `async` closure or function with parameters and a result as handlers have them",
+    note = "a handler is an `async` closure or an `async fn` of up to 8 parameters, which can be called many times at once: it \
+            owns or clones what it uses, and is `Send + Sync + 'static`, as its future is `Send`",
+    note = "parameters are owned (`String`, not `&str`) and implement `serde::de::DeserializeOwned`, or are one of `Named`, `Rest`, \
+            `Shared`, `Session`, `Origin`, `Progress`",
+    note = "the result implements `serde::Serialize`, or is `Several`, or a `Result` of these whose error is a `CallError`, \
+            `RequestError`, `TypeError`, `std::io::Error`, `Box<dyn Error + Send + Sync>`, serializes (`String`, `&'static str`), or \
+            implements `Failure`"
+)]
 pub trait Handler<P>: Send + Sync + 'static {
     /// Makes all handlers alike.
     fn boxed(self) -> Route;
@@ -94,6 +106,12 @@ pub struct Several {
 }
 
 /// What a handler may return. `M` tells the kinds apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is nothing that a handler can return",
+    note = "a handler returns what implements `serde::Serialize`, or `Several`, or a `Result` of these whose error is a `CallError`, \
+            `RequestError`, `TypeError`, `std::io::Error`, `Box<dyn Error + Send + Sync>`, serializes (`String`, `&'static str`), or \
+            implements `Failure`"
+)]
 pub trait Reply<M>: Send {
     /// As arguments.
     ///
@@ -255,9 +273,9 @@ pub(super) fn serve_events(mut subscription: Subscription, route: Route, states:
             let incoming = Incoming::event(session, event, states.clone());
             match sheltered(async { route.call(incoming).await }).await {
                 Some(Ok(_)) => {}
-                Some(Err(error)) => tracing::warn!(%topic, %error, "an event was not taken"),
+                Some(Err(error)) => aloud!(WARN, "an event was not taken", topic = topic, error = error),
                 // What it said has gone where panics go.
-                None => tracing::error!(%topic, "the handler of an event has panicked"),
+                None => aloud!(ERROR, "the handler of an event has panicked", topic = topic),
             }
         }
     })
@@ -293,7 +311,7 @@ pub(super) fn serve_calls(mut registration: Registration, route: Route, states: 
 /// Nothing more comes: where the session goes on, somebody should know.
 fn warn_of_end(session: &Session, uri: &Uri) {
     if !matches!(session.state(), State::Ended { .. }) {
-        tracing::warn!(%uri, "the router has taken a subscription or registration away");
+        aloud!(WARN, "the router has taken a subscription or registration away", uri = uri);
     }
 }
 

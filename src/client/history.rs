@@ -83,8 +83,9 @@ impl History {
         let options = Dict::new().with("match", self.policy.name());
         let lookup = self.session.ask("wamp.subscription.lookup").arg(&*self.topic).arg(options);
         let Some(id) = lookup.result::<Option<u64>>().await? else { return Ok(Vec::new()) };
-        let ask =
-            self.session.ask("wamp.subscription.get_events").arg(id).kwargs(self.filter).kwarg("reverse", self.newest);
+        // Crossbar.io refuses the word, whatever is said by it.
+        let filter = if self.newest { self.filter.with("reverse", true) } else { self.filter };
+        let ask = self.session.ask("wamp.subscription.get_events").arg(id).kwargs(filter);
         let found = page(self.newest, ask.outcome().await?.args);
         Ok(found.into_iter().map(|past| past.told(&self.topic)).collect())
     }

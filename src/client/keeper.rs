@@ -43,7 +43,7 @@ impl Keeper {
             }
             match self.come_back(ended).await {
                 Ok(joined) => {
-                    self.standing.send_replace(Arc::new(Standing::new(joined.welcome, joined.link.serializer)));
+                    self.standing.send_replace(Arc::new(Standing::new(joined.welcome, &joined.link)));
                     self.driver.link = joined.link;
                     (sockets, octets) = (joined.sockets, joined.octets);
                 }

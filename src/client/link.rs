@@ -1,10 +1,10 @@
 //! A connection to a router: the socket, the opening handshake, messages to octets and back.
 
 use super::address::{Address, host_header};
-use super::error::ConnectError;
+use super::error::{ConnectError, RequestError};
 use super::tls::{self, Certificate, Trust};
 use crate::wamp::codec::{self, DecodeLimits, TranscodeError};
-use crate::wamp::{Message, Serializer};
+use crate::wamp::{Message, Serializer, error};
 use crate::wire::dial::{Upgrade, rawsocket_reply, rawsocket_request};
 use crate::wire::frame::{FrameBuilder, Framing, mask_frames, ping_frame};
 use crate::wire::handshake::Subprotocol;
@@ -28,8 +28,8 @@ pub(super) type Output = Box<dyn AsyncWrite + Send + Unpin>;
 pub(super) struct Link {
     pub(super) serializer: Serializer,
     framing: Framing,
-    /// Octets of the largest message that the router takes.
-    peer_max: usize,
+    /// Octets of the largest message that is sent: the router takes no larger one.
+    pub(super) sent_max: usize,
     reader: Reader,
     inbound: Inbound,
     builder: FrameBuilder,
@@ -42,6 +42,7 @@ pub(super) struct Link {
 pub(super) struct Wish<'a> {
     pub(super) serializers: &'a [Serializer],
     pub(super) message_bytes_max: usize,
+    pub(super) sent_message_bytes_max: usize,
     pub(super) trust: &'a Trust,
     /// The name of the router, if it is not its host.
     pub(super) server_name: Option<&'a str>,
@@ -120,7 +121,8 @@ async fn upgrade(
     let message_bytes_max = wish.message_bytes_max;
     let mode = WsMode { accepts, batched: false, deflate: false, message_bytes_max, from: Sender::Server };
     let framing = Framing::WebSocket { batched: false, deflate: None, fragment: None };
-    let link = Link::new(chosen.serializer, framing, usize::MAX, Reader::WebSocket(WsReader::new(mode)));
+    let link =
+        Link::new(chosen.serializer, framing, wish.sent_message_bytes_max, Reader::WebSocket(WsReader::new(mode)));
     octets.drain(..length);
     Ok((link, input, output, octets))
 }
@@ -135,12 +137,13 @@ async fn shake_hands(mut input: Input, mut output: Output, wish: Wish<'_>) -> Re
     input.read_exact(&mut reply).await?;
     let accepted = rawsocket_reply(request, reply).map_err(|refused| ConnectError::Handshake(refused.0))?;
     let reader = Reader::RawSocket(RawReader::new(&accepted));
-    Ok((Link::new(serializer, Framing::RawSocket, accepted.peer_max, reader), input, output, Vec::new()))
+    let sent_max = wish.sent_message_bytes_max.min(accepted.peer_max);
+    Ok((Link::new(serializer, Framing::RawSocket, sent_max, reader), input, output, Vec::new()))
 }
 
 /// A message cannot be sent.
 pub(super) enum Unsendable {
-    /// It has more octets than the router takes.
+    /// It has more octets than the router takes, or than are sent.
     TooLarge(usize),
     /// Its arguments cannot be said.
     Payload(TranscodeError),
@@ -149,23 +152,39 @@ pub(super) enum Unsendable {
 impl std::fmt::Display for Unsendable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unsendable::TooLarge(max) => write!(f, "the router takes messages of up to {max} octets"),
+            Unsendable::TooLarge(max) => write!(f, "messages have up to {max} octets"),
             Unsendable::Payload(why) => why.fmt(f),
         }
     }
 }
 
+impl Unsendable {
+    /// What a caller is told whose answer it was.
+    pub(super) const fn error(&self) -> &'static str {
+        match self {
+            Unsendable::TooLarge(_) => error::PAYLOAD_SIZE_EXCEEDED,
+            Unsendable::Payload(_) => error::INVALID_PAYLOAD,
+        }
+    }
+}
+
+impl From<Unsendable> for RequestError {
+    fn from(why: Unsendable) -> RequestError {
+        RequestError::Unsendable(why.to_string())
+    }
+}
+
 impl Link {
-    fn new(serializer: Serializer, framing: Framing, peer_max: usize, reader: Reader) -> Link {
+    fn new(serializer: Serializer, framing: Framing, sent_max: usize, reader: Reader) -> Link {
         let (inbound, builder, masks) = (Inbound::default(), FrameBuilder::default(), fastrand::Rng::new());
-        Link { serializer, framing, peer_max, reader, inbound, builder, masks }
+        Link { serializer, framing, sent_max, reader, inbound, builder, masks }
     }
 
     /// Appends a message to what has to be written.
     pub(super) fn send(&mut self, message: &Message, out: &mut Vec<u8>) -> Result<(), Unsendable> {
         let octets = codec::encode_to_vec(self.serializer, message).map_err(Unsendable::Payload)?;
-        if octets.len() > self.peer_max {
-            return Err(Unsendable::TooLarge(self.peer_max));
+        if octets.len() > self.sent_max {
+            return Err(Unsendable::TooLarge(self.sent_max));
         }
         let frame = self.builder.build(self.serializer, self.framing, &octets, None);
         self.append(&frame.parts().concat(), out);

@@ -16,6 +16,7 @@
 //! what was missed) and registrations (`offered`).
 
 mod address;
+mod aloud;
 mod app;
 mod attached;
 mod call;

@@ -61,6 +61,11 @@ impl Incoming {
 /// What a handler can have as a parameter: the next argument, as any type that can be deserialized; all that follow
 /// ([`Rest`]); those by name ([`Named`]); what handlers share ([`Shared`]); the [`Session`]; the [`Origin`]; and where
 /// a procedure gives results on the way, [`Progress`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a handler",
+    note = "parameters are owned (`String`, not `&str`) and implement `serde::de::DeserializeOwned`, or are one of `Named`, `Rest`, \
+            `Shared`, `Session`, `Origin`, `Progress`"
+)]
 pub trait Parameter: Sized + Send {
     /// Takes it.
     ///

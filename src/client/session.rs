@@ -5,6 +5,7 @@ use super::connect::{Connect, Joined};
 use super::driver::{Driver, Wishes};
 use super::error::RequestError;
 use super::keeper::Keeper;
+use super::link::{Link, Unsendable};
 use super::order::{Answer, Notice, Order, Testament, Wanted};
 use super::queue::{Feed, Queue, Tally, queue};
 use super::registration::Registration;
@@ -31,11 +32,13 @@ pub(super) struct Standing {
     pub(super) id: SessionId,
     details: Dict,
     serializer: Serializer,
+    sent_max: usize,
 }
 
 impl Standing {
-    pub(super) fn new(welcome: Welcome, serializer: Serializer) -> Standing {
-        Standing { id: welcome.session, details: welcome.details, serializer }
+    pub(super) fn new(welcome: Welcome, link: &Link) -> Standing {
+        let Link { serializer, sent_max, .. } = *link;
+        Standing { id: welcome.session, details: welcome.details, serializer, sent_max }
     }
 
     /// True if the router announces a feature.
@@ -74,7 +77,7 @@ impl Session {
         let (sender, orders) = mpsc::channel(ORDERS_MAX);
         let (notify, notices) = mpsc::unbounded_channel();
         let Joined { link, sockets, octets, welcome } = joined;
-        let first = Arc::new(Standing::new(welcome, link.serializer));
+        let first = Arc::new(Standing::new(welcome, &link));
         let (state_sender, state) = watch::channel(State::Joined(first.id));
         let (standing_sender, standing) = watch::channel(first);
         let shared = Shared {
@@ -195,6 +198,11 @@ impl Session {
             return Err(RequestError::Disconnected);
         }
         let payload = self.payload(args, kwargs)?;
+        // Nobody waits for what becomes of it.
+        let sent_max = self.0.standing.borrow().sent_max;
+        if payload.len() > sent_max {
+            return Err(Unsendable::TooLarge(sent_max).into());
+        }
         let request = RequestId::default();
         let publish = message::Publish { request, options, topic: topic.into(), payload };
         self.order(Order::Publish(publish, None)).await

@@ -29,11 +29,14 @@ pub(super) fn connect(config: &LinkConfig) -> Result<Connect, String> {
     };
     let anonymous = matches!(config.login, LinkLogin::Node(_)).then_some(Credential::Anonymous);
     let pair = |(certificate, key)| Certificate { certificate, key };
+    let connect = Connect::new(&way.url, &config.remote_realm);
     Ok(Connect {
         authid: config.authid.as_deref().map(Into::into),
         credentials: credentials.into_iter().chain(anonymous).collect(),
         serializers: way.serializers.clone(),
         message_bytes_max: way.message_bytes_max,
+        // Who takes larger messages passes them on, too.
+        sent_message_bytes_max: way.message_bytes_max.max(connect.sent_message_bytes_max),
         trust: way.authorities.clone().map_or(Trust::System, Trust::Authorities),
         server_name: way.server_name.clone(),
         certificate: way.certificate.clone().map(pair),
@@ -41,7 +44,7 @@ pub(super) fn connect(config: &LinkConfig) -> Result<Connect, String> {
         ping_interval: way.ping_interval,
         ping_timeout: way.ping_timeout,
         passes_on: true,
-        ..Connect::new(&way.url, &config.remote_realm)
+        ..connect
     })
 }
 

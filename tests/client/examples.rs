@@ -8,7 +8,7 @@ use corebar::config::web::PathConfig;
 use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 /// A program that runs, killed when dropped.
 struct Program {
@@ -19,15 +19,29 @@ struct Program {
 
 impl Program {
     fn start(name: &str, arguments: &[&str]) -> Program {
+        Program::of(Program::command(name, arguments).spawn().expect("it starts"))
+    }
+
+    fn command(name: &str, arguments: &[&str]) -> Command {
         let own = std::env::current_exe().expect("this program");
         let folder = own.parent().and_then(|deps| deps.parent()).expect("target/debug/deps");
         let path: PathBuf = folder.join("examples").join(name);
         assert!(path.exists(), "cargo build --examples first: there is no {}", path.display());
         let mut command = Command::new(path);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("it starts");
+        command
+    }
+
+    fn of(mut child: Child) -> Program {
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         Program { input: child.stdin.take(), child, lines }
+    }
+
+    /// The same, with what it says on standard error instead.
+    fn complaining(name: &str, arguments: &[&str]) -> (Program, Lines<BufReader<ChildStderr>>) {
+        let mut program = Program::command(name, arguments).stderr(Stdio::piped()).spawn().expect("it starts");
+        let errors = BufReader::new(program.stderr.take().expect("a pipe")).lines();
+        (Program::of(program), errors)
     }
 
     async fn line(&mut self) -> Option<String> {
@@ -181,4 +195,52 @@ fn an_authentication_service() {
         service.interrupt();
         service.succeeds().await;
     });
+}
+
+/// Its subscriber of `tracing` is none.
+#[test]
+fn applications_without_a_log_say_why_they_wait() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let plain = urls[0].replace("ws://", "wss://");
+            for (url, wanted) in [("unix:///nowhere/router.sock", "cannot connect"), (&plain, "no TLS")] {
+                let (waits, mut errors) = Program::complaining("worker", &["work", url]);
+                let line = errors.next_line().await.expect("text").expect("a line");
+                let said = line.starts_with("corebar: the router is away, why: ") && line.contains(wanted);
+                assert!(said, "{line}");
+                waits.interrupt();
+                waits.succeeds().await;
+            }
+        },
+    );
+}
+
+#[test]
+fn a_second_signal_ends_an_application_at_once() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (mut worker, mut errors) = Program::complaining("worker", &["work", &urls[0]]);
+            let session = Connect::new(&urls[1], "realm1").open().await.expect("a session");
+            let there = async || {
+                let id = session.ask("wamp.registration.lookup").arg("com.example.primes").result::<Option<u64>>();
+                id.await.expect("an answer").is_some()
+            };
+            while !there().await {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            // It takes far longer than the grace.
+            let mut asks = session.ask("com.example.primes").arg(20_000_000).results().await.expect("it is called");
+            assert!(asks.next().await.expect("a result on the way").progress);
+            worker.interrupt();
+            while there().await {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            worker.interrupt();
+            assert!(!worker.child.wait().await.expect("it ends").success());
+            let line = errors.next_line().await.expect("text").expect("a line");
+            assert!(line.contains("Interrupted"), "{line}");
+        },
+    );
 }

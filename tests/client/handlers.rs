@@ -2,8 +2,8 @@
 
 use crate::{NONE, with_router};
 use corebar::client::{
-    App, AppError, CallError, Connect, Invoke, Named, Origin, Outcome, Progress, RequestError, Rest, Session, Several,
-    Shared,
+    App, AppError, CallError, Connect, ConnectError, Invoke, Named, Origin, Outcome, Progress, RequestError, Rest,
+    Session, Several, Shared, State,
 };
 use corebar::wamp::{Dict, Value};
 use futures_core::Stream;
@@ -225,7 +225,10 @@ corebar::component! {
     /// What the test calls.
     fn arithmetic();
 
+    /// Attributes stand before the mark and behind it.
+    #[inline]
     #[procedure("com.app.add")]
+    #[allow(clippy::unused_async)]
     async fn add(a: i64, b: i64) -> i64 {
         a + b
     }
@@ -233,7 +236,15 @@ corebar::component! {
     /// Fails now and then.
     #[procedure("com.app.", match = "prefix", invoke = "roundrobin")]
     async fn any(origin: Origin) -> Result<String, &'static str> {
-        origin.uri.strip_prefix("com.app.").filter(|name| *name != "wrong").map(str::to_owned).ok_or("it is wrong")
+        name_in(&origin.uri).filter(|name| *name != WRONG).map(str::to_owned).ok_or("it is wrong")
+    }
+
+    /// What has no mark is no handler.
+    const WRONG: &str = "wrong";
+
+    #[inline]
+    fn name_in(uri: &str) -> Option<&str> {
+        uri.strip_prefix("com.app.")
     }
 
     #[event("com.app.told", match = "exact")]
@@ -287,6 +298,61 @@ fn applications_take_their_leave() {
             let leaves = App::new(&urls[0], "realm1").started(async |session: Session| session.leave("a.b").await);
             assert!(leaves.run().await.is_ok());
             let _: Arc<()> = Arc::default();
+        },
+    );
+}
+
+/// However it was made.
+#[test]
+fn applications_wait_for_the_router_unless_they_should_not() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (told, mut away) = mpsc::unbounded_channel();
+        let connect = Connect::new("unix:///nowhere/router.sock", "realm1").reconnecting().on_state(move |state| {
+            if let State::Away { attempt, .. } = state {
+                let _ = told.send(*attempt);
+            }
+        });
+        let waits = App::with(connect.clone()).run_until(async {
+            for attempt in 1..=2 {
+                assert_eq!(away.recv().await, Some(attempt));
+            }
+        });
+        assert!(waits.await.is_ok());
+        let once = App::with(connect).once().run().await;
+        assert!(matches!(&once, Err(AppError::Connect(ConnectError::Io(_)))), "{once:?}");
+    });
+}
+
+/// A WebSocket would be ended by the router.
+#[test]
+fn what_is_too_large_to_be_sent_fails_alone() {
+    with_router(
+        |_| {},
+        async |urls| {
+            let (one, other) = (open(&urls[0]).await, open(&urls[0]).await);
+            let size = (16 << 20) + 1;
+            let _large = one.offer("com.large").handle(async |size: usize| Value::Bin(vec![0; size].into())).await;
+            let fails = async |size: usize| -> Result<(), String> { Err("x".repeat(size)) };
+            let _fails = one.offer("com.fails").handle(fails).await;
+            let large = || Value::Bin(vec![0; size].into());
+            let unsendable = |outcome| matches!(outcome, Err(RequestError::Unsendable(_)));
+            assert!(unsendable(other.ask("com.large").arg(large()).outcome().await.map(drop)));
+            assert!(unsendable(other.event("com.topic").arg(large()).send().await));
+            assert!(unsendable(other.event("com.topic").arg(large()).acknowledged().await.map(drop)));
+            for procedure in ["com.large", "com.fails"] {
+                match other.ask(procedure).arg(size).outcome().await {
+                    Err(RequestError::Refused(why)) => assert_eq!(&*why.error, "wamp.error.payload_size_exceeded"),
+                    outcome => panic!("{procedure}: {:?}", outcome.map(drop)),
+                }
+            }
+            // The same sessions go on, with what is just small enough.
+            let fits = other.ask("com.large").arg((16 << 20) - 1024).outcome().await.expect("a result");
+            assert!(matches!(&fits.args[..], [Value::Bin(octets)] if octets.len() == (16 << 20) - 1024));
+            let small = Connect { sent_message_bytes_max: 1000, ..Connect::new(&urls[1], "realm1") };
+            let small = small.open().await.expect("a session");
+            assert!(unsendable(small.ask("com.large").arg("x".repeat(1000)).outcome().await.map(drop)));
+            assert_eq!(small.ask("com.large").arg(0).result::<Vec<u8>>().await, Ok(vec![]));
         },
     );
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod examples;
 mod handlers;
+mod manual;
 mod outages;
 mod pressure;
 mod reconnect;

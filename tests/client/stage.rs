@@ -78,3 +78,27 @@ fn arguments_of_a_call_that_was_interrupted_are_no_new_call() {
         assert_eq!(stage.hear().await, json!([70, 2, {}, [4]]));
     });
 }
+
+/// Crossbar.io refuses filters that it does not know.
+#[test]
+fn a_history_is_asked_for_in_reverse_only_where_that_is_wanted() {
+    on_stage(async |mut stage, session| {
+        let asks = tokio::spawn(async move {
+            let oldest = session.history("com.past").oldest(3).fetch().await.expect("a history");
+            assert_eq!(oldest.len(), 1);
+            session.history("com.past").newest(3).fetch().await.expect("a history");
+        });
+        for filter in [json!({"limit": 3}), json!({"limit": 3, "reverse": true})] {
+            let lookup = stage.hear().await;
+            assert_eq!(lookup[3], "wamp.subscription.lookup");
+            stage.say(&json!([50, lookup[1], {}, [9]])).await;
+            let asked = stage.hear().await;
+            assert_eq!(
+                (&asked[3], &asked[4], &asked[5]),
+                (&json!("wamp.subscription.get_events"), &json!([9]), &filter)
+            );
+            stage.say(&json!([50, asked[1], {}, [{"publication": 1, "args": [1]}]])).await;
+        }
+        asks.await.expect("no panic");
+    });
+}

@@ -89,6 +89,23 @@ impl<'de> Deserializer<'de> for Value {
         }
     }
 
+    /// Octets are a list of numbers where a list is wanted: a `Vec<u8>`, for example.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TypeError> {
+        match self {
+            Value::Bin(octets) => {
+                let mut list = SeqDeserializer::new(Vec::from(octets).into_iter());
+                let read = visitor.visit_seq(&mut list)?;
+                list.end()?;
+                Ok(read)
+            }
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _length: usize, visitor: V) -> Result<V::Value, TypeError> {
+        self.deserialize_seq(visitor)
+    }
+
     integers!(
         deserialize_i8,
         deserialize_i16,
@@ -103,7 +120,7 @@ impl<'de> Deserializer<'de> for Value {
     );
 
     forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
+        bool f32 f64 char str string bytes byte_buf unit unit_struct tuple_struct map struct identifier
         ignored_any
     }
 }

@@ -57,6 +57,18 @@ fn floats_without_a_fraction_are_integers_where_integers_are_wanted() {
 }
 
 #[test]
+fn octets_are_lists_where_lists_are_wanted() {
+    let octets = || Value::Bin([1, 2, 255].into());
+    assert_eq!(octets().to(), Ok(vec![1_u8, 2, 255]));
+    assert_eq!(octets().to(), Ok(Some(vec![1_u8, 2, 255])));
+    assert_eq!(octets().to(), Ok([1_u8, 2, 255]));
+    assert_eq!(Value::List(vec![Value::Int(7)]).to(), Ok(vec![7_u8]));
+    assert_eq!(octets().to(), Ok(octets()));
+    assert!(octets().to::<[u8; 2]>().is_err());
+    assert!(octets().to::<Vec<String>>().is_err());
+}
+
+#[test]
 fn what_does_not_fit_is_said() {
     assert!(Value::Float(0.5).to::<i64>().is_err());
     assert!(Value::Int(-1).to::<u64>().is_err());
