@@ -284,6 +284,18 @@ impl Scene {
                 let end = format!("{:?}", self.runtime.block_on(ended).expect("its session is over"));
                 assert!(end.contains("wamp.close.killed") && end.contains("by the operator"), "{end}");
             }
+            "disguise" => {
+                let text = "transfer \u{202e}001\u{2069}\u{61c}";
+                let url = format!("ws://{}/ws", self.router.as_ref().expect("it runs").address());
+                self.runtime.spawn(async move {
+                    let session = join(&url, "joe").await;
+                    // Whoever follows the topic gets one of them.
+                    while session.publish_acknowledged("com.example.quiet", vec![text.into()], NONE, NONE).await.is_ok()
+                    {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                });
+            }
             "level" => {
                 // Of the end of a connection the log tells at this level only.
                 self.idle.pop();

@@ -524,6 +524,7 @@ fn programs_answer() {
             ("sub/echo", echo),
             ("to", "echo 'Location: /there'; echo"),
             (".hidden", env),
+            ("much", "echo A: b; echo; head -c 200000 /dev/zero"),
             ("late", "cat >/dev/null; echo A: b; echo; sleep 0.05; echo late"),
         ],
     );
@@ -561,6 +562,9 @@ fn programs_answer() {
         let (head, echoed) = chunked(String::from_utf8(post("/cgi/sub/echo", &body)).expect("text"));
         assert_eq!((status(&head), header(&head, "content-length")), (201, None));
         assert!(echoed == body);
+        let much = until_the_end(address, &get("/cgi/much", "Connection: close\r\n"));
+        let chunks = much.split("\r\n\r\n").nth(1).expect("a body").matches("\r\n").count() / 2;
+        assert!((1..100).contains(&chunks), "{chunks} chunks");
         assert_eq!(chunked(String::from_utf8(post("/cgi/late", &body)).expect("text")).1, b"late\n");
         let (head, body) = chunked(get("/cgi/to", ""));
         assert_eq!((status(&head), header(&head, "location"), body), (302, Some("/there"), Vec::new()));

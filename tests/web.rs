@@ -138,6 +138,10 @@ fn clients_get_what_they_have_not() {
             assert_eq!(http.get("/a.txt", "Range: bytes=8-\r\n").expect(206).text(), "89");
             let none = http.get("/a.txt", "Range: bytes=10-\r\n").expect(416);
             assert_eq!(none.header("content-range"), Some("bytes */10"));
+            assert_eq!(none.header("cache-control"), Some("no-store"));
+            assert_eq!(none.header("content-type"), Some("text/plain; charset=utf-8"));
+            let told = http.get("/a.txt", "Range: bytes=10-\r\nAccept: application/json\r\n").expect(416);
+            assert_eq!(told.header("content-type"), Some("application/json"));
             assert_eq!(http.get("/a.txt", "Range: bytes=0-1,4-5\r\n").expect(200).text(), "0123456789");
             let with_tag = |tag: &str| format!("Range: bytes=0-0\r\nIf-Range: {tag}\r\n");
             http.get("/a.txt", &with_tag(&tag)).expect(206);

@@ -1,9 +1,16 @@
 // Calls and publications by hand.
 
-import { field, h, wordsOf } from "./dom.js";
+import { field, h, put, wordsOf } from "./dom.js";
 import { time } from "./format.js";
 import { realmChoice } from "./sessions.js";
 import { read, remember } from "./tail.js";
+
+/** Strings, and numbers, in JSON. */
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+
+/** The first number in JSON that would become another one here. */
+const lossy = (text) => text.match(TOKENS)?.find((token) =>
+  !token.startsWith("\"") && token !== "-0" && (/^-?\d+$/.test(token) ? String(Number(token)) !== token : !Number.isFinite(Number(token))));
 
 const parse = (text, name, good) => {
   if (text.trim() === "") return undefined;
@@ -13,6 +20,8 @@ const parse = (text, name, good) => {
   } catch (error) {
     throw new Error(`${name}: this is not JSON (${error.message})`);
   }
+  const large = lossy(text);
+  if (large !== undefined) throw new Error(`${name}: the number ${large} is too large to be sent from here as it is`);
   if (!good(value)) throw new Error(`${name}: has to be ${name === "Arguments" ? "a list" : "an object"}`);
   return value;
 };
@@ -33,7 +42,7 @@ export const call = async ({ session, argument }) => {
     const begun = performance.now();
     const own = running = new AbortController();
     const say = (text, wrong) => {
-      output.textContent = text;
+      put(output, text);
       output.classList.toggle("stderr", wrong === true);
     };
     try {

@@ -1,6 +1,12 @@
-// Elements, dialogs and notices. Text is never taken for markup.
+// Elements, dialogs and notices. Text is never taken for markup, and shows all that is in it.
+
+import { seen } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+
+/** What is put into an element. */
+const shown = (children) => children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false)
+  .map((child) => (typeof child === "string" ? seen(child) : child));
 
 const fill = (element, properties, children) => {
   for (const [name, value] of Object.entries(properties ?? {})) {
@@ -12,10 +18,10 @@ const fill = (element, properties, children) => {
     } else if (name === "value" || name === "checked" || name === "disabled" || name === "selected") {
       element[name] = value;
     } else {
-      element.setAttribute(name, value === true ? "" : value);
+      element.setAttribute(name, value === true ? "" : ["title", "aria-label"].includes(name) ? seen(value) : value);
     }
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
+  element.append(...shown(children));
   return element;
 };
 
@@ -26,8 +32,7 @@ export const h = (name, properties, ...children) => fill(document.createElement(
 export const s = (name, properties, ...children) => fill(document.createElementNS(SVG, name), properties, children);
 
 /** Puts something else into an element. */
-export const put = (element, ...children) =>
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
+export const put = (element, ...children) => element.replaceChildren(...shown(children));
 
 /** The same for what changes by itself: whoever is about to press a button in it, or is at one, stays there. */
 export const refresh = (element, ...children) => {

@@ -49,6 +49,13 @@ export const moment = (seconds) => {
   return date.toDateString() === new Date().toDateString() ? clock : `${date.toISOString().slice(0, 10)} ${clock}`;
 };
 
+/** Characters that are not seen, or change how others are seen: with those that turn the direction of writing a text reads as another one. */
+const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** A text with such characters written out: \u202e. */
+export const seen = (text) => text.replace(UNSEEN, (letter) =>
+  letter.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""));
+
 /** A value as one line of JSON, cut if it is long. */
 export const line = (value, most = 400) => {
   const text = JSON.stringify(value) ?? "undefined";

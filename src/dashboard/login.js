@@ -84,7 +84,7 @@ export const login = async (root, config, { text = "", ask = false } = {}) => {
         localStorage.setItem("corebar-authid", authid.value.trim());
         resolve(session);
       } catch (error) {
-        wrong.textContent = `You are not let in: ${wordsOf(error)}`;
+        put(wrong, `You are not let in: ${wordsOf(error)}`);
         button.disabled = false;
         secret.select();
       }

@@ -26,7 +26,7 @@ export const processes = async ({ session }) => {
     following?.abort();
     const own = following = new AbortController();
     chosen = id;
-    title.textContent = `Log of ${id}`;
+    put(title, `Log of ${id}`);
     log.classList.remove("hidden");
     put(output);
     try {

@@ -9,6 +9,9 @@ const PAGE = 100;
 /** What an address begins with that leads to sessions with a text. */
 const FIND = "find:";
 
+/** Two things in one cell, one below the other. */
+const two = (text, more) => h("div", { class: "two", title: `${text}, ${more}` }, text, h("small", {}, more));
+
 /** The choice of a realm. */
 export const realmChoice = async (session, chosen, change, all = true) => {
   const realms = await session.call("corebar.realm.list");
@@ -18,12 +21,16 @@ export const realmChoice = async (session, chosen, change, all = true) => {
     names.map((name) => h("option", { value: name, selected: name === chosen }, name)));
 };
 
+/** Sessions of the node itself are not to be ended: it does its own work by them. */
+const isClient = (one) => one.transport !== "inside";
+
 const kick = async (session, one, after) => {
   const reason = h("input", { id: "kick-reason", value: "wamp.close.killed", required: true });
   const message = h("input", { id: "kick-message", placeholder: "for a person, may be empty" });
+  const own = String(one.session) === String(session.id) && h("p", { class: "wrongs" }, "This is your own session: you will have to log in again.");
   const sure = await confirm(`End session ${one.session}?`,
     `${one.authid} (${one.authrole}) in ${one.realm}, from ${one.address}. The client is sent GOODBYE; it may come again.`, "End it",
-    h("div", { class: "fields" }, field("Reason, a URI", reason), field("Message", message)));
+    h("div", {}, own, h("div", { class: "fields" }, field("Reason, a URI", reason), field("Message", message))));
   if (!sure) return;
   const kicked = await attempt(() => session.call("corebar.session.kick", [one.session, reason.value, message.value || null]),
     `Session ${one.session} is ended.`);
@@ -35,7 +42,7 @@ const details = async (session, one, after) => {
   const facts = h("dl", { class: "facts" }, Object.entries(one).map(([name, value]) => fact(name,
     name === "queued_bytes" ? octets(value) : name === "age_seconds" ? age(value) : value)));
   const chosen = await dialog(`Session ${one.session}`, facts, [
-    { label: "End it …", value: "kick", kind: "danger" }, { label: "Close", value: "", autofocus: true }]);
+    ...(isClient(one) ? [{ label: "End it …", value: "kick", kind: "danger" }] : []), { label: "Close", value: "", autofocus: true }]);
   if (chosen === "kick") await kick(session, one, after);
 };
 
@@ -46,17 +53,15 @@ export const sessions = async ({ session, argument }) => {
   slow.addEventListener("change", () => list.first());
   const columns = [
     { name: "Session", show: (one) => h("button", { type: "button", class: "link mono", on: { click: () => details(session, one, () => list.load()) } }, String(one.session)) },
-    { name: "User", show: (one) => one.authid },
-    { name: "Role", show: (one) => one.authrole },
+    { name: "User, role", show: (one) => two(one.authid, one.authrole) },
     { name: "Realm", show: (one) => one.realm },
-    { name: "Address", show: (one) => one.address.replace(/^tcp[46]:/, "") },
-    { name: "Way", show: (one) => [one.transport, one.serializer].filter(Boolean).join(" · ") },
+    { name: "Address, way", show: (one) => two(one.address.replace(/^tcp[46]:/, ""), [one.transport, one.serializer].filter(Boolean).join(" · ")) },
     { name: "Subscr.", number: true, show: (one) => whole(one.subscriptions) },
     { name: "Regist.", number: true, show: (one) => whole(one.registrations) },
     { name: "Calls", number: true, show: (one) => whole(one.calls) },
     { name: "Queued", number: true, show: (one) => [octets(one.queued_bytes), one.queued_bytes > 0 ? "warn" : ""] },
     { name: "Age", number: true, show: (one) => age(one.age_seconds, 1) },
-    { name: "", kind: "act", show: (one) => h("button", { type: "button", class: "danger small", "aria-label": `End session ${one.session}`,
+    { name: "", kind: "act", show: (one) => isClient(one) && h("button", { type: "button", class: "danger small", "aria-label": `End session ${one.session}`,
       on: { click: () => kick(session, one, () => list.load()) } }, "End") },
   ];
   const fetch = async (after, text) => {

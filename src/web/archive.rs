@@ -120,7 +120,7 @@ impl Archive {
             Outcome::Changed => request.failure(412, "this is another one by now"),
             Outcome::NoSuchPart => {
                 let there = format!("bytes */{}", entry.octets);
-                request.short(416, &[("Content-Range", &there)], "text/plain", "there is no such part\n".into())
+                request.failed_with(416, &[("Content-Range", &there)], "there is no such part")
             }
             Outcome::Whole => request.stream(200, &headers, (kind, entry.octets), self.source(entry)),
             Outcome::Part(part) => {

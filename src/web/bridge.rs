@@ -98,6 +98,11 @@ pub fn admit(config: &BridgeConfig, asked: &Asked, body: &[u8], origin: Origin) 
     if config.require_tls && !origin.secure {
         return Err(failure(403, "requests have to come over TLS"));
     }
+    let coded = asked.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Content-Encoding"));
+    let plain = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    if !coded.flat_map(|(_, codings)| codings.split(',')).all(|coding| plain(coding.trim())) {
+        return Err(failure(415, "bodies have to come as they are, without a Content-Encoding"));
+    }
     if let Action::Hook { github_secret, .. } = &config.action {
         let Some(secret) = github_secret else { return Ok(()) };
         let said = asked.header("X-Hub-Signature-256").and_then(|said| said.strip_prefix("sha256="));
@@ -175,7 +180,7 @@ pub fn batch<'a>(config: &BridgeConfig, body: &'a [u8]) -> Result<Option<Vec<&'a
     if !list {
         return Ok(None);
     }
-    let parts: Vec<&RawValue> = read(body)?;
+    let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| no_json(&error))?;
     if parts.is_empty() || parts.len() > config.batch_max {
         return Err(failure(400, &format!("a list has to have 1 to {} publications", config.batch_max)));
     }
@@ -229,7 +234,7 @@ pub fn message(
             json!([16, id, {"acknowledge": true}, topic, [{"headers": headers, "body": text}]]).to_string()
         }
         Action::Publish => {
-            let body: Body<'_> = read(body)?;
+            let body = read(body, "a publication has to be an object in JSON, or several of them a list")?;
             let topic = body.topic.as_ref().ok_or_else(|| failure(400, "'topic' is missing"))?;
             let mut options = body.options.clone().unwrap_or_default();
             options.retain(|name, value| OPTIONS.contains(&&**name) && !value.is_null());
@@ -237,7 +242,7 @@ pub fn message(
             write(&json!([16, id, options, topic]), &body)?
         }
         Action::Call => {
-            let body: Body<'_> = read(body)?;
+            let body = read(body, "a call has to be an object in JSON")?;
             let procedure = body.procedure.as_ref().ok_or_else(|| failure(400, "'procedure' is missing"))?;
             let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             write(&json!([48, id, {"timeout": timeout}, procedure]), &body)?
@@ -254,17 +259,28 @@ pub fn message(
     Ok(message)
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
-    serde_json::from_slice(body).map_err(|error| failure(400, &format!("the body is not what it should be: {error}")))
+/// Reads what is asked for; `wanted` says what it has to be.
+fn read<'a>(body: &'a [u8], wanted: &str) -> Result<Body<'a>, Answer> {
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| no_json(&error))?;
+    // A list would be read as what stands in an object, in its order.
+    if !raw.get().starts_with('{') {
+        return Err(failure(400, wanted));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| match error.to_string().starts_with("duplicate field") {
+        true => failure(400, "a name stands there twice"),
+        false => failure(400, "'topic' and 'procedure' have to be texts, and 'options' an object"),
+    })
+}
+
+fn no_json(error: &serde_json::Error) -> Answer {
+    failure(400, &format!("the body is not JSON that can be read: {error}"))
 }
 
 /// A message with the arguments as they came.
 fn write(head: &Value, body: &Body<'_>) -> Result<String, Answer> {
-    // Crossbar.io takes null and other empty values for none.
     let given = |value: Option<&RawValue>, open: char| match value.map(RawValue::get) {
-        None | Some("null" | "false" | "0" | "\"\"") => Ok(None),
+        None | Some("null") => Ok(None),
         Some(text) if text.starts_with(open) => Ok(Some(text.to_string())),
-        Some("[]" | "{}") => Ok(None),
         Some(_) => Err(failure(400, "'args' has to be a list and 'kwargs' an object")),
     };
     let (args, kwargs) = (given(body.args, '[')?, given(body.kwargs, '{')?);
@@ -372,7 +388,7 @@ mod tests {
         for (body, end) in [
             (r#"{"procedure": "a.b"}"#, "]"),
             (r#"{"procedure": "a.b", "args": null, "kwargs": {}, "x": 1}"#, ",[],{}]"),
-            (r#"{"procedure": "a.b", "args": [1.10, "é"], "kwargs": []}"#, ",[1.10, \"é\"]]"),
+            (r#"{"procedure": "a.b", "args": [1.10, "é"], "kwargs": null}"#, ",[1.10, \"é\"]]"),
             (r#"{"procedure": "a.b", "kwargs": {"x": 12345678901234567890}}"#, ",[],{\"x\": 12345678901234567890}]"),
         ] {
             assert_eq!(call(body), Ok(format!("{head}{end}")), "{body}");
@@ -386,8 +402,54 @@ mod tests {
         for body in ["", "[]", "{}", "{\"procedure\": 1}", "{\"procedure\": \"a\", \"args\": {\"a\": 1}}", &*deep] {
             assert_eq!(call(body), Err(400), "{body}");
         }
+        for wrong in [r#""args": {}"#, r#""kwargs": []"#, r#""args": 0"#, r#""args": false"#] {
+            assert_eq!(call(&format!("{{\"procedure\": \"a\", {wrong}}}")), Err(400), "{wrong}");
+        }
         assert_eq!(built(Action::Publish, r#"{"topic": "a", "options": {"retain": 1}}"#), Err(400));
         assert_eq!(built(Action::Publish, r#"{"topic": "a", "options": {"exclude": 1}}"#), Err(400));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_plain_words() {
+        let told = |action: Action, body: &str| {
+            let by = (7, Duration::from_secs(1), 20);
+            let answer = message(&config(action), &Asked::default(), body.as_bytes(), by).expect_err("it is wrong");
+            let read: Value = serde_json::from_str(&answer.body).expect("JSON");
+            read["error"].as_str().expect("a text").to_owned()
+        };
+        for (body, word) in [
+            ("null", "has to be an object"),
+            ("[]", "has to be an object"),
+            ("[\"a\", \"a\", null, null, null]", "has to be an object"),
+            (" 1", "has to be an object"),
+            ("{\"procedure\": 1}", "have to be texts"),
+            ("{\"topic\": \"a\", \"options\": 1}", "have to be texts"),
+            ("{\"procedure\": \"a\", \"procedure\": \"b\"}", "twice"),
+            ("{", "not JSON"),
+            ("", "not JSON"),
+        ] {
+            for action in [Action::Call, Action::Publish] {
+                let text = told(action, body);
+                let inside = text.contains("struct") || text.contains("invalid type");
+                assert!(text.contains(word) && !inside, "{body}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_are_taken_as_they_are_alone() {
+        let ask = |codings: &[&str]| {
+            let header = |coding: &&str| ("content-encoding".into(), (*coding).into());
+            let asked = Asked { query: None, headers: codings.iter().map(header).collect() };
+            let origin = Origin { address: None, secure: false, now: Duration::ZERO };
+            let hook = Action::Hook { topic: "a".into(), success: "".into(), failure: "".into(), github_secret: None };
+            [Action::Call, hook]
+                .map(|action| admit(&config(action), &asked, b"{}", origin).map_err(|answer| answer.status))
+        };
+        assert_eq!([ask(&[]), ask(&["Identity"]), ask(&[""])], [[Ok(()); 2]; 3]);
+        for codings in [&["gzip"][..], &["identity, br"], &["identity", "deflate"]] {
+            assert_eq!(ask(codings), [Err(415); 2], "{codings:?}");
+        }
     }
 
     #[test]

@@ -255,6 +255,10 @@ impl Feed {
             Some(6) => vec![Step::Send(self.farewell(list.get(1).map_or("{}", |told| told.get()))), Step::End],
             Some(8) if number(1) == Some(32) => vec![Step::Refuse(refusal(list.get(4), list.get(5))), Step::End],
             Some(8) => match self.phase {
+                // Of that the page knows.
+                Phase::Reading(topic) if self.lost && self.topics[topic].anchors.is_empty() => {
+                    self.read_next(topic, Vec::new())
+                }
                 // The history may not be read.
                 Phase::Reading(topic) => self.read_next(topic, vec![self.gap(topic)]),
                 _ => Vec::new(),
@@ -290,7 +294,7 @@ impl Feed {
         if self.lost {
             steps.extend((0..self.topics.len()).map(|at| self.gap(at)));
         }
-        if self.resumed { self.read(0, steps) } else { self.go_live(steps) }
+        if self.resumed || self.lost { self.read(0, steps) } else { self.go_live(steps) }
     }
 
     /// Reads the history of a topic from the first place that is known there.
@@ -300,7 +304,7 @@ impl Feed {
         let filter = match topic.anchors.front() {
             Some(anchor) => json!({"from_publication": anchor}),
             // Nothing of it has been given: what has been published since then is what is missing.
-            None if topic.recent.is_empty() => json!({"from_time": time(self.since), "_whole": true}),
+            None if topic.recent.is_empty() && !self.lost => json!({"from_time": time(self.since), "_whole": true}),
             None => json!({}),
         };
         steps.push(self.ask(at, filter));
@@ -674,9 +678,16 @@ mod tests {
     #[test]
     fn with_ids_of_others_nobody_knows_what_is_missing() {
         for id in ["x", "é", "1", "1.2.3", "1.2-", "zzzzzzzzzzzzzzzzz.1", "1.-", "zzzzzzzzzzz."] {
-            let (_, steps) = begun("topic=a", Some(id));
-            let gap = matches!(&steps[..], [Step::Begin, _, Step::Send(gap)] if gap.starts_with("event: gap\ndata: {"));
-            assert!(gap, "{id}: {steps:?}");
+            let (mut feed, steps) = begun("topic=a&match=prefix", Some(id));
+            let [Step::Begin, _, Step::Send(gap), Step::TellLater(ask)] = &steps[..] else { panic!("{id}: {steps:?}") };
+            assert!(gap.starts_with("event: gap\ndata: {") && !ask.contains("from_"), "{gap} {ask}");
+            assert_eq!(hear(&mut feed, json!([36, 101, 9, {}])), []);
+            assert_eq!(given(&hear(&mut feed, json!([50, 2, {}, [past(8), past(9)]]))).0, [8, 9]);
+            // Where there is no history, or it may not be read, that is told once.
+            for answer in [json!([50, 2, {}]), json!([8, 48, 2, {}, "wamp.error.not_authorized"])] {
+                let (mut feed, _) = begun("topic=a", Some(id));
+                assert_eq!((hear(&mut feed, answer), feed.phase), (Vec::new(), Phase::Live));
+            }
         }
         let (_, steps) = begun("topic=a&last_event_id=", None);
         assert_eq!(steps.len(), 2, "who has been nowhere has missed nothing: {steps:?}");

@@ -179,7 +179,7 @@ fn send(
         Outcome::Changed => request.failure(412, "this is another one by now"),
         Outcome::NoSuchPart => {
             let there = format!("bytes */{octets}");
-            request.short(416, &[("Content-Range", &there)], "text/plain", "there is no such part\n".into())
+            request.failed_with(416, &[("Content-Range", &there)], "there is no such part")
         }
         Outcome::Whole => {
             headers.push(("Accept-Ranges", "bytes"));

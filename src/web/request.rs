@@ -116,10 +116,16 @@ impl Request {
 
     /// What went wrong, in one line of text, or in the form of errors of WAMP.
     pub(super) fn failure(&self, status: u16, text: &str) -> Piece {
+        self.failed_with(status, &[], text)
+    }
+
+    /// The same, with these headers.
+    pub(super) fn failed_with(&self, status: u16, more: &[(&str, &str)], text: &str) -> Piece {
+        let headers = [&[("Cache-Control", "no-store")], more].concat();
         if self.json {
-            return self.short(status, &[("Cache-Control", "no-store")], JSON, error_body(text));
+            return self.short(status, &headers, JSON, error_body(text));
         }
-        self.short(status, &[("Cache-Control", "no-store")], TEXT, format!("{text}\n"))
+        self.short(status, &headers, TEXT, format!("{text}\n"))
     }
 
     /// There is no such file.

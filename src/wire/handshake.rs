@@ -2,13 +2,14 @@
 
 use super::deflate;
 use super::forwarded::ForwardedHeader;
-use super::http::{path_of, refusal, trim};
+use super::http::{TWO_SERVERS, names_one_server, path_of, refusal, trim};
 use super::origin::Origins;
 use super::path;
 use super::provenance::{Provenance, is_of_proxy};
-use super::request::{NO_HOST, is_host, too_long};
+use super::request::{HEADERS_MAX, NO_HOST, is_host, too_long};
 use crate::wamp::Serializer;
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 use tungstenite::handshake::derive_accept_key;
 
 /// What an endpoint offers.
@@ -244,8 +245,6 @@ pub enum Step {
     },
 }
 
-const HEADERS_MAX: usize = 64;
-
 /// The headers of a request that matter here.
 #[derive(Debug, Default)]
 struct Request<'a> {
@@ -272,9 +271,10 @@ struct Request<'a> {
 #[must_use]
 pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     let refuse = |status, text: &str| Step::Refuse { response: refusal(status, &[], text) };
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    let consumed = match request.parse(&input[..input.len().min(options.header_bytes_max)]) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let head = &input[..input.len().min(options.header_bytes_max)];
+    let consumed = match request.parse_with_uninit_headers(head, &mut headers) {
         Ok(httparse::Status::Complete(consumed)) => consumed,
         Ok(httparse::Status::Partial) if input.len() < options.header_bytes_max => return Step::NeedMore,
         Ok(httparse::Status::Partial) => {
@@ -290,6 +290,9 @@ pub fn parse(input: &[u8], options: &HandshakeOptions) -> Step {
     let read = read_headers(request.headers, options.forwarded);
     if !read.upgrade {
         return Step::Request;
+    }
+    if !names_one_server(target, read.host) {
+        return refuse(TWO_SERVERS.status, TWO_SERVERS.text);
     }
     let (index, websocket) = match options.route(path) {
         Route::Served { index, .. } => match &options.paths[index].serves {
@@ -518,6 +521,7 @@ mod tests {
             assert_eq!(status(&ask(&format!("GET {uri}"), &all(wamp))), 101, "{uri}");
         }
         assert_eq!(status(&ask("GET http://x/nowhere", &all(wamp))), 404);
+        assert_eq!(status(&ask("GET http://y/", &all(wamp))), 400);
         assert_eq!(status(&ask("GET /", &all(&format!("{wamp}{KEY}")))), 400);
         assert_eq!(status(&ask("POST /", &all(wamp))), 405);
         for target in ["/lp", "/lp/open?x=1", "http://x/lp/a/b"] {

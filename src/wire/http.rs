@@ -101,10 +101,31 @@ pub(super) fn trim(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
 
+/// The beginning of a request's target that is a whole URI, and the port that it has if none is named.
+fn scheme_of(target: &str) -> Option<(&'static str, &'static str)> {
+    let begins = |scheme: &str| target.get(..scheme.len()).is_some_and(|found| found.eq_ignore_ascii_case(scheme));
+    [("http://", ":80"), ("https://", ":443")].into_iter().find(|(scheme, _)| begins(scheme))
+}
+
+/// True unless a request's target is a whole URI that names another server than the header `Host`: some would believe the one,
+/// some the other (RFC 9112, section 3.2.2).
+pub(super) fn names_one_server(target: &str, host: Option<&str>) -> bool {
+    let (Some((scheme, port)), Some(host)) = (scheme_of(target), host) else { return true };
+    let authority = target[scheme.len()..].split(['/', '?', '#']).next().unwrap_or_default();
+    let plain = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.strip_suffix(port).or(name.strip_suffix(':')).unwrap_or(&name).to_owned()
+    };
+    plain(authority) == plain(host)
+}
+
+/// Why a request is refused that names two servers.
+pub(super) const TWO_SERVERS: Refusal =
+    Refusal { status: 400, text: "the target and the header 'Host' name two servers" };
+
 /// The path of a request's target, which may be a whole URI (RFC 9112, section 3.2.2).
 pub(super) fn path_of(target: &str) -> &str {
-    let lower = target.get(..8).unwrap_or(target).to_ascii_lowercase();
-    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
+    let scheme = scheme_of(target).map(|(scheme, _)| scheme);
     let origin = match scheme {
         Some(scheme) => target[scheme.len()..].find(['/', '?']).map_or("/", |at| &target[scheme.len() + at..]),
         None => target,
@@ -141,6 +162,7 @@ const fn reason(status: u16) -> &'static str {
         412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
         422 => "Unprocessable Content",

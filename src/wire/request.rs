@@ -1,11 +1,12 @@
 //! HTTP/1.1 requests with bodies (RFC 9112), one after the other on a connection.
 
 use super::forwarded::ForwardedHeader;
-use super::http::{Refusal, path_of, query_of, trim};
+use super::http::{Refusal, TWO_SERVERS, names_one_server, path_of, query_of, trim};
 use super::provenance::is_of_proxy;
+use core::mem::MaybeUninit;
 
-/// Headers that a request may have.
-const HEADERS_MAX: usize = 64;
+/// Headers that a request may have. Where they are put is not prepared beforehand: most requests have a few.
+pub(super) const HEADERS_MAX: usize = 128;
 
 /// Octets of the line in front of a chunk, extensions included.
 const CHUNK_LINE_MAX: usize = 256;
@@ -143,9 +144,9 @@ pub(super) fn is_host(text: &str) -> bool {
 /// # Errors
 /// It is no request, or its body cannot be delimited for sure. Nothing behind it can be read.
 pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, Refusal> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    let octets = match request.parse(&input[..input.len().min(octets_max)]) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let octets = match request.parse_with_uninit_headers(&input[..input.len().min(octets_max)], &mut headers) {
         Ok(httparse::Status::Complete(octets)) => octets,
         Ok(httparse::Status::Partial) if input.len() < octets_max => return Ok(None),
         Ok(httparse::Status::Partial) => return Err(too_long(&input[..octets_max])),
@@ -190,6 +191,9 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
     if hosts > 1 || (modern && hosts == 0) {
         return Err(bad("the header 'Host' must stand there once"));
     }
+    if !names_one_server(request.path.unwrap_or_default(), head.host) {
+        return Err(TWO_SERVERS);
+    }
     // Older ones cannot ask for that (RFC 9110, section 7.8).
     head.upgrade &= modern;
     Ok(Some(head))
@@ -198,20 +202,20 @@ pub fn head(input: &[u8], octets_max: usize) -> Result<Option<RequestHead<'_>>, 
 /// All headers of a head that has been read, as they came.
 #[must_use]
 pub fn raw_headers(head: &[u8]) -> Vec<(&str, &[u8])> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
     // It has been read once.
-    let _ = request.parse(head);
+    let _ = request.parse_with_uninit_headers(head, &mut headers);
     request.headers.iter().map(|header| (header.name, header.value)).collect()
 }
 
 /// All headers of a head that has been read, as far as they are text.
 #[must_use]
 pub fn headers(head: &[u8]) -> Vec<(Box<str>, Box<str>)> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
     // It has been read once.
-    let _ = request.parse(head);
+    let _ = request.parse_with_uninit_headers(head, &mut headers);
     let text = |header: &httparse::Header<'_>| {
         let value = std::str::from_utf8(header.value).ok()?;
         Some((header.name.into(), trim(value).into()))
@@ -462,7 +466,11 @@ mod tests {
         }
         assert_eq!(parse(&format!("POST /a HTTP/1.1\r\nX: {}", "y".repeat(2000))), Err(431));
         assert_eq!(parse(&format!("POST /{}", "y".repeat(2000))), Err(414));
-        assert_eq!(parse(&format!("POST /a HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(65))), Err(431));
+        let many = |count: usize| {
+            let text = format!("POST /a HTTP/1.1\r\nHost: x\r\n{}\r\n", "a:b\r\n".repeat(count));
+            parse(&text).map(|head| head.is_some())
+        };
+        assert_eq!((many(HEADERS_MAX - 1), many(HEADERS_MAX)), (Ok(true), Err(431)));
     }
 
     #[test]
@@ -511,6 +519,24 @@ mod tests {
         ] {
             assert_eq!(parse(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")), Err(400), "{host}");
         }
+        for (target, host, one) in [
+            ("http://a/", "a", true),
+            ("HTTP://A.b/x", "a.B:80", true),
+            ("http://a:80?x", "a", true),
+            ("http://a:", "a", true),
+            ("https://a:443/", "a", true),
+            ("http://[::1]/", "[::1]:80", true),
+            ("http://evil/x", "localhost", false),
+            ("http://a/", "a:8080", false),
+            ("http://a:8080/", "a", false),
+            ("https://a:80/", "a", false),
+            ("http://a@b/", "b", false),
+            ("http:///x", "a", false),
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(parse(&text).err(), (!one).then_some(400), "{target} {host}");
+        }
+        parse("GET http://a/ HTTP/1.0\r\n\r\n").expect("one server").expect("a head");
         assert_eq!(parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(400));
         assert_eq!(parse("POST / HTTP/2.0\r\n\r\n"), Err(505));
         assert_eq!(parse("\u{16}garbage\r\n\r\n"), Err(400));

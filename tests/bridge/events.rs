@@ -311,6 +311,7 @@ fn who_has_got_nothing_yet_is_told_of_gaps_as_well() {
         for unreadable in ["garbage", &"a".repeat(5000)] {
             let mut stream = Stream::again(address, query, unreadable);
             assert_eq!((stream.next(), stream.next()), (gap("com.kept.", "prefix"), gap("com.one", "exact")));
+            assert_eq!([1, 2, 3, 5, 6, 7].map(|_| stream.number()), [1, 2, 3, 5, 6, 7]);
         }
     });
 }

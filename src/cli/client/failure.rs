@@ -105,7 +105,7 @@ impl Failure {
         if let Some(why) = &self.why {
             // What others have said must not steer the terminal.
             let line: String = why.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-            exit::say(&line);
+            exit::say(&values::harmless(&line));
         }
         ExitCode::from(self.code)
     }

@@ -30,7 +30,7 @@ impl Output {
     pub(super) fn hint(self, text: &str) {
         if !self.quiet {
             // Who has closed standard error does not want to know.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", values::harmless(text));
         }
     }
 }

@@ -46,8 +46,9 @@ pub(super) fn show_raw(value: &Value) -> String {
 
 /// Anything as JSON on one line.
 pub(super) fn text(what: &impl Serialize) -> String {
-    // Writing to memory cannot fail, and keys are text.
-    serde_json::to_string(what).unwrap_or_default()
+    // Writing to memory cannot fail, and keys are text. What is not seen stands in strings alone, where it may be written so.
+    let text = serde_json::to_string(what).unwrap_or_default();
+    written_out(text, |letter| letter.is_control() || misleads(letter))
 }
 
 /// A value that is written as JSON, whatever it holds: what JSON does not know becomes null or text.
@@ -93,9 +94,34 @@ impl Serialize for ShownList<'_> {
     }
 }
 
-/// A text without characters that steer terminals, except line ends.
+/// A text without characters that steer terminals, except line ends, and in which those are seen that make it read as another.
 pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+    let plain = |letter: char| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter };
+    written_out(text.chars().map(plain).collect(), misleads)
+}
+
+/// True for characters that are not seen, or change how others are seen, such as those that turn the direction of writing. The two
+/// that join letters are left to the languages that need them.
+fn misleads(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A text in which such characters are written as JSON has them: `\u202e`.
+fn written_out(text: String, such: impl Fn(char) -> bool) -> String {
+    if !text.contains(&such) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if such(letter) {
+            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }
 
 /// Arguments on one line: JSON after JSON, then `KEY=JSON`.
@@ -174,6 +200,11 @@ mod tests {
         assert_eq!(line(&["x".into(), Value::Int(1)], &kwargs), r#""x" 1 key="a b""#);
         assert_eq!(raw_line(&["x".into(), Value::Int(1)], &kwargs), "x 1 key=a b");
         assert_eq!(harmless("a\u{1b}[1m\u{9b}ü\n"), "a\u{fffd}[1m\u{fffd}ü\n");
+        assert_eq!(harmless("a\u{202e}b\u{2066}\u{e0041}"), "a\\u202eb\\u2066\\udb40\\udc41");
+        let disguised = "\u{202e}\u{9b}\u{7f}\n\u{e0041}\u{200d}";
+        let shown = text(&disguised);
+        assert_eq!(shown, "\"\\u202e\\u009b\\u007f\\n\\udb40\\udc41\u{200d}\"");
+        assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), disguised);
     }
 
     #[test]

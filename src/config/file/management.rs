@@ -2,6 +2,8 @@
 
 use super::settings::KEY;
 use super::{Fault, Read, Reader, read};
+use crate::config::bridge::Action;
+use crate::config::web::Service;
 use crate::config::{ManagementConfig, RuntimeConfig};
 use crate::session::{Pages, RealmConfig};
 use schemars::JsonSchema;
@@ -107,6 +109,36 @@ pub(super) fn read_management(
     Ok(())
 }
 
+/// Warns of paths with sessions of their own in the realm, which do what anybody wants who can send them a request.
+pub(super) fn open_paths(reader: &mut Reader, config: &RuntimeConfig) {
+    let Some(management) = &config.management else { return };
+    let same = |known: &&RealmConfig| known.name == management.realm && known.namespace == management.namespace;
+    let Some(realm) = config.realms.iter().find(same) else { return };
+    for path in config.listeners.iter().flat_map(|listener| &listener.paths) {
+        let transport = path.service.transport().and_then(|at| config.transports.get(usize::from(at)));
+        let Some(auth) = transport.map(|transport| &transport.auth) else { continue };
+        let there = path.service.realm() == Some(&*realm.name) && realm.is_reached(&auth.reach);
+        let open = match &path.service {
+            Service::Bridge(bridge) => match &bridge.action {
+                Action::Hook { github_secret, .. } => github_secret.is_none(),
+                Action::Publish | Action::Call => bridge.signed.is_none(),
+            },
+            Service::Events(_) => auth.anonymous.is_some(),
+            _ => false,
+        };
+        if there && open {
+            let text = format!(
+                "the path {} is of the type {} and leads to the realm {:?}, in which this node is managed: whoever can send it a \
+                 request does there what its role may, without a login",
+                path.path,
+                path.service.name(),
+                &*realm.name
+            );
+            reader.warn("workers", &text);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::file::format::Format;
@@ -123,6 +155,35 @@ mod tests {
         );
         let parsed = parse(&text, Format::Json, Path::new("/"));
         parsed.map(|(config, ..)| config).map_err(|fault| format!("{}: {}", fault.at, fault.message))
+    }
+
+    #[test]
+    fn paths_that_manage_without_a_login_are_warned_of() {
+        let warnings = |realm: &str, paths: &str| {
+            let text = format!(
+                r#"{{"version": 2, "corebar": {{"management": {{"realm": "manage", "role": "operator"}}}}, "workers": [{{"type": "router",
+                    "realms": [{{"name": "realm1", "roles": [{{"name": "operator"}}]}}],
+                    "transports": [{{"type": "web", "endpoint": {{"type": "tcp", "port": 0}}, "paths": {{"do": {{"realm": "{realm}", {paths}}}}}}}]}}]}}"#
+            );
+            let (_, warnings, _) =
+                parse(&text, Format::Json, Path::new("/")).map_err(|fault| fault.message).expect("a file");
+            warnings.into_iter().filter(|warning| warning.contains("without a login")).count()
+        };
+        let role = r#""role": "operator""#;
+        let signed = r#""options": {"key": "k", "secret": "s"}"#;
+        let hook = r#""type": "webhook", "options": {"topic": "corebar.x""#;
+        let login = r#""auth": {"cookie": {}}, "cookie": {"store": {"type": "memory"}}"#;
+        for (path, open) in [
+            (format!(r#""type": "caller", {role}"#), 1),
+            (format!(r#""type": "publisher", {role}"#), 1),
+            (format!(r#""type": "eventsource", {role}"#), 1),
+            (format!(r#"{hook}}}, {role}"#), 1),
+            (format!(r#""type": "caller", {role}, {signed}"#), 0),
+            (format!(r#"{hook}, "github_secret": "s"}}, {role}"#), 0),
+            (format!(r#""type": "eventsource", {login}"#), 0),
+        ] {
+            assert_eq!((warnings("manage", &path), warnings("realm1", &path)), (open, 0), "{path}");
+        }
     }
 
     #[test]

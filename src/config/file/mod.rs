@@ -281,6 +281,7 @@ fn parse(text: &str, format: Format, directory: &Path) -> Read<(RuntimeConfig, V
     config.settle_dashboards().map_err(|error| Fault::new("", error.to_string()))?;
     roles_exist(&mut reader, &config);
     realms_exist(&mut reader, &config);
+    management::open_paths(&mut reader, &config);
     link::leave_out_own(&mut reader, &mut config);
     config.check().map_err(|error| Fault::new("", error.to_string()))?;
     Ok((config, grouped(reader.warnings), grouped(reader.notes)))

@@ -26,6 +26,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Octets of output that wait while the body of the request is still coming.
 const AHEAD_BYTES: usize = 1 << 20;
 
+/// Octets of output that are asked for at once: a vector without room of its own would grow by a few only.
+const READ_BYTES: usize = 16 * 1024;
+
 /// Octets of what a program complains of that are logged.
 const COMPLAINT_BYTES: usize = 16 * 1024;
 
@@ -126,6 +129,9 @@ async fn exchange(
             return Ok((output, whole));
         }
         let room = !ended && output.len() < AHEAD_BYTES;
+        if room {
+            output.reserve(READ_BYTES);
+        }
         tokio::select! {
             read = stdout.read_buf(&mut output), if room => ended = !matches!(read, Ok(count) if count > 0),
             next = client.piece_or_end(&mut reader, whole), if whole || (piece.is_empty() && stdin.is_some()) => match next? {
@@ -205,6 +211,7 @@ async fn respond(
             client.send(&framed(&output, framing)).await?;
         }
         output.clear();
+        output.reserve(READ_BYTES);
         let read = tokio::select! {
             biased;
             read = timeout(config.timeout, stdout.read_buf(&mut output)) => read,

@@ -99,6 +99,16 @@ for (;;) {
   await next.click();
   await page.waitForFunction((was) => document.querySelector("tbody td")?.textContent !== was, first);
 }
+for (const width of [1280, 1360]) {
+  await page.setViewportSize({ width, height: 800 });
+  const [wide, room] = await page.evaluate(() => {
+    const table = document.querySelector(".table");
+    return [table.scrollWidth, table.clientWidth];
+  });
+  assert.ok(wide <= room, `all columns are in view at ${width} (${wide} of ${room})`);
+  await picture(`sessions-${width}`);
+}
+await page.setViewportSize({ width: 1360, height: 900 });
 assert.ok(seen.size >= Number(process.env.SESSIONS), `${seen.size} sessions`);
 assert.ok(!(await page.locator("#page-back").isDisabled()));
 
@@ -118,6 +128,17 @@ await page.locator("#kick-message").fill("by the operator");
 await page.getByRole("dialog").getByRole("button", { name: "End it" }).click();
 await page.getByText("No session is like that.").waitFor();
 await ask("kicked");
+
+// Sessions of the node are not to be ended, and of one's own it is said.
+await page.locator("#realm").selectOption("manage");
+await page.locator("#search").fill("");
+await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 1);
+const inside = rows.filter({ hasText: "inside" });
+assert.ok(await inside.count() > 0);
+assert.equal(await inside.getByRole("button", { name: /^End session/ }).count(), 0);
+await rows.filter({ hasText: "admin" }).getByRole("button", { name: /^End session/ }).click();
+await page.getByRole("dialog").getByText("This is your own session").waitFor();
+await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
 
 // Topics with their numbers of subscribers; from one of them to its events.
 await view("subscriptions", "Subscriptions");
@@ -142,6 +163,15 @@ assert.match(await page.locator("#tail-state").textContent(), /^\d+ events, /);
 await picture("tail");
 await page.locator("#tail-start").click();
 await page.locator("#tail-state").getByText("Stopped").waitFor();
+// What would turn the direction of writing is seen.
+await ask("disguise");
+await page.locator("#tail-topic").fill("com.example.quiet");
+await page.locator("#tail-start").click();
+const disguised = page.locator("#tail-feed li", { hasText: "transfer" }).first();
+await disguised.waitFor();
+assert.match(await disguised.textContent(), /transfer \\u202e001\\u2069\\u061c/);
+await page.locator("#tail-start").click();
+await page.locator("#tail-state").getByText("Stopped").waitFor();
 
 // A procedure, from its list; with wrong and right arguments.
 await page.keyboard.press("Escape");
@@ -155,6 +185,9 @@ await rows.first().getByRole("button", { name: "Call", exact: true }).click();
 await page.locator("#call-args").fill("[23, 7");
 await page.locator("#call-do").click();
 await page.locator("#call-output").getByText("this is not JSON").waitFor();
+await page.locator("#call-args").fill("[\"9007199254740993\", {\"a\": 9007199254740993}]");
+await page.locator("#call-do").click();
+await page.locator("#call-output").getByText("the number 9007199254740993 is too large").waitFor();
 await page.locator("#call-args").fill("[23, 7]");
 await page.locator("#call-do").click();
 await page.locator("#call-output").getByText(/^30$/).waitFor();
