@@ -278,9 +278,11 @@ fn no_json(error: &serde_json::Error) -> Answer {
 
 /// A message with the arguments as they came.
 fn write(head: &Value, body: &Body<'_>) -> Result<String, Answer> {
+    // Crossbar.io takes null and other empty values for none, and PHP writes an empty object as a list.
     let given = |value: Option<&RawValue>, open: char| match value.map(RawValue::get) {
-        None | Some("null") => Ok(None),
+        None | Some("null" | "false" | "0" | "\"\"") => Ok(None),
         Some(text) if text.starts_with(open) => Ok(Some(text.to_string())),
+        Some("[]" | "{}") => Ok(None),
         Some(_) => Err(failure(400, "'args' has to be a list and 'kwargs' an object")),
     };
     let (args, kwargs) = (given(body.args, '[')?, given(body.kwargs, '{')?);
@@ -388,7 +390,7 @@ mod tests {
         for (body, end) in [
             (r#"{"procedure": "a.b"}"#, "]"),
             (r#"{"procedure": "a.b", "args": null, "kwargs": {}, "x": 1}"#, ",[],{}]"),
-            (r#"{"procedure": "a.b", "args": [1.10, "é"], "kwargs": null}"#, ",[1.10, \"é\"]]"),
+            (r#"{"procedure": "a.b", "args": [1.10, "é"], "kwargs": []}"#, ",[1.10, \"é\"]]"),
             (r#"{"procedure": "a.b", "kwargs": {"x": 12345678901234567890}}"#, ",[],{\"x\": 12345678901234567890}]"),
         ] {
             assert_eq!(call(body), Ok(format!("{head}{end}")), "{body}");
@@ -402,7 +404,7 @@ mod tests {
         for body in ["", "[]", "{}", "{\"procedure\": 1}", "{\"procedure\": \"a\", \"args\": {\"a\": 1}}", &*deep] {
             assert_eq!(call(body), Err(400), "{body}");
         }
-        for wrong in [r#""args": {}"#, r#""kwargs": []"#, r#""args": 0"#, r#""args": false"#] {
+        for wrong in [r#""args": {"a": 1}"#, r#""kwargs": [1]"#, r#""args": 1"#, r#""args": true"#] {
             assert_eq!(call(&format!("{{\"procedure\": \"a\", {wrong}}}")), Err(400), "{wrong}");
         }
         assert_eq!(built(Action::Publish, r#"{"topic": "a", "options": {"retain": 1}}"#), Err(400));
