@@ -2,7 +2,7 @@
 
 use super::config::{Grant, TlsUsers};
 use super::crypto::{sha1, sha256};
-use super::peer::TlsPeer;
+use super::peer::{Peer, TlsPeer};
 use crate::wamp::Dict;
 use data_encoding::HEXLOWER;
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -22,9 +22,18 @@ pub(super) fn user(tls: Option<&TlsPeer>, users: &TlsUsers) -> Option<(Box<str>,
     Some((name.unwrap_or_else(|| fingerprint.into()), grant))
 }
 
-/// What authenticators are told of a certificate, in the names that Crossbar.io has: the fingerprints `sha1` and `sha256`,
+/// What authenticators are told of a client: its certificate as well.
+pub(super) fn shown(peer: &Peer) -> Dict {
+    let mut details = peer.details();
+    if let Some(certificate) = peer.certificate() {
+        details.push("peer_cert", described(certificate));
+    }
+    details
+}
+
+/// What is told of a certificate, in the names that Crossbar.io has: the fingerprints `sha1` and `sha256`,
 /// and the parts of `subject` and `issuer` by their short names.
-pub(super) fn described(certificate: &[u8]) -> Dict {
+fn described(certificate: &[u8]) -> Dict {
     let fingerprint = |hash: &[u8]| hash.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":");
     let mut shown =
         Dict::new().with("sha1", fingerprint(&sha1(certificate))).with("sha256", fingerprint(&sha256(certificate)));

@@ -434,7 +434,7 @@ impl Exchange {
             .with("authid", text(authid))
             .with("authrole", text(authrole))
             .with("authextra", extra.clone().map_or(Value::Null, Value::from))
-            .with("transport", context.peer.shown());
+            .with("transport", certificate::shown(context.peer));
         if let Some(ticket) = ticket {
             details.push("ticket", ticket);
         }

@@ -1,6 +1,5 @@
 //! What is known of the other end of a connection before it says anything in WAMP.
 
-use super::certificate;
 use super::reach::Reach;
 use crate::wamp::{Dict, Uri};
 use crate::wire::provenance::Provenance;
@@ -123,16 +122,6 @@ impl Peer {
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         self.tls.as_deref()?.certificate.as_deref()
-    }
-
-    /// What authenticators are told of it: its certificate as well.
-    #[must_use]
-    pub fn shown(&self) -> Dict {
-        let mut details = self.details();
-        if let Some(certificate) = self.certificate() {
-            details.push("peer_cert", certificate::described(certificate));
-        }
-        details
     }
 }
 

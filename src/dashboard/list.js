@@ -67,6 +67,7 @@ export class List {
   async load() {
     const turn = ++this.#turn;
     this.#back.disabled = this.#forth.disabled = true;
+    this.element.setAttribute("aria-busy", "true");
     try {
       const { rows, next } = await this.#fetch(this.#places[this.#at], this.#search.value.trim());
       if (turn !== this.#turn) return;
@@ -80,5 +81,6 @@ export class List {
     }
     this.#back.disabled = this.#at === 0;
     this.#forth.disabled = this.#next === null;
+    this.element.setAttribute("aria-busy", "false");
   }
 }

@@ -90,7 +90,8 @@ await page.locator("#realm").selectOption("realm1");
 const seen = new Set();
 const rows = page.locator("tbody tr");
 for (;;) {
-  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 0 && !document.querySelector(".pages .soft").textContent.endsWith("…"));
+  // What is shown stays while more is asked for.
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 0 && !document.querySelector("[aria-busy=true]"));
   for (const id of await page.locator("tbody tr td:first-child").allTextContents()) seen.add(id);
   if (seen.size === 100) await picture("sessions");
   const next = page.locator("#page-next");
