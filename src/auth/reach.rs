@@ -33,6 +33,12 @@ impl Reach {
         Reach { namespace: "(controller)".into(), routes: None }
     }
 
+    /// True for the namespaces of the node's own components: no worker can be named so.
+    #[must_use]
+    pub fn is_own(namespace: &str) -> bool {
+        namespace.starts_with('(')
+    }
+
     /// True if some role may join a realm.
     #[must_use]
     pub fn leads_to(&self, namespace: &str, realm: &str) -> bool {
@@ -56,6 +62,8 @@ mod tests {
         let all = Reach::default();
         assert!(all.leads_to("", "realm1") && all.admits("realm1", "user"));
         assert!(!all.leads_to("worker002", "realm1"));
+        assert!([Reach::authenticators(), Reach::controller()].iter().all(|reach| Reach::is_own(&reach.namespace)));
+        assert!(!Reach::is_own("") && !Reach::is_own("worker002"));
         let routes = [("realm1".into(), ["user".into()].into())].into();
         let some = Reach { namespace: "worker002".into(), routes: Some(routes) };
         assert!(some.leads_to("worker002", "realm1") && !some.leads_to("", "realm1"));

@@ -29,7 +29,7 @@ impl Node {
         self.backstage.open(&config).map_err(StartError::Backstage)?;
         let premises = Premises::open(config.clone(), Some(&self.premises))?;
         let Opened { listeners, probes } = self.open_ports(&config).await?;
-        // Nothing may have changed by what cannot work: this is the last that can fail.
+        // Behind what a file can have wrong, certificates and ports: what cannot work changes nothing.
         if let Some(exporter) = &mut self.exporter {
             exporter.reform(&config).map_err(StartError::Shard)?;
         }

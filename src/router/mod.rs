@@ -58,6 +58,7 @@ pub use draining::Drain;
 pub use effect::{CallOut, ConnId, Effect, Ending, Link, Verdict, Work};
 pub use index::{SHARDS_MAX, ShardIndex};
 pub use listing::{SubjectKind, SubjectPlace, SubjectQuery, SubjectView};
+pub(crate) use meta::event::rfc3339;
 pub use peer::ShardMsg;
 pub use record::{Past, PastEvent, Record};
 pub use shard::Shard;

@@ -118,7 +118,7 @@ impl RealmConfig {
     /// Those who manage the node see the realm: it is open, and none of those that the node has for its own components.
     #[must_use]
     pub fn is_shown(&self) -> bool {
-        !self.closed && !self.namespace.starts_with('(')
+        !self.closed && !Reach::is_own(&self.namespace)
     }
 
     /// A realm with loose URIs and any request ids, disclosure on request, no history and no trust levels.

@@ -7,6 +7,7 @@ import logging
 
 import corebar.app
 from corebar import App, ConnectionLost, Details, Reconnect, SessionEnded, WampError
+from waiting import raises, until
 from websockets.asyncio.server import serve
 
 HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE, ERROR = 1, 2, 3, 4, 5, 6, 8
@@ -26,25 +27,10 @@ logging.getLogger("corebar").addHandler(Note())
 logging.getLogger("corebar").propagate = False
 
 
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.005)
-
-
 async def settled():
     """What can be done without the network is done."""
     for _ in range(50):
         await asyncio.sleep(0)
-
-
-@contextlib.contextmanager
-def raises(kind, text=""):
-    try:
-        yield
-    except kind as error:
-        assert text in str(error), f"{error!r} has no {text!r}"
-        return
-    raise AssertionError(f"no {kind.__name__} was raised")
 
 
 class Stage:

@@ -1,7 +1,6 @@
 """The package corebar, with a router: apps.py URL SERIALIZER PREFIX. Prints OK."""
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -10,6 +9,7 @@ import threading
 
 from corebar import App, ConnectionLost, Details, Last, Progress, Reconnect, Result, SessionEnded, WampError
 from corebar.handler import Handler
+from waiting import raises, until
 
 URL, SERIALIZER, PREFIX = sys.argv[1:]
 logged = []
@@ -30,21 +30,6 @@ def new(**more):
 
 def uri(name):
     return f"{PREFIX}.{name}"
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.005)
-
-
-@contextlib.contextmanager
-def raises(kind, text=""):
-    try:
-        yield
-    except kind as error:
-        assert text in str(error), f"{error!r} has no {text!r}"
-        return
-    raise AssertionError(f"no {kind.__name__} was raised")
 
 
 async def events():

@@ -75,7 +75,7 @@ pub(super) struct Login {
     #[arg(long, value_enum, value_name = "NAME", env = "COREBAR_SERIALIZER")]
     serializer: Option<Format>,
 
-    /// The largest message that is taken from the router, in octets.
+    /// The largest message that is taken from the router, in octets. More than the default is sent as well.
     #[arg(long, value_name = "OCTETS", default_value_t = 16 << 20)]
     pub(super) message_bytes_max: usize,
 
@@ -171,6 +171,7 @@ impl Login {
             connect.serializers = vec![format.serializer()];
         }
         connect.message_bytes_max = self.message_bytes_max;
+        connect.sent_message_bytes_max = connect.sent_message_bytes_max.max(self.message_bytes_max);
         connect.trust = match &self.tls_ca {
             _ if self.tls_insecure => Trust::Unchecked,
             Some(path) => Trust::Authorities(path.clone()),

@@ -5,11 +5,10 @@ use super::{Office, elsewhere, logs, show, subjects};
 use crate::client::{CallError, Invocation};
 use crate::node::Console;
 use crate::node::console::Place;
-use crate::router::SubjectKind;
+use crate::router::{SubjectKind, rfc3339};
 use crate::session::RealmIndex;
 use crate::shard::SessionQuery;
 use crate::wamp::{Dict, SessionId, Uri, Value, error};
-use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -176,13 +175,10 @@ fn crossbar_status(office: &Office) -> Json {
     for kind in workers.as_array().into_iter().flatten().filter(running).filter_map(|worker| worker["type"].as_str()) {
         *by_type.entry(kind).or_default() += 1;
     }
-    let began = SystemTime::now().checked_sub(office.console.vitals().uptime());
-    let began = began.and_then(|began| began.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let started = i64::try_from(began.as_millis()).ok().and_then(|began| Timestamp::from_millisecond(began).ok());
-    let started = started.unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "title": concat!("Corebar ", env!("CARGO_PKG_VERSION")),
-        "started": format!("{started:.3}"),
+        "started": rfc3339(now.saturating_sub(office.console.vitals().uptime())),
         "controller_pid": std::process::id(),
         "running_workers": by_type.values().sum::<usize>(),
         "workers_by_type": by_type,

@@ -77,7 +77,7 @@ pub(in crate::router) fn details(id: u64, subject: &Subject, created: Duration, 
 }
 
 /// A time since 1970 as text, in UTC with milliseconds.
-pub(in crate::router) fn rfc3339(time: Duration) -> String {
+pub(crate) fn rfc3339(time: Duration) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let millis = i32::try_from(time.subsec_millis()).unwrap_or(0);
     let stamp = jiff::Timestamp::new(seconds, millis * 1_000_000).unwrap_or(jiff::Timestamp::MAX);
